@@ -1,0 +1,1 @@
+"""Learning one policy: networks, losses, trainers; frozen policies."""

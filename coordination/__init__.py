@@ -1,0 +1,1 @@
+"""The laws between robots: tasks, assignment, right of way, emergency stop."""

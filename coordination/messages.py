@@ -1,0 +1,324 @@
+"""The words that muster's processes say to each other: typed bodies, and the envelope around them.
+
+The protocol is level-triggered: a robot's `Report` and the coordinator's `Picture` each carry their sender's whole
+relevant state, every round, so a lost, repeated or reordered message costs time and never truth. A task attempt is
+named by (task, attempt); a robot that reports an attempt as finished goes on reporting it until the picture no
+longer assigns it.
+
+A body's wire name is `name/major`. Unknown optional fields are ignored; an unknown major is dropped and counted.
+Cells are int: row * width + column. Stamps are int64 ns of the site clock; poses are x, y (m), yaw (rad) in W.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+MAX_MESSAGE = 64 * 1024
+"""Bytes; a longer message is dropped before it is parsed (a 360-ray cycle is under 4 KiB)."""
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True):
+    """What travels: header and body bytes; the keyed MAC over its encoding is appended by `wire`."""
+
+    name: str
+    """`name/major` of the body"""
+    sender: str
+    epoch: int
+    """Random at each start of the sender's process: sequence numbers count within it."""
+    sequence: int
+    stamp: int
+    body: bytes
+
+
+class RobotStatus(enum.IntEnum):
+    """What a robot says it is doing."""
+
+    IDLE = 0
+    MOVING = 1
+    WAITING = 2
+    """Has no free cell ahead in its grant."""
+    BLOCKED = 3
+    """Something that is not in the picture stands in its grant."""
+    WORKING = 4
+    """Loading, unloading or charging at a station."""
+    STOPPED = 5
+    """Safety stop, stale input or emergency stop."""
+    OPERATOR = 6
+    """Has given up replanning and asks for a person."""
+
+
+class LegKind(enum.IntEnum):
+    """What a robot does at the end of a leg."""
+
+    FETCH = 0
+    DELIVER = 1
+    CHARGE = 2
+    VISIT = 3
+    """Nothing: an errand that ends on arrival."""
+
+
+class Leg(msgspec.Struct, frozen=True):
+    """Go to a cell and do something there."""
+
+    cell: int
+    kind: LegKind
+    dwell: float = 0.0
+    """Time spent at the cell, s."""
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """One attempt of one task, for one robot."""
+
+    task: str
+    attempt: int
+    legs: tuple[Leg, ...]
+    payload: float = 0.0
+    """kg"""
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """The cells that a robot may cover, in driving order, the ones under its footprint first."""
+
+    id: int
+    cells: tuple[int, ...]
+    expires: int
+    """Stamp at which the robot must be at rest unless a newer picture came."""
+
+
+# plant <-> robot ----------------------------------------------------------------------------------------------
+
+
+class Join(msgspec.Struct, frozen=True):
+    """A process asks the plant to take part. role: robot, watchdog, coordinator or observer."""
+
+    role: str
+    robots: tuple[str, ...] = ()
+    embodiment: str = ""
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """The plant's answer; an empty error means yes."""
+
+    site: str = ""
+    clock: str = "lockstep"
+    stamp: int = 0
+    error: str = ""
+
+
+class Cycle(msgspec.Struct, frozen=True):
+    """Round `round` begins for one robot: its readings."""
+
+    round: int
+    stamp: int
+    scan: bytes
+    """float32 little-endian"""
+    scan_stamp: int
+    pose: tuple[float, float, float]
+    pose_stamp: int
+    twist: tuple[float, float]
+    twist_stamp: int
+    battery: float
+    bumper: bool
+    coordinator: bool
+    """Whether the coordinator ended the round before: if so its picture of that round is on its way."""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """A robot (or the watchdog for it) ends its round with the released command."""
+
+    robot: str
+    round: int
+    command: tuple[float, float]
+    role: str = "loop"
+    """loop or watchdog; once a watchdog has spoken the plant listens to the loop again only after a new Join"""
+
+
+class Round(msgspec.Struct, frozen=True):
+    """The plant to the coordinator: every live robot has ended the round; and back: so have I."""
+
+    round: int
+    stamp: int
+    robots: tuple[str, ...] = ()
+    """Members that ended the round: their reports are on their way."""
+    gone: tuple[str, ...] = ()
+    """Members declared gone since the last round."""
+
+
+class Leave(msgspec.Struct, frozen=True):
+    """The plant ends, or a member goes by its own will."""
+
+    reason: str = ""
+
+
+# robot <-> coordinator ----------------------------------------------------------------------------------------
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A robot's whole state, every control cycle."""
+
+    round: int
+    stamp: int
+    pose: tuple[float, float, float]
+    twist: tuple[float, float]
+    cells: tuple[int, ...]
+    """Every cell that the footprint's disc, grown by the localisation bound, overlaps."""
+    battery: float
+    status: RobotStatus
+    grant: int = 0
+    """Newest grant seen"""
+    task: str = ""
+    attempt: int = 0
+    legs_done: int = 0
+    failed: str = ""
+    """Why this attempt cannot go on; empty while it can"""
+    goal: int = -1
+    """Cell that it wants to reach now; -1 for none"""
+    blocked: tuple[int, ...] = ()
+    """Granted cells that it finds blocked"""
+    stop_epoch: int = 0
+    """Newest emergency stop seen"""
+    embodiment: str = ""
+    site: str = ""
+    capabilities: tuple[str, ...] = ()
+    payload_max: float = 0.0
+    mode: int = 0
+    reason: int = 0
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """What the coordinator tells one robot, every round: all that it needs to know."""
+
+    round: int
+    stamp: int
+    site: str
+    grant: Grant | None
+    others: tuple[int, ...] = ()
+    """Cells near the robot that other robots hold"""
+    assignment: Assignment | None = None
+    stop_epoch: int = 0
+    stopped: bool = False
+    """The fleet's emergency stop is latched"""
+    error: str = ""
+    """Why this robot is not served (wrong site, unknown robot)"""
+
+
+# clients ------------------------------------------------------------------------------------------------------
+
+
+class TaskState(enum.IntEnum):
+    """Where a task stands; the order is that of a life that goes well, then the other ends."""
+
+    QUEUED = 0
+    ASSIGNED = 1
+    RUNNING = 2
+    DONE = 3
+    CANCELLED = 4
+    FAILED = 5
+    SUSPENDED = 6
+
+
+class Task(msgspec.Struct, frozen=True):
+    """Work that a client asks for. The id (UUIDv7, made by the client) is the idempotency key."""
+
+    id: str
+    legs: tuple[Leg, ...]
+    priority: int = 0
+    """Larger is sooner"""
+    deadline: int = 0
+    """Stamp by which it should be done; 0 for none"""
+    capability: str = ""
+    payload: float = 0.0
+    """kg"""
+
+
+class Submit(msgspec.Struct, frozen=True):
+    request: str
+    tasks: tuple[Task, ...]
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """Sent after the tasks are on disk."""
+
+    request: str
+    accepted: tuple[str, ...] = ()
+    error: str = ""
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    request: str
+    task: str
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Ask for the fleet's state."""
+
+    request: str
+
+
+class RobotLine(msgspec.Struct, frozen=True):
+    """One robot in a fleet state."""
+
+    robot: str
+    pose: tuple[float, float, float]
+    status: RobotStatus
+    battery: float
+    task: str = ""
+    age: float = 0.0
+    """Since its last report, s"""
+
+
+class FleetState(msgspec.Struct, frozen=True):
+    request: str
+    stamp: int
+    counts: dict[str, int]
+    """Tasks by state name"""
+    robots: tuple[RobotLine, ...] = ()
+    stopped: bool = False
+    stop_epoch: int = 0
+    error: str = ""
+
+
+class StopRaise(msgspec.Struct, frozen=True):
+    """Anyone may send it, unsigned too."""
+
+    by: str
+    reason: str = ""
+    request: str = ""
+
+
+class StopReset(msgspec.Struct, frozen=True):
+    """Only a signed operator's is heard; it names the stop that it ends."""
+
+    by: str
+    stop_epoch: int
+    request: str = ""
+
+
+class StopState(msgspec.Struct, frozen=True):
+    request: str
+    stopped: bool
+    stop_epoch: int
+    error: str = ""
+
+
+BODIES: dict[str, type[msgspec.Struct]] = {
+    "join/1": Join,
+    "joined/1": Joined,
+    "cycle/1": Cycle,
+    "done/1": Done,
+    "round/1": Round,
+    "leave/1": Leave,
+    "report/1": Report,
+    "picture/1": Picture,
+    "submit/1": Submit,
+    "submitted/1": Submitted,
+    "cancel/1": Cancel,
+    "query/1": Query,
+    "fleet_state/1": FleetState,
+    "stop_raise/1": StopRaise,
+    "stop_reset/1": StopReset,
+    "stop_state/1": StopState,
+}
+"""Every body by its wire name."""

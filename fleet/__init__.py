@@ -1,0 +1,1 @@
+"""Running robots: control loop, black box, replay, metrics, launch, command line."""

@@ -1,0 +1,1 @@
+"""Deciding which policy drives: meta, skill, motor."""

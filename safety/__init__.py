@@ -1,0 +1,1 @@
+"""The laws for one robot: shield, fallback, supervisor, monitors."""

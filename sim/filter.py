@@ -1,0 +1,67 @@
+"""The seam through which a safety filter enters the simulator: the environment takes one, `sim` imports none.
+
+A filter judges the command of each row before it moves the robot. It allocates in `init` alone; `launch` runs
+kernels on arrays that stay where they are, reads nothing back to the host, and can therefore be recorded once
+(Warp on CPU) or captured in a CUDA graph. A robot runs the same filter with one row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import warp as wp
+
+
+@dataclass(frozen=True)
+class FilterInputs:
+    """What a filter sees, as Warp arrays on one device; written in place before each launch."""
+
+    command: wp.array
+    """Proposed v (m/s), w (rad/s); float32 (rows, 2)."""
+    last_command: wp.array
+    """Released in the cycle before; float32 (rows, 2)."""
+    scan: wp.array
+    """Lidar ranges, m; float32 (rows, rays)."""
+    point_speed: wp.array
+    """Largest speed of what each ray hit, m/s, as the caller knows it; float32 (rows, rays)."""
+    scan_age: wp.array
+    """Age of the scan, s; float32 (rows,)."""
+    pose: wp.array
+    """Localised x, y (m), yaw (rad) in W; float32 (rows, 3)."""
+    twist: wp.array
+    """Measured v, w; float32 (rows, 2)."""
+    corridor_points: wp.array
+    """float32 (rows, CORRIDOR_POINTS, 2)"""
+    corridor_half_width: wp.array
+    """float32 (rows, CORRIDOR_POINTS)"""
+    corridor_count: wp.array
+    """int32 (rows,)"""
+
+
+@dataclass(frozen=True)
+class FilterOutputs:
+    """What a filter decides, written in place."""
+
+    command: wp.array
+    """Released command; float32 (rows, 2)."""
+    margin: wp.array
+    """Smallest clearance of the released plan, m; negative when only the stored plan is left; float32 (rows,)."""
+    reason: wp.array
+    """Why the command differs from the proposal, 0 when it does not; int8 (rows,)."""
+
+
+class Filter(Protocol):
+    """Judges every row's command. The memory is the filter's own, as arrays that can be saved and restored."""
+
+    def init(self, rows: int, device: str) -> Any:  # the filter's own memory type
+        """Memory for `rows` robots at rest."""
+        ...
+
+    def launch(self, inputs: FilterInputs, memory: Any, out: FilterOutputs) -> None:
+        """Judge every row; no allocation, no host read."""
+        ...
+
+    def reset(self, mask: wp.array, memory: Any) -> None:
+        """Forget the rows whose mask is set (uint8, (rows,)); every other row stays bit-identical."""
+        ...

@@ -1,0 +1,154 @@
+"""What a robot is: its specification, what it reads and what it is told.
+
+Every room speaks of robots through these types: the plant serves them, the shield takes its bounds from
+`RobotSpec`, the control loop reads `Readings` and writes a command. SI units and radians; the world frame W has
+x right, y up and yaw counter-clockwise (REP-103); the body frame B (base_link) is the middle of the driven axle.
+Time is int64 nanoseconds of the site clock. This module needs numpy alone, because robots import it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+MILLISECOND = 1_000_000
+"""Nanoseconds in a millisecond."""
+
+SECOND = 1_000_000_000
+"""Nanoseconds in a second."""
+
+
+@dataclass(frozen=True)
+class DiffDrive:
+    """A differential drive: two driven wheels on one axle, and what they are guaranteed to do."""
+
+    track: float = 0.42
+    """Distance between the driven wheels, m."""
+    wheel_radius: float = 0.08
+    """m"""
+    speed_max: float = 1.5
+    """Largest forward speed that may be commanded, m/s."""
+    reverse_max: float = 0.3
+    """Largest backward speed that may be commanded, m/s (ISO 3691-4 creep speed)."""
+    turn_max: float = 2.0
+    """Largest yaw rate that may be commanded, rad/s."""
+    accel_max: float = 1.0
+    """Largest acceleration that the drive controller commands, m/s^2; the shield's bound A."""
+    brake_min: float = 1.5
+    """Guaranteed braking with full payload on the worst floor, m/s^2; the shield's bound b."""
+    turn_accel_max: float = 4.0
+    """Largest yaw acceleration that the drive controller commands, rad/s^2."""
+
+
+@dataclass(frozen=True)
+class Lidar:
+    """A planar lidar at base_link that sees all around; ray i points to -pi + 2 pi i / rays in B."""
+
+    rays: int = 360
+    range_max: float = 10.0
+    """m; a ray that meets nothing reads this value."""
+    noise: float = 0.01
+    """Standard deviation of one range, m; clipped at three of them."""
+    dropout: float = 0.005
+    """Probability that one ray reads nothing (range_max)."""
+
+    def angles(self) -> NDArray[np.float32]:
+        """Ray directions in B, rad, shape (rays,)."""
+        return (-math.pi + 2.0 * math.pi * np.arange(self.rays) / self.rays).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class RobotSpec:
+    """A robot as the shield, the plant and the policies know it; its hash is the embodiment."""
+
+    name: str = "amr"
+    drive: DiffDrive = field(default_factory=DiffDrive)
+    lidar: Lidar = field(default_factory=Lidar)
+    length: float = 0.64
+    """Footprint along x_B, m; with the width it makes a circumscribed circle of exactly 0.40 m."""
+    width: float = 0.48
+    """Footprint along y_B, m."""
+    height: float = 0.30
+    """m"""
+    mass: float = 60.0
+    """kg"""
+    payload_max: float = 40.0
+    """kg"""
+    localisation_bound: float = 0.03
+    """Largest error of the reported position, m."""
+    sensor_age_bound: float = 0.10
+    """Oldest scan that a control step may act on, s; an older one is stale."""
+    latency_bound: float = 0.05
+    """Longest time from a released command to the drive's answer, s (motor lag included)."""
+    tracking_e0: float = 0.03
+    """Tracking error bound e(t) = e0 + e1 t of the stopping plan, m."""
+    tracking_e1: float = 0.02
+    """m/s"""
+    period: int = 100 * MILLISECOND
+    """Control period, ns."""
+    motor_period: int = 20 * MILLISECOND
+    """Period of the drive controller, ns."""
+
+    @property
+    def radius(self) -> float:
+        """Radius of the circle around base_link that covers the footprint at any yaw, m."""
+        return math.hypot(self.length, self.width) / 2.0
+
+    def embodiment_hash(self) -> str:
+        """sha256 (hex) of the specification's canonical JSON."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What a robot's sensors say in one control cycle. Each part carries its own stamp (ns)."""
+
+    stamp: int
+    """Time of this control cycle."""
+    scan: NDArray[np.float32]
+    """Ranges, (rays,), m."""
+    scan_stamp: int
+    pose: NDArray[np.float32]
+    """Localised p_WB: x, y, yaw, (3,)."""
+    pose_stamp: int
+    twist: NDArray[np.float32]
+    """Odometry in B: v (m/s), w (rad/s), (2,)."""
+    twist_stamp: int
+    battery: float = 1.0
+    """State of charge, 0 to 1."""
+    bumper: bool = False
+
+
+@dataclass(frozen=True)
+class RobotCommand:
+    """A body velocity: v along x_B (m/s) and yaw rate w (rad/s)."""
+
+    v: float
+    w: float
+
+    def array(self) -> NDArray[np.float32]:
+        """The command as float32 (2,)."""
+        return np.array((self.v, self.w), np.float32)
+
+
+STOP = RobotCommand(0.0, 0.0)
+"""Stand still."""
+
+
+class Robot(Protocol):
+    """The seam to hardware: simulated, over ROS 2, over ZeroMQ or a fake."""
+
+    def read(self, timeout: float) -> Readings | None:
+        """The readings of the next control cycle; None when none came within `timeout` seconds."""
+        ...
+
+    def write(self, command: RobotCommand) -> None:
+        """Release a command to the drive."""
+        ...

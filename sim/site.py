@@ -1,0 +1,137 @@
+"""A warehouse floor: square cells, racks, stations, chargers, and where people may be.
+
+A `Site` is the compiled form that planner, simulator, shield and robots share; it needs numpy alone. Users build
+and edit floors as networkx graphs (`sim/floor.py`); generators and readers live in `sim/generate.py` and
+`sim/readers.py`. Cells are int32 row * width + column with row 0 at the top of the file; the centre of a cell is
+x = (column + 0.5) c, y = (height - 1 - row + 0.5) c for the cell size c.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+CELL = 1.2
+"""Default cell size, m: the default robot (circumscribed circle 0.80 m) turns in it with 0.2 m to spare."""
+
+MOVES = ((0, 1), (-1, 0), (0, -1), (1, 0))
+"""(row, column) steps of the four moves: east, north, west, south."""
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A floor. All grids are (height, width); arrays are read-only by convention."""
+
+    name: str
+    blocked: NDArray[np.bool_]
+    """Cells that racks and walls fill."""
+    person_free: NDArray[np.bool_]
+    """Cells that people never enter, by the site's own declaration."""
+    exits: NDArray[np.bool_]
+    """(height, width, 4): whether a robot may leave the cell by each of MOVES (one-way aisles clear some)."""
+    stations: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    """Pick and drop cells."""
+    chargers: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    cell: float = CELL
+    """Cell size, m."""
+
+    @property
+    def height(self) -> int:
+        return self.blocked.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.blocked.shape[1]
+
+    def centre(self, cells: int | NDArray[np.integer]) -> NDArray[np.float64]:
+        """Centres of cells in W, (..., 2), m."""
+        row, column = np.divmod(np.asarray(cells), self.width)
+        return np.stack([(column + 0.5) * self.cell, (self.height - 1 - row + 0.5) * self.cell], axis=-1)
+
+    def cell_at(self, points: NDArray[np.floating]) -> NDArray[np.int32]:
+        """Cells under points (..., 2); -1 off the floor."""
+        points = np.asarray(points)
+        column = np.floor(points[..., 0] / self.cell).astype(np.int64)
+        row = self.height - 1 - np.floor(points[..., 1] / self.cell).astype(np.int64)
+        inside = (column >= 0) & (column < self.width) & (row >= 0) & (row < self.height)
+        return np.where(inside, row * self.width + column, -1).astype(np.int32)
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 (hex) of everything that the floor states: what cells and grants are bound to."""
+        digest = hashlib.sha256(f"muster site 1 {self.height} {self.width} {self.cell!r}".encode())
+        for part in (self.blocked, self.person_free, self.exits):
+            digest.update(np.packbits(part).tobytes())
+        for part in (self.stations, self.chargers):
+            digest.update(np.asarray(part, "<i4").tobytes() + b";")
+        return digest.hexdigest()
+
+    @cached_property
+    def free_cells(self) -> NDArray[np.int32]:
+        """Cells that are not blocked, ascending."""
+        return np.flatnonzero(~self.blocked.reshape(-1)).astype(np.int32)
+
+
+def open_exits(blocked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Exits of a floor without one-way aisles: every move from a free cell to a free neighbour."""
+    free = ~blocked
+    exits = np.zeros((*blocked.shape, 4), bool)
+    exits[:, :-1, 0] = free[:, :-1] & free[:, 1:]
+    exits[1:, :, 1] = free[1:, :] & free[:-1, :]
+    exits[:, 1:, 2] = free[:, 1:] & free[:, :-1]
+    exits[:-1, :, 3] = free[:-1, :] & free[1:, :]
+    return exits
+
+
+def merged_boxes(site: Site) -> NDArray[np.float32]:
+    """The blocked cells as few axis-aligned boxes: (boxes, 4) of x_min, y_min, x_max, y_max in W, m.
+
+    Greedy: the longest horizontal run, extended downwards while the rows below hold the same run. Exact cover,
+    no overlap.
+    """
+    left = site.blocked.copy()
+    boxes: list[tuple[float, float, float, float]] = []
+    for row in range(site.height):
+        column = 0
+        while column < site.width:
+            if not left[row, column]:
+                column += 1
+                continue
+            end = column
+            while end < site.width and left[row, end]:
+                end += 1
+            bottom = row + 1
+            while bottom < site.height and left[bottom, column:end].all():
+                bottom += 1
+            left[row:bottom, column:end] = False
+            c = site.cell
+            boxes.append((column * c, (site.height - bottom) * c, end * c, (site.height - row) * c))
+            column = end
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def make_site(
+    name: str,
+    blocked: NDArray[np.bool_],
+    *,
+    person_free: NDArray[np.bool_] | None = None,
+    stations: Iterable[int] = (),
+    chargers: Iterable[int] = (),
+    cell: float = CELL,
+) -> Site:
+    """A site from its blocked cells, with every move between free cells open."""
+    blocked = np.asarray(blocked, bool)
+    return Site(
+        name=name,
+        blocked=blocked,
+        person_free=np.zeros_like(blocked) if person_free is None else np.asarray(person_free, bool),
+        exits=open_exits(blocked),
+        stations=np.array(list(stations), np.int32),
+        chargers=np.array(list(chargers), np.int32),
+        cell=cell,
+    )

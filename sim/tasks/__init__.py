@@ -1,0 +1,1 @@
+"""Tasks: what a robot is asked to do in the simulator."""
