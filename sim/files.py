@@ -1,0 +1,62 @@
+"""Files that are whole or absent: everything muster leaves behind is written to a temporary name, then renamed.
+
+A reader that finds a file finds all of it, also after a kill or on a full disk: `os.replace` within one directory is
+atomic (POSIX rename), and the data is on disk before the name is. A failure becomes a `FileError` and leaves neither the
+half-written file nor the temporary one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from sim.errors import MusterError
+
+
+class FileError(MusterError):
+    """A file cannot be read or written."""
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write `data` (str as UTF-8) as the whole content of `path`, or leave `path` as it was and raise `FileError`."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, with its suffix; moved onto `path` at a clean end, removed after an exception.
+
+    For writers that want a file name (video, ONNX, archives). Raises `FileError` where the system refuses (no space, no
+    permission, no such directory).
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o666 & ~_UMASK)
+        temporary.replace(path)
+    except OSError as error:
+        raise FileError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose a place that can be written"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)  # the only way to read it is to set it; done once at import, before threads exist
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()
