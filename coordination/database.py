@@ -1,0 +1,186 @@
+"""One SQLite file that survives kill -9 and power loss: what is committed is on disk, what is not never happened.
+
+WAL with synchronous=FULL syncs the log at each commit (NORMAL would lose commits at a power failure). Many changes
+share one commit: `with database.transaction():` groups them, and an inner transaction joins the outer one. A lock
+file beside the database keeps a second writer out; readers open the file read-only and need no lock.
+
+Every failure becomes a `StoreError` of one line. After one raised from a transaction nothing of that transaction is
+on disk: SQLite rolled it back, or its frames have no commit mark and are ignored at the next start.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from sim.errors import MusterError
+
+APPLICATION_ID = 0x4D535452
+"""`MSTR`: tells our files from other SQLite files (PRAGMA application_id)."""
+
+NO_SPACE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_SHMSIZE}
+"""What SQLite says when the disk takes no more: FULL for ENOSPC, IOERR_WRITE for a file size limit."""
+
+CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class StoreError(MusterError):
+    """The database cannot be opened, read or written."""
+
+
+class StoreFull(StoreError):
+    """The disk takes no more; nothing of the transaction is stored."""
+
+
+class Database:
+    """Owns one SQLite connection (and, when it writes, the lock file beside it)."""
+
+    def __init__(self, path: Path | str, *, schema: str, version: int, read_only: bool = False) -> None:
+        """Open or create the file; check that it is ours, whole, and of a schema that we know.
+
+        Raises StoreError with one line when the file is another program's, broken, newer, or in use.
+        """
+        self.path = Path(path)
+        self.read_only = read_only
+        self._depth = 0
+        self._lock: IO[str] | None = None
+        try:
+            if not read_only:
+                self._lock = self._take_lock()
+            with self._explained("open"):
+                self.connection = self._connect()
+                self._check(schema, version)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection and let the lock go; safe to call twice."""
+        connection = getattr(self, "connection", None)
+        if connection is not None:
+            connection.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit everything inside at once, or nothing of it. An inner transaction joins the outer one."""
+        if self._depth:
+            with self._nested():
+                yield
+            return
+        with self._explained("write"):
+            self.connection.execute("BEGIN IMMEDIATE")
+        self._depth = 1
+        try:
+            with self._explained("write"):
+                yield
+                self.connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        finally:
+            self._depth = 0
+
+    @contextmanager
+    def _nested(self) -> Iterator[None]:
+        # A savepoint, so that a caller who catches the inner error goes on with nothing of it half done.
+        with self._explained("write"):
+            self.connection.execute("SAVEPOINT inner_part")
+        self._depth += 1
+        try:
+            with self._explained("write"):
+                yield
+                self.connection.execute("RELEASE inner_part")
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK TO inner_part")
+                self.connection.execute("RELEASE inner_part")
+                self.forget()
+            raise
+        finally:
+            self._depth -= 1
+
+    def forget(self) -> None:
+        """Called after a rollback: drop whatever was kept in memory of the transaction."""
+
+    def pragma(self, name: str) -> int | str:
+        """The value of a pragma, as SQLite reports it."""
+        return self.connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    def _roll_back(self) -> None:
+        try:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            self.forget()
+        except sqlite3.Error:
+            # The disk failed under us; closing loses the open transaction, which is what we want.
+            self.connection.close()
+
+    def _take_lock(self) -> IO[str]:
+        path = self.path.with_name(self.path.name + ".lock")
+        try:
+            lock = open(path, "w")  # noqa: SIM115 - held open for as long as this object lives
+        except OSError as error:
+            raise StoreError(f"cannot write {self.path}: {error.strerror}; name a directory that exists") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise StoreError(
+                f"{self.path} is in use by another coordinator; stop it or name another run directory"
+            ) from None
+        return lock
+
+    def _connect(self) -> sqlite3.Connection:
+        if self.read_only:
+            if not self.path.exists():
+                raise StoreError(f"{self.path} does not exist; name the run directory of a coordinator")
+            return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None, timeout=2.0)
+        return sqlite3.connect(os.fspath(self.path), isolation_level=None, timeout=2.0)
+
+    def _check(self, schema: str, version: int) -> None:
+        application, found = self.pragma("application_id"), int(self.pragma("user_version"))
+        tables = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables and application != APPLICATION_ID:
+            raise StoreError(f"{self.path} is a database of another program; name another run directory")
+        if found > version:
+            raise StoreError(
+                f"{self.path} has schema {found} and this muster knows schemas up to {version}; "
+                "use a newer muster or another run directory"
+            )
+        problem = self.pragma("quick_check")
+        if problem != "ok":
+            raise StoreError(f"{self.path} is damaged ({str(problem).splitlines()[0]}); restore it or move it away")
+        if self.read_only:
+            return
+        mode = self.connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        self.connection.execute("PRAGMA synchronous=FULL")
+        if mode != "wal" or self.pragma("synchronous") != 2:
+            raise StoreError(f"{self.path}: the file system gives no write-ahead log; use a local disk")
+        if found < version:
+            self.connection.execute("BEGIN IMMEDIATE")
+            for statement in schema.split(";"):
+                if statement.strip():
+                    self.connection.execute(statement)
+            self.connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            self.connection.execute(f"PRAGMA user_version={version}")
+            self.connection.execute("COMMIT")
+
+    @contextmanager
+    def _explained(self, deed: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+            if code in NO_SPACE:
+                raise StoreFull(f"cannot {deed} {self.path}: the disk takes no more; free some space") from error
+            if code & 0xFF in CORRUPT:
+                raise StoreError(f"{self.path} is damaged ({error}); restore it or move it away") from error
+            raise StoreError(f"cannot {deed} {self.path}: {error}") from error

@@ -1,0 +1,405 @@
+"""Tasks: their states, and the store that keeps them, the cells that robots hold, and the stop latch on disk.
+
+A task lives QUEUED -> ASSIGNED -> RUNNING -> DONE, or ends CANCELLED or FAILED; a queued or assigned task may be set
+aside (SUSPENDED). Each time a robot gets it is an attempt with its own number; what an older attempt says is not
+heard. `transition` is the whole law.
+
+`Store` writes through: every change is a row in SQLite and in an append-only log, and the open tasks are mirrored in
+memory, so that a tick reads nothing from disk. Group many changes into one commit with `with store.transaction():`
+and send nothing before it has ended. It does not decide who gets which task: `assignment` does.
+"""
+
+from __future__ import annotations
+
+import enum
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from coordination.database import Database, StoreError
+from coordination.messages import Task, TaskState
+from sim.robot import SECOND
+
+SCHEMA_VERSION = 1
+
+AGEING = 60 * SECOND
+"""A task that waits this long rises by one level of priority, so that none waits for ever."""
+
+URGENT = 120 * SECOND
+"""A task whose deadline is nearer than this counts one level more."""
+
+TERMINAL = frozenset({TaskState.DONE, TaskState.CANCELLED, TaskState.FAILED})
+"""States that a task never leaves."""
+
+SCHEMA = """
+CREATE TABLE tasks (
+    id TEXT PRIMARY KEY, body BLOB NOT NULL, state INTEGER NOT NULL, attempt INTEGER NOT NULL, robot TEXT NOT NULL,
+    legs_done INTEGER NOT NULL, submitted INTEGER NOT NULL, changed INTEGER NOT NULL, reason TEXT NOT NULL
+);
+CREATE INDEX tasks_state ON tasks (state);
+CREATE TABLE attempts (
+    task TEXT NOT NULL, attempt INTEGER NOT NULL, robot TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER,
+    outcome TEXT NOT NULL, PRIMARY KEY (task, attempt)
+);
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, stamp INTEGER NOT NULL, event TEXT NOT NULL, task TEXT NOT NULL,
+    attempt INTEGER NOT NULL, robot TEXT NOT NULL, detail TEXT NOT NULL
+);
+CREATE TABLE holdings (
+    robot TEXT NOT NULL, cell INTEGER NOT NULL, since INTEGER NOT NULL, grant_id INTEGER NOT NULL,
+    PRIMARY KEY (robot, cell)
+);
+CREATE TABLE grant_log (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, stamp INTEGER NOT NULL, robot TEXT NOT NULL, cell INTEGER NOT NULL,
+    event TEXT NOT NULL, grant_id INTEGER NOT NULL
+);
+CREATE TABLE latch (
+    id INTEGER PRIMARY KEY CHECK (id = 1), stopped INTEGER NOT NULL, stop_epoch INTEGER NOT NULL,
+    stamp INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL
+)
+"""
+"""The logs `events` and `grant_log` are append-only; `event` of the latter is `grant` or `release`."""
+
+
+class TaskEvent(enum.IntEnum):
+    """What can happen to a task."""
+
+    ASSIGN = 0
+    """A robot gets it: a new attempt."""
+    START = 1
+    """The robot says that it works on it."""
+    FINISH = 2
+    FAIL = 3
+    """It cannot be done, or too many attempts failed."""
+    CANCEL = 4
+    REQUEUE = 5
+    """The attempt ended without success; another robot may try."""
+    SUSPEND = 6
+    RESUME = 7
+
+
+def transition(state: TaskState, event: TaskEvent) -> TaskState | None:
+    """The state after an event; None when the event cannot happen in that state.
+
+    A terminal state wins over every later event: a task that is done stays done, whatever a late message says.
+    A running task is not suspended, because its load may be on board.
+    """
+    match state, event:
+        case TaskState.QUEUED, TaskEvent.ASSIGN:
+            return TaskState.ASSIGNED
+        case TaskState.ASSIGNED, TaskEvent.START:
+            return TaskState.RUNNING
+        case ((TaskState.ASSIGNED | TaskState.RUNNING), TaskEvent.FINISH):
+            return TaskState.DONE
+        case ((TaskState.ASSIGNED | TaskState.RUNNING), TaskEvent.REQUEUE):
+            return TaskState.QUEUED
+        case ((TaskState.QUEUED | TaskState.ASSIGNED), TaskEvent.SUSPEND):
+            return TaskState.SUSPENDED
+        case TaskState.SUSPENDED, TaskEvent.RESUME:
+            return TaskState.QUEUED
+        case ((TaskState.QUEUED | TaskState.ASSIGNED | TaskState.RUNNING | TaskState.SUSPENDED), TaskEvent.CANCEL):
+            return TaskState.CANCELLED
+        case ((TaskState.QUEUED | TaskState.ASSIGNED | TaskState.RUNNING | TaskState.SUSPENDED), TaskEvent.FAIL):
+            return TaskState.FAILED
+        case _:
+            return None
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """A task and where it stands."""
+
+    task: Task
+    state: TaskState
+    attempt: int
+    """Number of the newest attempt; 0 before the first."""
+    robot: str
+    """Who has the live attempt; empty when there is none."""
+    legs_done: int
+    """Legs that the live attempt has behind it."""
+    submitted: int
+    """Stamp, ns"""
+    changed: int
+    """Stamp of the last change, ns"""
+    reason: str = ""
+    """Why the last attempt, or the task, ended without success."""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A cell that a robot holds."""
+
+    cell: int
+    since: int
+    """Stamp, ns"""
+    grant_id: int
+
+
+@dataclass(frozen=True)
+class Latch:
+    """The fleet's emergency stop as it stands on disk."""
+
+    stopped: bool = False
+    stop_epoch: int = 0
+    """Counts the stops; a reset names the one that it ends."""
+    stamp: int = 0
+    by: str = ""
+    reason: str = ""
+
+
+class Store(Database):
+    """Owns `tasks.sqlite`: tasks, attempts, holdings, logs and latch. One writer; readers open it read-only.
+
+    Each change commits by itself unless it stands in `with store.transaction():`. Raises StoreError (one line);
+    after an error nothing of the transaction is stored, in memory neither.
+    """
+
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
+        """Open or create the store; raises StoreError when the file is in use, broken, newer or not ours."""
+        self._open: dict[str, TaskRecord] = {}
+        self._ended: dict[TaskState, int] = {}
+        self._latch = Latch()
+        super().__init__(path, schema=SCHEMA, version=SCHEMA_VERSION, read_only=read_only)
+        try:
+            with self._explained("read"):
+                self.forget()
+        except BaseException:
+            self.close()
+            raise
+
+    def forget(self) -> None:
+        """Read the mirror anew from disk: at start and after a rollback."""
+        ended = ",".join(str(int(state)) for state in TERMINAL)
+        rows = self.connection.execute(f"SELECT {_COLUMNS} FROM tasks WHERE state NOT IN ({ended}) ORDER BY rowid")
+        self._open = {row[0]: _record(row) for row in rows}
+        rows = self.connection.execute(f"SELECT state, count(*) FROM tasks WHERE state IN ({ended}) GROUP BY state")
+        self._ended = {TaskState(state): count for state, count in rows}
+        row = self.connection.execute("SELECT stopped, stop_epoch, stamp, by, reason FROM latch").fetchone()
+        self._latch = Latch(bool(row[0]), *row[1:]) if row else Latch()
+
+    # tasks -----------------------------------------------------------------------------------------------------
+
+    def submit(self, tasks: Sequence[Task], now: int) -> tuple[str, ...]:
+        """Take tasks in, all or none; a task that is already here is accepted again and changes nothing.
+
+        Returns the ids, in order. Raises StoreError when an id is not 1 to 64 letters, digits, `-` or `_`, or when
+        it is already taken by a task with other content.
+        """
+        with self.transaction():
+            for task in tasks:
+                if not 0 < len(task.id) <= 64 or not task.id.replace("-", "").replace("_", "").isalnum():
+                    raise StoreError(f"task id {task.id[:70]!r} is not 1 to 64 letters, digits, - or _")
+                body = msgspec.msgpack.encode(task)
+                known = self.connection.execute("SELECT body FROM tasks WHERE id = ?", (task.id,)).fetchone()
+                if known is not None:
+                    if msgspec.msgpack.decode(known[0], type=Task) != task:
+                        raise StoreError(f"task {task.id} is already here with other content; make a new id")
+                    continue
+                record = TaskRecord(task, TaskState.QUEUED, 0, "", 0, now, now)
+                self.connection.execute(
+                    f"INSERT INTO tasks ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",
+                    (task.id, body, int(record.state), 0, "", 0, now, now, ""),
+                )
+                self._open[task.id] = record
+                self._log(now, "submit", task.id)
+        return tuple(task.id for task in tasks)
+
+    def record(self, task: str) -> TaskRecord | None:
+        """A task by its id, open or ended; None when it was never submitted."""
+        if task in self._open:
+            return self._open[task]
+        row = self.connection.execute(f"SELECT {_COLUMNS} FROM tasks WHERE id = ?", (task,)).fetchone()
+        return _record(row) if row else None
+
+    def open_tasks(self) -> dict[str, TaskRecord]:
+        """Every task that has not ended, by id, in order of submission."""
+        return dict(self._open)
+
+    def next_queued(self, now: int, limit: int = 64) -> list[TaskRecord]:
+        """At most `limit` queued tasks, the most pressing first.
+
+        Pressing is priority plus one level for each AGEING of waiting, plus one when the deadline is nearer than
+        URGENT; then the earlier deadline, then the earlier submission.
+        """
+
+        def rank(record: TaskRecord) -> tuple[float, int, int]:
+            level = record.task.priority + (now - record.submitted) / AGEING
+            deadline = record.task.deadline or 2**62
+            return -(level + (deadline - now < URGENT)), deadline, record.submitted
+
+        queued = (record for record in self._open.values() if record.state is TaskState.QUEUED)
+        return heapq.nsmallest(limit, queued, key=rank)
+
+    def assign(self, task: str, robot: str, now: int) -> int:
+        """Give a queued task to a robot; returns the number of the attempt.
+
+        Raises StoreError when the task is not queued: the caller decided on something that it did not look up.
+        """
+        record = self._open.get(task)
+        if record is None or record.state is not TaskState.QUEUED:
+            raise StoreError(f"task {task} is not queued; it cannot be assigned to {robot}")
+        attempt = record.attempt + 1
+        with self.transaction():
+            self.connection.execute(
+                "INSERT INTO attempts (task, attempt, robot, started, outcome) VALUES (?,?,?,?,'')",
+                (task, attempt, robot, now),
+            )
+            fresh = replace(record, attempt=attempt, robot=robot, legs_done=0)
+            self._apply(fresh, TaskEvent.ASSIGN, now)
+        return attempt
+
+    def progress(self, task: str, attempt: int, legs_done: int, now: int) -> bool:
+        """The robot works on the attempt and has so many legs behind it; False when the attempt is not live."""
+        record = self._live(task, attempt)
+        if record is None:
+            return False
+        legs_done = max(legs_done, record.legs_done)
+        if record.state is TaskState.RUNNING and legs_done == record.legs_done:
+            return True
+        with self.transaction():
+            if record.state is TaskState.RUNNING:
+                self._write(replace(record, legs_done=legs_done, changed=now))
+                self._log(now, "leg", task, attempt, record.robot, str(legs_done))
+                return True
+            return self._apply(replace(record, legs_done=legs_done), TaskEvent.START, now)
+
+    def finish(self, task: str, attempt: int, state: TaskState, now: int, reason: str = "") -> bool:
+        """End a task for good as DONE, FAILED or CANCELLED by its live attempt; False when that is not live."""
+        event = {TaskState.DONE: TaskEvent.FINISH, TaskState.FAILED: TaskEvent.FAIL}.get(state, TaskEvent.CANCEL)
+        record = self._live(task, attempt)
+        return record is not None and self._apply(record, event, now, reason)
+
+    def requeue(self, task: str, attempt: int, reason: str, now: int) -> bool:
+        """End an attempt without success and let another robot try; False when the attempt is not live."""
+        record = self._live(task, attempt)
+        return record is not None and self._apply(record, TaskEvent.REQUEUE, now, reason)
+
+    def change(self, task: str, event: TaskEvent, now: int, reason: str = "") -> bool:
+        """An operator's or client's event (CANCEL, FAIL, SUSPEND, RESUME); False when it cannot happen now."""
+        record = self._open.get(task)
+        if record is None or event in (TaskEvent.ASSIGN, TaskEvent.START, TaskEvent.FINISH, TaskEvent.REQUEUE):
+            return False
+        return self._apply(record, event, now, reason)
+
+    def counts(self) -> dict[str, int]:
+        """Tasks by the name of their state; every state is there."""
+        totals = {state: self._ended.get(state, 0) for state in TaskState}
+        for record in self._open.values():
+            totals[record.state] += 1
+        return {state.name: count for state, count in totals.items()}
+
+    # cells -----------------------------------------------------------------------------------------------------
+
+    def hold(self, robot: str, cells: Iterable[int], grant_id: int, now: int) -> None:
+        """Grant cells to a robot: they are its own until released. Cells that it holds already stay as they are."""
+        known = {holding.cell for holding in self.holdings(robot).get(robot, ())}
+        rows = [(robot, int(cell), now, grant_id) for cell in dict.fromkeys(cells) if cell not in known]
+        with self.transaction():
+            self.connection.executemany("INSERT INTO holdings (robot, cell, since, grant_id) VALUES (?,?,?,?)", rows)
+            self.connection.executemany(
+                "INSERT INTO grant_log (robot, cell, stamp, grant_id, event) VALUES (?,?,?,?,'grant')", rows
+            )
+
+    def release(self, robot: str, cells: Iterable[int], now: int) -> None:
+        """Take cells back from a robot; cells that it does not hold are passed over."""
+        known = {holding.cell: holding.grant_id for holding in self.holdings(robot).get(robot, ())}
+        rows = [(robot, int(cell)) for cell in dict.fromkeys(cells) if cell in known]
+        with self.transaction():
+            self.connection.executemany("DELETE FROM holdings WHERE robot = ? AND cell = ?", rows)
+            self.connection.executemany(
+                "INSERT INTO grant_log (robot, cell, stamp, grant_id, event) VALUES (?,?,?,?,'release')",
+                [(robot, cell, now, known[cell]) for robot, cell in rows],
+            )
+
+    def holdings(self, robot: str | None = None) -> dict[str, list[Holding]]:
+        """The cells that each robot (or one) holds, in the order in which they were granted."""
+        where, values = ("", ()) if robot is None else (" WHERE robot = ?", (robot,))
+        held: dict[str, list[Holding]] = {}
+        query = f"SELECT robot, cell, since, grant_id FROM holdings{where} ORDER BY rowid"
+        for name, cell, since, grant_id in self.connection.execute(query, values):
+            held.setdefault(name, []).append(Holding(cell, since, grant_id))
+        return held
+
+    def last_grant_id(self) -> int:
+        """The largest grant id ever given; 0 before the first. Ids go on from here after a restart."""
+        return self.connection.execute("SELECT coalesce(max(grant_id), 0) FROM grant_log").fetchone()[0]
+
+    # emergency stop --------------------------------------------------------------------------------------------
+
+    def latch(self) -> Latch:
+        """The emergency stop as it stands on disk."""
+        return self._latch
+
+    def set_latch(self, stopped: bool, stop_epoch: int, now: int, by: str, reason: str = "") -> Latch:
+        """Put the emergency stop's state on disk; what may change it is `estop`'s to say."""
+        latch = Latch(stopped, stop_epoch, now, by, reason)
+        with self.transaction():
+            self.connection.execute(
+                "INSERT OR REPLACE INTO latch (id, stopped, stop_epoch, stamp, by, reason) VALUES (1,?,?,?,?,?)",
+                (int(stopped), stop_epoch, now, by, reason),
+            )
+            self._log(now, "stop" if stopped else "stop_reset", detail=f"{stop_epoch} by {by}: {reason}")
+            self._latch = latch
+        return latch
+
+    # inside ----------------------------------------------------------------------------------------------------
+
+    def _live(self, task: str, attempt: int) -> TaskRecord | None:
+        record = self._open.get(task)
+        if record is None or record.attempt != attempt:
+            return None
+        return record if record.state in (TaskState.ASSIGNED, TaskState.RUNNING) else None
+
+    def _apply(self, record: TaskRecord, event: TaskEvent, now: int, reason: str = "") -> bool:
+        state = transition(record.state, event)
+        if state is None:
+            return False
+        live = state in (TaskState.ASSIGNED, TaskState.RUNNING)
+        with self.transaction():
+            self._log(now, event.name.lower(), record.task.id, record.attempt, record.robot, reason)
+            if record.robot and not live:
+                self.connection.execute(
+                    "UPDATE attempts SET ended = ?, outcome = ? WHERE task = ? AND attempt = ?",
+                    (now, reason or state.name.lower(), record.task.id, record.attempt),
+                )
+            ended = replace(
+                record, state=state, changed=now, reason=reason or record.reason, robot=record.robot if live else ""
+            )
+            self._write(ended)
+            if state in TERMINAL:
+                del self._open[record.task.id]
+                self._ended[state] = self._ended.get(state, 0) + 1
+        return True
+
+    def _write(self, record: TaskRecord) -> None:
+        self.connection.execute(
+            "UPDATE tasks SET state=?, attempt=?, robot=?, legs_done=?, changed=?, reason=? WHERE id=?",
+            (
+                int(record.state),
+                record.attempt,
+                record.robot,
+                record.legs_done,
+                record.changed,
+                record.reason,
+                record.task.id,
+            ),
+        )
+        self._open[record.task.id] = record
+
+    def _log(self, now: int, event: str, task: str = "", attempt: int = 0, robot: str = "", detail: str = "") -> None:
+        self.connection.execute(
+            "INSERT INTO events (stamp, event, task, attempt, robot, detail) VALUES (?,?,?,?,?,?)",
+            (now, event, task, attempt, robot, detail),
+        )
+
+
+_COLUMNS = "id, body, state, attempt, robot, legs_done, submitted, changed, reason"
+
+
+def _record(row: tuple) -> TaskRecord:
+    _, body, state, attempt, robot, legs_done, submitted, changed, reason = row
+    task = msgspec.msgpack.decode(body, type=Task)
+    return TaskRecord(task, TaskState(state), attempt, robot, legs_done, submitted, changed, reason)
