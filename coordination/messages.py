@@ -234,6 +234,8 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Submit(msgspec.Struct, frozen=True):
+    """New tasks of a client."""
+
     request: str
     tasks: tuple[Task, ...]
 
@@ -247,6 +249,8 @@ class Submitted(msgspec.Struct, frozen=True):
 
 
 class Cancel(msgspec.Struct, frozen=True):
+    """End a task that is not done yet."""
+
     request: str
     task: str
 
@@ -270,6 +274,8 @@ class RobotLine(msgspec.Struct, frozen=True):
 
 
 class FleetState(msgspec.Struct, frozen=True):
+    """The answer to a query."""
+
     request: str
     stamp: int
     counts: dict[str, int]
@@ -297,6 +303,8 @@ class StopReset(msgspec.Struct, frozen=True):
 
 
 class StopState(msgspec.Struct, frozen=True):
+    """Whether the fleet is stopped: the answer to `StopRaise` and `StopReset`."""
+
     request: str
     stopped: bool
     stop_epoch: int

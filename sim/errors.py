@@ -4,9 +4,9 @@
     ├── FileError            sim/files.py: a file cannot be read or written
     └── ...                  each package derives its own, in the module that raises them
 
-A message says what was expected, what came and what to do, with the values. The command line prints it alone, without a
-traceback, and exits with 2; anything that is not a MusterError is our own mistake and keeps its traceback. On the control
-path nothing is raised: doubts are verdicts with a reason (see `safety.supervisor`).
+A message says what was expected, what came and what to do, with the values. The command line prints it alone, without
+a traceback, and exits with 2; anything that is not a MusterError is our own mistake and keeps its traceback. On the
+control path nothing is raised: doubts are verdicts with a reason (see `safety.supervisor`).
 """
 
 from __future__ import annotations

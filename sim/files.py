@@ -1,8 +1,8 @@
 """Files that are whole or absent: everything muster leaves behind is written to a temporary name, then renamed.
 
 A reader that finds a file finds all of it, also after a kill or on a full disk: `os.replace` within one directory is
-atomic (POSIX rename), and the data is on disk before the name is. A failure becomes a `FileError` and leaves neither the
-half-written file nor the temporary one.
+atomic (POSIX rename), and the data is on disk before the name is. A failure becomes a `FileError` and leaves neither
+the half-written file nor the temporary one.
 """
 
 from __future__ import annotations

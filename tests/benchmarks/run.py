@@ -1,13 +1,13 @@
 """Run benchmarks: `python tests/benchmarks/run.py [ID ...] [--quick] [--json]`.
 
-An id is a file beside this one that has `measure(quick: bool) -> Iterable[Figure]`. With `--json` each number is one line
-{"id", "part", "value", "unit", "rival", "rival_value", "seconds", "commit"}, printed as soon as it is known; without it a
-table ends the run. `seconds` is the wall time since the id began or its figure before came; `commit` is the short hash,
-with `-dirty` when tracked files differ from it.
+An id is a file beside this one that has `measure(quick: bool) -> Iterable[Figure]`. With `--json` each number is one
+line {"id", "part", "value", "unit", "rival", "rival_value", "seconds", "commit"}, printed as soon as it is known;
+without it a table ends the run. `seconds` is the wall time since the id began or its figure before came; `commit` is
+the short hash, with `-dirty` when tracked files differ from it.
 
-`--quick` takes fewer samples of the same measure and ends within 60 s per id. An id whose module sets `SLOW = True` cannot:
-it answers `--quick` with its last committed figures, which are the JSON lines in docs/benchmarks.md (any line there that
-starts with `{"id": `; of several for one id and part the last one holds).
+`--quick` takes fewer samples of the same measure and ends within 60 s per id. An id whose module sets `SLOW = True`
+cannot: it answers `--quick` with its last committed figures, which are the JSON lines in docs/benchmarks.md (any line
+there that starts with `{"id": `; of several for one id and part the last one holds).
 
 Exit codes: 0 all measured, 1 a benchmark failed or has no committed figure, 2 unknown id.
 """
@@ -60,7 +60,9 @@ def answer(identity: str, quick: bool) -> Iterator[dict]:
             line for line in committed_figures(COMMITTED.read_text(encoding="utf-8")).values() if line["id"] == identity
         ]
         if not lines:
-            raise LookupError(f"{identity} is slow and docs/benchmarks.md holds no figure of it; run it without --quick")
+            raise LookupError(
+                f"{identity} is slow and docs/benchmarks.md holds no figure of it; run it without --quick"
+            )
         yield from lines
         return
     module = _load(identity)
@@ -80,7 +82,10 @@ def answer(identity: str, quick: bool) -> Iterator[dict]:
         }
         before = now
     if quick and time.perf_counter() - begin > QUICK_LIMIT:
-        print(f"{identity}: --quick took {time.perf_counter() - begin:.0f} s, more than {QUICK_LIMIT:.0f}", file=sys.stderr)
+        print(
+            f"{identity}: --quick took {time.perf_counter() - begin:.0f} s, more than {QUICK_LIMIT:.0f}",
+            file=sys.stderr,
+        )
 
 
 def current_commit() -> str:
@@ -100,7 +105,7 @@ def current_commit() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; the exit code of the module docstring."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Run benchmarks; every id is a module beside this file.")
     parser.add_argument("ids", nargs="*", metavar="ID", help="benchmarks to run; all without one")
     parser.add_argument("--quick", action="store_true", help="fewer samples, at most 60 s per id")
     parser.add_argument("--json", action="store_true", help="one JSON line per number instead of a table")
@@ -123,7 +128,9 @@ def main(arguments: list[str] | None = None) -> int:
                 if options.json:
                     print(json.dumps(figure), flush=True)
                 else:
-                    print(f"{identity} {figure['part']}: {figure['value']} {figure['unit']}", file=sys.stderr, flush=True)
+                    print(
+                        f"{identity} {figure['part']}: {figure['value']} {figure['unit']}", file=sys.stderr, flush=True
+                    )
         except LookupError as error:
             print(error, file=sys.stderr)
             failed = True
@@ -162,7 +169,8 @@ def _definitions(path: Path) -> set[str]:
 
 def _load(identity: str):  # noqa: ANN202 - a module with measure(quick)
     spec = importlib.util.spec_from_file_location(f"benchmark_{identity}", HERE / f"{identity}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
