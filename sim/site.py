@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sim.errors import MusterError
 
 CELL = 1.2
 """Default cell size, m: the default robot (circumscribed circle 0.80 m) turns in it with 0.2 m to spare."""
 
 MOVES = ((0, 1), (-1, 0), (0, -1), (1, 0))
 """(row, column) steps of the four moves: east, north, west, south."""
+
+
+class SiteError(MusterError):
+    """A floor, or the file that describes it, is not as it must be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +48,12 @@ class Site:
 
     @property
     def height(self) -> int:
+        """Rows of cells."""
         return self.blocked.shape[0]
 
     @property
     def width(self) -> int:
+        """Columns of cells."""
         return self.blocked.shape[1]
 
     def centre(self, cells: int | NDArray[np.integer]) -> NDArray[np.float64]:
@@ -135,3 +143,8 @@ def make_site(
         chargers=np.array(list(chargers), np.int32),
         cell=cell,
     )
+
+
+def declare_person_free(site: Site) -> Site:
+    """The same floor with every free cell declared person-free: the operator states that nobody walks there."""
+    return replace(site, person_free=~site.blocked)

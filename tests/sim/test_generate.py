@@ -1,0 +1,158 @@
+import itertools
+import time
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from sim.generate import FAR, components, corridor_library, distances, generate_campus, generate_warehouse
+from sim.site import MOVES, Site, SiteError, make_site
+
+
+def graph_of(site: Site) -> nx.DiGraph:
+    """The floor as networkx sees it: the oracle for connectivity and distance, built from cells alone."""
+    graph = nx.DiGraph()
+    graph.add_nodes_from(site.free_cells.tolist())
+    for cell in site.free_cells.tolist():
+        row, column = divmod(cell, site.width)
+        for move, (down, right) in enumerate(MOVES):
+            if site.exits[row, column, move]:
+                graph.add_edge(cell, (row + down) * site.width + column + right)
+    return graph
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_warehouse_is_strongly_connected_and_no_cell_cuts_it(seed: int) -> None:
+    graph = graph_of(generate_warehouse(seed))
+    assert nx.is_strongly_connected(graph)
+    assert nx.is_biconnected(graph.to_undirected())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_way_warehouse_is_strongly_connected_and_has_no_way_back_in_its_rack_aisles(seed: int) -> None:
+    site = generate_warehouse(seed, one_way=True)
+    graph = graph_of(site)
+    assert nx.is_strongly_connected(graph)
+    for a, b in graph.edges:
+        if site.person_free.reshape(-1)[a] or site.person_free.reshape(-1)[b]:
+            assert not graph.has_edge(b, a)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_stations_and_chargers_are_free_apart_and_along_the_sides(seed: int) -> None:
+    site = generate_warehouse(seed, stations=16, chargers=8)
+    places = np.concatenate([site.stations, site.chargers])
+    assert len(set(places.tolist())) == 24
+    assert not site.blocked.reshape(-1)[places].any()
+    rows, columns = np.divmod(site.stations, site.width)
+    assert set(rows.tolist()) == {1, site.height - 2}
+    assert set(np.divmod(site.chargers, site.width)[1].tolist()) == {1, site.width - 2}
+    for row in (1, site.height - 2):
+        assert np.diff(np.sort(columns[rows == row])).min() >= 2, site.name
+
+
+def test_people_walk_only_where_two_cells_lie_side_by_side() -> None:
+    site = generate_warehouse(3)
+    open_to_people = ~site.blocked & ~site.person_free
+    square = open_to_people[:-1, :-1] & open_to_people[1:, :-1] & open_to_people[:-1, 1:] & open_to_people[1:, 1:]
+    wide = np.zeros_like(open_to_people)
+    for down in (0, 1):
+        for right in (0, 1):
+            wide[down : down + square.shape[0], right : right + square.shape[1]] |= square
+    assert (open_to_people == wide).all()
+    assert site.person_free.any()
+
+
+def test_the_same_seed_gives_the_same_floor_and_another_seed_another() -> None:
+    assert generate_warehouse(5).hash == generate_warehouse(5).hash
+    assert generate_warehouse(5).hash != generate_warehouse(6).hash
+    assert generate_campus(5).hash == generate_campus(5).hash != generate_campus(6).hash
+
+
+@pytest.mark.parametrize(("width", "height"), [(8, 22), (32, 10)])
+def test_a_warehouse_without_room_for_racks_is_refused(width: int, height: int) -> None:
+    with pytest.raises(SiteError, match=rf"at least 11 x 11 .* got {width} x {height}"):
+        generate_warehouse(0, width=width, height=height)
+
+
+def test_more_stations_than_two_sides_hold_are_refused() -> None:
+    with pytest.raises(SiteError, match=r"at most 28 stations .* got 29"):
+        generate_warehouse(0, stations=29)
+
+
+def test_a_campus_is_made_fast_of_walled_connected_blocks_that_differ() -> None:
+    start = time.perf_counter()
+    site = generate_campus(1)
+    assert time.perf_counter() - start < 2.0
+    assert site.blocked.shape == (96, 96)
+    seen = set()
+    for i in range(8):
+        for j in range(8):
+            block = site.blocked[i * 12 : i * 12 + 12, j * 12 : j * 12 + 12]
+            assert block[[0, -1]].all()
+            assert block[:, [0, -1]].all()
+            assert nx.is_connected(nx.Graph(graph_of(make_site("block", block))))
+            assert (~block).sum() >= 100 / 3
+            seen.add(block.tobytes())
+    assert len(seen) >= 60
+    assert not (site.blocked & site.person_free).any()
+
+
+def test_components_are_those_that_networkx_finds() -> None:
+    blocked = np.random.default_rng(4).random((17, 23)) < 0.42
+    site = make_site("random", blocked)
+    label = components(site)
+    assert (label.reshape(blocked.shape) >= 0).tolist() == (~blocked).tolist()
+    ours = {frozenset(np.flatnonzero(label == k).tolist()) for k in range(label.max() + 1)}
+    assert ours == {frozenset(part) for part in nx.weakly_connected_components(graph_of(site))}
+
+
+def test_distances_obey_one_way_aisles() -> None:
+    # A ring of four cells, clockwise only: 0 -> 1 -> 3 -> 2 -> 0.
+    site = make_site("ring", np.zeros((2, 2), bool))
+    site.exits[...] = False
+    site.exits[0, 0, 0] = site.exits[0, 1, 3] = site.exits[1, 1, 2] = site.exits[1, 0, 1] = True
+    assert distances(site, np.array([0])).tolist() == [0, 3, 1, 2]
+
+
+def test_distances_are_those_that_networkx_finds() -> None:
+    site = generate_warehouse(2, one_way=True)
+    goal = int(site.stations[3])
+    lengths = nx.single_source_shortest_path_length(graph_of(site).reverse(), goal)
+    ours = distances(site, np.array([goal]))
+    assert {cell: d for cell, d in enumerate(ours.tolist()) if d < FAR} == dict(lengths)
+
+
+def test_library_paths_are_legal_within_their_lengths_and_in_every_block() -> None:
+    site = generate_campus(2, blocks=(3, 3))
+    graph = graph_of(site)
+    library = corridor_library(site, 7, 2000, shortest=3, longest=20)
+    assert library.cells.shape == (2000, 20)
+    assert library.lengths.min() >= 3
+    assert library.lengths.max() <= 20
+    for cells, length in zip(library.cells.tolist(), library.lengths.tolist(), strict=True):
+        assert all(graph.has_edge(a, b) for a, b in itertools.pairwise(cells[:length]))
+        assert set(cells[length - 1 :]) == {cells[length - 1]}
+    rows, columns = np.divmod(library.cells[:, 0], site.width)
+    share = np.bincount(rows // 12 * 3 + columns // 12, minlength=9)
+    assert share.min() > 2000 / 9 * 0.7
+
+
+def test_library_obeys_one_way_aisles() -> None:
+    site = generate_warehouse(1, one_way=True)
+    graph = graph_of(site)
+    library = corridor_library(site, 0, 300)
+    for cells, length in zip(library.cells.tolist(), library.lengths.tolist(), strict=True):
+        assert all(graph.has_edge(a, b) for a, b in itertools.pairwise(cells[:length]))
+
+
+def test_the_same_seed_gives_the_same_paths() -> None:
+    site = generate_campus(2, blocks=(2, 2))
+    one, two, other = (corridor_library(site, seed, 100) for seed in (3, 3, 4))
+    assert (one.cells == two.cells).all()
+    assert (one.cells != other.cells).any()
+
+
+def test_a_floor_too_small_for_the_paths_asked_for_is_refused() -> None:
+    with pytest.raises(SiteError, match="4 to 9 moves apart"):
+        corridor_library(make_site("two", np.zeros((1, 2), bool)), 0, 10, shortest=5, longest=10)
