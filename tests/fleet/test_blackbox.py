@@ -34,7 +34,7 @@ def written(directory: Path, flushes: list[int], close: bool = True) -> Path:
     return directory / "r0-0.mcap"
 
 
-def test_what_is_written_is_read_back_with_the_memory_at_each_chunk_start(tmp_path):
+def test_what_is_written_is_read_back_with_the_memory_at_each_chunk_start(tmp_path: Path) -> None:
     recording = read_recording(written(tmp_path, [2, 3]))
     assert recording.metadata == METADATA
     assert recording.attachments == {"site": b"floor"}
@@ -48,7 +48,7 @@ def test_what_is_written_is_read_back_with_the_memory_at_each_chunk_start(tmp_pa
     assert [message.cycle for message in recording.chunks[1] if message.channel == "inputs"] == [2, 3, 4]
 
 
-def test_other_mcap_readers_accept_the_file(tmp_path):
+def test_other_mcap_readers_accept_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, [2, 3])
     with path.open("rb") as file:
         reader = make_reader(file)
@@ -65,7 +65,7 @@ def test_other_mcap_readers_accept_the_file(tmp_path):
     assert kinds.count("Chunk") == 2
 
 
-def test_a_file_cut_at_any_byte_yields_every_whole_record(tmp_path):
+def test_a_file_cut_at_any_byte_yields_every_whole_record(tmp_path: Path) -> None:
     path = written(tmp_path, [2, 3])
     whole = path.read_bytes()
     full = read_recording(path)
@@ -92,7 +92,7 @@ def test_a_file_cut_at_any_byte_yields_every_whole_record(tmp_path):
     assert readable > len(whole) // 2
 
 
-def test_a_flipped_bit_costs_its_chunk_and_is_told(tmp_path):
+def test_a_flipped_bit_costs_its_chunk_and_is_told(tmp_path: Path) -> None:
     path = written(tmp_path, [2, 3])
     data = bytearray(path.read_bytes())
     message = read_recording(path).chunks[0][1]
@@ -108,7 +108,7 @@ def test_a_flipped_bit_costs_its_chunk_and_is_told(tmp_path):
     ("content", "words"),
     [(b"", "expected an MCAP file"), (b"PK\3\4zip", "expected an MCAP file"), (b"\x89MCAP0\r\n", "no readable header")],
 )
-def test_a_file_that_is_no_black_box_is_refused_in_one_line(tmp_path, content, words):
+def test_a_file_that_is_no_black_box_is_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "x.mcap"
     path.write_bytes(content)
     with pytest.raises(BlackBoxError, match=words) as caught:
@@ -116,18 +116,18 @@ def test_a_file_that_is_no_black_box_is_refused_in_one_line(tmp_path, content, w
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_is_refused(tmp_path):
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BlackBoxError, match="No such file"):
         read_recording(tmp_path / "none.mcap")
 
 
-def test_a_restarted_robot_keeps_what_it_recorded_before(tmp_path):
+def test_a_restarted_robot_keeps_what_it_recorded_before(tmp_path: Path) -> None:
     written(tmp_path, [1])
     written(tmp_path, [1])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r0-0.mcap", "r0-1.mcap"]
 
 
-def test_a_long_recording_goes_on_in_the_next_file(tmp_path):
+def test_a_long_recording_goes_on_in_the_next_file(tmp_path: Path) -> None:
     box = BlackBox(tmp_path, "r0", METADATA, {}, rotate_bytes=1500)
     for cycle in range(12):
         box.append(step(cycle))
@@ -141,7 +141,7 @@ def test_a_long_recording_goes_on_in_the_next_file(tmp_path):
     assert cycles == list(range(12))
 
 
-def test_the_writer_thread_puts_steps_on_disk_within_two_chunks_of_time(tmp_path):
+def test_the_writer_thread_puts_steps_on_disk_within_two_chunks_of_time(tmp_path: Path) -> None:
     box = BlackBox(tmp_path, "r0", METADATA, {})
     recorder = Recorder([box], interval=0.02)
     box.append(step(0))
@@ -180,14 +180,14 @@ FULL_DISK = """
 """
 
 
-def test_a_full_disk_is_counted_and_recording_goes_on_when_there_is_room(tmp_path):
+def test_a_full_disk_is_counted_and_recording_goes_on_when_there_is_room(tmp_path: Path) -> None:
     # RLIMIT_FSIZE in a process of its own: the limit is the real kernel's, and it must not reach this one
     code = textwrap.dedent(FULL_DISK.format(root=str(Path.cwd()), directory=str(tmp_path)))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_full_disk_from_the_start_leaves_no_half_file(tmp_path):
+def test_a_full_disk_from_the_start_leaves_no_half_file(tmp_path: Path) -> None:
     code = textwrap.dedent(f"""
         import resource, sys
         from pathlib import Path
@@ -205,7 +205,7 @@ def test_a_full_disk_from_the_start_leaves_no_half_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_append_costs_the_control_path_less_than_fifty_microseconds(tmp_path):
+def test_append_costs_the_control_path_less_than_fifty_microseconds(tmp_path: Path) -> None:
     box = BlackBox(tmp_path, "r0", METADATA, {})
     steps = [step(cycle) for cycle in range(2000)]
     started = time.thread_time()
@@ -214,7 +214,7 @@ def test_append_costs_the_control_path_less_than_fifty_microseconds(tmp_path):
     assert (time.thread_time() - started) / len(steps) < 50e-6
 
 
-def test_a_stuck_disk_fills_the_queue_and_drops_the_rest(tmp_path, monkeypatch):
+def test_a_stuck_disk_fills_the_queue_and_drops_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleet.blackbox.QUEUE_STEPS", 5)
     box = BlackBox(tmp_path, "r0", METADATA, {})
     for cycle in range(8):
