@@ -1,0 +1,53 @@
+"""What every test shares: what is skipped and why, said at the end of a run."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if any("gpu" in item.keywords for item in items):
+        reason = _why_no_cuda()
+        for item in items:
+            if reason and "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _why_no_cuda() -> str:
+    """Empty when there is a CUDA device."""
+    import warp as wp
+
+    wp.config.quiet = True
+    wp.init()
+    return "" if wp.is_cuda_available() else "needs a CUDA device, this machine has none"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The list of skips and their reasons; a run without skips says so."""
+    skipped: dict[str, list[str]] = defaultdict(list)
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        skipped[reason.removeprefix("Skipped: ")].append(report.nodeid)
+    deselected = len(terminalreporter.stats.get("deselected", []))
+    terminalreporter.section("skipped")
+    for reason, tests in sorted(skipped.items()):
+        terminalreporter.line(f"{len(tests)} x {reason}")
+        for test in sorted(tests):
+            terminalreporter.line(f"    {test}")
+    if deselected:
+        terminalreporter.line(f"{deselected} left out by -m; `make test-all` runs all")
+    if not skipped and not deselected:
+        terminalreporter.line("nothing")
