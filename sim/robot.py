@@ -11,17 +11,50 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.errors import MusterError
+
 MILLISECOND = 1_000_000
 """Nanoseconds in a millisecond."""
 
 SECOND = 1_000_000_000
 """Nanoseconds in a second."""
+
+
+class RobotNameError(MusterError):
+    """A list of robots cannot be read."""
+
+
+def robot_names(text: str) -> tuple[str, ...]:
+    """Robot ids from a command line: `r0,r1,r7`, or a slice `r[0:16:2]` that means r0, r2, ... r14; both may be mixed.
+
+    A slice lets a launch file deal a fleet to hosts without arithmetic: `r[0:$(var robots):2]` and `r[1:$(var robots):2]`.
+    Raises `RobotNameError` for a wrong or repeated id; an empty slice gives no names.
+    """
+    names: list[str] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        found = re.fullmatch(r"([a-z][a-z0-9_]*)\[(\d+):(\d+)(?::([1-9]\d*))?\]", part)
+        if found:
+            prefix, first, end, step = found.groups()
+            names += [f"{prefix}{index}" for index in range(int(first), int(end), int(step or 1))]
+        else:
+            names.append(part)
+    for name in names:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
+            raise RobotNameError(
+                f'robots "{text}": "{name}" is no robot id; expected ids like r0,r1 (a-z, 0-9, _, at most 32 characters, '
+                "a letter first) or a slice like r[0:16:2]"
+            )
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RobotNameError(f'robots "{text}": {twice} is named twice; name each robot once')
+    return tuple(names)
 
 
 @dataclass(frozen=True)
