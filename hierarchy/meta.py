@@ -1,0 +1,214 @@
+"""The meta level: turns one task into legs, decides what to do next, and when to ask for another way or for help.
+
+Each control step it is given the newest assignment and what the corridor looks like, and says what it intends: the
+option that drives, the cell that it wants to reach, how many legs are done, and which granted cells it found
+blocked. It re-chooses the option about once a second (META_PERIOD) and whenever the running one ends; it is pure,
+its memory is a record.
+
+A blocked aisle. Something that no map and no grant explains stands in the granted corridor: after BLOCKED_SECONDS the
+cells are reported as blocked, and the coordinator plans another way. A robot that does not get on for any other
+reason reports the next cell after STUCK_SECONDS. Each such report is one replan of the leg; after REPLANS of them the
+attempt has failed, the status says OPERATOR, and the coordinator gives the task to another robot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from coordination.messages import Assignment, RobotStatus
+from hierarchy.options import OPTIONS, STAND, OptionName, Situation
+from sim.robot import SECOND
+
+META_PERIOD = SECOND
+"""The meta level reconsiders this often, ns (architecture: about 1 s)."""
+BLOCKED_SECONDS = 3.0
+"""An obstacle that stays this long in the corridor is reported, s: people who walk are gone by then."""
+STUCK_SECONDS = 12.0
+"""No progress for this long with free cells ahead is reported as well, s: four times the above, after the fallback
+has had its try (see `fleet.control`)."""
+PROGRESS = 0.15
+"""A robot that moved this far got on, m: five times the localisation bound."""
+REPLANS = 5
+"""Reports of a blocked way in one leg before a person is asked."""
+
+
+class MetaMemory(msgspec.Struct, frozen=True):
+    """What the meta level remembers from step to step."""
+
+    option: int = int(OptionName.STAND)
+    chosen_at: int = -META_PERIOD
+    """Stamp of the last choice"""
+    task: str = ""
+    attempt: int = 0
+    legs_done: int = 0
+    working_since: int = -1
+    failed: str = ""
+    obstructed_since: int = -1
+    """Since when something stands in the corridor"""
+    anchor: tuple[float, float] = (0.0, 0.0)
+    """Where the robot was when it last got on"""
+    anchored_at: int = 0
+    reported: tuple[int, ...] = ()
+    """Cells that are being reported as blocked"""
+    replans: int = 0
+    """Reports in this leg"""
+
+
+@dataclass(frozen=True)
+class View:
+    """What the meta level sees at one control step."""
+
+    now: int
+    position: tuple[float, float]
+    """p_WB, m"""
+    speed: float
+    """|v|, m/s"""
+    assignment: Assignment | None
+    ahead: tuple[int, ...]
+    """Granted cells after the one that the robot is in, in driving order"""
+    path_left: float
+    """To the centre of the last granted cell, m"""
+    distance: Callable[[int], float]
+    """From the robot to the centre of a cell, m"""
+    obstructed: tuple[int, ...]
+    """Cells of `ahead` in which something stands that the map does not show"""
+    held: bool
+    """A protective or emergency stop holds the robot: no time runs against it"""
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """What the meta level wants."""
+
+    option: OptionName
+    goal: int
+    """Cell to reach; -1 for none"""
+    status: RobotStatus
+    task: str
+    attempt: int
+    legs_done: int
+    failed: str
+    blocked: tuple[int, ...]
+    stuck: float
+    """How long the robot has not got on although it has free cells ahead, s"""
+
+
+def step(view: View, memory: MetaMemory) -> tuple[Intent, MetaMemory]:
+    """One step: the intent, and the memory of the next step."""
+    memory = _take_assignment(view, memory)
+    situation = _situation(view, memory)
+    option = OPTIONS_BY_NAME[OptionName(memory.option)]
+    chosen_at = memory.chosen_at
+    if option.termination(situation) or view.now - chosen_at >= META_PERIOD:
+        if option.name is OptionName.WORK and option.termination(situation) and situation.leg is not None:
+            memory = msgspec.structs.replace(memory, legs_done=memory.legs_done + 1, working_since=-1, replans=0)
+            situation = _situation(view, memory)
+        option = next((o for o in OPTIONS if o.initiation(situation)), STAND)
+        chosen_at = view.now
+    working_since = memory.working_since
+    if option.name is OptionName.WORK and working_since < 0:
+        working_since = view.now
+    memory = msgspec.structs.replace(memory, option=int(option.name), chosen_at=chosen_at, working_since=working_since)
+    memory, stuck = _watch_progress(view, memory)
+    return _intent(view, memory, stuck), memory
+
+
+def goal_cell(assignment: Assignment | None, memory: MetaMemory) -> int:
+    """The cell of the open leg, before this step's own decisions; -1 without one."""
+    if assignment is None or (assignment.task, assignment.attempt) != (memory.task, memory.attempt):
+        legs_done, failed = 0, ""
+    else:
+        legs_done, failed = memory.legs_done, memory.failed
+    if assignment is None or failed or legs_done >= len(assignment.legs):
+        return -1
+    return assignment.legs[legs_done].cell
+
+
+def _take_assignment(view: View, memory: MetaMemory) -> MetaMemory:
+    """Begin a new attempt, or forget the one that is no longer assigned."""
+    task, attempt = (view.assignment.task, view.assignment.attempt) if view.assignment else ("", 0)
+    if (task, attempt) == (memory.task, memory.attempt):
+        return memory
+    return msgspec.structs.replace(
+        memory, task=task, attempt=attempt, legs_done=0, working_since=-1, failed="", replans=0, reported=()
+    )
+
+
+def _situation(view: View, memory: MetaMemory) -> Situation:
+    goal = goal_cell(view.assignment, memory)
+    return Situation(
+        now=view.now,
+        position=view.position,
+        speed=view.speed,
+        assignment=view.assignment,
+        legs_done=memory.legs_done,
+        failed=bool(memory.failed),
+        working_since=memory.working_since,
+        goal_distance=view.distance(goal) if goal >= 0 else math.inf,
+        path_left=view.path_left,
+    )
+
+
+def _watch_progress(view: View, memory: MetaMemory) -> tuple[MetaMemory, float]:
+    """Follow how long the robot has been held up, report blocked cells, give up after too many replans."""
+    wants = memory.option == OptionName.NAVIGATE and bool(view.ahead) and not view.held
+    moved = math.dist(view.position, memory.anchor) > PROGRESS
+    if moved or not wants:
+        memory = msgspec.structs.replace(memory, anchor=view.position, anchored_at=view.now)
+    obstructed_since = memory.obstructed_since
+    if not (wants and view.obstructed) or moved:
+        obstructed_since = -1
+    elif obstructed_since < 0:
+        obstructed_since = view.now
+    stuck = (view.now - memory.anchored_at) / SECOND
+    reported = tuple(cell for cell in memory.reported if cell in view.ahead) if wants and not moved else ()
+    found: Sequence[int] = ()
+    if obstructed_since >= 0 and view.now - obstructed_since >= BLOCKED_SECONDS * SECOND:
+        found = view.obstructed
+    elif stuck >= STUCK_SECONDS:
+        found = view.ahead[:1]
+    replans, failed = memory.replans, memory.failed
+    fresh = [cell for cell in found if cell not in reported]
+    if fresh:
+        reported = tuple(sorted({*reported, *fresh}))
+        memory = msgspec.structs.replace(memory, anchored_at=view.now)  # another way gets a fair try
+        if not failed and memory.task:
+            replans += 1
+            if replans > REPLANS:
+                failed = f"blocked: no way on after {REPLANS} replans; cells {', '.join(map(str, reported))}"
+    memory = msgspec.structs.replace(
+        memory, obstructed_since=obstructed_since, reported=reported, replans=replans, failed=failed
+    )
+    return memory, stuck
+
+
+def _intent(view: View, memory: MetaMemory, stuck: float) -> Intent:
+    option = OptionName(memory.option)
+    if memory.failed:
+        status = RobotStatus.OPERATOR
+    elif memory.reported:
+        status = RobotStatus.BLOCKED
+    elif option is OptionName.WORK:
+        status = RobotStatus.WORKING
+    elif option is OptionName.NAVIGATE:
+        status = RobotStatus.MOVING if view.ahead else RobotStatus.WAITING
+    else:
+        status = RobotStatus.IDLE
+    return Intent(
+        option=option,
+        goal=goal_cell(view.assignment, memory),
+        status=status,
+        task=memory.task,
+        attempt=memory.attempt,
+        legs_done=memory.legs_done,
+        failed=memory.failed,
+        blocked=memory.reported,
+        stuck=stuck,
+    )
+
+
+OPTIONS_BY_NAME = {option.name: option for option in OPTIONS}
+"""The options that the memory names by number."""
