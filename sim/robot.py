@@ -32,10 +32,10 @@ class RobotNameError(MusterError):
 
 
 def robot_names(text: str) -> tuple[str, ...]:
-    """Robot ids from a command line: `r0,r1,r7`, or a slice `r[0:16:2]` that means r0, r2, ... r14; both may be mixed.
+    """Robot ids from a command line: `r0,r1,r7`, or a slice `r[0:16:2]` that means r0, r2, ... r14.
 
-    A slice lets a launch file deal a fleet to hosts without arithmetic: `r[0:$(var robots):2]` and `r[1:$(var robots):2]`.
-    Raises `RobotNameError` for a wrong or repeated id; an empty slice gives no names.
+    A slice lets a launch file deal a fleet to two hosts without arithmetic: `r[0:16:2]` and `r[1:16:2]`. Raises
+    `RobotNameError` for a wrong or repeated id; an empty slice gives no names.
     """
     names: list[str] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -48,8 +48,8 @@ def robot_names(text: str) -> tuple[str, ...]:
     for name in names:
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
             raise RobotNameError(
-                f'robots "{text}": "{name}" is no robot id; expected ids like r0,r1 (a-z, 0-9, _, at most 32 characters, '
-                "a letter first) or a slice like r[0:16:2]"
+                f'robots "{text}": "{name}" is no robot id; expected ids like r0,r1 (a-z, 0-9, _, a letter '
+                "first, at most 32 characters) or a slice like r[0:16:2]"
             )
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
