@@ -196,6 +196,9 @@ class Picture(msgspec.Struct, frozen=True):
     grant: Grant | None
     others: tuple[int, ...] = ()
     """Cells near the robot that other robots hold"""
+    robots: tuple[tuple[float, float, float], ...] = ()
+    """Other robots near this one as they last reported: x, y (m) and the radius (m) within which all of the robot
+    now is; what the lidar sees there is no person"""
     assignment: Assignment | None = None
     stop_epoch: int = 0
     stopped: bool = False

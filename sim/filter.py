@@ -12,10 +12,16 @@ from typing import Any, Protocol
 
 import warp as wp
 
+PHANTOMS = 24
+"""Hidden persons that filter inputs have room for; of more the nearest are kept."""
+
 
 @dataclass(frozen=True)
 class FilterInputs:
-    """What a filter sees, as Warp arrays on one device; written in place before each launch."""
+    """What a filter sees, as Warp arrays on one device; written in place before each launch.
+
+    Scan, pose and twist are of one instant, `scan_age` before the command is released.
+    """
 
     command: wp.array
     """Proposed v (m/s), w (rad/s); float32 (rows, 2)."""
@@ -24,7 +30,8 @@ class FilterInputs:
     scan: wp.array
     """Lidar ranges, m; float32 (rows, rays)."""
     point_speed: wp.array
-    """Largest speed of what each ray hit, m/s, as the caller knows it; float32 (rows, rays)."""
+    """Largest speed of what each ray hit, m/s, as the caller knows it; negative for a point of the site map, which
+    stands where the map says (`sim/points.py` writes both this and `phantoms`); float32 (rows, rays)."""
     scan_age: wp.array
     """Age of the scan, s; float32 (rows,)."""
     pose: wp.array
@@ -37,6 +44,9 @@ class FilterInputs:
     """float32 (rows, CORRIDOR_POINTS)"""
     corridor_count: wp.array
     """int32 (rows,)"""
+    phantoms: wp.array | None = None
+    """Centres of persons that may stand hidden: segments ax, ay, bx, by in B, radius (0: unused), speed; float32
+    (rows, PHANTOMS, 6). None where nobody can hide."""
 
 
 @dataclass(frozen=True)
