@@ -1,0 +1,230 @@
+"""From bodies to bytes and back: the signed envelope, and the doubts about everything that comes in.
+
+A frame is the msgpack encoding of `Envelope` followed by 16 bytes: BLAKE2b-128 over the encoding, keyed for this
+sender and receiver (see `keys`), or zeros when it is unsigned. Only an emergency stop may come unsigned. What is too
+long, not parseable, wrongly or not signed, seen before, of another major version or of no known name is counted by
+kind and dropped; nothing that comes from outside raises.
+
+Each start of a process draws an epoch; sequence numbers count up within it. A receiver takes each (sender, epoch,
+sequence) once, out of order within a window, and hears no epoch again that a later one has replaced. It forgets this
+when it restarts itself: between its restarts a recording could be played to it once. Links that others can listen to
+need CURVE or a tunnel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import secrets
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from coordination.keys import NAME, Keys
+from coordination.messages import BODIES, MAX_MESSAGE, Cycle, Done, Envelope, Report, StopRaise
+from sim.errors import MusterError
+
+MAC_BYTES = 16
+"""128 bits: a forger's chance per try is 2^-128."""
+
+UNSIGNED = bytes(MAC_BYTES)
+"""What stands in the place of the MAC of an unsigned frame."""
+
+WINDOW = 1024
+"""Sequence numbers that may arrive out of order; more than one receive call drains."""
+
+EPOCHS_REMEMBERED = 256
+"""Replaced epochs remembered for each sender: as many restarts as a run of a receiver plausibly sees."""
+
+MAY_BE_UNSIGNED = frozenset({"stop_raise/1"})
+
+
+class WireError(MusterError):
+    """A message of our own cannot be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message that passed every check."""
+
+    sender: str
+    """Proven by its signature if `signed`, else a mere claim"""
+    name: str
+    """`name/major` of the body"""
+    body: Any
+    """The struct that `messages.BODIES` names"""
+    stamp: int
+    """ns, the sender's"""
+    sequence: int
+    signed: bool
+    peer: str = ""
+    """Where an answer goes: the sender's name, or the connection of an unsigned one"""
+
+
+@dataclass(slots=True)
+class ReplayWindow:
+    """What one receiver has heard of one sender."""
+
+    epoch: int = -1
+    highest: int = -1
+    seen: int = 0
+    """Bit k is set when sequence number `highest - k` has come."""
+    replaced: OrderedDict[int, None] = field(default_factory=OrderedDict)
+
+    def take(self, epoch: int, sequence: int) -> bool:
+        """Whether this is new; if so it is remembered."""
+        if epoch != self.epoch:
+            if epoch in self.replaced:
+                return False
+            self.replaced[self.epoch] = None
+            if len(self.replaced) > EPOCHS_REMEMBERED:
+                self.replaced.popitem(last=False)
+            self.epoch, self.highest, self.seen = epoch, sequence, 1
+            return True
+        ahead = sequence - self.highest
+        if ahead > 0:
+            self.seen = ((self.seen << ahead) | 1) & ((1 << WINDOW) - 1) if ahead < WINDOW else 1
+            self.highest = sequence
+            return True
+        if -ahead >= WINDOW or self.seen >> -ahead & 1:
+            return False
+        self.seen |= 1 << -ahead
+        return True
+
+
+class Wire:
+    """Owns one end's epoch, sequence numbers, replay windows and counts. No sockets, no clock."""
+
+    def __init__(self, me: str, keys: Keys | None, *, server: bool, epoch: int | None = None) -> None:
+        """`me` is this end's name; without keys it sends unsigned and believes what it gets (a bystander's stop).
+
+        Raises WireError when `me` is no name or the keys do not hold this node's.
+        """
+        if not NAME.fullmatch(me):
+            raise WireError(f"{me!r} is no name on the wire; expected a letter, then letters, digits and _ up to 32")
+        if keys is not None and not server and keys.node(me) is None:
+            raise WireError(f"the key file holds no key for {me}; derive one with `muster keys derive {me}`")
+        if keys is not None and server and keys.fleet is None:
+            raise WireError(f"{me} serves the fleet and needs the fleet key; the key file holds a node's key")
+        self.me = me
+        self.keys = keys
+        self.server = server
+        self.epoch = secrets.randbits(62) if epoch is None else epoch
+        self.counts: Counter[str] = Counter()
+        """Messages received, and dropped by kind."""
+        self._sequence = 0
+        self._windows: dict[str, ReplayWindow] = {}
+        self._hashes: dict[tuple[str, str], Any] = {}
+
+    def encode(self, receiver: str, body: msgspec.Struct, stamp: int, *, signed: bool = True) -> bytes:
+        """The frame that carries a body to `receiver`; raises WireError when it is too long or has no key."""
+        self._sequence += 1
+        envelope = Envelope(_NAMES[type(body)], self.me, self.epoch, self._sequence, stamp, _ENCODE(body))
+        frame = _ENCODE(envelope)
+        if len(frame) + MAC_BYTES > MAX_MESSAGE:
+            raise WireError(f"{envelope.name} has {len(frame)} bytes and {MAX_MESSAGE} may travel; send it in parts")
+        if self.keys is None or not signed:
+            return frame + UNSIGNED
+        digest = self._hash(self.me, receiver)
+        if digest is None:
+            raise WireError(f"no key to sign for {receiver}")
+        return frame + _mac(digest, frame)
+
+    def decode(self, frame: bytes) -> Received | None:
+        """What a frame says; None when it is dropped (see `counts`). Raises nothing."""
+        kind, message = self._judge(frame)
+        self.counts[kind] += 1
+        return message
+
+    def _judge(self, frame: bytes) -> tuple[str, Received | None]:
+        if len(frame) > MAX_MESSAGE:
+            return "oversized", None
+        payload, mac = frame[:-MAC_BYTES], frame[-MAC_BYTES:]
+        try:
+            envelope = _ENVELOPE.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return "malformed", None
+        if not NAME.fullmatch(envelope.sender) or envelope.epoch < 0 or envelope.sequence < 0:
+            return "malformed", None
+        signed = mac != UNSIGNED
+        if not signed and self.keys is not None and envelope.name not in MAY_BE_UNSIGNED:
+            return "unsigned", None
+        if signed and self.keys is not None:
+            digest = self._hash(envelope.sender, self.me)
+            if digest is None or not hmac.compare_digest(_mac(digest, payload), mac):
+                return "forged", None
+            self._hashes[(envelope.sender, self.me)] = digest
+        decoder = _DECODERS.get(envelope.name)
+        if decoder is None:
+            known = envelope.name.partition("/")[0] in _BASES
+            return ("foreign_major" if known else "unknown"), None
+        if signed:
+            window = self._windows.setdefault(envelope.sender, ReplayWindow())
+            if not window.take(envelope.epoch, envelope.sequence):
+                return "replayed", None
+        try:
+            body = decoder.decode(envelope.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return "malformed", None
+        if not _finite(body):
+            return "malformed", None
+        if _entries(envelope.body) > len(body.__struct_fields__):
+            self.counts["unknown_fields"] += 1
+        proven = signed and self.keys is not None
+        return "received", Received(
+            envelope.sender, envelope.name, body, envelope.stamp, envelope.sequence, proven, envelope.sender
+        )
+
+    def _hash(self, sender: str, receiver: str) -> Any:  # hashlib has no public type for its hash objects
+        known = self._hashes.get((sender, receiver))
+        if known is not None:
+            return known
+        if self.keys is None:
+            return None
+        client = self.me if not self.server else (receiver if sender == self.me else sender)
+        key = self.keys.link(client, sender, receiver)
+        if key is None:
+            return None
+        digest = hashlib.blake2b(key=key, digest_size=MAC_BYTES, person=b"muster frame")
+        if sender == self.me:
+            # Incoming senders are remembered once proven, so that made-up names do not fill the memory.
+            self._hashes[(sender, receiver)] = digest
+        return digest
+
+
+def _mac(digest: Any, payload: bytes) -> bytes:  # a hashlib object
+    keyed = digest.copy()
+    keyed.update(payload)
+    return keyed.digest()
+
+
+def _finite(body: msgspec.Struct) -> bool:
+    match body:
+        case Report():
+            return all(map(math.isfinite, (*body.pose, *body.twist, body.battery)))
+        case Cycle():
+            return all(map(math.isfinite, (*body.pose, *body.twist, body.battery)))
+        case Done():
+            return all(map(math.isfinite, body.command))
+        case StopRaise():
+            return len(body.by) <= 256 and len(body.reason) <= 1024
+        case _:
+            return True
+
+
+def _entries(body: bytes) -> int:
+    """Entries of a msgpack map, from its head."""
+    head = body[0]
+    if head & 0xF0 == 0x80:
+        return head & 0x0F
+    return int.from_bytes(body[1:3] if head == 0xDE else body[1:5], "big")
+
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_ENVELOPE = msgspec.msgpack.Decoder(Envelope)
+_DECODERS = {name: msgspec.msgpack.Decoder(body) for name, body in BODIES.items()}
+_NAMES = {body: name for name, body in BODIES.items()}
+_BASES = {name.partition("/")[0] for name in BODIES}
