@@ -10,6 +10,7 @@ There is no revocation: a lost node key means a new fleet key.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -30,6 +31,10 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 class KeyFileError(MusterError):
     """A key file cannot be read, written or trusted."""
+
+
+class KeyFileExists(KeyFileError):
+    """A key in use would be replaced."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +105,19 @@ def write_keys(path: Path | str, keys: Keys) -> None:
         finally:
             os.unlink(temporary)
     except FileExistsError:
-        raise KeyFileError(f"{path} exists; a key in use is never replaced: name another file or remove it") from None
+        raise KeyFileExists(f"{path} exists; a key in use is never replaced: name another file or remove it") from None
     except OSError as error:
         raise KeyFileError(
             f"cannot write the key file {path}: {error.strerror}; name a directory that exists"
         ) from None
+
+
+def ensure_keys(path: Path | str) -> Keys:
+    """The keys in a file, which gets a new fleet key if it is not there; processes may race for it."""
+    if not Path(path).exists():
+        with contextlib.suppress(KeyFileExists):
+            write_keys(path, new_keys())
+    return read_keys(path)
 
 
 def _is_key(word: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coordination.keys import KeyFileError, Keys, new_keys, read_keys, write_keys
+from coordination.keys import KeyFileError, Keys, ensure_keys, new_keys, read_keys, write_keys
 
 
 def test_a_fleet_key_survives_its_file_and_only_the_owner_reads_it(tmp_path: Path) -> None:
@@ -67,3 +67,7 @@ def test_a_missing_key_file_says_how_to_make_one(tmp_path: Path) -> None:
         read_keys(tmp_path / "fleet.key")
     with pytest.raises(KeyFileError, match="name a directory that exists"):
         write_keys(tmp_path / "nowhere" / "fleet.key", new_keys())
+
+
+def test_processes_that_race_for_a_key_share_one(tmp_path: Path) -> None:
+    assert ensure_keys(tmp_path / "fleet.key") == ensure_keys(tmp_path / "fleet.key")
