@@ -1,0 +1,177 @@
+"""An independent witness: which robots touch something, from exact plane geometry and nothing else.
+
+The physics engine reports contacts from its own shapes; this module says the same from poses, footprints, discs and the
+map alone, so that neither a wrong collision mask nor a wrong lidar can hide a collision. It shares no code with the
+shield, the lidar or the scene, and numpy is all that it needs.
+
+    rectangle and rectangle   overlap unless one of their four edge directions separates them (separating axis theorem)
+    rectangle and disc        overlap when the disc's centre, in the rectangle's frame, is nearer than the radius
+    rectangle and floor       blocked cells are rectangles; past the floor's edge stands the outer wall
+
+Shapes that only touch do not overlap. `ContactTally` turns flags per physics step into the figures: an episode of
+contact counts once, by how fast the robot was at its first step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.site import Site
+
+SPEED_LIMIT = 0.02
+"""m/s and rad/s: a robot that is faster at a contact's first step has collided (the goal's definition)."""
+
+
+@dataclass(frozen=True)
+class Touch:
+    """Who touches what, (steps, robots) each."""
+
+    solid: NDArray[np.bool_]
+    """A rack, a wall or another robot."""
+    person: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Contact:
+    """The first step of one episode of contact."""
+
+    step: int
+    """Physics step since the start."""
+    robot: int
+    person: bool
+    """With a person; else with a rack, a wall or a robot."""
+    speed: float
+    """The robot's speed at that step, m/s."""
+    turn: float
+    """Its yaw rate, rad/s."""
+
+    @property
+    def collision(self) -> bool:
+        """Whether the robot drove or turned into it, rather than being walked or driven into."""
+        return self.speed > SPEED_LIMIT or abs(self.turn) > SPEED_LIMIT
+
+
+class ContactTally:
+    """Owns which robots were in contact at the last step, and all episodes since the start."""
+
+    def __init__(self, robots: int) -> None:
+        self.contacts: list[Contact] = []
+        self._step = 0
+        self._before = np.zeros((2, robots), bool)
+
+    def add(self, touch: Touch, speed: NDArray[np.floating], turn: NDArray[np.floating]) -> list[Contact]:
+        """Take some steps' flags and the robots' speeds at them, (steps, robots); returns the episodes that began."""
+        began: list[Contact] = []
+        for step in range(len(touch.solid)):
+            now = np.stack([touch.solid[step], touch.person[step]])
+            for kind, robot in np.argwhere(now & ~self._before):
+                began.append(
+                    Contact(self._step, int(robot), bool(kind), float(speed[step, robot]), float(turn[step, robot]))
+                )
+            self._before = now
+            self._step += 1
+        self.contacts += began
+        return began
+
+    @property
+    def collisions(self) -> int:
+        """Contacts into which the robot itself moved."""
+        return sum(contact.collision for contact in self.contacts)
+
+    @property
+    def person_contacts(self) -> int:
+        """People who walked into a standing robot."""
+        return sum(contact.person and not contact.collision for contact in self.contacts)
+
+    @property
+    def struck(self) -> int:
+        """Standing robots that another robot drove into (which is that robot's collision)."""
+        return sum(not contact.person and not contact.collision for contact in self.contacts)
+
+
+def touching(
+    site: Site,
+    length: float,
+    width: float,
+    poses: NDArray[np.floating],
+    people: NDArray[np.floating],
+    person_radius: float,
+) -> Touch:
+    """Which robots overlap anything at each step.
+
+    `poses` (steps, robots, 3) x, y, yaw in W; `people` (steps, people, 2); footprints are `length` x `width` around the
+    pose; all in metres.
+    """
+    poses = np.asarray(poses, np.float64)
+    people = np.asarray(people, np.float64)
+    steps, robots = poses.shape[:2]
+    solid = on_the_map(site, length, width, poses)
+    if robots > 1:
+        one, two = np.triu_indices(robots, k=1)
+        gap = poses[:, one, :2] - poses[:, two, :2]
+        near = (gap**2).sum(-1) < length**2 + width**2  # closer than two circumscribed radii
+        step, pair = np.nonzero(near)
+        hit = rectangles_overlap(length, width, poses[step, one[pair]], length, width, poses[step, two[pair]])
+        solid[step[hit], one[pair[hit]]] = True
+        solid[step[hit], two[pair[hit]]] = True
+    person = np.zeros((steps, robots), bool)
+    if people.shape[1]:
+        offset = people[:, None, :, :] - poses[:, :, None, :2]
+        c, s = np.cos(poses[..., 2])[..., None], np.sin(poses[..., 2])[..., None]
+        ahead = np.abs(c * offset[..., 0] + s * offset[..., 1])
+        aside = np.abs(c * offset[..., 1] - s * offset[..., 0])
+        outside = np.maximum(ahead - length / 2, 0.0) ** 2 + np.maximum(aside - width / 2, 0.0) ** 2
+        person |= (outside < person_radius**2).any(axis=-1)
+    return Touch(solid=solid, person=person)
+
+
+def on_the_map(site: Site, length: float, width: float, poses: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which footprints overlap a blocked cell or leave the floor; poses (..., 3), the result (...)."""
+    x, y, yaw = poses[..., 0], poses[..., 1], poses[..., 2]
+    reach_x = (length * np.abs(np.cos(yaw)) + width * np.abs(np.sin(yaw))) / 2
+    reach_y = (length * np.abs(np.sin(yaw)) + width * np.abs(np.cos(yaw))) / 2
+    right, top = site.width * site.cell, site.height * site.cell
+    hit = np.array((x - reach_x < 0.0) | (x + reach_x > right) | (y - reach_y < 0.0) | (y + reach_y > top))
+    column = np.floor(x / site.cell).astype(int)
+    row = site.height - 1 - np.floor(y / site.cell).astype(int)
+    rings = int(np.ceil(np.hypot(length, width) / 2 / site.cell))
+    for down in range(-rings, rings + 1):
+        for across in range(-rings, rings + 1):
+            r, c = row + down, column + across
+            inside = (r >= 0) & (r < site.height) & (c >= 0) & (c < site.width)
+            blocked = inside & site.blocked[np.clip(r, 0, site.height - 1), np.clip(c, 0, site.width - 1)]
+            if not blocked.any():
+                continue
+            cell = np.zeros((*blocked.shape, 3))
+            cell[..., 0] = (c + 0.5) * site.cell
+            cell[..., 1] = (site.height - 1 - r + 0.5) * site.cell
+            hit[blocked] |= rectangles_overlap(length, width, poses[blocked], site.cell, site.cell, cell[blocked])
+    return hit
+
+
+def rectangles_overlap(
+    length_a: float,
+    width_a: float,
+    poses_a: NDArray[np.floating],
+    length_b: float,
+    width_b: float,
+    poses_b: NDArray[np.floating],
+) -> NDArray[np.bool_]:
+    """Whether rectangles around poses (n, 3) overlap, pair by pair: no edge direction of either separates them."""
+    offset = poses_b[:, :2] - poses_a[:, :2]
+    turn = poses_b[:, 2] - poses_a[:, 2]
+    c, s = np.abs(np.cos(turn)), np.abs(np.sin(turn))
+    overlap = np.ones(len(offset), bool)
+    for poses, own, other in (
+        (poses_a, (length_a, width_a), (length_b, width_b)),
+        (poses_b, (length_b, width_b), (length_a, width_a)),
+    ):
+        cos, sin = np.cos(poses[:, 2]), np.sin(poses[:, 2])
+        ahead = np.abs(cos * offset[:, 0] + sin * offset[:, 1])
+        aside = np.abs(cos * offset[:, 1] - sin * offset[:, 0])
+        overlap &= 2 * ahead < own[0] + other[0] * c + other[1] * s
+        overlap &= 2 * aside < own[1] + other[0] * s + other[1] * c
+    return overlap
