@@ -1,8 +1,7 @@
-"""The contract of a policy: what it sees, what it says, and for which body.
+"""What a policy and a robot must agree on: the ordered observation fields, the actions and the embodiment.
 
-A contract is canonical JSON (sorted keys, no spaces) of the ordered observation fields, the ordered actions and the
-embodiment hash; its sha256 is the contract hash. A policy carries the contract that it was trained for, and a robot
-refuses one whose hash is not its own. Observations are found by name, never by a number in the code.
+A contract is written as canonical JSON (sorted keys, no spaces); its sha256 is the contract hash that a frozen policy carries.
+Fields are found by name and laid out in order. This module needs numpy alone, because robots import it.
 """
 
 from __future__ import annotations
@@ -10,28 +9,29 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Field:
-    """One named part of an observation or of an action."""
+    """One named part of an observation or an action."""
 
     name: str
     shape: tuple[int, ...]
-    dtype: str = "float32"
-    unit: str = "1"
-    """SI, or 1 after scaling."""
-    frame: str = ""
-    """B, W, or empty where no frame applies."""
-    low: float = -1.0
-    high: float = 1.0
-    """Every value lies in [low, high]."""
-    period: int = 0
-    """Time between two new values, ns; 0 for every control cycle."""
-    latency: int = 0
-    """Largest age of a value when it is acted on, ns."""
+    dtype: str
+    """numpy's name: "float32"."""
+    unit: str
+    """Of one unit of the number as the policy sees it: "6 m" is metres divided by six."""
+    frame: str
+    """W, B or "" where there is none."""
+    low: float
+    high: float
+    period: float
+    """Time between two readings, s."""
+    latency: float
+    """Largest age that the robot may act on, s."""
 
     @property
     def size(self) -> int:
@@ -41,37 +41,55 @@ class Field:
 
 @dataclass(frozen=True)
 class Contract:
-    """Observation fields in order, actions in order, and the embodiment."""
+    """Observation, action and body of one kind of policy."""
 
+    task: str
     fields: tuple[Field, ...]
+    """Observation fields in order."""
     actions: tuple[Field, ...]
     embodiment: str
-    """`RobotSpec.embodiment_hash()`"""
-
-    def canonical(self) -> str:
-        """The contract as canonical JSON: the text that is hashed, stored and shown."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
-
-    @cached_property
-    def hash(self) -> str:
-        """sha256 (hex) of `canonical()`."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()
+    """`RobotSpec.embodiment_hash()`."""
 
     @property
     def observation_size(self) -> int:
-        """Numbers in one observation."""
+        """Numbers in an observation."""
         return sum(field.size for field in self.fields)
 
     @property
     def action_size(self) -> int:
-        """Numbers in one action."""
+        """Numbers in an action."""
         return sum(field.size for field in self.actions)
 
-    def slice(self, name: str) -> slice:
-        """Where field `name` stands in a flat observation; KeyError for an unknown name."""
-        start = 0
+    def slices(self) -> dict[str, slice]:
+        """Where each observation field lies in the flat observation."""
+        places, at = {}, 0
         for field in self.fields:
-            if field.name == name:
-                return slice(start, start + field.size)
-            start += field.size
-        raise KeyError(name)
+            places[field.name] = slice(at, at + field.size)
+            at += field.size
+        return places
+
+    def json(self) -> str:
+        """The canonical text."""
+        return json.dumps({"muster": 1, **asdict(self)}, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def hash(self) -> str:
+        """sha256 (hex) of the canonical text."""
+        return hashlib.sha256(self.json().encode()).hexdigest()
+
+
+def contract_from_json(text: str | bytes | Mapping[str, Any]) -> Contract:
+    """The contract of a canonical text, or of its parsed form. Raises ValueError, KeyError or TypeError where it is none."""
+    data: Mapping[str, Any] = text if isinstance(text, Mapping) else json.loads(text)
+    if data.get("muster") != 1:
+        raise ValueError(f'expected a contract with "muster": 1, got {data.get("muster")!r}')
+
+    def fields(items: list[dict[str, Any]]) -> tuple[Field, ...]:
+        return tuple(Field(**{**item, "shape": tuple(item["shape"])}) for item in items)
+
+    return Contract(
+        task=data["task"],
+        fields=fields(data["fields"]),
+        actions=fields(data["actions"]),
+        embodiment=data["embodiment"],
+    )

@@ -1,0 +1,156 @@
+"""The drive's own controller: what the base's firmware does with a released command, every 20 ms.
+
+The setpoint follows the released command no faster than the drive accelerates, brakes and turns; a first-order lag
+stands for the motors; the result is written as body velocities (planar body) or wheel speeds (wheeled body):
+
+    s  <- s + clip(r - s, brake or accelerate)        r the released command, after its latency
+    o  <- o + (s - o) dt / (lag + dt)
+    planar: (v, 0, w)        wheeled: (v -+ w track / 2) / wheel_radius
+
+Braking is BRAKE_SHARE times the guaranteed bound, so that the guarantee holds with the lag. While the setpoint brakes on an
+arc its yaw rate is bounded by the drive's turn acceleration alone: who wants the arc kept commands both.
+It keeps no clock and no authority: rows are robots, memory is the arrays of `DriveArrays`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import warp as wp
+
+from sim.robot import SECOND, RobotSpec
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+BRAKE_SHARE = 1.2
+"""Braking of the firmware over the guaranteed bound; with it the lagged body still stops within the bound's distance."""
+
+
+@dataclass(frozen=True)
+class DriveArrays:
+    """Memory and parameters of many drives, one row each, float32 unless said."""
+
+    released: wp.array
+    """The command in force, v and w, (rows, 2)."""
+    before: wp.array
+    """The command before it, which rules until the latency has passed, (rows, 2)."""
+    latency: wp.array
+    """Substeps from the start of a control cycle until the new command rules, int32 (rows,)."""
+    lag: wp.array
+    """Time constant of the motors, s, (rows,)."""
+    setpoint: wp.array
+    """(rows, 2)"""
+    output: wp.array
+    """Body velocity after the lag, (rows, 2)."""
+
+
+def make_drive(rows: int, device: str) -> DriveArrays:
+    """Drives at rest without latency or lag."""
+    pair = {
+        name: wp.zeros((rows, 2), dtype=wp.float32, device=device)
+        for name in ("released", "before", "setpoint", "output")
+    }
+    return DriveArrays(
+        latency=wp.zeros(rows, dtype=wp.int32, device=device),
+        lag=wp.zeros(rows, dtype=wp.float32, device=device),
+        **pair,
+    )
+
+
+@wp.func
+def slew(now: float, goal: float, accel: float, brake: float, dt: float) -> float:
+    """The setpoint one step on: towards zero at `brake`, away from it at `accel`; never across zero in one step."""
+    if now > 0.0 and goal < now:
+        return wp.max(wp.max(goal, 0.0), now - brake * dt)
+    if now < 0.0 and goal > now:
+        return wp.min(wp.min(goal, 0.0), now + brake * dt)
+    return now + wp.clamp(goal - now, -accel * dt, accel * dt)
+
+
+@wp.kernel
+def step_drive(
+    substep: int,
+    dt: float,
+    accel: float,
+    brake: float,
+    turn_accel: float,
+    half_track: float,
+    wheel_radius: float,
+    robots: int,
+    ctrl_stride: int,
+    released: wp.array2d(dtype=wp.float32),
+    before: wp.array2d(dtype=wp.float32),
+    latency: wp.array(dtype=wp.int32),
+    lag: wp.array(dtype=wp.float32),
+    setpoint: wp.array2d(dtype=wp.float32),
+    output: wp.array2d(dtype=wp.float32),
+    ctrl: wp.array2d(dtype=Any),
+):
+    """One motor period of each row; `substep` counts motor periods since the control cycle began."""
+    row = wp.tid()
+    v = released[row, 0]
+    w = released[row, 1]
+    if substep < latency[row]:
+        v = before[row, 0]
+        w = before[row, 1]
+    sv = slew(setpoint[row, 0], v, accel, brake, dt)
+    sw = slew(setpoint[row, 1], w, turn_accel, turn_accel, dt)
+    share = dt / (lag[row] + dt)
+    ov = output[row, 0] + (sv - output[row, 0]) * share
+    ow = output[row, 1] + (sw - output[row, 1]) * share
+    setpoint[row, 0] = sv
+    setpoint[row, 1] = sw
+    output[row, 0] = ov
+    output[row, 1] = ow
+    world = row / robots
+    c = (row % robots) * ctrl_stride
+    if ctrl_stride == 3:
+        ctrl[world, c] = ctrl.dtype(ov)
+        ctrl[world, c + 1] = ctrl.dtype(0.0)
+        ctrl[world, c + 2] = ctrl.dtype(ow)
+    else:
+        ctrl[world, c] = ctrl.dtype((ov - ow * half_track) / wheel_radius)
+        ctrl[world, c + 1] = ctrl.dtype((ov + ow * half_track) / wheel_radius)
+
+
+def record_drive(
+    spec: RobotSpec, drive: DriveArrays, ctrl: wp.array, robots: int, ctrl_stride: int, device: str
+) -> list[wp.Launch]:
+    """The launches of one control cycle, one for each motor period, recorded on these arrays."""
+    rows = drive.setpoint.shape[0]
+    dt = spec.motor_period / SECOND
+    commands = []
+    for substep in range(int(spec.period // spec.motor_period)):
+        launch = wp.launch(
+            step_drive,
+            dim=rows,
+            inputs=[
+                substep,
+                dt,
+                spec.drive.accel_max,
+                spec.drive.brake_min * BRAKE_SHARE,
+                spec.drive.turn_accel_max,
+                spec.drive.track / 2.0,
+                spec.drive.wheel_radius,
+                robots,
+                ctrl_stride,
+                drive.released,
+                drive.before,
+                drive.latency,
+                drive.lag,
+                drive.setpoint,
+                drive.output,
+                ctrl,
+            ],
+            device=device,
+            record_cmd=True,
+        )
+        commands.append(launch)
+    return commands
+
+
+def drive_snapshot(drive: DriveArrays) -> dict[str, np.ndarray]:
+    """Copies of everything that the drives remember."""
+    return {name: getattr(drive, name).numpy().copy() for name in drive.__dataclass_fields__}

@@ -1,0 +1,58 @@
+"""What a robot is told about itself: localisation and odometry with bounded errors.
+
+Localisation: the true pose plus an offset that circles slowly, p = p_true + a (cos(phi + r t), sin(phi + r t)), with the
+amplitude a drawn for the episode and never beyond the specification's bound: what a scan matcher does along an aisle. The yaw
+is exact. Odometry: a scale error drawn for the episode and bounded white noise. The lidar's noise and dropout are part of its
+sweep (sim/kernels.py).
+"""
+
+from __future__ import annotations
+
+import warp as wp
+
+from sim.randomization import Term, bell, draw_from, stream, unit
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+LOCALISATION_RATE = wp.constant(0.5)
+"""How fast the localisation offset circles, rad/s."""
+
+ODOMETRY_SCALE = wp.constant(0.02)
+"""Largest scale error of the odometry (tyre wear: 2 %)."""
+
+ODOMETRY_NOISE = wp.constant(0.01)
+"""Standard deviation of one odometry reading, m/s and rad/s; clipped at three."""
+
+LOCALISATION_TERM = wp.constant(int(Term.LOCALISATION))
+ODOMETRY_TERM = wp.constant(int(Term.ODOMETRY))
+
+
+@wp.kernel
+def measure(
+    pose: wp.array2d(dtype=wp.float32),
+    twist: wp.array2d(dtype=wp.float32),
+    bound: float,
+    period: float,
+    level: float,
+    seed: int,
+    episode: wp.array(dtype=wp.int32),
+    step: wp.array(dtype=wp.int32),
+    mask: wp.array(dtype=wp.uint8),
+    measured_pose: wp.array2d(dtype=wp.float32),
+    measured_twist: wp.array2d(dtype=wp.float32),
+):
+    """Readings of each masked row; `level` 0 is no error, 1 the specification's. Shapes (rows, 3), (rows, 3) -> (rows, 3), (rows, 2)."""
+    row = wp.tid()
+    if mask[row] == wp.uint8(0):
+        return
+    key = stream(seed, LOCALISATION_TERM, row, episode[row])
+    amplitude = level * bound * unit(draw_from(key, 0))
+    angle = 2.0 * wp.pi * unit(draw_from(key, 1)) + LOCALISATION_RATE * period * float(step[row])
+    measured_pose[row, 0] = pose[row, 0] + amplitude * wp.cos(angle)
+    measured_pose[row, 1] = pose[row, 1] + amplitude * wp.sin(angle)
+    measured_pose[row, 2] = pose[row, 2]
+    key = stream(seed, ODOMETRY_TERM, row, episode[row])
+    scale = 1.0 + level * ODOMETRY_SCALE * (2.0 * unit(draw_from(key, 0)) - 1.0)
+    for k in range(2):
+        error = level * ODOMETRY_NOISE * bell(draw_from(key, 1 + 2 * step[row] + k))
+        measured_twist[row, k] = twist[row, k] * scale + error

@@ -1,0 +1,270 @@
+"""The navigate skill as policy and robot see it: the corridor is the goal, the observation is one kernel.
+
+The same kernel observes thousands of rows in training and one row on a robot; equal inputs give equal bits on one device. Fields in
+order (88 numbers):
+
+    ranges        64   the ray nearest to each of 64 equal bin centres / 6 m, at most 1; bin i looks at -pi + 2 pi i / 64 in B
+    corridor      15   the five next way-points from the robot's segment on: x, y in B / 5 m within [-1, 1], half width in m
+    track          3   signed distance from the segment (m, left positive), sine and cosine of the heading error
+    twist          2   v / speed_max, w / turn_max, measured
+    last_command   2   the same, as released in the cycle before
+    remaining      2   distance along the corridor to its end / 5 m, at most 1; 1 where that end is the leg's goal
+
+The robot's segment is the nearest one of the corridor; of two equally near the later. A corridor of one way-point is a segment
+of no length that points from the robot to it. Without a corridor all its fields are 0.
+This module needs numpy and Warp alone, because robots import it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from sim.geometry import CORRIDOR_POINTS
+from sim.robot import SECOND, RobotSpec
+from sim.tasks.contract import Contract, Field
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+BINS = 64
+"""Range bins of the observation."""
+
+RANGE_SCALE = 6.0
+"""Ranges beyond this are all "far", m: the stopping distance at full speed is 0.75 m, a person covers 1.6 m in a second."""
+
+WAYPOINTS = 5
+"""Way-points observed: the coordinator's look-ahead."""
+
+POINT_SCALE = 5.0
+"""m"""
+
+CORRIDOR_AT, TRACK_AT, TWIST_AT, COMMAND_AT, REMAINING_AT = 64, 79, 82, 84, 86
+"""Where each field begins."""
+
+OBSERVATION = 88
+"""Numbers in an observation."""
+
+ACTION = 2
+"""Numbers in an action."""
+
+BINS_C = wp.constant(BINS)
+RANGE_C = wp.constant(RANGE_SCALE)
+WAYPOINTS_C = wp.constant(WAYPOINTS)
+POINT_C = wp.constant(POINT_SCALE)
+
+
+def navigate_contract(spec: RobotSpec) -> Contract:
+    """The contract of the navigate skill on one kind of robot. Only what the observation depends on enters it.
+
+    The number of rays is no part of it: the bins are taken from whatever the lidar has.
+    """
+    period = spec.period / SECOND
+    age = spec.sensor_age_bound
+
+    def field(name: str, shape: tuple[int, ...], unit: str, frame: str, low: float, high: float) -> Field:
+        return Field(name, shape, "float32", unit, frame, low, high, period, age)
+
+    return Contract(
+        task="navigate",
+        fields=(
+            field("ranges", (BINS,), "6 m", "B", 0.0, 1.0),
+            field("corridor", (WAYPOINTS, 3), "5 m, 5 m, m", "B", -1.0, 2.0),
+            field("track", (3,), "m, 1, 1", "B", -5.0, 5.0),
+            field("twist", (2,), "speed_max, turn_max", "B", -2.0, 2.0),
+            field("last_command", (2,), "speed_max, turn_max", "B", -1.0, 1.0),
+            field("remaining", (2,), "5 m, 1", "", 0.0, 1.0),
+        ),
+        actions=(
+            Field("speed", (1,), "float32", "speed_max forwards, reverse_max backwards", "B", -1.0, 1.0, period, 0.0),
+            Field("turn", (1,), "float32", "turn_max", "B", -1.0, 1.0, period, 0.0),
+        ),
+        embodiment=spec.embodiment_hash(),
+    )
+
+
+def bin_rays(rays: int) -> NDArray[np.int32]:
+    """The ray nearest to each bin's centre, int32 (BINS,)."""
+    return (np.rint(np.arange(BINS) * rays / BINS).astype(np.int64) % rays).astype(np.int32)
+
+
+@wp.func
+def to_command(speed: float, turn: float, speed_max: float, reverse_max: float, turn_max: float) -> wp.vec2:
+    """An action in [-1, 1]^2 as v (m/s) and w (rad/s)."""
+    a = wp.clamp(speed, -1.0, 1.0)
+    return wp.vec2(wp.max(a, 0.0) * speed_max + wp.min(a, 0.0) * reverse_max, wp.clamp(turn, -1.0, 1.0) * turn_max)
+
+
+@wp.kernel
+def act(
+    action: wp.array2d(dtype=wp.float32),
+    speed_max: float,
+    reverse_max: float,
+    turn_max: float,
+    command: wp.array2d(dtype=wp.float32),
+):
+    """Each row's action as a command, (rows, 2) -> (rows, 2)."""
+    row = wp.tid()
+    told = to_command(action[row, 0], action[row, 1], speed_max, reverse_max, turn_max)
+    command[row, 0] = told[0]
+    command[row, 1] = told[1]
+
+
+def action_to_command(action: NDArray[np.float32], spec: RobotSpec) -> NDArray[np.float32]:
+    """The same on the host, (..., 2): what a robot does with its policy's output."""
+    a = np.clip(np.asarray(action, np.float32), np.float32(-1.0), np.float32(1.0))
+    v = np.maximum(a[..., 0], 0) * np.float32(spec.drive.speed_max) + np.minimum(a[..., 0], 0) * np.float32(
+        spec.drive.reverse_max
+    )
+    return np.stack([v, a[..., 1] * np.float32(spec.drive.turn_max)], axis=-1).astype(np.float32)
+
+
+@wp.kernel
+def observe(
+    scan: wp.array2d(dtype=wp.float32),
+    bins: wp.array(dtype=wp.int32),
+    pose: wp.array2d(dtype=wp.float32),
+    twist: wp.array2d(dtype=wp.float32),
+    last_command: wp.array2d(dtype=wp.float32),
+    points: wp.array3d(dtype=wp.float32),
+    half_width: wp.array2d(dtype=wp.float32),
+    count: wp.array(dtype=wp.int32),
+    final: wp.array(dtype=wp.uint8),
+    speed_max: float,
+    turn_max: float,
+    mask: wp.array(dtype=wp.uint8),
+    out: wp.array2d(dtype=wp.float32),
+):
+    """The observation of each masked row, (rows, OBSERVATION)."""
+    row = wp.tid()
+    if mask[row] == wp.uint8(0):
+        return
+    for k in range(BINS_C):
+        out[row, k] = wp.min(scan[row, bins[k]] / RANGE_C, 1.0)
+    x = pose[row, 0]
+    y = pose[row, 1]
+    c = wp.cos(pose[row, 2])
+    s = wp.sin(pose[row, 2])
+    n = count[row]
+    # the nearest segment; of two equally near the later
+    segment = int(0)
+    nearest = float(1.0e9)
+    share = float(1.0)
+    for k in range(1, n):
+        ax = points[row, k - 1, 0]
+        ay = points[row, k - 1, 1]
+        ux = points[row, k, 0] - ax
+        uy = points[row, k, 1] - ay
+        square = ux * ux + uy * uy
+        t = float(1.0)
+        if square > 1.0e-9:
+            t = wp.clamp(((x - ax) * ux + (y - ay) * uy) / square, 0.0, 1.0)
+        dx = x - ax - t * ux
+        dy = y - ay - t * uy
+        gap = dx * dx + dy * dy
+        if gap <= nearest:
+            nearest = gap
+            segment = k
+            share = t
+    # direction and lateral offset
+    ux = float(0.0)
+    uy = float(0.0)
+    lateral = float(0.0)
+    rest = float(0.0)
+    if n > 1:
+        ux = points[row, segment, 0] - points[row, segment - 1, 0]
+        uy = points[row, segment, 1] - points[row, segment - 1, 1]
+        length = wp.sqrt(ux * ux + uy * uy)
+        rest = (1.0 - share) * length
+        if length > 1.0e-6:
+            ux = ux / length
+            uy = uy / length
+            lateral = ux * (y - points[row, segment, 1]) - uy * (x - points[row, segment, 0])
+        for k in range(segment + 1, n):
+            ex = points[row, k, 0] - points[row, k - 1, 0]
+            ey = points[row, k, 1] - points[row, k - 1, 1]
+            rest += wp.sqrt(ex * ex + ey * ey)
+    elif n == 1:
+        ux = points[row, 0, 0] - x
+        uy = points[row, 0, 1] - y
+        rest = wp.sqrt(ux * ux + uy * uy)
+        if rest > 1.0e-3:
+            ux = ux / rest
+            uy = uy / rest
+        else:
+            ux = c
+            uy = s
+    for k in range(WAYPOINTS_C):
+        at = 64 + 3 * k
+        if n > 0:
+            j = wp.min(segment + k, n - 1)
+            dx = points[row, j, 0] - x
+            dy = points[row, j, 1] - y
+            out[row, at] = wp.clamp((c * dx + s * dy) / POINT_C, -1.0, 1.0)
+            out[row, at + 1] = wp.clamp((c * dy - s * dx) / POINT_C, -1.0, 1.0)
+            out[row, at + 2] = half_width[row, j]
+        else:
+            out[row, at] = 0.0
+            out[row, at + 1] = 0.0
+            out[row, at + 2] = 0.0
+    out[row, 79] = wp.clamp(lateral, -5.0, 5.0)
+    out[row, 80] = s * ux - c * uy
+    out[row, 81] = c * ux + s * uy
+    out[row, 82] = twist[row, 0] / speed_max
+    out[row, 83] = twist[row, 1] / turn_max
+    out[row, 84] = last_command[row, 0] / speed_max
+    out[row, 85] = last_command[row, 1] / turn_max
+    out[row, 86] = wp.min(rest / POINT_C, 1.0)
+    out[row, 87] = float(final[row])
+
+
+class NavigateObserver:
+    """The observation of a few robots outside the simulator: preallocated inputs, one recorded launch.
+
+    Owns its arrays: write the numpy views (`scan`, `pose`, ...), call `observe`, read the result. On a robot `rows` is 1.
+    """
+
+    def __init__(self, spec: RobotSpec, rows: int = 1, device: str = "cpu") -> None:
+        shapes = {
+            "scan": (rows, spec.lidar.rays),
+            "pose": (rows, 3),
+            "twist": (rows, 2),
+            "last_command": (rows, 2),
+            "points": (rows, CORRIDOR_POINTS, 2),
+            "half_width": (rows, CORRIDOR_POINTS),
+        }
+        arrays = {name: wp.zeros(shape, dtype=wp.float32, device=device) for name, shape in shapes.items()}
+        count = wp.zeros(rows, dtype=wp.int32, device=device)
+        final = wp.zeros(rows, dtype=wp.uint8, device=device)
+        out = wp.zeros((rows, OBSERVATION), dtype=wp.float32, device=device)
+        self._keep = (arrays, count, final, out)
+        self.scan, self.pose, self.twist, self.last_command, self.points, self.half_width = (
+            arrays[name].numpy() for name in shapes
+        )
+        self.count, self.final, self.out = count.numpy(), final.numpy(), out.numpy()
+        self._command = wp.launch(
+            observe,
+            dim=rows,
+            inputs=[
+                arrays["scan"],
+                wp.array(bin_rays(spec.lidar.rays), dtype=wp.int32, device=device),
+                arrays["pose"],
+                arrays["twist"],
+                arrays["last_command"],
+                arrays["points"],
+                arrays["half_width"],
+                count,
+                final,
+                spec.drive.speed_max,
+                spec.drive.turn_max,
+                wp.ones(rows, dtype=wp.uint8, device=device),
+                out,
+            ],
+            device=device,
+            record_cmd=True,
+        )
+
+    def observe(self) -> NDArray[np.float32]:
+        """The observation of what the inputs hold now, (rows, OBSERVATION); the array is written again by the next call."""
+        self._command.launch()
+        return self.out
