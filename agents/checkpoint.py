@@ -1,0 +1,109 @@
+"""Checkpoints: the whole state of a training run in one file, so that a killed run goes on as if nothing had happened.
+
+A checkpoint is a NumPy archive (zip of arrays, never pickled objects: loading one runs no code) with one JSON header
+under `header`. It appears by rename, complete or not at all. What it must fit, the contract (embodiment included) and
+the training configuration, stands in the header and is compared on loading; zip checksums find damage.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.errors import CheckpointError
+from sim.files import FileError, write_atomic
+
+VERSION = 1
+"""Of the layout of the archive."""
+
+KEPT = 2
+"""Checkpoints kept in a run: the newest, and one in case that a disk loses it."""
+
+_NAME = re.compile(r"step_(\d{10})\.npz")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training run at one instant."""
+
+    header: dict[str, Any]
+    """JSON values: version, steps, contract, config, counters."""
+    arrays: dict[str, NDArray[Any]]
+    """Every tensor, generator and environment array, by slash-separated name."""
+
+
+def save_checkpoint(directory: Path, steps: int, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Path:
+    """Write `step_<steps>.npz` into `directory`, whole or not at all, and drop the oldest beyond KEPT.
+
+    Raises CheckpointError when the file cannot be written (no space, no permission).
+    """
+    buffer = io.BytesIO()
+    text = json.dumps({"version": VERSION, "steps": steps, **header}, sort_keys=True)
+    # its stub gives every keyword the type of allow_pickle
+    np.savez(buffer, header=np.frombuffer(text.encode(), np.uint8), **arrays)  # pyright: ignore[reportArgumentType]
+    path = directory / f"step_{steps:010d}.npz"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, buffer.getvalue())
+    except (FileError, OSError) as error:
+        raise CheckpointError(str(error)) from error
+    for old in list_checkpoints(directory)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def list_checkpoints(directory: Path) -> list[Path]:
+    """Checkpoints in `directory`, oldest first."""
+    found = [path for path in directory.glob("step_*.npz") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: path.name)
+
+
+def find_checkpoint(place: Path) -> Path:
+    """The checkpoint that `place` names: itself, or the newest of a run directory. CheckpointError without one."""
+    if place.is_file():
+        return place
+    for directory in (place / "checkpoints", place):
+        found = list_checkpoints(directory)
+        if found:
+            return found[-1]
+    raise CheckpointError(
+        f"expected a checkpoint or a run directory with checkpoints/step_*.npz, found none at {place}; "
+        "name another run or train without resume"
+    )
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read and check a checkpoint; CheckpointError names what is wrong with it."""
+    advice = "resume from another checkpoint or train anew"
+    try:
+        # from memory: np.load leaves a file that it opened itself open when it is no archive
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header = json.loads(arrays.pop("header").tobytes())
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        size = path.stat().st_size if path.exists() else 0
+        raise CheckpointError(
+            f"expected a whole checkpoint, {path} ({size} bytes) is truncated or damaged ({_one_line(error)}); {advice}"
+        ) from error
+    if header.get("version") != VERSION:
+        raise CheckpointError(f"expected checkpoint version {VERSION}, {path} has {header.get('version')!r}; {advice}")
+    return Checkpoint(header=header, arrays=arrays)
+
+
+def select(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    """The arrays under `prefix/`, without it."""
+    return {name[len(prefix) + 1 :]: array for name, array in arrays.items() if name.startswith(prefix + "/")}
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,369 @@
+"""A training run: collect, learn, check on held-out layouts, save; and go on after a kill as if there had been none.
+
+    while not done:
+        rollouts = [lane.collect(...) for lane in lanes]      one thread a lane
+        learner.update(rollouts)
+        held-out check when the running success suggests that the target is reached
+        checkpoint
+
+A run is done when a held-out check reaches the target (`stop_at_target`), or when the budget of steps or seconds is
+spent. What decides, except for the seconds, is a function of the state that a checkpoint holds; so a run that is
+killed and resumed takes the same decisions and ends with the same weights. Held-out checks use the deterministic
+policy (the mean action) on environments that are put back to the same state each time: they leave no trace.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint, select
+from agents.errors import CheckpointError, TrainingError
+from agents.evaluation import Act, Evaluation, HeldOut
+from agents.journal import Journal
+from agents.networks import ActorCritic
+from agents.normalize import normalize
+from agents.ppo import Learner, Losses, PpoConfig
+from agents.rollout import Environment, Episodes, Lane, join_episodes
+from sim.tasks.contract import Contract
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How long, towards what, and how often to look."""
+
+    ppo: PpoConfig = field(default_factory=PpoConfig)
+    seed: int = 0
+    """Of the weights, the action noise and the minibatches."""
+    steps: int = 4_000_000
+    """Budget of control steps, over all rows and resumed parts."""
+    seconds: float = 180.0
+    """Budget of wall time, over all resumed parts, s."""
+    target: float = 0.95
+    """Share of held-out episodes that must succeed."""
+    stop_at_target: bool = True
+    """End at the first held-out check that reaches the target; otherwise spend the budget."""
+    check_margin: float = 0.02
+    """A held-out check is worth its time when the running success is no more than this below the target: the mean
+    action succeeds more often than the drawn one."""
+    check_steps: int = 100_000
+    """Control steps between two held-out checks, at least; with `stop_at_target` false also at most, times ten."""
+    window: int = 500
+    """Training episodes in the running success."""
+    checkpoint_iterations: int = 10
+    """Iterations between two checkpoints."""
+    device: str = "cpu"
+    """torch device of networks and updates."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands after an iteration."""
+
+    steps: int
+    seconds: float
+    """Wall time in training, resumed parts included, s."""
+    cpu_seconds: float
+    """Processor time of all threads, s."""
+    success: float
+    """Of the last `window` training episodes; nan before the first ended."""
+    collisions: float
+    length: float
+    """Mean control steps of those episodes."""
+    reward: float
+    """Their mean undiscounted return."""
+    losses: Losses
+    held_out: Evaluation | None
+    """The newest check, if this iteration made one."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    reached: bool
+    """The last held-out check reached the target."""
+    reason: str
+    """target, steps or seconds"""
+    held_out: Evaluation
+    steps: int
+    seconds: float
+    cpu_seconds: float
+
+
+class Trainer:
+    """Owns lanes, learner, counters and files of one run."""
+
+    def __init__(
+        self,
+        config: TrainerConfig,
+        environments: Sequence[Environment],
+        held_out: HeldOut,
+        contract: Contract,
+        directory: Path,
+        *,
+        settings: dict[str, Any] | None = None,  # JSON values
+        clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] = time.process_time,
+    ) -> None:
+        """Set up a new run in `directory`; `settings` (JSON) are what the environments were made from."""
+        if not environments or any(environment.rows < 1 for environment in environments):
+            raise TrainingError("expected at least one world in every lane, got none; raise the number of worlds")
+        self.config = config
+        self.contract = contract
+        self.directory = directory
+        self.settings = settings or {}
+        self._held_out = held_out
+        self._clock = clock
+        self._cpu_clock = cpu_clock
+        self._begin = clock()
+        self._cpu_begin = cpu_clock()
+        self._pool = ThreadPoolExecutor(
+            max_workers=max(len(environments), len(held_out.environments)),
+            initializer=torch.set_num_threads,
+            initargs=(1,),
+        )
+        self.learner = Learner(
+            config.ppo,
+            environments[0].observation_size,
+            environments[0].action_size,
+            parts=len(environments),
+            seed=config.seed,
+            device=config.device,
+        )
+        self._lanes = [
+            Lane(environment, torch.Generator().manual_seed(_lane_seed(config.seed, index)), config.device)
+            for index, environment in enumerate(environments)
+        ]
+        self.steps = 0
+        self.iterations = 0
+        self._checked_at = 0
+        self._recent = Episodes(
+            success=np.zeros(0, bool),
+            collision=np.zeros(0, bool),
+            timeout=np.zeros(0, bool),
+            length=np.zeros(0, np.int64),
+            reward=np.zeros(0),
+        )
+        self._seconds_before = 0.0
+        self._cpu_before = 0.0
+        self.resumed_at = 0
+
+    # running ------------------------------------------------------------------------------------------------------
+
+    def run(self, report: Callable[[Progress], None]) -> Outcome:
+        """Train until done; `report` is called after every iteration."""
+        journal = Journal(self.directory, resumed_at=self.resumed_at)
+        try:
+            while True:
+                losses = self._iterate()
+                reason = self._spent()
+                check = self._held_out_check(final=bool(reason))
+                progress = self._progress(losses, check)
+                journal.write(_entry(progress))
+                report(progress)
+                if check is not None and check.success >= self.config.target and self.config.stop_at_target:
+                    reason = "target"
+                if reason or self.iterations % self.config.checkpoint_iterations == 0:
+                    self.save()
+                if reason and check is not None:
+                    return Outcome(
+                        reached=check.success >= self.config.target,
+                        reason=reason,
+                        held_out=check,
+                        steps=self.steps,
+                        seconds=self.seconds,
+                        cpu_seconds=self.cpu_seconds,
+                    )
+        finally:
+            journal.close()
+            self._pool.shutdown()
+
+    def act(self) -> Act:
+        """The deterministic policy as it is now: raw observations -> mean actions."""
+        shift, scale = self.learner.observation_moments.shift_scale()
+        return mean_action(self.learner.network, shift, scale)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time in training, s."""
+        return self._seconds_before + self._clock() - self._begin
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of all threads, s."""
+        return self._cpu_before + self._cpu_clock() - self._cpu_begin
+
+    def weights_hash(self) -> str:
+        """sha256 (hex) of everything that learning changed: parameters, optimiser, normalisers, generator, rate."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self.learner.state().items()):
+            digest.update(f"{name} {array.dtype} {array.shape};".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    # saving -------------------------------------------------------------------------------------------------------
+
+    def save(self) -> Path:
+        """Write a checkpoint of this instant."""
+        arrays = {f"learner/{name}": array for name, array in self.learner.state().items()}
+        for index, lane in enumerate(self._lanes):
+            arrays |= {f"lane{index}/{name}": array for name, array in lane.state().items()}
+        arrays |= {f"recent/{name}": array for name, array in dataclasses.asdict(self._recent).items()}
+        header = {
+            **self._identity(),
+            "iterations": self.iterations,
+            "checked_at": self._checked_at,
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+        }
+        return save_checkpoint(self.directory / "checkpoints", self.steps, header, arrays)
+
+    def resume(self, place: Path) -> None:
+        """Go on from a checkpoint file, or from the newest one of a run directory."""
+        path = find_checkpoint(place)
+        checkpoint = load_checkpoint(path)
+        self._check_fit(path, checkpoint)
+        header, arrays = checkpoint.header, checkpoint.arrays
+        try:
+            self.learner.load(select(arrays, "learner"))
+            for index, lane in enumerate(self._lanes):
+                lane.load(select(arrays, f"lane{index}"))
+            self._recent = Episodes(**select(arrays, "recent"))
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"expected a checkpoint of this configuration, {path} does not fit it "
+                f"({type(error).__name__}: {str(error).splitlines()[0]}); resume with the arguments of its run"
+            ) from error
+        self.steps = self.resumed_at = int(header["steps"])
+        self.iterations = int(header["iterations"])
+        self._checked_at = int(header["checked_at"])
+        self._seconds_before = float(header["seconds"])
+        self._cpu_before = float(header["cpu_seconds"])
+        self._begin = self._clock()
+        self._cpu_begin = self._cpu_clock()
+
+    # one iteration ------------------------------------------------------------------------------------------------
+
+    def _iterate(self) -> Losses:
+        shift, scale = self.learner.observation_moments.shift_scale()
+        horizon = self.config.ppo.horizon
+        rollouts = list(
+            self._pool.map(lambda lane: lane.collect(self.learner.network, shift, scale, horizon), self._lanes)
+        )
+        losses = self.learner.update(rollouts, min(1.0, self.steps / self.config.steps), self._pool.map)
+        self.iterations += 1
+        self.steps += sum(rollout.reward.numel() for rollout in rollouts)
+        joined = join_episodes([self._recent, *(rollout.episodes for rollout in rollouts)])
+        self._recent = Episodes(
+            **{field.name: getattr(joined, field.name)[-self.config.window :] for field in dataclasses.fields(Episodes)}
+        )
+        return losses
+
+    def _spent(self) -> str:
+        if self.steps >= self.config.steps:
+            return "steps"
+        if self.seconds >= self.config.seconds:
+            return "seconds"
+        return ""
+
+    def _held_out_check(self, final: bool) -> Evaluation | None:
+        since = self.steps - self._checked_at
+        if self.config.stop_at_target:
+            full = len(self._recent) == self.config.window
+            promising = full and self._recent.success.mean() >= self.config.target - self.config.check_margin
+            due = promising and since >= self.config.check_steps
+        else:
+            due = since >= 10 * self.config.check_steps
+        if not due and not final:
+            return None
+        self._checked_at = self.steps
+        return self._held_out.check(self.act(), self._pool.map)
+
+    def _progress(self, losses: Losses, check: Evaluation | None) -> Progress:
+        recent = self._recent
+        empty = len(recent) == 0
+        return Progress(
+            steps=self.steps,
+            seconds=self.seconds,
+            cpu_seconds=self.cpu_seconds,
+            success=float("nan") if empty else float(recent.success.mean()),
+            collisions=float("nan") if empty else float(recent.collision.mean()),
+            length=float("nan") if empty else float(recent.length.mean()),
+            reward=float("nan") if empty else float(recent.reward.mean()),
+            losses=losses,
+            held_out=check,
+        )
+
+    # fitting a checkpoint -----------------------------------------------------------------------------------------
+
+    def _identity(self) -> dict[str, Any]:  # JSON values
+        """What a checkpoint must share with the run that goes on from it."""
+        ppo = json.loads(json.dumps(dataclasses.asdict(self.config.ppo)))
+        return {
+            "contract": json.loads(self.contract.json()),
+            "contract_hash": self.contract.hash,
+            "training": {"ppo": ppo, "seed": self.config.seed, "device": self.config.device, **self.settings},
+        }
+
+    def _check_fit(self, path: Path, checkpoint: Checkpoint) -> None:
+        mine, its = self._identity(), checkpoint.header
+        if its.get("contract_hash") != mine["contract_hash"]:
+            embodiment, other = mine["contract"].get("embodiment"), its.get("contract", {}).get("embodiment")
+            what = (
+                f"embodiment {str(other)[:12]}, expected {str(embodiment)[:12]}"
+                if embodiment != other
+                else f"contract {str(its.get('contract_hash'))[:12]}, expected {mine['contract_hash'][:12]}"
+            )
+            raise CheckpointError(
+                f"{path} was trained for {what}; resume from a checkpoint of this robot or train anew"
+            )
+        for key, value in mine["training"].items():
+            other = its.get("training", {}).get(key)
+            if other != value:
+                raise CheckpointError(
+                    f"{path} was trained with {key} {other}, expected {value}; resume with the arguments of its run"
+                )
+
+
+def mean_action(network: ActorCritic, shift: torch.Tensor, scale: torch.Tensor) -> Act:
+    """The deterministic policy: raw observations (rows, observation) -> mean actions clipped to [-1, 1]."""
+
+    @torch.no_grad()
+    def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen = torch.as_tensor(np.asarray(observation, np.float32)).to(shift.device)
+        return network.mean(normalize(seen, shift, scale)).clamp(-1.0, 1.0).cpu().numpy()
+
+    return act
+
+
+def _lane_seed(seed: int, index: int) -> int:
+    digest = hashlib.sha256(f"lane {seed} {index}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1  # torch takes int64
+
+
+def _entry(progress: Progress) -> dict[str, float]:
+    entry = {
+        "steps": progress.steps,
+        "seconds": round(progress.seconds, 3),
+        "cpu_seconds": round(progress.cpu_seconds, 3),
+        "success": progress.success,
+        "collisions": progress.collisions,
+        "length": progress.length,
+        "return": progress.reward,
+        **{f"loss_{name}": value for name, value in progress.losses._asdict().items()},
+    }
+    if progress.held_out is not None:
+        entry |= {f"held_out_{name}": value for name, value in dataclasses.asdict(progress.held_out).items()}
+    return {key: round(float(value), 6) if isinstance(value, float) else value for key, value in entry.items()}
