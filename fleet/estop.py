@@ -1,0 +1,89 @@
+"""`muster estop`: raise, reset or show the fleet's emergency stop.
+
+    muster estop raise --reason "smoke in aisle 4"     anyone, with or without a key
+    muster estop show                                  needs a key of the fleet
+    muster estop reset --epoch 3                       an operator's key; names the stop that it ends
+
+A run's fleet key ($MUSTER_RUN/fleet.key) serves every name; elsewhere --key names an operator's own key file.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from coordination.client import ADDRESS, COORDINATOR, FleetClient
+from coordination.keys import Keys, read_keys
+from coordination.messages import StopState
+from coordination.zmq_transport import ZmqClient
+from sim.errors import MusterError
+
+
+class EstopError(MusterError):
+    """The command line does not say enough."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Raise, reset or show the fleet's emergency stop."""
+
+    action: Positional[Literal["raise", "reset", "show"]]
+    """raise (anyone), reset (an operator) or show"""
+    address: str = ADDRESS
+    """Of the coordinator"""
+    key: Path | None = None
+    """Key file; $MUSTER_RUN/fleet.key if not given and there. A raise needs none"""
+    name: str = "operator"
+    """Who speaks, if the key is the fleet's"""
+    reason: str = ""
+    """Why the stop is raised"""
+    epoch: int = 0
+    """Number of the stop that the reset ends, as `show` prints it"""
+    timeout: float = 5.0
+    """s to wait for the coordinator"""
+
+
+def run(config: Config) -> int:
+    """Do what `config.action` says and print how the stop stands; raises MusterError when that is not known."""
+    keys = find_keys(config.key)
+    if keys is None and config.action != "raise":
+        raise EstopError(f"{config.action} needs a key; name an operator's key file with --key")
+    if config.action == "reset" and config.epoch <= 0:
+        raise EstopError("reset names the stop that it ends; look it up with `muster estop show`, then give --epoch")
+    name = config.name if keys is None or keys.fleet is not None else next(iter(keys.nodes))
+    end = ZmqClient(name, COORDINATOR, keys, config.address)
+    try:
+        client = FleetClient(end)
+        if config.action == "raise":
+            state = client.stop(getpass.getuser(), config.reason, config.timeout)
+        elif config.action == "reset":
+            state = client.reset(getpass.getuser(), config.epoch, config.timeout)
+        else:
+            fleet = client.query(config.timeout)
+            state = StopState("", fleet.stopped, fleet.stop_epoch)
+    finally:
+        end.close()
+    print(describe(state))
+    return 0
+
+
+def find_keys(path: Path | None) -> Keys | None:
+    """The keys named, or those of the run that this process belongs to, or none."""
+    if path is not None:
+        return read_keys(path)
+    run_directory = os.environ.get("MUSTER_RUN")
+    if run_directory and (Path(run_directory) / "fleet.key").exists():
+        return read_keys(Path(run_directory) / "fleet.key")
+    return None
+
+
+def describe(state: StopState) -> str:
+    """How the stop stands, in one line."""
+    if state.stopped:
+        return f"STOPPED: emergency stop {state.stop_epoch} is latched; reset it with --epoch {state.stop_epoch}"
+    return f"not stopped (stops so far: {state.stop_epoch})"
