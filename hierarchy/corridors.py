@@ -47,8 +47,8 @@ NO_WAY = Way((), 0, True, 0.0)
 """No permission to move."""
 
 
-def window(site: Site, cells: tuple[int, ...], position: tuple[float, float], goal: int) -> Way:
-    """The part of a grant's cells that the corridor shows, cut at the goal (-1 for none)."""
+def window(site: Site, cells: tuple[int, ...], position: tuple[float, float], goal: int, radius: float) -> Way:
+    """The part of a grant's cells that the corridor shows, cut at the goal (-1 for none); `radius` of the robot, m."""
     if not cells:
         return NO_WAY
     centres = [centre(site, cell) for cell in cells]
@@ -56,7 +56,9 @@ def window(site: Site, cells: tuple[int, ...], position: tuple[float, float], go
     half = site.cell / 2.0
     if max(abs(centres[here][0] - position[0]), abs(centres[here][1] - position[1])) > half:
         return NO_WAY  # outside of everything granted: nothing may be built on it
-    first = max(here - 1, 0)
+    first = here
+    if here > 0 and max(abs(a - b) for a, b in zip(centres[here - 1], position, strict=True)) < half + radius:
+        first = here - 1
     last = len(cells)
     if goal in cells[here:]:
         last = cells.index(goal, here) + 1

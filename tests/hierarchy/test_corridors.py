@@ -21,36 +21,41 @@ def test_the_centre_of_a_cell_agrees_with_the_site() -> None:
 
 
 def test_the_window_shows_the_cell_before_the_robots_and_the_next_ones() -> None:
-    way = window(LONG, tuple(range(3, 16)), (5.5 * 1.2, 0.6), goal=-1)
+    way = window(LONG, tuple(range(3, 16)), (5.1 * 1.2, 0.6), goal=-1, radius=0.4)
     assert way.cells == (4, 5, 6, 7, 8, 9, 10, 11)
     assert len(way.cells) == CORRIDOR_POINTS
     assert (way.here, way.ahead) == (1, (6, 7, 8, 9, 10, 11))
     assert not way.final
-    assert way.left == pytest.approx(6 * 1.2)
+    assert way.left == pytest.approx(6.4 * 1.2)
+
+
+def test_the_cell_behind_is_shown_while_the_footprint_reaches_into_it() -> None:
+    for ahead, cells in ((0.39, (4, 5, 6)), (0.41, (5, 6))):
+        assert window(LONG, (4, 5, 6), (5 * 1.2 + ahead, 0.6), goal=-1, radius=0.4).cells == cells
 
 
 def test_the_first_granted_cell_has_none_before_it() -> None:
-    way = window(LONG, (3, 4), (3.5 * 1.2, 0.6), goal=9)
+    way = window(LONG, (3, 4), (3.5 * 1.2, 0.6), goal=9, radius=0.4)
     assert (way.cells, way.here, way.final) == ((3, 4), 0, False)
 
 
 def test_the_window_ends_at_the_goal_when_the_grant_leads_past_it() -> None:
-    way = window(LONG, (3, 4, 5, 6), (3.5 * 1.2, 0.6), goal=5)
+    way = window(LONG, (3, 4, 5, 6), (3.5 * 1.2, 0.6), goal=5, radius=0.4)
     assert (way.cells, way.final) == ((3, 4, 5), True)
 
 
 def test_without_a_goal_the_end_of_the_grant_is_final() -> None:
-    assert window(LONG, (3, 4), (3.5 * 1.2, 0.6), goal=-1).final
+    assert window(LONG, (3, 4), (3.5 * 1.2, 0.6), goal=-1, radius=0.4).final
 
 
 def test_a_robot_outside_of_its_grant_has_no_way() -> None:
-    assert window(LONG, (3, 4), (6.5 * 1.2, 0.6), goal=-1) == NO_WAY
-    assert window(LONG, (), (6.5 * 1.2, 0.6), goal=-1) == NO_WAY
+    assert window(LONG, (3, 4), (6.5 * 1.2, 0.6), goal=-1, radius=0.4) == NO_WAY
+    assert window(LONG, (), (6.5 * 1.2, 0.6), goal=-1, radius=0.4) == NO_WAY
     assert corridor(LONG, NO_WAY).points.shape == (0, 2)
 
 
 def test_the_corridor_is_the_union_of_the_cells() -> None:
-    lane = corridor(SITE, window(SITE, (8, 4, 5), (0.6, 0.6), goal=-1))
+    lane = corridor(SITE, window(SITE, (8, 4, 5), (0.6, 0.6), goal=-1, radius=0.4))
     np.testing.assert_allclose(lane.points, [(0.6, 0.6), (0.6, 1.8), (1.8, 1.8)], atol=1e-6)
     np.testing.assert_allclose(lane.half_width, 0.6)
 
@@ -82,7 +87,7 @@ def scan_of(points: list[tuple[float, float]], pose: tuple[float, float, float])
 
 @pytest.mark.parametrize("yaw", [0.0, 1.0, -2.5])
 def test_an_obstacle_in_the_middle_of_a_cell_ahead_closes_it(yaw: float) -> None:
-    way = window(LONG, (3, 4, 5, 6), (3.5 * 1.2, 0.6), goal=-1)
+    way = window(LONG, (3, 4, 5, 6), (3.5 * 1.2, 0.6), goal=-1, radius=0.4)
     pose = (3.5 * 1.2, 0.6, yaw)
     person = [(5.5 * 1.2 - 0.2, 0.6 + d) for d in (-0.1, 0.0, 0.1)]
     scan, directions = scan_of(person, pose)
@@ -92,7 +97,7 @@ def test_an_obstacle_in_the_middle_of_a_cell_ahead_closes_it(yaw: float) -> None
 
 
 def test_a_rack_at_the_edge_of_a_cell_does_not_close_it() -> None:
-    way = window(LONG, (3, 4, 5, 6), (3.5 * 1.2, 0.6), goal=-1)
+    way = window(LONG, (3, 4, 5, 6), (3.5 * 1.2, 0.6), goal=-1, radius=0.4)
     pose = (3.5 * 1.2, 0.6, 0.0)
     rack = [(x, 0.09) for x in np.linspace(4.2, 8.0, 60)]  # 9 cm inside of the cells: noise and localisation error
     scan, directions = scan_of(rack, pose)
