@@ -84,7 +84,12 @@ def as_warp(view: NDArray, device: str = "cpu") -> wp.array:
     if view.size == 0:
         return wp.zeros(view.shape, dtype=kind, device=device)
     return wp.array(
-        ptr=view.__array_interface__["data"][0], dtype=kind, shape=view.shape, strides=view.strides, device=device, copy=False
+        ptr=view.__array_interface__["data"][0],
+        dtype=kind,
+        shape=view.shape,
+        strides=view.strides,
+        device=device,
+        copy=False,
     )
 
 
@@ -120,7 +125,9 @@ class BatchBackend:
     def set_field(self, name: str, values: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> None:
         """Per-world values of a model field; `mj_setConst` runs where the field needs it."""
         if name not in batch.MODEL_FIELDS:
-            raise ValueError(f"expected a model field that can vary between worlds, got {name!r}; see batch.MODEL_FIELDS")
+            raise ValueError(
+                f"expected a model field that can vary between worlds, got {name!r}; see batch.MODEL_FIELDS"
+            )
         field = self.batch.expand(name)
         where = slice(None) if mask is None else np.asarray(mask, bool)
         field[where] = np.asarray(values)[where]

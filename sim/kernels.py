@@ -122,9 +122,7 @@ def grid_range(
 
 
 @wp.func
-def box_range(
-    x: float, y: float, dx: float, dy: float, half_length: float, half_width: float
-) -> float:
+def box_range(x: float, y: float, dx: float, dy: float, half_length: float, half_width: float) -> float:
     """Distance along a ray to a box centred at 0 in the box's own frame; 1e9 for a miss (slab method)."""
     enter = float(0.0)
     leave = float(1.0e9)
@@ -311,3 +309,32 @@ def read_bodies(
     twist[row, 0] = c * vx + s * vy
     twist[row, 1] = rate
     twist[row, 2] = c * vy - s * vx
+
+
+@wp.kernel
+def count_contacts(
+    sensordata: wp.array2d(dtype=Any),
+    robots: int,
+    threshold: float,
+    twist: wp.array2d(dtype=wp.float32),
+    touching: wp.array(dtype=wp.uint8),
+    collided: wp.array(dtype=wp.uint8),
+    bumped: wp.array(dtype=wp.uint8),
+):
+    """After a substep: collisions and bumps that began in the state before it, which sensors and `twist` both describe.
+
+    A collision is a contact with anything but the floor that began while the robot moved faster than `threshold`
+    (m/s or rad/s); one that began at rest is a bump. A contact that lasts counts once. `collided` and `bumped` collect.
+    """
+    row = wp.tid()
+    world = row / robots
+    found = float(sensordata[world, row % robots]) > 0.0
+    if found and touching[row] == wp.uint8(0):
+        v = wp.sqrt(twist[row, 0] * twist[row, 0] + twist[row, 2] * twist[row, 2])
+        if v > threshold or wp.abs(twist[row, 1]) > threshold:
+            collided[row] = wp.uint8(1)
+        else:
+            bumped[row] = wp.uint8(1)
+    touching[row] = wp.uint8(0)
+    if found:
+        touching[row] = wp.uint8(1)

@@ -46,9 +46,10 @@ PAUSE_CHANCE = 0.15
 PAUSE_LONGEST = 3.0
 """s"""
 
-PARKED_AT = wp.constant(-20.0)
-"""x and y of people who are not on the floor, m."""
+PARKED = -20.0
+"""x and y of people who are not on the floor, m: outside the outer walls."""
 
+PARKED_AT = wp.constant(PARKED)
 RADIUS = wp.constant(float(PERSON_RADIUS))
 MOVING_AT = wp.constant(float(MOVING))
 GAP_AT = wp.constant(float(GAP))
@@ -98,7 +99,7 @@ def make_people(worlds: int, people: int, device: str) -> PeopleArrays:
     integers = {name: wp.zeros(shape, dtype=wp.int32, device=device) for name in ("target", "count", "life")}
     floats = {name: wp.zeros(shape, dtype=wp.float32, device=device) for name in ("walked", "speed", "pause", "held")}
     return PeopleArrays(
-        position=wp.array(np.full((*shape, 2), -20.0, np.float32), dtype=wp.float32, device=device),
+        position=wp.array(np.full((*shape, 2), PARKED, np.float32), dtype=wp.float32, device=device),
         origin=wp.array(np.full(shape, -1, np.int32), dtype=wp.int32, device=device),
         **integers,
         **floats,
@@ -126,9 +127,7 @@ def neighbour(move: int, column: int, row: int) -> wp.vec2i:
 
 
 @wp.func
-def next_cell(
-    flags: wp.array(dtype=wp.uint8), width: int, height: int, here: int, before: int, bits: wp.uint32
-) -> int:
+def next_cell(flags: wp.array(dtype=wp.uint8), width: int, height: int, here: int, before: int, bits: wp.uint32) -> int:
     """A neighbour to walk to, the way back only where there is no other; `here` itself where there is none."""
     column = here % width
     row = here / width
@@ -158,7 +157,6 @@ def walk_people(
     height: int,
     cell: float,
     seed: int,
-    first_world: int,
     dt: float,
     profile: int,
     robots: int,
@@ -185,7 +183,7 @@ def walk_people(
         return
     x = position[world, person, 0]
     y = position[world, person, 1]
-    key = stream(seed, WALK_TERM, first_world + world, life[world, person] * 64 + person)
+    key = stream(seed, WALK_TERM, world, life[world, person] * 64 + person)
     if pause[world, person] > 0.0:
         pause[world, person] = pause[world, person] - dt
     else:

@@ -113,7 +113,11 @@ def _mix_numpy(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def draw_numpy(
-    seed: int, term: int, world: int | NDArray[np.integer], episode: int | NDArray[np.integer], counter: int | NDArray[np.integer]
+    seed: int,
+    term: int,
+    world: int | NDArray[np.integer],
+    episode: int | NDArray[np.integer],
+    counter: int | NDArray[np.integer],
 ) -> NDArray[np.uint32]:
     """The same draws as `draw`, in numpy; world, episode and counter broadcast."""
     golden = np.uint64(0x9E3779B97F4A7C15)

@@ -24,7 +24,7 @@ from typing import Literal
 import mujoco
 import numpy as np
 
-from sim.people import PERSON_HEIGHT, PERSON_RADIUS
+from sim.people import PARKED, PERSON_HEIGHT, PERSON_RADIUS
 from sim.robot import RobotSpec
 from sim.site import Site, merged_boxes
 
@@ -45,9 +45,6 @@ SERVO_TIME = 0.01
 RACK_HEIGHT = 2.0
 """Height of racks and walls in the scene, m; the lidar is planar, so this is for pictures."""
 
-PARKED = -20.0
-"""x and y of people who are not on the floor, m: outside the outer walls."""
-
 
 @dataclass(frozen=True)
 class Scene:
@@ -65,6 +62,8 @@ class Scene:
     qvel_stride: int
     ctrl_stride: int
     """Controls of one robot."""
+    rest_height: float
+    """z of the wheeled body's frame when it stands on the floor, m."""
 
 
 def build_scene(
@@ -109,6 +108,7 @@ def build_scene(
         qpos_stride=3 if planar else 9,
         qvel_stride=3 if planar else 8,
         ctrl_stride=3 if planar else 2,
+        rest_height=0.0,
     )
 
 

@@ -213,9 +213,7 @@ def make_navigate(worlds: int, robots: int, device: str) -> NavigateArrays:
 @wp.func
 def centre_of(cell_number: int, width: int, height: int, cell: float) -> wp.vec2:
     """Centre of a cell in W, m."""
-    return wp.vec2(
-        (float(cell_number % width) + 0.5) * cell, (float(height - 1 - cell_number / width) + 0.5) * cell
-    )
+    return wp.vec2((float(cell_number % width) + 0.5) * cell, (float(height - 1 - cell_number / width) + 0.5) * cell)
 
 
 @wp.func
@@ -277,9 +275,7 @@ def track_path(
 
 
 @wp.func
-def holds(
-    cells: wp.array2d(dtype=wp.int32), path: int, index: int, granted: int, cell_number: int
-) -> bool:
+def holds(cells: wp.array2d(dtype=wp.int32), path: int, index: int, granted: int, cell_number: int) -> bool:
     """Whether a robot at `index` of its path, granted up to `granted`, holds the cell."""
     for k in range(wp.max(index - 1, 0), granted + 1):
         if cells[path, k] == cell_number:
@@ -437,9 +433,7 @@ def advance(
         index[row] = i
         granted[row] = g
         remaining[row] = track_path(cells, p, length, i, g, width, height, cell, x, y)[0]
-        write_corridor(
-            row, cells, p, length, i, g, width, height, cell, radius, x, y, points, half_width, count, final
-        )
+        write_corridor(row, cells, p, length, i, g, width, height, cell, radius, x, y, points, half_width, count, final)
 
 
 @wp.kernel
@@ -609,7 +603,9 @@ def reset_rows(
             touching[row] = wp.uint8(0)
             # what the drive and the floor are like
             load = level * payload_max * unit(draw_from(stream(seed, PAYLOAD_TERM, row, e), 0))
-            rub = friction_low + (friction_high - friction_low) * unit(draw_from(stream(seed, FRICTION_TERM, row, e), 0))
+            rub = friction_low + (friction_high - friction_low) * unit(
+                draw_from(stream(seed, FRICTION_TERM, row, e), 0)
+            )
             payload[row] = load
             friction[row] = rub
             grip[row, 0] = mass * wp.min(rub * 9.81, thrust / (mass + load))
@@ -625,8 +621,22 @@ def reset_rows(
             track = track_path(cells, p, length, 0, granted[row], width, height, cell, x, y)
             remaining[row] = track[0]
             write_corridor(
-                row, cells, p, length, 0, granted[row], width, height, cell, radius, x, y,
-                points, half_width, count, final,
+                row,
+                cells,
+                p,
+                length,
+                0,
+                granted[row],
+                width,
+                height,
+                cell,
+                radius,
+                x,
+                y,
+                points,
+                half_width,
+                count,
+                final,
             )
     if fresh:
         row = world * robots
