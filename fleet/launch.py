@@ -1,0 +1,342 @@
+"""The launch runner, `muster launch FILE name:=value ...`: starts the processes of a launch file and ends them all.
+
+It makes the run directory and the fleet key, compiles kernels once, then starts every process in a group of its own
+with MUSTER_RUN in its environment. Each writes to runs/<run>/logs/<process>.log; `output: both` copies it to the
+console with a prefix, `output: screen` as it comes (on a terminal, so that a progress bar stays alive).
+
+The launch ends when every process has ended, those with `respawn` aside: they are services and are ended then. A
+process that fails ends the launch at once: the others are stopped, its last lines are shown, and its exit code is the
+launch's. Ctrl-C and SIGTERM stop all: SIGINT to each group, SIGTERM after 10 s, SIGKILL after 5 s more.
+
+Free ports for the servers stand in the environment of the file (`$(env MUSTER_PLANT tcp://127.0.0.1:47110)`), so that
+two launches do not meet and the same file works under `ros2 launch`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import tyro
+
+from coordination.keys import ensure_keys
+from fleet.launchfile import LaunchError, Plan, Process, read_plan, split_assignments
+from fleet.rundir import ENVIRONMENT, RunDirectory, amend_record, create_run, open_run
+
+STOPPING = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+"""How a process group is ended, and how many seconds each signal gets: writing a trace takes well under 10 s."""
+
+LAST_LINES = 20
+"""Lines of a failed process that are shown."""
+
+PORTS = ("MUSTER_PLANT", "MUSTER_COORDINATOR")
+"""Variables that get the address of a free loopback port, unless they are set already."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Start the processes of a launch file."""
+
+    words: tyro.conf.Positional[tuple[str, ...]] = ()
+    """The launch file, then its arguments as name:=value."""
+    show_args: bool = False
+    """Print the file's arguments with defaults and descriptions, and end."""
+    runs: Path = Path("runs")
+    """Where the run directory is made."""
+    warm: bool = True
+    """Compile kernels in one process before the others start."""
+
+
+def run(config: Config) -> int:
+    """Read the file, make the run directory, run the processes; returns the exit code of the launch."""
+    if not config.words or ":=" in config.words[0]:
+        raise LaunchError("expected a launch file: muster launch FILE name:=value ...")
+    path, given = Path(config.words[0]), split_assignments(config.words[1:])
+    environment = {**os.environ, **free_addresses(os.environ)}
+    if config.show_args:
+        print(describe(path, read_plan(path, given, environment, listing=True)))
+        return 0
+    checked = read_plan(path, given, {**environment, ENVIRONMENT: os.environ.get(ENVIRONMENT, str(config.runs))})
+    for process in checked.processes:
+        resolve(process)  # a missing program is said before anything starts
+    if ENVIRONMENT in os.environ:
+        directory = open_run(Path(os.environ[ENVIRONMENT]))
+    else:
+        seed = checked.values.get("seed", "")
+        directory = create_run(
+            config.runs,
+            arguments=["muster", "launch", *config.words],
+            config=dict(checked.values),
+            seed=int(seed) if seed.isdecimal() else None,
+            clock=checked.values.get("clock", "lockstep"),
+        )
+        ensure_keys(directory.key)
+    environment[ENVIRONMENT] = str(directory.root)
+    plan = read_plan(path, given, environment)
+    print(f"run directory: {directory.root}", flush=True)
+    for message in plan.messages:
+        print(message, flush=True)
+    if config.warm and any(process.command[0] == "muster" for process in plan.processes):
+        warm_kernels(environment)
+    launch = Launch(plan.processes, environment, directory)
+    return launch.run()
+
+
+def free_addresses(environment: Mapping[str, str]) -> dict[str, str]:
+    """tcp://127.0.0.1:PORT for each of `PORTS` that is not set; all ports are held while they are chosen."""
+    with contextlib.ExitStack() as stack:
+        addresses = {}
+        for name in PORTS:
+            if name not in environment:
+                holder = stack.enter_context(socket.socket())
+                holder.bind(("127.0.0.1", 0))
+                addresses[name] = f"tcp://127.0.0.1:{holder.getsockname()[1]}"
+        return addresses
+
+
+def describe(path: Path, plan: Plan) -> str:
+    """The text of --show-args."""
+    lines = [f"Arguments of {path} (name:=value):"]
+    for argument in plan.arguments:
+        default = "required" if argument.default is None else f"default: {argument.default or '(empty)'}"
+        choices = f"; one of {', '.join(argument.choices)}" if argument.choices else ""
+        lines.append(f"  {argument.name}  ({default}{choices})")
+        if argument.description:
+            lines.append(f"      {argument.description}")
+    return "\n".join(lines if plan.arguments else [f"{path} takes no arguments."])
+
+
+def resolve(process: Process) -> list[str]:
+    """The program and its arguments; raises `LaunchError` when there is no such program."""
+    program, *rest = process.command
+    if program == "muster":
+        return [sys.executable, "-m", "fleet.cli", *rest]
+    if program == "python":
+        if rest[:1] == ["-m"] and len(rest) > 1:
+            try:
+                found = importlib.util.find_spec(rest[1])
+            except ModuleNotFoundError:
+                found = None
+            if found is None:
+                raise LaunchError(f"{process.where}: there is no Python module {rest[1]}; correct pkg and exec")
+        return [sys.executable, *rest]
+    found_program = shutil.which(program)
+    if found_program is None:
+        raise LaunchError(f"{process.where}: there is no program {program}; install it or correct cmd")
+    return [found_program, *rest]
+
+
+def warm_kernels(environment: Mapping[str, str]) -> None:
+    """Fill the kernel caches before many processes look for them at once."""
+    result = subprocess.run(
+        [sys.executable, "-m", "fleet.warm"], env=dict(environment), capture_output=True, text=True, check=False
+    )
+    if result.returncode != 0:
+        raise RuntimeError(f"kernels do not compile:\n{result.stdout}{result.stderr}")
+    print(result.stdout.strip().splitlines()[-1], flush=True)
+
+
+class Launch:
+    """Owns the processes of one launch, from their start until the last one is gone."""
+
+    def __init__(self, processes: tuple[Process, ...], environment: Mapping[str, str], directory: RunDirectory) -> None:
+        """`environment` is what each process gets, its own additions on top."""
+        self.environment = {**environment, "PYTHONUNBUFFERED": "1", "MUSTER_LAUNCHER": str(os.getpid())}
+        self.directory = directory
+        self.members = [_Member(process, resolve(process)) for process in processes]
+        self.lock = threading.Lock()  # console lines of several processes
+
+    def run(self) -> int:
+        """Start all, wait, stop all; the exit code of the launch."""
+        interrupted: list[int] = []
+        former = {
+            number: signal.signal(number, lambda number, _: interrupted.append(number))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        begin = time.monotonic()
+        code = 0
+        failed = None
+        try:
+            for member in self.members:
+                member.start(self)
+            while not interrupted and failed is None:
+                time.sleep(0.05)
+                failed = self._look_after()
+                if all(member.ended for member in self.members if not member.process.respawn):
+                    break
+        finally:
+            self.stop()
+            for number, handler in former.items():
+                signal.signal(number, handler)
+        if failed is not None:
+            assert failed.code is not None
+            code = failed.code if failed.code >= 0 else 128 - failed.code
+            self._tell(failed)
+        elif interrupted:
+            code = 128 + interrupted[0]
+        amend_record(
+            self.directory,
+            processes={member.process.name: member.process.command for member in self.members},
+            ended={member.process.name: member.code for member in self.members},
+            wall_seconds=round(time.monotonic() - begin, 1),
+            exit_code=code,
+        )
+        return code
+
+    def _look_after(self) -> _Member | None:
+        """Note ends, start again what is to be respawned; the first member that failed."""
+        failed = None
+        for member in self.members:
+            if member.code is None or member.ended:
+                continue
+            if member.process.respawn:
+                member.start_again(self)
+                continue
+            member.ended = True
+            if member.code != 0 and failed is None:
+                failed = member
+        return failed
+
+    def stop(self) -> None:
+        """End every process group that is still there."""
+        for number, grace in STOPPING:
+            alive = [member for member in self.members if member.signal(number)]
+            deadline = time.monotonic() + grace
+            while any(member.code is None for member in alive) and time.monotonic() < deadline:
+                time.sleep(0.02)
+        for member in self.members:
+            member.reap()
+
+    def print(self, text: bytes) -> None:
+        """Write to the console, one caller at a time."""
+        with self.lock:
+            sys.stdout.buffer.write(text)
+            sys.stdout.flush()
+
+    def _tell(self, member: _Member) -> None:
+        """Show the end of a failed process's log on stderr."""
+        assert member.code is not None
+        how = f"exit code {member.code}" if member.code >= 0 else f"killed by {signal.Signals(-member.code).name}"
+        print(f"muster launch: {member.process.name} failed ({how}); {member.log_path}:", file=sys.stderr)
+        for line in member.tail:
+            print(f"    {line.decode(errors='replace').rstrip()}", file=sys.stderr)
+
+
+class _Member:
+    """One process, its log and the thread that copies its output."""
+
+    def __init__(self, process: Process, command: list[str]) -> None:
+        self.process = process
+        self.command = command
+        self.ended = False
+        self.tail: deque[bytes] = deque(maxlen=LAST_LINES)
+        self.again = float("inf")  # monotonic time of the next start
+        self.leaders: list[subprocess.Popen[bytes]] = []  # the running one last, those it replaced before
+        self._code: int | None = None
+
+    def start(self, launch: Launch) -> None:
+        self.log_path = launch.directory.logs / f"{self.process.name}.log"
+        on_terminal = self.process.output == "screen" and sys.stdout.isatty()
+        environment = {**launch.environment, **self.process.environment}
+        if on_terminal:
+            reading, writing = pty.openpty()
+        else:
+            reading, writing = os.pipe()
+        try:
+            leader = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=self.process.directory,
+                start_new_session=True,
+            )
+        except OSError as error:
+            os.close(reading)
+            raise LaunchError(f"{self.process.where}: cannot start {self.command[0]}: {error.strerror}") from error
+        finally:
+            os.close(writing)
+        self.leaders.append(leader)
+        self._code = None
+        self.again = float("inf")
+        self.copier = threading.Thread(target=self._copy, args=(reading, launch), daemon=True)
+        self.copier.start()
+
+    def start_again(self, launch: Launch) -> None:
+        """Respawn once the delay is over."""
+        now = time.monotonic()
+        self.again = min(self.again, now + self.process.respawn_delay)
+        if now >= self.again:
+            launch.print(f"[{self.process.name}] ended with {self.code}; started again\n".encode())
+            self.start(launch)
+
+    @property
+    def code(self) -> int | None:
+        """None while its leader lives, else its exit code, negative for a signal.
+
+        The leader is not reaped before the launch ends: until then nobody else can get its process group's number.
+        """
+        if not self.leaders:
+            return 0
+        if self._code is None:
+            end = os.waitid(os.P_PID, self.leaders[-1].pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if end is not None:
+                self._code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+        return self._code
+
+    def signal(self, number: int) -> bool:
+        """Signal the group if its leader lives; whether it does."""
+        if self.code is not None:
+            return False
+        os.killpg(self.leaders[-1].pid, number)
+        return True
+
+    def reap(self) -> None:
+        """End what the leaders left behind in their groups, then let the groups go."""
+        for leader in self.leaders:
+            if leader.returncode is None:
+                os.killpg(leader.pid, signal.SIGKILL)
+                leader.wait()
+        if hasattr(self, "copier"):
+            self.copier.join(timeout=2.0)  # its last output
+
+    def _copy(self, reading: int, launch: Launch) -> None:
+        prefix = f"[{self.process.name}] ".encode()
+        rest = b""
+        with self.log_path.open("ab") as log, os.fdopen(reading, "rb", buffering=0) as stream:
+            while chunk := _read(stream):
+                with contextlib.suppress(OSError):  # a full disk must not block the process
+                    log.write(chunk)
+                    log.flush()
+                if self.process.output == "screen":
+                    launch.print(chunk)
+                *lines, rest = (rest + chunk).split(b"\n")
+                self.tail.extend(lines)
+                if self.process.output == "both":
+                    launch.print(b"".join(prefix + line + b"\n" for line in lines))
+        if rest:
+            self.tail.append(rest)
+            if self.process.output == "both":
+                launch.print(prefix + rest + b"\n")
+
+
+def _read(stream: IO[bytes]) -> bytes:
+    try:
+        return stream.read(65536)
+    except OSError:  # a terminal reports the end of its last writer as an error
+        return b""

@@ -1,0 +1,500 @@
+"""Read a launch file: the subset of ROS 2's YAML launch front end that needs no ROS, strictly.
+
+    launch:
+      - arg: {name: robots, default: "16", description: "how many"}
+      - executable:
+          cmd: muster sim --robots $(var robots)
+          output: both
+
+Actions: arg, let, group, include, executable, node, set_env, push_ros_namespace, log; with `if` or `unless`.
+Substitutions: `$(var name)`, `$(env NAME default)`, `$(dirname)`, `$(not value)`, nested as ROS does. Everything else
+of ROS is refused with its line, as is an unknown key (with the nearest known one), so that a file which passes here
+means the same under `ros2 launch` (its manual: "Using XML, YAML, and Python for ROS 2 launch files"). What differs:
+
+- A `group` is scoped as in ROS; an `include` is too (ROS lets the included file's values leak out).
+- `node` starts `python -m pkg.exec`, or `muster exec` for the package `muster`: there is no ament index to ask. It
+  takes
+  no `param` and no `remap`, because there is no ROS node behind it.
+- `executable` starts `muster` with the Python that runs the launcher.
+- `push_ros_namespace` reaches a process as the environment variable MUSTER_NAMESPACE.
+
+Text that ROS wants quoted (`default: "16"`) is wanted quoted here. This module reads and evaluates; `launch` runs.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import yaml
+
+from sim.errors import MusterError, nearest
+
+CONDITIONS = ("if", "unless")
+OUTPUTS = ("log", "screen", "both")
+ROS_ONLY = {
+    "param": "there is no ROS node to take parameters; pass args",
+    "remap": "there is no ROS node to remap; pass args",
+    "ros_args": "there is no ROS node to take them; pass args",
+}
+"""Known to ROS and refused here, with the reason."""
+
+
+class LaunchError(MusterError):
+    """A launch file or an argument for it is wrong; the message names file, line and what was expected."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An `arg` as declared."""
+
+    name: str
+    default: str | None
+    """As written, substitutions unresolved; None when the argument must be given."""
+    description: str
+    choices: tuple[str, ...]
+    where: str
+    """file:line"""
+
+
+@dataclass(frozen=True)
+class Process:
+    """What to start."""
+
+    name: str
+    """Unique within the plan; names its log."""
+    command: tuple[str, ...]
+    """The words after substitution; `muster` or `python -m pkg.exec` in words, not yet resolved to a program."""
+    environment: Mapping[str, str]
+    """What the file adds to the environment."""
+    directory: str | None
+    """Working directory; None for the launcher's own."""
+    output: str
+    """log: to its log alone; both: to the console too, prefixed; screen: to the console as it comes."""
+    respawn: bool
+    """Start again whenever it ends, until the launch ends."""
+    respawn_delay: float
+    """s"""
+    where: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An evaluated launch file."""
+
+    arguments: tuple[Argument, ...]
+    """Every argument that was declared on the way, included files' too."""
+    values: Mapping[str, str]
+    """Values of the top file's arguments."""
+    messages: tuple[str, ...]
+    processes: tuple[Process, ...]
+
+
+def read_plan(path: Path, given: Mapping[str, str], environment: Mapping[str, str], *, listing: bool = False) -> Plan:
+    """Evaluate the launch file at `path` with arguments `given`; `listing` lets required arguments be absent.
+
+    Raises `LaunchError` for a missing file, anything that is not in the subset, an unknown, missing or wrong argument.
+    """
+    reader = _Reader(dict(given), dict(environment), listing)
+    scope = _Scope(values=dict(given), environment={}, namespace="")
+    reader.file(Path(path), scope, "")
+    known = {argument.name for argument in reader.arguments}
+    for name in given:
+        if name not in known:
+            raise LaunchError(f'{path}: unknown launch argument "{name}"{nearest(name, known)} (--show-args lists all)')
+    top = {argument.name: scope.values[argument.name] for argument in reader.arguments if argument.name in scope.values}
+    return Plan(tuple(reader.arguments), top, tuple(reader.messages), tuple(_with_unique_names(reader.processes)))
+
+
+def split_assignments(words: tuple[str, ...] | list[str]) -> dict[str, str]:
+    """`name:=value` words as a mapping; raises `LaunchError` for anything else or a name given twice."""
+    given: dict[str, str] = {}
+    for word in words:
+        name, sign, value = word.partition(":=")
+        if not sign or not name:
+            raise LaunchError(f'launch argument "{word}" is not understood; expected name:=value')
+        if name in given:
+            raise LaunchError(f'launch argument "{name}" is given twice; give it once')
+        given[name] = value
+    return given
+
+
+# evaluation ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Scope:
+    """What actions see and change; a group or an include works on a copy."""
+
+    values: dict[str, str]
+    environment: dict[str, str]
+    namespace: str
+    directory: str = ""
+
+    def copy(self) -> _Scope:
+        return replace(self, values=dict(self.values), environment=dict(self.environment))
+
+
+@dataclass
+class _Reader:
+    """One evaluation: walks the actions in order and collects what they ask for."""
+
+    given: dict[str, str]
+    outer: dict[str, str]
+    listing: bool
+    arguments: list[Argument] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
+    stack: list[Path] = field(default_factory=list)
+    declared: list[set[str]] = field(default_factory=list)
+    """Names of the arguments that each file on the stack declares, itself or by an include."""
+
+    def file(self, path: Path, scope: _Scope, asked: str) -> set[str]:
+        """Evaluate one file; `asked` is the place of the include. Returns the names of its arguments."""
+        prefix = f"{asked}: " if asked else ""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise LaunchError(
+                f"{prefix}cannot read launch file {path}: {reason}; give the path of a launch file"
+            ) from error
+        if path.resolve() in self.stack:
+            raise LaunchError(f"{prefix}{path} includes itself; remove one include")
+        try:
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise LaunchError(f"{path}:{line}: not YAML: {error.problem}; correct the line") from error
+        except yaml.YAMLError as error:
+            raise LaunchError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        if root is None:
+            raise LaunchError(f"{path}: empty; expected the root key launch: with a list of actions")
+        entries = _entries(root, str(path), "a launch file", required=("launch",))
+        self.stack.append(path.resolve())
+        self.declared.append(set())
+        scope.directory = str(path.resolve().parent)
+        self.actions(entries["launch"], str(path), scope)
+        self.stack.pop()
+        return self.declared.pop()
+
+    def actions(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+        """Evaluate a list of actions in order."""
+        if not isinstance(node, yaml.SequenceNode):
+            raise LaunchError(f"{_at(node, file)}: expected a list of actions, each with a dash")
+        handlers: dict[str, Callable[[yaml.Node, str, _Scope], None]] = {
+            "arg": self.arg,
+            "let": self.let,
+            "group": self.group,
+            "include": self.include,
+            "executable": self.executable,
+            "node": self.node,
+            "set_env": self.set_env,
+            "push_ros_namespace": self.push_namespace,
+            "log": self.log,
+        }
+        for entry in node.value:
+            if not isinstance(entry, yaml.MappingNode) or len(entry.value) != 1:
+                raise LaunchError(f"{_at(entry, file)}: expected one action such as `- executable:`")
+            key, value = entry.value[0]
+            if key.value not in handlers:
+                raise LaunchError(
+                    f'{_at(key, file)}: action "{key.value}" is not in the subset that muster reads'
+                    f"{nearest(str(key.value), handlers)}"
+                )
+            handlers[key.value](value, file, scope)
+
+    def arg(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+        entries = _entries(node, file, "arg", ("name",), ("default", "description", "choice"))
+        name = _text(entries["name"], file)
+        choices: tuple[str, ...] = ()
+        if "choice" in entries:
+            listed = entries["choice"]
+            if not isinstance(listed, yaml.SequenceNode):
+                raise LaunchError(f"{_at(listed, file)}: choice: expected a list of entries with a value")
+            choices = tuple(_text(_entries(one, file, "choice", ("value",))["value"], file) for one in listed.value)
+        default = entries.get("default")
+        argument = Argument(
+            name,
+            _text(default, file) if default is not None else None,
+            _text(entries["description"], file) if "description" in entries else "",
+            choices,
+            _at(node, file),
+        )
+        if name not in {known.name for known in self.arguments}:
+            self.arguments.append(argument)
+        for names in self.declared:
+            names.add(name)
+        if name not in scope.values:
+            if default is not None:
+                scope.values[name] = self.text(default, file, scope)
+            elif self.listing:
+                scope.values[name] = ""
+            else:
+                raise LaunchError(f"{argument.where}: launch argument {name} has no default; give {name}:=VALUE")
+        if choices and scope.values[name] not in choices and not self.listing:
+            raise LaunchError(f"{name}:={scope.values[name]}: expected one of {', '.join(choices)}")
+
+    def let(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+        entries = _entries(node, file, "let", ("name", "value"), CONDITIONS)
+        if self.wanted(entries, file, scope):
+            scope.values[_text(entries["name"], file)] = self.text(entries["value"], file, scope)
+
+    def group(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+        if isinstance(node, yaml.SequenceNode):
+            self.actions(node, file, scope.copy())
+            return
+        entries = _entries(node, file, "group", ("children",), (*CONDITIONS, "scoped"))
+        scoped = self.truth(entries["scoped"], file, scope) if "scoped" in entries else True
+        if self.wanted(entries, file, scope):
+            self.actions(entries["children"], file, scope.copy() if scoped else scope)
+
+    def include(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+        entries = _entries(node, file, "include", ("file",), (*CONDITIONS, "arg"))
+        if not self.wanted(entries, file, scope):
+            return
+        inner = scope.copy()
+        passed: dict[str, str] = {}
+        for one in _list(entries.get("arg"), file, "arg"):
+            pair = _entries(one, file, "arg", ("name", "value"))
+            name = _text(pair["name"], file)
+            passed[name] = inner.values[name] = self.text(pair["value"], file, scope)
+        target = Path(self.text(entries["file"], file, scope))
+        declared = self.file(target, inner, _at(entries["file"], file))
+        for name in passed:
+            if name not in declared:
+                raise LaunchError(f'{_at(node, file)}: {target} has no argument "{name}"{nearest(name, declared)}')
+
+    def executable(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+        optional = (*CONDITIONS, "name", "cwd", "output", "env", "respawn", "respawn_delay")
+        entries = _entries(node, file, "executable", ("cmd",), optional)
+        if self.wanted(entries, file, scope):
+            words = self.words(entries["cmd"], file, scope)
+            if not words:
+                raise LaunchError(f"{_at(node, file)}: cmd is empty; expected a program and its arguments")
+            default = words[0].rpartition("/")[2]
+            if default == "muster":
+                default = next((word for word in words[1:] if not word.startswith("-") and "/" not in word), default)
+            self.process(entries, file, scope, words, default)
+
+    def node(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+        optional = (*CONDITIONS, "name", "namespace", "output", "args", "env", "respawn", "respawn_delay")
+        entries = _entries(node, file, "node", ("pkg", "exec"), optional)
+        if not self.wanted(entries, file, scope):
+            return
+        package, program = (self.text(entries[key], file, scope) for key in ("pkg", "exec"))
+        words = ["muster", program] if package == "muster" else ["python", "-m", f"{package}.{program}"]
+        if "args" in entries:
+            words += self.words(entries["args"], file, scope)
+        inner = scope.copy()
+        if "namespace" in entries:
+            inner.namespace = _join(scope.namespace, self.text(entries["namespace"], file, scope))
+        self.process(entries, file, inner, words, program)
+
+    def process(
+        self, entries: Mapping[str, yaml.Node], file: str, scope: _Scope, words: list[str], default: str
+    ) -> None:
+        name = self.text(entries["name"], file, scope) if "name" in entries else default
+        environment = dict(scope.environment)
+        for one in _list(entries.get("env"), file, "env"):
+            pair = _entries(one, file, "env", ("name", "value"))
+            environment[_text(pair["name"], file)] = self.text(pair["value"], file, scope)
+        if scope.namespace:
+            environment["MUSTER_NAMESPACE"] = scope.namespace
+        output = self.text(entries["output"], file, scope) if "output" in entries else "log"
+        if output not in OUTPUTS:
+            raise LaunchError(
+                f'{_at(entries["output"], file)}: output "{output}": expected one of {", ".join(OUTPUTS)}'
+            )
+        delay = 0.0
+        if "respawn_delay" in entries:
+            word = self.text(entries["respawn_delay"], file, scope, loose=True)
+            try:
+                delay = float(word)
+            except ValueError:
+                delay = -1.0
+            if not 0.0 <= delay < float("inf"):
+                raise LaunchError(
+                    f'{_at(entries["respawn_delay"], file)}: respawn_delay "{word}": expected seconds >= 0'
+                )
+        self.processes.append(
+            Process(
+                name=_join(scope.namespace, name).strip("/").replace("/", "."),
+                command=tuple(words),
+                environment=environment,
+                directory=self.text(entries["cwd"], file, scope) if "cwd" in entries else None,
+                output=output,
+                respawn=self.truth(entries["respawn"], file, scope) if "respawn" in entries else False,
+                respawn_delay=delay,
+                where=_at(next(iter(entries.values())), file),
+            )
+        )
+
+    def set_env(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+        entries = _entries(node, file, "set_env", ("name", "value"), CONDITIONS)
+        if self.wanted(entries, file, scope):
+            scope.environment[_text(entries["name"], file)] = self.text(entries["value"], file, scope)
+
+    def push_namespace(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+        entries = _entries(node, file, "push_ros_namespace", ("namespace",), CONDITIONS)
+        if self.wanted(entries, file, scope):
+            scope.namespace = _join(scope.namespace, self.text(entries["namespace"], file, scope))
+
+    def log(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+        entries = _entries(node, file, "log", ("message",), CONDITIONS)
+        if self.wanted(entries, file, scope):
+            self.messages.append(self.text(entries["message"], file, scope))
+
+    def wanted(self, entries: Mapping[str, yaml.Node], file: str, scope: _Scope) -> bool:
+        """Whether `if` and `unless` let an action happen."""
+        if "if" in entries and "unless" in entries:
+            raise LaunchError(f"{_at(entries['unless'], file)}: both if and unless; expected one of them")
+        if "if" in entries:
+            return self.truth(entries["if"], file, scope)
+        return not self.truth(entries["unless"], file, scope) if "unless" in entries else True
+
+    def truth(self, node: yaml.Node, file: str, scope: _Scope) -> bool:
+        word = self.text(node, file, scope, loose=True)
+        if self.listing and not word:
+            return False
+        return _boolean(word, _at(node, file))
+
+    def text(self, node: yaml.Node, file: str, scope: _Scope, *, loose: bool = False) -> str:
+        """A scalar with its substitutions made; `loose` takes unquoted numbers and booleans too."""
+        where = _at(node, file)
+        return "".join(self.pieces(_text(node, file, loose=loose), where, scope))
+
+    def words(self, node: yaml.Node, file: str, scope: _Scope) -> list[str]:
+        """A command as words: split as a shell would before substitution, so that a value stays one word."""
+        where = _at(node, file)
+        marks: list[str] = []
+
+        def hold(inner: str) -> str:
+            marks.append(inner)
+            return f"\0{len(marks) - 1}\0"
+
+        template = _replace_substitutions(_text(node, file), where, hold)
+        try:
+            parts = shlex.split(template)
+        except ValueError as error:
+            raise LaunchError(f"{where}: {error} in the command; close the quotation") from error
+        words = []
+        for part in parts:
+            pieces = part.split("\0")
+            pieces[1::2] = [self.substitute(marks[int(piece)], where, scope) for piece in pieces[1::2]]
+            words.append("".join(pieces))
+        return words
+
+    def pieces(self, text: str, where: str, scope: _Scope) -> list[str]:
+        return [_replace_substitutions(text, where, lambda inner: self.substitute(inner, where, scope))]
+
+    def substitute(self, inner: str, where: str, scope: _Scope) -> str:
+        """The value of what stands in `$(...)`."""
+        name, _, rest = inner.strip().partition(" ")
+        plain = "".join(self.pieces(rest.strip(), where, scope))
+        words = plain.split(None, 1)
+        match name, len(words):
+            case "var", 1:
+                if plain not in scope.values:
+                    raise LaunchError(f"{where}: $(var {plain}): no such argument{nearest(plain, scope.values)}")
+                return scope.values[plain]
+            case "env", 1 | 2:
+                environment = {**self.outer, **scope.environment}
+                if words[0] in environment:
+                    return environment[words[0]]
+                if len(words) == 2:
+                    return words[1].strip("\"'")
+                raise LaunchError(f"{where}: $(env {plain}): not set and no default; export {plain}")
+            case "dirname", 0:
+                return scope.directory
+            case "not", 1:
+                if self.listing and not plain:
+                    return "true"
+                return "false" if _boolean(plain, where) else "true"
+            case "var" | "env" | "dirname" | "not", _:
+                raise LaunchError(
+                    f"{where}: $({inner}): expected $(var name), $(env NAME default), $(dirname) or $(not value)"
+                )
+        raise LaunchError(f"{where}: $({name} ...) is not in the subset that muster reads: var, env, dirname, not")
+
+
+# the YAML tree ------------------------------------------------------------------------------------------------
+
+
+def _at(node: yaml.Node, file: str) -> str:
+    return f"{file}:{node.start_mark.line + 1}"
+
+
+def _entries(
+    node: yaml.Node, file: str, what: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+) -> dict[str, yaml.Node]:
+    """A mapping with exactly the keys that `what` has."""
+    if not isinstance(node, yaml.MappingNode):
+        raise LaunchError(f"{_at(node, file)}: {what}: expected the keys {', '.join((*required, *optional))}")
+    entries: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        name = str(key.value)
+        if name in ROS_ONLY and what == "node":
+            raise LaunchError(f'{_at(key, file)}: node: "{name}" is not supported: {ROS_ONLY[name]}')
+        if name not in required and name not in optional:
+            raise LaunchError(f'{_at(key, file)}: {what}: unknown key "{name}"{nearest(name, (*required, *optional))}')
+        if name in entries:
+            raise LaunchError(f'{_at(key, file)}: {what}: key "{name}" stands twice; keep one')
+        entries[name] = value
+    for name in required:
+        if name not in entries:
+            raise LaunchError(f'{_at(node, file)}: {what}: the key "{name}" is missing')
+    return entries
+
+
+def _list(node: yaml.Node | None, file: str, what: str) -> list[yaml.Node]:
+    if node is None:
+        return []
+    if not isinstance(node, yaml.SequenceNode):
+        raise LaunchError(f"{_at(node, file)}: {what}: expected a list, each entry with a dash")
+    return node.value
+
+
+def _text(node: yaml.Node, file: str, *, loose: bool = False) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        raise LaunchError(f"{_at(node, file)}: expected text")
+    if not loose and node.tag != "tag:yaml.org,2002:str":
+        raise LaunchError(f'{_at(node, file)}: expected text, came {node.value}; quote it: "{node.value}"')
+    return node.value
+
+
+def _replace_substitutions(text: str, where: str, value: Callable[[str], str]) -> str:
+    """`text` with each outermost `$(...)` replaced by `value` of what stands inside."""
+    out, position = [], 0
+    while (start := text.find("$(", position)) >= 0:
+        depth, end = 1, start + 2
+        while end < len(text) and depth:
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        if depth:
+            raise LaunchError(f"{where}: $( without its ); close it")
+        out += [text[position:start], value(text[start + 2 : end - 1])]
+        position = end
+    return "".join([*out, text[position:]])
+
+
+def _boolean(word: str, where: str) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if word.strip().lower() not in known:
+        raise LaunchError(f'{where}: "{word}" is no condition; expected true, false, 1 or 0')
+    return known[word.strip().lower()]
+
+
+def _join(namespace: str, name: str) -> str:
+    return name if name.startswith("/") else f"{namespace}/{name}"
+
+
+def _with_unique_names(processes: list[Process]) -> list[Process]:
+    counts: dict[str, int] = {}
+    unique = []
+    for process in processes:
+        counts[process.name] = number = counts.get(process.name, 0) + 1
+        unique.append(process if number == 1 else replace(process, name=f"{process.name}-{number}"))
+    return unique
