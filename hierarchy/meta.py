@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import msgspec
 
 from coordination.messages import Assignment, RobotStatus
-from hierarchy.options import OPTIONS, STAND, OptionName, Situation
+from hierarchy.options import OPTIONS, REACHED, STAND, OptionName, Situation
 from sim.robot import SECOND
 
 META_PERIOD = SECOND
@@ -154,7 +154,8 @@ def _situation(view: View, memory: MetaMemory) -> Situation:
 
 def _watch_progress(view: View, memory: MetaMemory) -> tuple[MetaMemory, float]:
     """Follow how long the robot has been held up, report blocked cells, give up after too many replans."""
-    wants = memory.option == OptionName.NAVIGATE and bool(view.ahead) and not view.held
+    somewhere_to_go = bool(view.ahead) or view.path_left > REACHED
+    wants = memory.option == OptionName.NAVIGATE and somewhere_to_go and not view.held
     moved = math.dist(view.position, memory.anchor) > PROGRESS
     if moved or not wants:
         memory = msgspec.structs.replace(memory, anchor=view.position, anchored_at=view.now)

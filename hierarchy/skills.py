@@ -1,0 +1,110 @@
+"""The skill library: what an option's name stands for at the controls, each with its version.
+
+    hold       stand still; no policy
+    navigate   follow the corridor by the learned policy, on the observation of `sim/tasks/navigate_contract.py`
+
+A skill observes (rows of arrays to rows of observations) and maps the policy's action to a command. What runs
+the policy is passed in as a function, because a replay answers with what was recorded instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.policy import Policy
+from hierarchy.corridors import Way, corridor
+from sim.geometry import CORRIDOR_POINTS
+from sim.robot import RobotSpec
+from sim.site import Site
+from sim.tasks.navigate_contract import NavigateObserver, action_to_command, navigate_contract
+
+HOLD_VERSION = "hold/1"
+"""Nothing was learned for it."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a policy said to one observation, as it is recorded."""
+
+    action: tuple[float, ...]
+    """float32 values, before any check"""
+    late: bool = False
+    """It came too late to be used"""
+
+
+Act = Callable[[NDArray[np.float32]], Answer]
+"""One observation (1, n) to the answer of a policy, or of a recording."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The skill's inputs of one step as the shield needs them too: views that the next step overwrites."""
+
+    points: NDArray[np.float32]
+    """Corridor, (1, CORRIDOR_POINTS, 2)"""
+    half_width: NDArray[np.float32]
+    """(1, CORRIDOR_POINTS)"""
+    count: NDArray[np.int32]
+    """(1,)"""
+
+
+class NavigateSkill:
+    """Follow a corridor. Owns the observation kernel's arrays for one robot; all that matters is written each step."""
+
+    name = "navigate"
+
+    def __init__(self, spec: RobotSpec, site: Site, policy: Policy | None) -> None:
+        """Raises agents.errors.ContractMismatch when the policy was trained for another observation or body.
+
+        Without a policy the skill can only be replayed.
+        """
+        if policy is not None:
+            policy.check(navigate_contract(spec))
+        self.version = f"navigate/{policy.hash[:12]}" if policy else "navigate/none"
+        self._spec = spec
+        self._site = site
+        self._observer: Any = NavigateObserver(spec)  # its arrays are views of Warp's, which have no types
+        self._filled: tuple[int, ...] | None = None
+
+    def set_corridor(self, way: Way) -> Observed:
+        """Write the corridor of the granted cells; returns the views."""
+        o = self._observer
+        if way.cells != self._filled:  # the cells change about once a second: the arrays are kept in between
+            lane = corridor(self._site, way)
+            n = min(len(way.cells), CORRIDOR_POINTS)
+            o.count[0] = n
+            if n:
+                o.points[0, :n] = lane.points[:n]
+                o.points[0, n:] = lane.points[n - 1]
+                o.half_width[0, :n] = lane.half_width[:n]
+                o.half_width[0, n:] = lane.half_width[n - 1]
+            else:
+                o.points[0] = 0.0
+                o.half_width[0] = 0.0
+            self._filled = way.cells
+        o.final[0] = way.final
+        return Observed(points=o.points, half_width=o.half_width, count=o.count)
+
+    def observe(
+        self,
+        scan: NDArray[np.float32],
+        pose: NDArray[np.float32],
+        twist: NDArray[np.float32],
+        last_command: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """The observation (1, n) of the corridor that was set and these readings; overwritten by the next call."""
+        o = self._observer
+        o.scan[0] = scan
+        o.pose[0] = pose
+        o.twist[0] = twist
+        o.last_command[0] = last_command
+        return o.observe()
+
+    def command(self, answer: Answer) -> NDArray[np.float32]:
+        """The proposed v (m/s) and w (rad/s) of an answer, float32 (2,); not finite when the action is not."""
+        return action_to_command(np.array(answer.action, np.float32), self._spec)
