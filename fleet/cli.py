@@ -21,6 +21,7 @@ import re
 import signal
 import sys
 import time
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,11 +173,14 @@ def wait_for(path: Path, period: float = 0.2) -> None:
 def _options(config: type) -> list[str]:
     """Option names of a dataclass as tyro spells them, nested ones with a dot."""
     names = []
+    hints = typing.get_type_hints(config)
     for field in dataclasses.fields(config):
         spelled = field.name.replace("_", "-")
-        names.append(spelled)
-        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
-            names += [f"{spelled}.{inner}" for inner in _options(field.type)]
+        kind = hints[field.name]
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            names += [f"{spelled}.{inner}" for inner in _options(kind)]
+        else:
+            names.append(spelled)
     return names
 
 

@@ -1,0 +1,149 @@
+"""The command line: its help, its errors and its exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from fleet import cli
+from sim.errors import MusterError
+
+
+@dataclass(frozen=True)
+class Inner:
+    """Nested options."""
+
+    speed: float = 1.0
+    """m/s"""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A command for these tests."""
+
+    robots: int = 3
+    """how many"""
+    person_speed: float = 1.6
+    """m/s"""
+    inner: Inner = field(default_factory=Inner)
+
+
+def command(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException = 0) -> list[Config]:
+    """Make `muster probe` known; returns the list of configs that it was run with."""
+    calls: list[Config] = []
+
+    def run(config: Config) -> int:
+        calls.append(config)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    module = types.ModuleType("probe")
+    vars(module).update(Config=Config, run=run)
+    monkeypatch.setitem(sys.modules, "fleet.probe_for_tests", module)
+    monkeypatch.setitem(cli.COMMANDS, "probe", cli.Command("fleet.probe_for_tests", "a probe"))
+    return calls
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    for name in (
+        "launch",
+        "train",
+        "evaluate",
+        "sim",
+        "coordinate",
+        "robot",
+        "fleet",
+        "replay",
+        "view",
+        "estop",
+        "keys",
+    ):
+        assert f"  {name} " in out
+
+
+def test_options_become_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = command(monkeypatch, 4)
+    assert cli.main(["probe", "--robots", "7", "--person-speed", "0", "--inner.speed", "2"]) == 4
+    assert calls == [Config(robots=7, person_speed=0.0, inner=Inner(2.0))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["probee"], 'muster: unknown command "probee"; did you mean "probe"? (muster --help lists all)'),
+        (["--robots"], 'muster: unknown option "--robots"'),
+        (["probe", "--robot", "3"], 'muster: probe: unknown option "--robot"; did you mean "--robots"?'),
+        (["probe", "--person_sped", "3"], 'did you mean "--person-speed"?'),
+        (["probe", "--inner.sped=3"], 'did you mean "--inner.speed"?'),
+        (["probe", "more"], 'muster: probe: unexpected argument "more"'),
+        (["probe", "--robots", "many"], "many"),
+        (["probe", "--robots"], "--robots"),
+        (["--when"], "muster: --when expects a file to wait for"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
+    calls = command(monkeypatch)
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert expected in captured.err
+    assert not calls
+
+
+def test_an_error_of_the_world_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(monkeypatch, MusterError("expected a map, came nothing; give a map"))
+    assert cli.main(["probe"]) == 2
+    assert capsys.readouterr().err == "muster: expected a map, came nothing; give a map\n"
+
+
+def test_our_own_mistake_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    command(monkeypatch, ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["probe"])
+
+
+def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    command(monkeypatch, KeyboardInterrupt())
+    assert cli.main(["probe"]) == 130
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(cli.COMMANDS, "probe", cli.Command("fleet.needs_tensors_for_tests", "a probe", "sim,train"))
+    real = cli.importlib.import_module
+
+    def without_tensors(name: str) -> types.ModuleType:
+        if name == "fleet.needs_tensors_for_tests":
+            raise ModuleNotFoundError("No module named 'tensors'", name="tensors")
+        return real(name)
+
+    monkeypatch.setattr(cli.importlib, "import_module", without_tensors)
+    assert cli.main(["probe"]) == 2
+    expected = "muster: muster probe needs tensors, which is not installed; pip install 'muster[sim,train]'\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_a_command_waits_for_the_file_it_is_told_to(tmp_path: Path, root: Path) -> None:
+    awaited = tmp_path / "policy.onnx"
+    arguments = ["--when", str(awaited), "launch", "--show-args"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "fleet.cli", *arguments], stderr=subprocess.PIPE, text=True, cwd=root
+    ) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1.0)
+        awaited.touch()
+        assert process.wait(timeout=10) == 2
+        assert process.stderr is not None
+        assert "expected a launch file" in process.stderr.read()

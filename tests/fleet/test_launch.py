@@ -1,0 +1,177 @@
+"""The launch runner: it starts all, ends all, and says which process failed and how."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from fleet.launch import Config, free_addresses, run
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "x.launch.yaml"
+    path.write_text(textwrap.dedent(text), encoding="utf-8")
+    return str(path)
+
+
+def launch(folder: Path, text: str, *words: str) -> tuple[int, Path]:
+    """Exit code and run directory of a launch in this process."""
+    code = run(Config(words=(write(folder, text), *words), runs=folder / "runs", warm=False))
+    (directory,) = (folder / "runs").iterdir()
+    return code, directory
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MUSTER_RUN", raising=False)
+
+
+def test_a_launch_ends_when_its_processes_have(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    code, directory = launch(
+        tmp_path,
+        """
+        launch:
+          - arg: {name: word, default: "hello"}
+          - executable: {cmd: echo $(var word), output: both, name: first}
+          - executable: {cmd: "sh -c 'echo $MUSTER_RUN'", name: second}
+        """,
+        "word:=good day",
+    )
+    assert code == 0
+    assert b"[first] good day\n" in capfdbinary.readouterr().out
+    assert (directory / "logs" / "first.log").read_text() == "good day\n"
+    assert (directory / "logs" / "second.log").read_text() == f"{directory}\n"
+    record = json.loads((directory / "run.json").read_text())
+    assert record["config"] == {"word": "good day"}
+    assert record["ended"] == {"first": 0, "second": 0}
+    assert record["exit_code"] == 0
+    assert (directory / "fleet.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_failing_process_stops_the_others_and_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    begin = time.monotonic()
+    code, directory = launch(
+        tmp_path,
+        """
+        launch:
+          - executable: {cmd: "sh -c 'echo fine; exec sleep 60'", name: healthy}
+          - executable: {cmd: "sh -c 'echo the disk is gone; exit 7'", name: ill}
+        """,
+    )
+    assert code == 7
+    assert time.monotonic() - begin < 20
+    error = capfd.readouterr().err
+    assert "ill failed (exit code 7)" in error
+    assert "the disk is gone" in error
+    assert json.loads((directory / "run.json").read_text())["ended"] == {"healthy": -signal.SIGINT, "ill": 7}
+
+
+def test_a_killed_process_fails_with_its_signal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code, _ = launch(tmp_path, "launch:\n  - executable: {cmd: \"sh -c 'kill -9 $$'\", name: victim}\n")
+    assert code == 128 + signal.SIGKILL
+    assert "victim failed (killed by SIGKILL)" in capfd.readouterr().err
+
+
+def test_a_respawned_service_comes_back_and_ends_with_the_launch(tmp_path: Path) -> None:
+    code, directory = launch(
+        tmp_path,
+        """
+        launch:
+          - executable: {cmd: "sh -c 'echo up; exit 1'", name: service, respawn: true, respawn_delay: 0.1}
+          - executable: {cmd: sleep 0.6, name: job}
+        """,
+    )
+    assert code == 0
+    assert (directory / "logs" / "service.log").read_text().count("up") >= 2
+
+
+def test_what_a_process_leaves_behind_is_ended_too(tmp_path: Path) -> None:
+    text = "launch:\n  - executable: {cmd: \"sh -c 'sleep 60 & echo $!'\", name: parent}\n"
+    code, directory = launch(tmp_path, text)
+    child = int((directory / "logs" / "parent.log").read_text())
+    assert code == 0
+    for _ in range(100):
+        if not _alive(child):
+            break
+        time.sleep(0.02)
+    assert not _alive(child)
+
+
+def test_an_interrupt_ends_every_process(tmp_path: Path, root: Path) -> None:
+    file = write(
+        tmp_path, "launch:\n  - executable: {cmd: \"sh -c 'echo $$; exec sleep 60'\", name: a, output: both}\n"
+    )
+    command = [sys.executable, "-m", "fleet.cli", "launch", file, "--runs", str(tmp_path / "runs"), "--no-warm"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as launcher:
+        assert launcher.stdout is not None
+        child = next(int(line.split()[1]) for line in launcher.stdout if line.startswith("[a]"))
+        assert _alive(child)
+        launcher.send_signal(signal.SIGINT)
+        assert launcher.wait(timeout=30) == 130
+    assert not _alive(child)
+
+
+def test_nothing_is_left_behind_when_a_program_is_missing(tmp_path: Path, root: Path) -> None:
+    file = write(tmp_path, "launch:\n  - executable: {cmd: sleep 1}\n  - executable: {cmd: no-such-program}\n")
+    command = [sys.executable, "-m", "fleet.cli", "launch", file, "--runs", str(tmp_path / "runs")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"muster: {file}:3: there is no program no-such-program; install it or correct cmd\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_module_is_refused_before_anything_starts(tmp_path: Path, root: Path) -> None:
+    file = write(tmp_path, "launch:\n  - node: {pkg: fleet, exec: no_such_module}\n")
+    command = [sys.executable, "-m", "fleet.cli", "launch", file, "--runs", str(tmp_path / "runs")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+    assert done.returncode == 2
+    assert "x.launch.yaml:2: there is no Python module fleet.no_such_module" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_show_args_lists_arguments_and_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(
+        tmp_path,
+        """
+        launch:
+          - arg: {name: policy, description: "a frozen policy"}
+          - arg: {name: clock, default: lockstep, choice: [{value: lockstep}, {value: wall}]}
+          - executable: {cmd: muster robot --policy $(var policy)}
+        """,
+    )
+    assert run(Config(words=(file,), show_args=True, runs=tmp_path / "runs")) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"Arguments of {file} (name:=value):",
+        "  policy  (required)",
+        "      a frozen policy",
+        "  clock  (default: lockstep; one of lockstep, wall)",
+    ]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_free_addresses_differ_and_can_be_bound() -> None:
+    addresses = free_addresses({})
+    ports = [int(address.rpartition(":")[2]) for address in addresses.values()]
+    assert len(set(ports)) == len(addresses) == 2
+    for port in ports:
+        with socket.socket() as holder:
+            holder.bind(("127.0.0.1", port))
+    assert set(free_addresses({"MUSTER_PLANT": "tcp://10.0.0.1:5"})) == {"MUSTER_COORDINATOR"}
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state != "Z"
