@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from sim.backend import Backend, BatchBackend
 from sim.drive import make_drive, record_drive
-from sim.filter import Filter, FilterInputs, FilterOutputs
+from sim.filter import PHANTOMS, Filter, FilterInputs, FilterOutputs
 from sim.kernels import count_contacts, floor_arrays, ray_directions, read_bodies, sweep_lidar
 from sim.people import FASTEST, MOVING, SLOWEST, make_people, walk_people
 from sim.robot import SECOND
@@ -93,7 +93,8 @@ class BatchEnv:
     ) -> None:
         """Build the scene, the path library and every launch; call `reset` before the first step.
 
-        `filter` judges every command; `point_speeds` fills the filter's `point_speed` before it (without one every
+        `filter` judges every command; `point_speeds` (`sim.points.Points`) fills the filter's `point_speed` and `phantoms`
+        before it (without one every
         point may move at the profile's speed). `substep_hook` is called after every physics substep, for oracles and
         recorders that evaluate. `lidar=False` leaves the sweep out (benchmarks).
         """
@@ -159,6 +160,7 @@ class BatchEnv:
             corridor_points=self.navigate.points,
             corridor_half_width=self.navigate.half_width,
             corridor_count=self.navigate.count,
+            phantoms=floats(rows, PHANTOMS, 6),
         )
         self.filter_outputs = FilterOutputs(command=self.drive.released, margin=self.margin, reason=self.reason)
 
