@@ -1,0 +1,329 @@
+"""A floor as arrays for the planner: which moves exist, and how far every cell is from a goal.
+
+The travel distance of a goal is a *field*: for each cell the number of moves to the goal along the site's exits,
+one-way aisles included, by breadth-first search backwards from the goal. Fields are uint16 (`FAR` where the goal
+cannot be reached), kept by goal in one matrix with the least recently used row thrown out, so that a planner kernel
+reads them as `fields[slot, cell]`. One field of 38,000 free cells takes about 0.1 ms.
+
+Moves are counted, not weighed: turning costs a robot about as much as one cell, and that is left to the planner's
+preference for going straight on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sim.errors import MusterError
+from sim.site import MOVES, Site
+
+FAR = np.uint16(65535)
+"""Distance of a cell from which the goal cannot be reached."""
+
+NO_SLOT = -1
+"""No field."""
+
+OPPOSITE = (2, 3, 0, 1)
+"""Index in MOVES of the opposite move."""
+
+
+class RoadmapError(MusterError):
+    """A cell that is asked for is no place where a robot can be."""
+
+
+class Roadmap:
+    """The moves of a floor; immutable. Cells are those of the site, blocked ones without moves."""
+
+    def __init__(self, site: Site) -> None:
+        """Compile the site's exits; raises RoadmapError when an exit leads off the floor or into a blocked cell."""
+        self.site = site
+        self.width = site.width
+        self.cells = site.height * site.width
+        self.free: NDArray[np.bool_] = ~site.blocked.reshape(-1)
+        self.offsets = np.array([row * site.width + column for row, column in MOVES], np.int32)
+        self.exits: NDArray[np.uint8] = np.zeros(self.cells, np.uint8)
+        """Bit m: a robot may leave the cell by MOVES[m]."""
+        self.entries: NDArray[np.uint8] = np.zeros(self.cells, np.uint8)
+        """Bit m: the neighbour in direction MOVES[m] may move into the cell."""
+        rows, columns = np.divmod(np.arange(self.cells), site.width)
+        for move, (row_step, column_step) in enumerate(MOVES):
+            open_ = site.exits[:, :, move].reshape(-1)
+            row, column = rows + row_step, columns + column_step
+            inside = (row >= 0) & (row < site.height) & (column >= 0) & (column < site.width)
+            target = np.where(inside, row * site.width + column, 0)
+            wrong = open_ & ~(inside & self.free[target] & self.free)
+            if wrong.any():
+                cell = int(np.flatnonzero(wrong)[0])
+                raise RoadmapError(
+                    f"site {site.name}: the exit of cell {cell} in direction {MOVES[move]} leads to no free cell; "
+                    "clear it in the site's exits"
+                )
+            self.exits[open_] |= np.uint8(1 << move)
+            self.entries[target[open_]] |= np.uint8(1 << OPPOSITE[move])
+        self.bridges: NDArray[np.uint8] = np.zeros(self.cells, np.uint8)
+        """Bit m: MOVES[m] from the cell lies on no ring, so that two robots on it cannot go around each other."""
+        _find_bridges(self.exits | self.entries, self.offsets, self.bridges)
+        dead_ends = _dead_ends(self.exits | self.entries, self.offsets)
+        self.pocket, self.mouth, self.depth = _find_pockets(self.exits | self.entries, self.offsets, dead_ends)
+        """Pockets are what leads nowhere but back to the rest of the floor: `pocket` (cells,) is each cell's, or -1;
+        `mouth` (pockets,) the cell before it; `depth` (cells,) moves from the mouth. A floor without a ring has none.
+        """
+        self.pocket_cells: NDArray[np.int32] = np.flatnonzero(self.pocket >= 0).astype(np.int32)
+
+    def neighbours(self, cell: int) -> list[int]:
+        """The cells that a robot may move to from a cell, in the order of MOVES."""
+        return [cell + int(self.offsets[move]) for move in range(4) if self.exits[cell] >> move & 1]
+
+    def adjacent(self, a: int, b: int) -> bool:
+        """Whether a robot may move from cell a to cell b."""
+        return b in self.neighbours(a)
+
+    def check_cells(self, cells: Sequence[int], what: str) -> None:
+        """Raises RoadmapError, naming `what`, unless every cell is a free cell of the floor."""
+        for cell in cells:
+            if not 0 <= cell < self.cells or not self.free[cell]:
+                where = "off the floor" if not 0 <= cell < self.cells else "blocked"
+                raise RoadmapError(f"{what}: cell {cell} is {where}; name a free cell of site {self.site.name}")
+
+    def field(self, goal: int) -> NDArray[np.uint16]:
+        """Moves from every cell to the goal, (cells,); FAR where there is no way."""
+        distance = np.empty(self.cells, np.uint16)
+        queue = np.empty(self.cells, np.int32)
+        _breadth_first(goal, self.entries[goal], self.entries, self.offsets, distance, queue)
+        return distance
+
+
+class Fields:
+    """Owns the fields in use: a matrix of rows (slots), by goal, the least recently used thrown out.
+
+    A goal has two fields: the plain one, and its detour, in which the cells of `close` may not be entered.
+    """
+
+    def __init__(self, roadmap: Roadmap, slots: int) -> None:
+        """Room for `slots` fields; that must be more than the goals asked for at once."""
+        self.roadmap = roadmap
+        self.matrix: NDArray[np.uint16] = np.empty((slots, roadmap.cells), np.uint16)
+        """(slots, cells): moves to the slot's goal."""
+        self.computed = 0
+        """Fields computed so far."""
+        self.closed: frozenset[int] = frozenset()
+        """Cells that a detour may not enter."""
+        self._entries = roadmap.entries
+        self._queue = np.empty(roadmap.cells, np.int32)
+        self._slot_of = np.full(2 * roadmap.cells, NO_SLOT, np.int32)  # plain fields, then detours
+        self._key_of = np.full(slots, NO_SLOT, np.int32)
+        self._used = np.zeros(slots, np.int64)
+        self._clock = 0
+
+    def close(self, cells: frozenset[int]) -> None:
+        """From now on detours may not enter these cells (a goal among them can still be reached)."""
+        if cells == self.closed:
+            return
+        self.closed = cells
+        self._entries = self.roadmap.entries.copy()
+        self._entries[list(cells)] = 0
+        self._slot_of[self.roadmap.cells :] = NO_SLOT
+        stale = self._key_of >= self.roadmap.cells
+        self._key_of[stale] = NO_SLOT
+        self._used[stale] = 0
+
+    def slots(self, goals: NDArray[np.int32], detour: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
+        """The slot of each goal's field (or detour), computing those that are missing; goals below 0 give -1.
+
+        Slots stay valid until the next call of `slots` or `close`.
+        """
+        self._clock += 1
+        keys = goals if detour is None else goals + np.where(detour, self.roadmap.cells, 0).astype(np.int32)
+        wanted = goals >= 0
+        slots = np.where(wanted, self._slot_of[keys], NO_SLOT).astype(np.int32)
+        self._used[slots[slots >= 0]] = self._clock
+        for index in np.flatnonzero(wanted & (slots < 0)):
+            slots[index] = self._compute(int(keys[index]))
+        return slots
+
+    def slot(self, goal: int, detour: bool = False) -> int:
+        """The slot of one goal's field."""
+        return int(self.slots(np.array([goal], np.int32), np.array([detour]))[0])
+
+    def _compute(self, key: int) -> int:
+        slot = int(self._slot_of[key])
+        if slot < 0:
+            slot = int(np.argmin(self._used))
+            if self._used[slot] == self._clock:
+                raise ValueError(f"{len(self._used)} fields are too few for the goals asked for at once")
+            if self._key_of[slot] >= 0:
+                self._slot_of[self._key_of[slot]] = NO_SLOT
+            detour, goal = divmod(key, self.roadmap.cells)
+            entries = self._entries if detour else self.roadmap.entries
+            _breadth_first(
+                goal, self.roadmap.entries[goal], entries, self.roadmap.offsets, self.matrix[slot], self._queue
+            )
+            self.computed += 1
+            self._key_of[slot] = key
+            self._slot_of[key] = slot
+        self._used[slot] = self._clock
+        return slot
+
+
+@njit(cache=True, nogil=True)
+def _breadth_first(
+    goal: int,
+    goal_entries: np.uint8,
+    entries: NDArray[np.uint8],
+    offsets: NDArray[np.int32],
+    distance: NDArray[np.uint16],
+    queue: NDArray[np.int32],
+) -> None:
+    """Fill `distance`; `goal_entries` stand for the goal's own entries, which may be closed to passing robots."""
+    distance[:] = 65535
+    distance[goal] = 0
+    queue[0] = goal
+    head, tail = 0, 1
+    east, north, west, south = offsets[0], offsets[1], offsets[2], offsets[3]
+    ways = goal_entries
+    while head < tail:
+        cell = queue[head]
+        if head > 0:
+            ways = entries[cell]
+        head += 1
+        next_distance = distance[cell] + 1
+        if next_distance >= 65535:
+            break
+        if ways & 1 and distance[cell + east] == 65535:
+            distance[cell + east] = next_distance
+            queue[tail] = cell + east
+            tail += 1
+        if ways & 2 and distance[cell + north] == 65535:
+            distance[cell + north] = next_distance
+            queue[tail] = cell + north
+            tail += 1
+        if ways & 4 and distance[cell + west] == 65535:
+            distance[cell + west] = next_distance
+            queue[tail] = cell + west
+            tail += 1
+        if ways & 8 and distance[cell + south] == 65535:
+            distance[cell + south] = next_distance
+            queue[tail] = cell + south
+            tail += 1
+
+
+@njit(cache=True, nogil=True)
+def _find_bridges(ways: NDArray[np.uint8], offsets: NDArray[np.int32], bridges: NDArray[np.uint8]) -> None:
+    """Edges on no ring, by Tarjan's low links (1974): one depth-first search without recursion."""
+    cells = len(ways)
+    order = np.full(cells, -1, np.int32)
+    low = np.zeros(cells, np.int32)
+    parent_move = np.full(cells, -1, np.int8)
+    tried = np.zeros(cells, np.int8)
+    stack = np.empty(cells, np.int32)
+    count = 0
+    for root in range(cells):
+        if order[root] >= 0 or ways[root] == 0:
+            continue
+        depth = 0
+        stack[0] = root
+        order[root] = low[root] = count
+        count += 1
+        while depth >= 0:
+            cell = stack[depth]
+            move = tried[cell]
+            if move < 4:
+                tried[cell] += 1
+                if not ways[cell] >> move & 1 or (parent_move[cell] >= 0 and move == (parent_move[cell] + 2) % 4):
+                    continue
+                there = cell + offsets[move]
+                if order[there] < 0:
+                    order[there] = low[there] = count
+                    count += 1
+                    parent_move[there] = move
+                    depth += 1
+                    stack[depth] = there
+                else:
+                    low[cell] = min(low[cell], order[there])
+                continue
+            depth -= 1
+            if depth >= 0:
+                parent = stack[depth]
+                low[parent] = min(low[parent], low[cell])
+                if low[cell] > order[parent]:
+                    move = parent_move[cell]
+                    bridges[parent] |= 1 << move
+                    bridges[cell] |= 1 << ((move + 2) % 4)
+
+
+@njit(cache=True, nogil=True)
+def _dead_ends(ways: NDArray[np.uint8], offsets: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Cells that vanish when cells with at most one way out are taken away again and again."""
+    cells = len(ways)
+    degree = np.zeros(cells, np.int8)
+    dead = np.zeros(cells, np.uint8)
+    queue = np.empty(cells, np.int32)
+    tail = 0
+    for cell in range(cells):
+        for move in range(4):
+            degree[cell] += ways[cell] >> move & 1
+        if ways[cell] and degree[cell] <= 1:
+            dead[cell] = 1
+            queue[tail] = cell
+            tail += 1
+    head = 0
+    while head < tail:
+        cell = queue[head]
+        head += 1
+        for move in range(4):
+            if ways[cell] >> move & 1:
+                there = cell + offsets[move]
+                degree[there] -= 1
+                if dead[there] == 0 and degree[there] <= 1:
+                    dead[there] = 1
+                    queue[tail] = there
+                    tail += 1
+    return dead
+
+
+@njit(cache=True, nogil=True)
+def _find_pockets(
+    ways: NDArray[np.uint8], offsets: NDArray[np.int32], dead_end: NDArray[np.uint8]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Dead ends reached from a cell that is none, each with that cell and its moves from there."""
+    cells = len(ways)
+    pocket = np.full(cells, -1, np.int32)
+    depth = np.zeros(cells, np.int32)
+    mouth = np.empty(cells, np.int32)
+    queue = np.empty(cells, np.int32)
+    count = 0
+    for start in range(cells):
+        if dead_end[start] or ways[start] == 0:
+            continue
+        for way in range(4):
+            first = start + offsets[way]
+            if not ways[start] >> way & 1 or not dead_end[first] or pocket[first] >= 0:
+                continue
+            mouth[count] = start
+            pocket[first] = count
+            depth[first] = 1
+            queue[0] = first
+            head, tail = 0, 1
+            while head < tail:
+                cell = queue[head]
+                head += 1
+                for move in range(4):
+                    there = cell + offsets[move]
+                    if ways[cell] >> move & 1 and dead_end[there] and pocket[there] < 0:
+                        pocket[there] = count
+                        depth[there] = depth[cell] + 1
+                        queue[tail] = there
+                        tail += 1
+            count += 1
+    return pocket, mouth[:count].copy(), depth
+
+
+def warm() -> None:
+    """Compile (or load from numba's cache) what this module runs in a tick."""
+    blocked = np.zeros((2, 2), bool)
+    exits = np.zeros((2, 2, 4), bool)
+    exits[0, 0, 0] = True
+    Roadmap(Site("warm", blocked, np.zeros_like(blocked), exits)).field(1)

@@ -1,0 +1,97 @@
+import networkx as nx
+import numpy as np
+import pytest
+
+from coordination.roadmap import FAR, Fields, Roadmap, RoadmapError
+from sim.site import MOVES, Site, make_site
+
+
+def floor(*rows: str) -> Site:
+    return make_site("test", np.array([[character == "@" for character in row] for row in rows]))
+
+
+def random_floor(seed: int, height: int = 12, width: int = 17) -> Site:
+    return make_site("random", np.random.default_rng(seed).random((height, width)) < 0.3)
+
+
+def graph(site: Site) -> nx.DiGraph:
+    """The site as a networkx graph, straight from its exits: the oracle."""
+    moves = nx.DiGraph()
+    moves.add_nodes_from(site.free_cells.tolist())
+    for row, column, move in zip(*np.nonzero(site.exits), strict=True):
+        row_step, column_step = MOVES[move]
+        moves.add_edge(int(row * site.width + column), int((row + row_step) * site.width + column + column_step))
+    return moves
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_field_is_the_number_of_moves_to_the_goal_also_over_one_way_exits(seed: int) -> None:
+    site = random_floor(seed)
+    rng = np.random.default_rng(seed)
+    one_way = Site(site.name, site.blocked, site.person_free, site.exits & (rng.random(site.exits.shape) < 0.9))
+    goal = int(rng.choice(site.free_cells))
+    field = Roadmap(one_way).field(goal)
+    away = nx.single_source_shortest_path_length(graph(one_way).reverse(), goal)
+    for cell in range(site.height * site.width):
+        assert field[cell] == away.get(cell, FAR)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_bridges_are_those_that_networkx_finds(seed: int) -> None:
+    site = random_floor(seed)
+    roadmap = Roadmap(site)
+    ours = {
+        frozenset((cell, cell + int(roadmap.offsets[move])))
+        for cell in range(roadmap.cells)
+        for move in range(4)
+        if roadmap.bridges[cell] >> move & 1
+    }
+    assert ours == {frozenset(edge) for edge in nx.bridges(graph(site).to_undirected())}
+
+
+def test_a_pocket_is_what_leads_nowhere_but_back() -> None:
+    roadmap = Roadmap(floor("...@", ".@..", "...@"))
+    assert roadmap.pocket_cells.tolist() == [7]
+    assert roadmap.mouth.tolist() == [6]
+    deep = Roadmap(floor("......", ".@.@@.", "...@@."))
+    assert sorted(deep.depth[deep.pocket_cells].tolist()) == [1, 2, 3, 4, 5]
+    assert deep.mouth.tolist() == [2]
+    assert (Roadmap(floor("....")).pocket < 0).all(), "a floor without any ring has no rest to lead back to"
+
+
+def test_an_exit_into_a_rack_is_refused() -> None:
+    site = floor(".@")
+    exits = site.exits.copy()
+    exits[0, 0, 0] = True
+    with pytest.raises(RoadmapError, match=r"cell 0 .* no free cell"):
+        Roadmap(Site("broken", site.blocked, site.person_free, exits))
+
+
+def test_cells_off_the_floor_or_blocked_are_named() -> None:
+    roadmap = Roadmap(floor(".@"))
+    with pytest.raises(RoadmapError, match="stations: cell 1 is blocked"):
+        roadmap.check_cells([0, 1], "stations")
+    with pytest.raises(RoadmapError, match="cell 2 is off the floor"):
+        roadmap.check_cells([2], "stations")
+
+
+def test_a_detour_keeps_out_of_closed_cells_and_still_reaches_a_closed_goal() -> None:
+    fields = Fields(Roadmap(floor("...", ".@.", "...")), slots=4)
+    fields.close(frozenset({1}))
+    assert fields.matrix[fields.slot(2), 0] == 2, "the plain field does not know of closed cells"
+    assert fields.matrix[fields.slot(2, detour=True), 0] == 6
+    assert fields.matrix[fields.slot(1, detour=True), 0] == 1, "a robot may still be sent to the closed cell itself"
+    fields.close(frozenset())
+    assert fields.matrix[fields.slot(2, detour=True), 0] == 2
+
+
+def test_fields_are_kept_until_newer_ones_need_the_room() -> None:
+    fields = Fields(Roadmap(floor("....")), slots=2)
+    for goal in (0, 1, 0, 2, 0):
+        assert fields.matrix[fields.slot(goal), 3] == 3 - goal
+    assert fields.computed == 3, "0 was in use all the time; 1 made room for 2"
+    fields.slot(1)
+    assert fields.computed == 4
+    with pytest.raises(ValueError, match="too few"):
+        fields.slots(np.array([0, 1, 2], np.int32))
+    assert fields.slots(np.array([-1], np.int32)).tolist() == [-1]
