@@ -327,6 +327,12 @@ class Store(Database):
         """The largest grant id ever given; 0 before the first. Ids go on from here after a restart."""
         return self.connection.execute("SELECT coalesce(max(grant_id), 0) FROM grant_log").fetchone()[0]
 
+    def newest_stamp(self) -> int:
+        """The largest stamp among the last entries of both logs, ns; 0 in a new store."""
+        stamps = "SELECT stamp FROM {} ORDER BY seq DESC LIMIT 1"
+        rows = (self.connection.execute(stamps.format(table)).fetchone() for table in ("events", "grant_log"))
+        return max((row[0] for row in rows if row), default=0)
+
     # emergency stop --------------------------------------------------------------------------------------------
 
     def latch(self) -> Latch:

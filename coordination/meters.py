@@ -1,0 +1,85 @@
+"""What the coordinator tells Prometheus; the names are listed in docs/metrics.md.
+
+A round stores a snapshot, a scrape reads it: the loop never waits for a scrape. Without a port nothing is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Histogram, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from coordination.tasks import Latch
+from coordination.transport import TransportError
+
+BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+"""s; a tick has 100 ms, a commit costs about 0.4 ms."""
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    tasks: Mapping[str, int] = field(default_factory=dict)
+    messages: Mapping[str, int] = field(default_factory=dict)
+    latch: Latch = field(default_factory=Latch)
+    robots: int = 0
+    rounds: int = 0
+
+
+class Meters:
+    """Owns the coordinator's registry and the newest snapshot; `serve` opens the page."""
+
+    def __init__(self) -> None:
+        """An empty set of meters that nobody reads yet."""
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        self._snapshot = _Snapshot()
+        self._tick = Histogram(
+            "muster_coordinator_tick_seconds", "Handling reports and deciding", registry=self.registry, buckets=BUCKETS
+        )
+        self._commit = Histogram(
+            "muster_coordinator_commit_seconds", "Putting a round on disk", registry=self.registry, buckets=BUCKETS
+        )
+
+    def serve(self, port: int) -> None:
+        """Answer scrapes on the loopback interface; raises TransportError when the port is in use."""
+        try:
+            start_http_server(port, addr="127.0.0.1", registry=self.registry)
+        except OSError as error:
+            raise TransportError(
+                f"cannot serve metrics on port {port}: {error.strerror}; choose another with --metrics-port"
+            ) from None
+
+    def round(
+        self,
+        *,
+        tick: float,
+        commit: float,
+        tasks: Mapping[str, int],
+        latch: Latch,
+        messages: Mapping[str, int],
+        robots: int,
+    ) -> None:
+        """Note a round that has ended; times in s."""
+        self._tick.observe(tick)
+        self._commit.observe(commit)
+        self._snapshot = _Snapshot(dict(tasks), dict(messages), latch, robots, self._snapshot.rounds + 1)
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus asks for the snapshot here."""
+        now = self._snapshot
+        yield CounterMetricFamily("muster_coordinator_rounds", "Rounds ended", value=now.rounds)
+        yield GaugeMetricFamily("muster_coordinator_robots", "Robots heard in the last round", value=now.robots)
+        yield GaugeMetricFamily("muster_coordinator_stopped", "1 while the stop is latched", value=now.latch.stopped)
+        yield CounterMetricFamily("muster_coordinator_stops", "Emergency stops so far", value=now.latch.stop_epoch)
+        tasks = GaugeMetricFamily("muster_coordinator_tasks", "Tasks by state", labels=["state"])
+        for state, count in now.tasks.items():
+            tasks.add_metric([state.lower()], count)
+        yield tasks
+        messages = CounterMetricFamily(
+            "muster_coordinator_messages", "Messages by what became of them", labels=["kind"]
+        )
+        for kind, count in now.messages.items():
+            messages.add_metric([kind], count)
+        yield messages

@@ -1,0 +1,290 @@
+"""The coordinator's loop: from the wire to the core, one commit, and back. It decides nothing.
+
+    lockstep   the plant ends round t -> the reports of the robots it names are here -> handle them in the order of
+               (stamp, sender, sequence) -> tick -> commit -> a picture for every robot -> tell the plant
+    wall       the same every 100 ms with whatever reports have come; nobody waits
+
+Nothing leaves before the commit that it depends on. A client's request is handled when it comes, in a commit of its
+own with the others that came with it. An emergency stop is committed at once and, in wall mode, ticked at once.
+Every wait is bounded: a named robot whose report does not come is left out after `REPORTS`.
+
+Where the disk fails the requests at hand are answered "not stored" and the error goes to the caller: the process ends,
+and the robots stop when their leases end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from coordination.database import StoreError, StoreFull
+from coordination.estop import raise_stop, reset_stop
+from coordination.messages import (
+    Cancel,
+    FleetState,
+    Join,
+    Joined,
+    Leave,
+    Picture,
+    Query,
+    Report,
+    Round,
+    StopRaise,
+    StopReset,
+    StopState,
+    Submit,
+    Submitted,
+)
+from coordination.meters import Meters
+from coordination.tasks import Store
+from coordination.transport import TransportError
+from coordination.wire import Received, WireError
+from coordination.zmq_transport import ZmqClient, ZmqServer, wait_any
+from sim.robot import MILLISECOND, SECOND
+
+PLANT = "plant"
+"""The plant's name on the wire."""
+
+TICK = 100 * MILLISECOND
+"""Period in wall mode: a robot's control period."""
+
+REPORTS = 1.0
+"""s of wall time that a round waits for a report; shorter than the 2 s for which the plant waits for us."""
+
+REJOIN = 0.5
+"""s of silence after which the plant is asked again to count us in: it may have given us up, or started anew."""
+
+WAIT = 0.1
+"""s; longest wait in one turn, so that the end is heard of soon."""
+
+Out = Sequence[tuple[str, msgspec.Struct]]
+"""Messages to send, each with its receiver."""
+
+
+class Core(Protocol):
+    """What decides: `coordinator.Coordinator`, or a test's."""
+
+    def handle(self, sender: str, message: msgspec.Struct, now: int) -> Out:
+        """Take one message in; the replies leave after the commit."""
+        ...
+
+    def tick(self, now: int) -> Out:
+        """Assign, plan and grant; a picture for every robot."""
+        ...
+
+
+def nothing(point: str) -> None:
+    """The default for `Service.at`: go on."""
+
+
+class Service:
+    """Owns the reports that wait for their tick, and where the site's time stands."""
+
+    def __init__(
+        self,
+        core: Core,
+        store: Store,
+        server: ZmqServer,
+        plant: ZmqClient | None,
+        *,
+        clock: str,
+        site: str = "",
+        meters: Meters | None = None,
+        at: Callable[[str], None] = nothing,
+    ) -> None:
+        """`plant` is needed in lockstep; in wall mode it gives the site's time, else the host's monotonic clock does.
+
+        `at(point)` is called around every commit and send; tests end the process there.
+        """
+        if plant is None and clock == "lockstep":
+            raise TransportError("lockstep needs the plant's address; give --plant, or --clock wall")
+        self.core, self.store, self.server, self.plant = core, store, server, plant
+        self.clock, self.site, self.at = clock, site, at
+        self.meters = meters or Meters()
+        self.now = store.newest_stamp()
+        """Site time of the last round, ns"""
+        self.round = 0
+        """Number of the last round"""
+        self._reports: dict[str, Received] = {}
+        self._pending: Round | None = None
+        self._patience = 0.0
+        self._heard = 0.0
+        self._offset = 0
+        self._next_tick = 0.0
+        self._joined = plant is None
+
+    def run(self, ended: Callable[[], bool]) -> None:
+        """Turn until `ended()`. Raises MusterError when the plant refuses us or the disk takes no more."""
+        while not ended():
+            self.turn()
+
+    def turn(self) -> None:
+        """Wait, briefly, for something to happen, and do what there is to do."""
+        ends = [self.server] if self.plant is None else [self.server, self.plant]
+        wait_any(ends, self._longest_wait())
+        self._hear_plant()
+        self._hear_fleet()
+        if self.clock == "wall":
+            moment = time.monotonic()
+            if self._joined and moment >= self._next_tick:
+                self._next_tick += TICK / SECOND
+                if self._next_tick < moment:  # a late tick is not made up for
+                    self._next_tick = moment + TICK / SECOND
+                self._end_round(self.round + 1, self._site_time())
+        elif self._pending is not None and (self._complete() or time.monotonic() >= self._patience):
+            pending, self._pending = self._pending, None
+            self._end_round(pending.round, pending.stamp)
+            if self.plant is not None:
+                self.plant.send(PLANT, Round(pending.round, pending.stamp), pending.stamp)
+                self.at("round:told")
+
+    # hearing ---------------------------------------------------------------------------------------------------
+
+    def _hear_plant(self) -> None:
+        if self.plant is None:
+            return
+        moment = time.monotonic()
+        if moment - self._heard > REJOIN:
+            self._heard = moment
+            self.plant.send(PLANT, Join("coordinator"), self.now)
+        for message in self.plant.receive(0.0):
+            self._heard = moment
+            match message.body:
+                case Joined(error=error) if error:
+                    raise TransportError(f"the plant does not take this coordinator: {error}")
+                case Joined(site=site) if site and self.site and site != self.site:
+                    raise TransportError(
+                        f"the plant has site {site[:12]}, this coordinator {self.site[:12]}; give both the same --site"
+                    )
+                case Joined(stamp=stamp):
+                    self._joined = True
+                    self._offset = stamp - time.monotonic_ns()
+                    self.now = max(self.now, stamp) if self.clock == "wall" else stamp
+                case Round() as pending:
+                    self._pending = pending
+                    self._patience = moment + REPORTS
+                case Leave():
+                    self._joined = False
+
+    def _hear_fleet(self) -> None:
+        requests: list[Received] = []
+        for message in self.server.receive(0.0):
+            if isinstance(message.body, Report):
+                known = self._reports.get(message.sender)
+                if known is None or (message.stamp, message.sequence) > (known.stamp, known.sequence):
+                    self._reports[message.sender] = message
+            elif isinstance(message.body, _REQUESTS):
+                requests.append(message)
+        if requests:
+            self._answer(requests)
+
+    def _complete(self) -> bool:
+        assert self._pending is not None
+        for robot in self._pending.robots:
+            report = self._reports.get(robot)
+            if report is None or report.body.round < self._pending.round:
+                return False
+        return True
+
+    def _longest_wait(self) -> float:
+        if self.clock == "wall" and self._joined:
+            return max(0.0, min(WAIT, self._next_tick - time.monotonic()))
+        if self._pending is not None:
+            return max(0.0, min(WAIT, self._patience - time.monotonic()))
+        return WAIT
+
+    def _site_time(self) -> int:
+        return max(self.now + 1, time.monotonic_ns() + (0 if self.plant is None else self._offset))
+
+    # acting ----------------------------------------------------------------------------------------------------
+
+    def _answer(self, requests: Sequence[Received]) -> None:
+        """Handle clients' requests in one commit, then answer them."""
+        now = self._site_time() if self.clock == "wall" else self.now
+        stopped = self.store.latch().stopped
+        out: list[tuple[str, msgspec.Struct]] = []
+        try:
+            with self.store.transaction():
+                for message in requests:
+                    out += self._request(message, now)
+                self.at("answer:commit")
+        except StoreFull as error:
+            for message in requests:
+                self._send([(message.peer, _refusal(message.body, str(error)))], now)
+            raise
+        self.at("answer:committed")
+        self._send(out, now)
+        self.at("answer:sent")
+        if self.clock == "wall" and self.store.latch().stopped and not stopped:
+            self._next_tick = 0.0
+
+    def _request(self, message: Received, now: int) -> Out:
+        body = message.body
+        if isinstance(body, StopRaise):
+            return [(message.peer, raise_stop(self.store, body, message.sender, now))]
+        if isinstance(body, StopReset):
+            return [(message.peer, reset_stop(self.store, body, message.sender, message.signed, now))]
+        try:
+            with self.store.transaction():
+                return self.core.handle(message.sender, body, now)
+        except StoreFull:
+            raise
+        except StoreError as error:  # the store refuses this request alone, such as a task id that is taken
+            return [(message.peer, _refusal(body, str(error)))]
+
+    def _end_round(self, number: int, now: int) -> None:
+        """Handle the reports, tick, commit, and send every robot its picture."""
+        begin = time.perf_counter()
+        reports = sorted(self._reports.values(), key=lambda m: (m.stamp, m.sender, m.sequence))
+        self._reports.clear()
+        out: list[tuple[str, msgspec.Struct]] = []
+        with self.store.transaction():
+            self.at("round:begin")
+            for message in reports:
+                out += self.core.handle(message.sender, message.body, now)
+            out += self.core.tick(now)
+            self.at("round:commit")
+            decided = time.perf_counter()
+        committed = time.perf_counter()
+        self.at("round:committed")
+        self.now, self.round = now, number
+        out = [(p, msgspec.structs.replace(b, round=number) if isinstance(b, Picture) else b) for p, b in out]
+        half = len(out) // 2
+        self._send(out[:half], now)
+        self.at("round:sending")
+        self._send(out[half:], now)
+        self.at("round:sent")
+        self.meters.round(
+            tick=decided - begin,
+            commit=committed - decided,
+            tasks=self.store.counts(),
+            latch=self.store.latch(),
+            messages=self.server.counts,
+            robots=len(reports),
+        )
+
+    def _send(self, out: Out, now: int) -> None:
+        for peer, body in out:
+            try:
+                self.server.send(peer, body, now)
+            except WireError:
+                # One answer that is too long must not end the service; its asker hears nothing and the count tells.
+                self.server.counts["unsendable"] += 1
+
+
+_REQUESTS = (Submit, Cancel, Query, StopRaise, StopReset)
+
+
+def _refusal(request: msgspec.Struct, error: str) -> msgspec.Struct:
+    match request:
+        case StopRaise(request=name) | StopReset(request=name):
+            return StopState(name, False, 0, f"not stored: {error}; the coordinator ends and its robots stop")
+        case Query(request=name):
+            return FleetState(name, 0, {}, error=error)
+        case Submit(request=name) | Cancel(request=name):
+            return Submitted(name, error=f"not stored: {error}")
+        case _:
+            raise AssertionError(f"{type(request).__name__} is no request")
