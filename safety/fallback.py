@@ -121,8 +121,8 @@ def step(inputs: FallbackInputs, memory: FallbackMemory) -> FallbackOutput:
         error = wrap_angle(error + math.pi)
         if abs(error) > ALIGNED:
             error = 0.0
-    if math.hypot(goal_x - x, goal_y - y) < 0.05:  # at the corridor's end: nothing to steer for
-        return FallbackOutput(0.0, 0.0, memory, handed_back=False)
+    if math.hypot(goal_x - x, goal_y - y) < 0.05:  # at the corridor's end: nowhere to go
+        return FallbackOutput(0.0, 0.0, replace(memory, phase=Phase.DONE), handed_back=True)
     if abs(error) > ALIGNED:
         return FallbackOutput(0.0, math.copysign(TURN, error), memory, handed_back=False)
     return FallbackOutput(CREEP if forward else -CREEP, max(-TURN, min(TURN, 1.5 * error)), memory, handed_back=False)
