@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from sim.backend import Backend, BatchBackend
 from sim.drive import make_drive, record_drive
 from sim.filter import PHANTOMS, Filter, FilterInputs, FilterOutputs
-from sim.kernels import count_contacts, floor_arrays, ray_directions, read_bodies, sweep_lidar
+from sim.kernels import count_contacts, floor_arrays, read_bodies, sweep_lidar
 from sim.people import FASTEST, MOVING, SLOWEST, make_people, walk_people
 from sim.robot import SECOND
 from sim.scene import Body, Scene, build_scene
@@ -44,7 +44,7 @@ from sim.tasks.navigate import (
     make_paths,
     reset_rows,
 )
-from sim.tasks.navigate_contract import ACTION, OBSERVATION, act, bin_rays, navigate_contract, observe
+from sim.tasks.navigate_contract import ACTION, OBSERVATION, act, bin_rays, navigate_contract, observe, ray_directions
 
 
 @dataclass(frozen=True)
@@ -204,8 +204,9 @@ class BatchEnv:
             self.worlds,
             [self.robots, *size, spec.radius, round(config.time_limit * SECOND / spec.period), spec.drive.speed_max,
              spec.drive.turn_max, weights.progress, weights.time, weights.lateral, weights.lateral_free, weights.jerk,
-             weights.success, weights.failure, paths.cells, paths.lengths, self.pose, self.twist, drive.released,
-             drive.before, self.collided, self.diverged, nav.step, *place, *corridor, self.reward, self.terminated,
+             weights.headway, spec.length / 2, spec.width / 2,
+             weights.success, weights.failure, paths.cells, paths.lengths, self.pose, self.twist,
+             people.position, drive.released, drive.before, self.collided, self.diverged, nav.step, *place, *corridor, self.reward, self.terminated,
              self.truncated, self.ended, self.ending],
         )  # fmt: skip
         vary = config.randomization
@@ -225,6 +226,7 @@ class BatchEnv:
                  backend.qvel, backend.qacc_warmstart],
             )  # fmt: skip
 
+        directions = ray_directions(spec.lidar, self.device)
         bins = wp.array(bin_rays(spec.lidar.rays), dtype=wp.int32, device=self.device)
 
         def sense(mask: wp.array) -> list[wp.Launch]:
@@ -237,14 +239,14 @@ class BatchEnv:
             sweep = self._launch(
                 sweep_lidar,
                 self.rows,
-                [self.pose, ray_directions(spec.lidar, self.device), *grid, people.position, self.robots, spec.length / 2,
+                [self.pose, directions, *grid, people.position, self.robots, spec.length / 2,
                  spec.width / 2, spec.lidar.range_max, vary.level * spec.lidar.noise, vary.level * spec.lidar.dropout,
                  self.seed, nav.episode, nav.step, mask, self.scan],
             )  # fmt: skip
             observation = self._launch(
                 observe,
                 self.rows,
-                [self.scan, bins, self.measured_pose, self.measured_twist, drive.released, *corridor,
+                [self.scan, directions, bins, self.measured_pose, self.measured_twist, drive.released, *corridor,
                  spec.drive.speed_max, spec.drive.turn_max, mask, self.observation],
             )  # fmt: skip
             return [readings, sweep, observation] if self._with_lidar else [readings, observation]

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from sim.people import PERSON_RADIUS
 from sim.randomization import Term, bell, draw_from, stream, unit
-from sim.robot import Lidar
 from sim.site import Site
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -63,12 +62,6 @@ def floor_arrays(site: Site, device: str) -> FloorArrays:
     )
 
 
-def ray_directions(lidar: Lidar, device: str) -> wp.array:
-    """Unit vectors of the rays in B, vec2 (rays,)."""
-    angle = lidar.angles().astype(np.float64)
-    return wp.array(np.stack([np.cos(angle), np.sin(angle)], -1).astype(np.float32), dtype=wp.vec2, device=device)
-
-
 @wp.func
 def grid_range(
     flags: wp.array(dtype=wp.uint8),
@@ -84,12 +77,12 @@ def grid_range(
     """Distance from (x, y) along the unit vector (dx, dy) to the first blocked cell or the edge of the floor, m."""
     column = int(wp.floor(x / cell))
     up = int(wp.floor(y / cell))  # row counted from the bottom
-    step_x = int(1)
-    step_y = int(1)
-    delta_x = float(1.0e9)
-    delta_y = float(1.0e9)
-    next_x = float(1.0e9)
-    next_y = float(1.0e9)
+    step_x = wp.int32(1)
+    step_y = wp.int32(1)
+    delta_x = wp.float32(1.0e9)
+    delta_y = wp.float32(1.0e9)
+    next_x = wp.float32(1.0e9)
+    next_y = wp.float32(1.0e9)
     if dx > 1.0e-9:
         delta_x = cell / dx
         next_x = (float(column + 1) * cell - x) / dx
@@ -104,7 +97,7 @@ def grid_range(
         step_y = -1
         delta_y = -cell / dy
         next_y = (float(up) * cell - y) / dy
-    at = float(0.0)
+    at = wp.float32(0.0)
     while at < range_max:
         if next_x < next_y:
             at = next_x
@@ -124,8 +117,8 @@ def grid_range(
 @wp.func
 def box_range(x: float, y: float, dx: float, dy: float, half_length: float, half_width: float) -> float:
     """Distance along a ray to a box centred at 0 in the box's own frame; 1e9 for a miss (slab method)."""
-    enter = float(0.0)
-    leave = float(1.0e9)
+    enter = wp.float32(0.0)
+    leave = wp.float32(1.0e9)
     if wp.abs(dx) < 1.0e-9:
         if wp.abs(x) > half_length:
             leave = -1.0
@@ -196,7 +189,7 @@ def sweep_lidar(
         reach = range_max + DISC
         if square < reach * reach:
             distance = wp.sqrt(square)
-            first = int(0)
+            first = wp.int32(0)
             last = rays - 1
             if distance > DISC:
                 half = wp.asin(DISC / distance)
@@ -229,15 +222,15 @@ def sweep_lidar(
             # this lidar in the other robot's frame
             ox = -(ct * bx + st * by)
             oy = st * bx - ct * by
-            first = int(0)
+            first = wp.int32(0)
             last = rays - 1
             if wp.abs(ox) > half_length or wp.abs(oy) > half_width:
                 # span of the four corners' angles about the direction of the centre
                 centre = wp.atan2(by, bx)
                 cc = wp.cos(centre)
                 sc = wp.sin(centre)
-                low = float(0.0)
-                high = float(0.0)
+                low = wp.float32(0.0)
+                high = wp.float32(0.0)
                 for corner in range(4):
                     px = half_length * float(1 - 2 * (corner & 1))
                     py = half_width * float(1 - (corner & 2))
@@ -285,8 +278,8 @@ def read_bodies(
     robot = row % robots
     q = robot * qpos_stride
     u = robot * qvel_stride
-    yaw = float(0.0)
-    rate = float(0.0)
+    yaw = wp.float32(0.0)
+    rate = wp.float32(0.0)
     if qpos_stride == 3:
         yaw = float(qpos[world, q + 2])
         rate = float(qvel[world, u + 2])

@@ -131,7 +131,7 @@ def next_cell(flags: wp.array(dtype=wp.uint8), width: int, height: int, here: in
     """A neighbour to walk to, the way back only where there is no other; `here` itself where there is none."""
     column = here % width
     row = here / width
-    open_count = int(0)
+    open_count = wp.int32(0)
     for move in range(4):
         n = neighbour(move, column, row)
         if walkable(flags, width, height, n[0], n[1]) and n[1] * width + n[0] != before:
@@ -201,7 +201,7 @@ def walk_people(
         share = along / cell
         nx = hx + (tx - hx) * share
         ny = hy + (ty - hy) * share
-        blocked = bool(False)
+        blocked = wp.bool(False)
         for robot in range(robots):
             row = world * robots + robot
             gx = pose[row, 0] - x
@@ -270,13 +270,13 @@ def place_person(
     key = stream(seed, START_TERM, world, life * 64 + person)
     steps = 2 + int((wp.uint64(draw_from(key, 0)) * wp.uint64(longest)) >> wp.uint64(32))
     here = anchor
-    before = int(-1)
-    found = int(-1)
+    before = wp.int32(-1)
+    found = wp.int32(-1)
     for k in range(steps):
         column = here % width
         row = here / width
         pick = int(draw_from(key, k + 1) >> wp.uint32(30))
-        moved = bool(False)
+        moved = wp.bool(False)
         for turn in range(4):
             n = neighbour((pick + turn) % 4, column, row)
             if not moved and n[0] >= 0 and n[0] < width and n[1] >= 0 and n[1] < height:

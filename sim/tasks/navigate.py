@@ -8,7 +8,8 @@ success      the centre within 0.25 m of the path's last cell centre, slower tha
 terminated   success; a collision (contact while the robot moved); the centre outside the granted cells; numbers that diverged
 truncated    the time limit
 
-reward = progress along the path (m) - time - lateral offset beyond a free band - change of command + success - failure
+reward = progress along the path - time - lateral offset beyond a free band - change of command
+         - braking distance that reaches into a person + success - failure
 
 `reset_rows` draws everything that an episode varies (sim/randomization.py), keyed by the row, its episode and the term,
 so that world i lives the same life whatever the number of worlds.
@@ -25,7 +26,7 @@ import warp as wp
 
 from sim.generate import components, corridor_library
 from sim.geometry import CORRIDOR_POINTS
-from sim.people import Profile, place_person
+from sim.people import PERSON_RADIUS, Profile, place_person
 from sim.randomization import Term, below, draw_from, stream, unit
 from sim.robot import Lidar, RobotSpec
 from sim.site import Site
@@ -41,6 +42,15 @@ SUCCESS_SPEED = 0.3
 POINTS_C = wp.constant(CORRIDOR_POINTS)
 ARRIVED_C = wp.constant(SUCCESS_DISTANCE)
 SLOW_C = wp.constant(SUCCESS_SPEED)
+DISC_C = wp.constant(float(PERSON_RADIUS))
+HEADWAY_GAP = wp.constant(0.15)
+"""Distance to keep from a person at any speed, m."""
+HEADWAY_TIME = wp.constant(0.25)
+"""Two cycles and the drive's lag, s."""
+HEADWAY_BRAKE = wp.constant(1.4)
+"""m/s^2"""
+HEADWAY_SIDE = wp.constant(0.10)
+"""A person this far beside the hull's track counts as ahead, m."""
 LAYOUT_TERM = wp.constant(int(Term.LAYOUT))
 PATH_TERM = wp.constant(int(Term.PATH))
 START_TERM = wp.constant(int(Term.START))
@@ -60,19 +70,21 @@ RUNNING, SUCCEEDED, COLLIDED, LEFT, TIMED_OUT, DIVERGED = range(6)
 class Reward:
     """Weights of the reward's terms."""
 
-    progress: float = 1.0
+    progress: float = 2.0
     """Per metre along the path."""
-    time: float = 0.02
-    """Per step: at full speed a step earns 0.15 of progress."""
-    lateral: float = 0.15
+    time: float = 0.03
+    """Per step: at full speed a step earns 0.3 by progress."""
+    lateral: float = 0.3
     """Per metre of lateral offset beyond the free band, each step."""
     lateral_free: float = 0.10
     """m; the shield's eroded corridor is 0.14 m to each side."""
     jerk: float = 0.01
     """Per squared change of the command, as shares of its range, each step."""
+    headway: float = 0.6
+    """Per metre that the braking distance reaches beyond a person's disc ahead, times the speed, each step."""
     success: float = 5.0
-    failure: float = 8.0
-    """Collision, or leaving the granted cells."""
+    failure: float = 5.0
+    """Collision, or leaving the granted cells. Much more, and standing still becomes the first thing learned."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +243,7 @@ def segment_gap(a: wp.vec2, b: wp.vec2, x: float, y: float) -> wp.vec2:
     """Squared distance from segment ab, and the share of it behind the foot of the perpendicular."""
     u = b - a
     square = u[0] * u[0] + u[1] * u[1]
-    t = float(1.0)
+    t = wp.float32(1.0)
     if square > 1.0e-9:
         t = wp.clamp(((x - a[0]) * u[0] + (y - a[1]) * u[1]) / square, 0.0, 1.0)
     dx = x - a[0] - t * u[0]
@@ -254,9 +266,9 @@ def track_path(
 ) -> wp.vec2:
     """Distance along the path to its end, and from the path's centre line near cell `index`, m."""
     here = centre_of(cells[path, index], width, height, cell)
-    best = float(1.0e9)
+    best = wp.float32(1.0e9)
     end = index
-    share = float(1.0)
+    share = wp.float32(1.0)
     if index > 0:
         gap = segment_gap(centre_of(cells[path, index - 1], width, height, cell), here, x, y)
         best = gap[0]
@@ -336,12 +348,16 @@ def advance(
     w_lateral: float,
     lateral_free: float,
     w_jerk: float,
+    w_headway: float,
+    half_length: float,
+    half_body: float,
     w_success: float,
     w_failure: float,
     cells: wp.array2d(dtype=wp.int32),
     lengths: wp.array(dtype=wp.int32),
     pose: wp.array2d(dtype=wp.float32),
     twist: wp.array2d(dtype=wp.float32),
+    people: wp.array3d(dtype=wp.float32),
     released: wp.array2d(dtype=wp.float32),
     before: wp.array2d(dtype=wp.float32),
     collided: wp.array(dtype=wp.uint8),
@@ -384,11 +400,23 @@ def advance(
         r = w_progress * wp.clamp(remaining[row] - track[0], -cell, cell) - w_time
         r -= w_lateral * wp.max(track[1] - lateral_free, 0.0)
         r -= w_jerk * (dv * dv + dw * dw)
+        v = twist[row, 0]
+        if v > 0.05:
+            c = wp.cos(pose[row, 2])
+            s = wp.sin(pose[row, 2])
+            for person in range(people.shape[1]):
+                ex = people[world, person, 0] - x
+                ey = people[world, person, 1] - y
+                ahead = c * ex + s * ey - half_length - DISC_C
+                beside = wp.abs(c * ey - s * ex)
+                if ahead > -half_length and beside < half_body + DISC_C + HEADWAY_SIDE:
+                    need = HEADWAY_GAP + HEADWAY_TIME * v + v * v / (2.0 * HEADWAY_BRAKE)
+                    r -= w_headway * v * wp.clamp(need - ahead, 0.0, 1.0)
         goal = centre_of(cells[p, length - 1], width, height, cell)
         gx = x - goal[0]
         gy = y - goal[1]
         speed = wp.sqrt(twist[row, 0] * twist[row, 0] + twist[row, 2] * twist[row, 2])
-        how = int(0)
+        how = wp.int32(0)
         step[row] = step[row] + 1
         if diverged[world] != wp.uint8(0):
             how = 5
@@ -422,7 +450,7 @@ def advance(
             if g == stall_at[row] and stall_left[row] > 0:
                 stall_left[row] = stall_left[row] - 1
             else:
-                free = bool(True)
+                free = wp.bool(True)
                 for other in range(robots):
                     o = world * robots + other
                     if other != robot:
@@ -532,12 +560,12 @@ def reset_rows(
             key = stream(seed, PATH_TERM, row, e)
             p = low + below(draw_from(key, 0), many)
             if robots > 1:
-                chosen = bool(False)
+                chosen = wp.bool(False)
                 for attempt in range(64):
                     if not chosen:
                         q = low + below(draw_from(key, attempt), many)
                         p = q
-                        chosen = bool(True)
+                        chosen = wp.bool(True)
                         at = centre_of(cells[q, 0], width, height, cell)
                         for other in range(robots):
                             o = world * robots + other
@@ -546,9 +574,9 @@ def reset_rows(
                                 dx = pose[o, 0] - at[0]
                                 dy = pose[o, 1] - at[1]
                                 if dx * dx + dy * dy < 4.0 * cell * cell:
-                                    chosen = bool(False)
+                                    chosen = wp.bool(False)
                                 if holds(cells, path[o], index[o], granted[o], cells[q, 0]):
-                                    chosen = bool(False)
+                                    chosen = wp.bool(False)
             length = lengths[p]
             path[row] = p
             index[row] = 0
@@ -611,7 +639,7 @@ def reset_rows(
             grip[row, 0] = mass * wp.min(rub * 9.81, thrust / (mass + load))
             grip[row, 1] = mass * rub * 9.81
             # latency in whole substeps; the motor lag gets what the specification's bound leaves
-            late = int(0)
+            late = wp.int32(0)
             if level > 0.0:
                 late = below(draw_from(stream(seed, LATENCY_TERM, row, e), 0), int(lag_room / motor_period) + 1)
             latency[row] = late
@@ -654,7 +682,7 @@ def reset_rows(
                 found = place_person(flags, width, height, seed, row, e, person, cells[p, spot], 10)
                 if found >= 0:
                     at = centre_of(found, width, height, cell)
-                    near = bool(False)
+                    near = wp.bool(False)
                     for robot in range(robots):
                         dx = pose[world * robots + robot, 0] - at[0]
                         dy = pose[world * robots + robot, 1] - at[1]

@@ -1,7 +1,7 @@
 """The navigate skill as policy and robot see it: the corridor is the goal, the observation is one kernel.
 
 The same kernel observes thousands of rows in training and one row on a robot; equal inputs give equal bits on one device. Fields in
-order (88 numbers):
+order (89 numbers):
 
     ranges        64   the ray nearest to each of 64 equal bin centres / 6 m, at most 1; bin i looks at -pi + 2 pi i / 64 in B
     corridor      15   the five next way-points from the robot's segment on: x, y in B / 5 m within [-1, 1], half width in m
@@ -9,6 +9,10 @@ order (88 numbers):
     twist          2   v / speed_max, w / turn_max, measured
     last_command   2   the same, as released in the cycle before
     remaining      2   distance along the corridor to its end / 5 m, at most 1; 1 where that end is the leg's goal
+    clearance      1   distance along the corridor to the nearest of those rays' hits in it / 5 m, at most 1
+
+Granted cells hold no rack, so a hit well inside the corridor (CLEAR_MARGIN from its edge) is a person or something left behind.
+Without this field a policy of the same size drove into one in ten of the people it met (2026-11, 1.5 M steps).
 
 The robot's segment is the nearest one of the corridor; of two equally near the later. A corridor of one way-point is a segment
 of no length that points from the robot to it. Without a corridor all its fields are 0.
@@ -22,7 +26,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from sim.geometry import CORRIDOR_POINTS
-from sim.robot import SECOND, RobotSpec
+from sim.robot import SECOND, Lidar, RobotSpec
 from sim.tasks.contract import Contract, Field
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -39,10 +43,13 @@ WAYPOINTS = 5
 POINT_SCALE = 5.0
 """m"""
 
-CORRIDOR_AT, TRACK_AT, TWIST_AT, COMMAND_AT, REMAINING_AT = 64, 79, 82, 84, 86
+CORRIDOR_AT, TRACK_AT, TWIST_AT, COMMAND_AT, REMAINING_AT, CLEARANCE_AT = 64, 79, 82, 84, 86, 88
 """Where each field begins."""
 
-OBSERVATION = 88
+CLEAR_MARGIN = 0.12
+"""Hits nearer than this to the corridor's edge may be the rack beside it, m: localisation bound, noise and yaw."""
+
+OBSERVATION = 89
 """Numbers in an observation."""
 
 ACTION = 2
@@ -52,6 +59,7 @@ BINS_C = wp.constant(BINS)
 RANGE_C = wp.constant(RANGE_SCALE)
 WAYPOINTS_C = wp.constant(WAYPOINTS)
 POINT_C = wp.constant(POINT_SCALE)
+MARGIN_C = wp.constant(CLEAR_MARGIN)
 
 
 def navigate_contract(spec: RobotSpec) -> Contract:
@@ -74,6 +82,7 @@ def navigate_contract(spec: RobotSpec) -> Contract:
             field("twist", (2,), "speed_max, turn_max", "B", -2.0, 2.0),
             field("last_command", (2,), "speed_max, turn_max", "B", -1.0, 1.0),
             field("remaining", (2,), "5 m, 1", "", 0.0, 1.0),
+            field("clearance", (1,), "5 m", "", 0.0, 1.0),
         ),
         actions=(
             Field("speed", (1,), "float32", "speed_max forwards, reverse_max backwards", "B", -1.0, 1.0, period, 0.0),
@@ -81,6 +90,12 @@ def navigate_contract(spec: RobotSpec) -> Contract:
         ),
         embodiment=spec.embodiment_hash(),
     )
+
+
+def ray_directions(lidar: Lidar, device: str) -> wp.array:
+    """Unit vectors of the rays in B, vec2 (rays,)."""
+    angle = lidar.angles().astype(np.float64)
+    return wp.array(np.stack([np.cos(angle), np.sin(angle)], -1).astype(np.float32), dtype=wp.vec2, device=device)
 
 
 def bin_rays(rays: int) -> NDArray[np.int32]:
@@ -122,6 +137,7 @@ def action_to_command(action: NDArray[np.float32], spec: RobotSpec) -> NDArray[n
 @wp.kernel
 def observe(
     scan: wp.array2d(dtype=wp.float32),
+    directions: wp.array(dtype=wp.vec2),
     bins: wp.array(dtype=wp.int32),
     pose: wp.array2d(dtype=wp.float32),
     twist: wp.array2d(dtype=wp.float32),
@@ -147,16 +163,16 @@ def observe(
     s = wp.sin(pose[row, 2])
     n = count[row]
     # the nearest segment; of two equally near the later
-    segment = int(0)
-    nearest = float(1.0e9)
-    share = float(1.0)
+    segment = wp.int32(0)
+    nearest = wp.float32(1.0e9)
+    share = wp.float32(1.0)
     for k in range(1, n):
         ax = points[row, k - 1, 0]
         ay = points[row, k - 1, 1]
         ux = points[row, k, 0] - ax
         uy = points[row, k, 1] - ay
         square = ux * ux + uy * uy
-        t = float(1.0)
+        t = wp.float32(1.0)
         if square > 1.0e-9:
             t = wp.clamp(((x - ax) * ux + (y - ay) * uy) / square, 0.0, 1.0)
         dx = x - ax - t * ux
@@ -167,10 +183,10 @@ def observe(
             segment = k
             share = t
     # direction and lateral offset
-    ux = float(0.0)
-    uy = float(0.0)
-    lateral = float(0.0)
-    rest = float(0.0)
+    ux = wp.float32(0.0)
+    uy = wp.float32(0.0)
+    lateral = wp.float32(0.0)
+    rest = wp.float32(0.0)
     if n > 1:
         ux = points[row, segment, 0] - points[row, segment - 1, 0]
         uy = points[row, segment, 1] - points[row, segment - 1, 1]
@@ -207,6 +223,38 @@ def observe(
             out[row, at] = 0.0
             out[row, at + 1] = 0.0
             out[row, at + 2] = 0.0
+    clear = wp.float32(POINT_C)
+    if n > 1:
+        for k in range(BINS_C):
+            ray = bins[k]
+            distance = scan[row, ray]
+            if distance < POINT_C:
+                d = directions[ray]
+                px = x + distance * (c * d[0] - s * d[1])
+                py = y + distance * (s * d[0] + c * d[1])
+                # distance along the corridor from the robot's foot to the end of the segment before
+                before = wp.float32(0.0)
+                for j in range(segment, n):
+                    ax = points[row, j - 1, 0]
+                    ay = points[row, j - 1, 1]
+                    ex = points[row, j, 0] - ax
+                    ey = points[row, j, 1] - ay
+                    length = wp.sqrt(ex * ex + ey * ey)
+                    if length > 1.0e-6:
+                        ex = ex / length
+                        ey = ey / length
+                        along = ex * (px - ax) + ey * (py - ay)
+                        if j == segment:
+                            before = -share * length
+                        beyond = length
+                        if j == n - 1:
+                            beyond = length + half_width[row, j] - MARGIN_C
+                        if along > 0.0 and along <= beyond:
+                            beside = wp.abs(ex * (py - ay) - ey * (px - ax))
+                            if beside < half_width[row, j] - MARGIN_C and before + along > 0.0:
+                                clear = wp.min(clear, before + along)
+                        before += length
+    out[row, 88] = clear / POINT_C
     out[row, 79] = wp.clamp(lateral, -5.0, 5.0)
     out[row, 80] = s * ux - c * uy
     out[row, 81] = c * ux + s * uy
@@ -247,6 +295,7 @@ class NavigateObserver:
             dim=rows,
             inputs=[
                 arrays["scan"],
+                ray_directions(spec.lidar, device),
                 wp.array(bin_rays(spec.lidar.rays), dtype=wp.int32, device=device),
                 arrays["pose"],
                 arrays["twist"],
