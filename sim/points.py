@@ -215,8 +215,6 @@ def find_phantoms(
     capacity = phantoms.shape[1]
     for k in range(capacity):
         phantoms[row, k, 4] = 0.0
-    if person_speed <= 0.0:
-        return
     c = wp.cos(pose[row, 2])
     s = wp.sin(pose[row, 2])
     count = int(0)
