@@ -1,0 +1,452 @@
+"""The simulated floor that a plant serves: one world, many robots, walking people, and two witnesses of every contact.
+
+A `World` owns one MuJoCo simulation of a site. `step` moves it one control period on under the commands in force;
+`readings` gives what the robots' sensors say then. Physics, drives, people, lidar and sensor errors are those that
+policies train in (sim/), with one row per robot. Each physics step is checked twice for contacts, by the engine's
+contact list and by `fleet.oracle`, on the same poses: those at the step's start, where the engine looks for contacts
+too.
+
+Memory is written for the record: a pose per robot and person and period, for pictures and the report. No sockets, no
+clocks.
+"""
+
+# pyright: reportAttributeAccessIssue=false, reportIndexIssue=false
+# (mujoco and warp define these names at run time)
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from fleet.oracle import ContactTally, Touch, touching
+from sim.drive import make_drive, record_drive
+from sim.files import replacing, write_atomic
+from sim.generate import FAR, components, distances
+from sim.kernels import floor_arrays, read_bodies, sweep_lidar
+from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW, Profile, make_people, walk_people
+from sim.randomization import Term, draw_numpy, unit_numpy
+from sim.robot import SECOND, Readings, RobotSpec
+from sim.scene import Body, build_scene
+from sim.sensors import measure
+from sim.site import MOVES, Site, SiteError
+from sim.tasks.navigate_contract import ray_directions
+
+LATENCY_PERIODS = 1
+"""Motor periods until a new command rules: 20 ms of bus and driver, of the specification's 50 ms in all."""
+
+LAG = 0.015
+"""Time constant of the motors, s: within what the latency leaves of the specification's bound."""
+
+BATTERY = 0.96e3 * 3600.0
+"""J: 48 V, 20 Ah."""
+
+IDLE_POWER, DRIVE_POWER, CHARGE_POWER = 60.0, 120.0, 960.0
+"""W: computer and lidar; for each m/s; at a charger (1C)."""
+
+CLEARANCE = 1.5
+"""Nobody starts nearer to a robot than this, m."""
+
+
+@dataclass
+class Record:
+    """What has happened, period by period."""
+
+    stamps: list[int] = field(default_factory=list)
+    poses: list[NDArray[np.float32]] = field(default_factory=list)
+    people: list[NDArray[np.float32]] = field(default_factory=list)
+
+
+class World:
+    """Owns the simulation of one site with all its robots and people."""
+
+    def __init__(
+        self,
+        site: Site,
+        spec: RobotSpec,
+        robots: int,
+        people: int = 0,
+        *,
+        profile: Profile = Profile.WALKING,
+        seed: int = 0,
+        starts: NDArray[np.int32] | None = None,
+        body: Body = "planar",
+    ) -> None:
+        """`starts` are start cells, in robot order; robots beyond them start on free cells drawn by the seed.
+
+        Raises `SiteError` where the floor has no room for all of them.
+        """
+        wp.config.quiet = True
+        self.site, self.spec, self.robots, self.people, self.seed = site, spec, robots, people, seed
+        self.starts = start_cells(site, robots, seed, starts)
+        self.scene = build_scene(site, spec, robots, people, body, visual=False)
+        self.model = self.scene.model
+        self.data = mujoco.MjData(self.model)
+        self.period = spec.period / SECOND
+        self.motor_periods = int(spec.period // spec.motor_period)
+        self.physics_steps = round(spec.motor_period / SECOND / self.scene.timestep)
+        """Physics steps in a motor period."""
+        self.stamp = 0
+        """Site clock, ns."""
+        self.physics = ContactTally(robots)
+        self.oracle = ContactTally(robots)
+        self.record = Record()
+        self.battery = np.ones(robots)
+        self.poses: NDArray[np.float32]
+        """True poses, (robots, 3)."""
+        self.twists: NDArray[np.float32]
+        """True forward speed, yaw rate and sideways speed, (robots, 3)."""
+        self.bumper = np.zeros(robots, bool)
+        self._geoms = _geom_kinds(self.model, robots)
+        self._prepare(profile)
+        self._place_robots()
+        self._place_people()
+        self._read.launch()
+        self._sense.launch()
+        self._sweep.launch()
+        self._remember()
+
+    def command(self, commands: NDArray[np.floating]) -> None:
+        """Put commands (robots, 2) of v and w in force from the next step on, after the drives' latency."""
+        self._before.numpy()[...] = self._released.numpy()
+        self._released.numpy()[...] = commands
+
+    def step(self) -> None:
+        """One control period: drives, people and physics, then the sensors. Contacts are tallied twice."""
+        steps = self.motor_periods * self.physics_steps
+        poses = np.empty((steps, self.robots, 3))
+        people = np.empty((steps, self.people, 2))
+        speed, turn = np.empty((steps, self.robots)), np.empty((steps, self.robots))
+        touch = Touch(np.zeros((steps, self.robots), bool), np.zeros((steps, self.robots), bool))
+        for step in range(steps):
+            if step % self.physics_steps == 0:
+                if self._walk is not None:
+                    self._walk.launch()
+                self._drive[step // self.physics_steps].launch()
+            people[step] = self.data.mocap_pos[:, :2]
+            poses[step] = self.poses
+            np.hypot(self.twists[:, 0], self.twists[:, 2], out=speed[step])
+            turn[step] = self.twists[:, 1]
+            mujoco.mj_step(self.model, self.data)
+            if self.data.ncon:
+                self._contacts(touch, step)
+            self._read.launch()
+        self.physics.add(touch, speed, turn)
+        self.oracle.add(
+            touching(self.site, self.spec.length, self.spec.width, poses, people, PERSON_RADIUS), speed, turn
+        )
+        self.bumper = touch.solid.any(axis=0) | touch.person.any(axis=0)
+        self.stamp += self.spec.period
+        self._step.numpy()[...] += 1
+        self._charge(speed[-1])
+        self._sense.launch()
+        self._sweep.launch()
+        self._remember()
+
+    def readings(self, robot: int) -> Readings:
+        """What one robot's sensors say now."""
+        return Readings(
+            stamp=self.stamp,
+            scan=self._scan.numpy()[robot].copy(),
+            scan_stamp=self.stamp,
+            pose=self._measured_pose.numpy()[robot].copy(),
+            pose_stamp=self.stamp,
+            twist=self._measured_twist.numpy()[robot].copy(),
+            twist_stamp=self.stamp,
+            battery=float(self.battery[robot]),
+            bumper=bool(self.bumper[robot]),
+        )
+
+    def write(self, folder: Path, names: tuple[str, ...], **notes: Any) -> None:
+        """Write plant.npz (poses, for pictures) and plant.json (counts, and `notes`: plain JSON values) into `folder`.
+
+        Raises `FileError` where they cannot be written; neither is ever half there.
+        """
+        with replacing(folder / "plant.npz") as temporary:
+            np.savez_compressed(
+                temporary,
+                names=np.array(names),
+                stamps=np.array(self.record.stamps, np.int64),
+                poses=np.array(self.record.poses, np.float32).reshape(len(self.record.stamps), self.robots, 3),
+                people=np.array(self.record.people, np.float32).reshape(len(self.record.stamps), self.people, 2),
+                footprint=np.array([self.spec.length, self.spec.width, self.spec.height], np.float32),
+                blocked=self.site.blocked,
+                person_free=self.site.person_free,
+                stations=self.site.stations,
+                chargers=self.site.chargers,
+                cell=np.array(self.site.cell),
+            )
+        write_atomic(folder / "plant.json", json.dumps(self.summary(names) | notes, indent=2) + "\n")
+
+    def summary(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Counts of both witnesses, and every episode of contact that the engine saw."""
+        moved = (
+            np.diff(np.array(self.record.poses)[:, :, :2], axis=0) if len(self.record.poses) > 1 else np.zeros((1, 1))
+        )
+        motor = self.spec.motor_period // self.physics_steps
+        return {
+            "site": self.site.name,
+            "site_hash": self.site.hash,
+            "robots": self.robots,
+            "people": self.people,
+            "seed": self.seed,
+            "sim_seconds": self.stamp / SECOND,
+            "metres": float(np.hypot(moved[..., 0], moved[..., 1]).sum()) if moved.ndim == 3 else 0.0,
+            "collisions": self.physics.collisions,
+            "oracle_collisions": self.oracle.collisions,
+            "person_contacts": self.physics.person_contacts,
+            "oracle_person_contacts": self.oracle.person_contacts,
+            "struck": self.physics.struck,
+            "oracle_struck": self.oracle.struck,
+            "contacts": [
+                {
+                    "stamp": contact.step * motor,
+                    "robot": names[contact.robot],
+                    "with": "person" if contact.person else "solid",
+                    "speed": round(contact.speed, 4),
+                    "turn": round(contact.turn, 4),
+                    "collision": contact.collision,
+                }
+                for contact in self.physics.contacts[:1000]
+            ],
+        }
+
+    def _prepare(self, profile: Profile) -> None:
+        """Allocate all arrays and record all launches."""
+        site, spec, robots, device = self.site, self.spec, self.robots, "cpu"
+        qpos, qvel, ctrl = (_row(array) for array in (self.data.qpos, self.data.qvel, self.data.ctrl))
+        mocap = wp.array(
+            ptr=self.data.mocap_pos.ctypes.data, dtype=wp.float64, shape=(1, self.people, 3), device=device, copy=False
+        )
+        drive = make_drive(robots, device)
+        drive.latency.fill_(LATENCY_PERIODS)
+        drive.lag.fill_(LAG)
+        self._released, self._before = drive.released, drive.before
+        self._pose, self._twist = wp.zeros((robots, 3), dtype=wp.float32), wp.zeros((robots, 3), dtype=wp.float32)
+        self._measured_pose = wp.zeros((robots, 3), dtype=wp.float32)
+        self._measured_twist = wp.zeros((robots, 2), dtype=wp.float32)
+        self._scan = wp.zeros((robots, spec.lidar.rays), dtype=wp.float32)
+        self.poses, self.twists = np.asarray(self._pose.numpy()), np.asarray(self._twist.numpy())
+        self._step, episode = wp.zeros(robots, dtype=wp.int32), wp.zeros(robots, dtype=wp.int32)
+        every = wp.array(np.ones(robots, np.uint8), dtype=wp.uint8)
+        floor = floor_arrays(site, device)
+        self._people = make_people(1, self.people, device)
+        self._drive = record_drive(spec, drive, ctrl, robots, self.scene.ctrl_stride, device)
+        self._read = _launch(
+            read_bodies,
+            robots,
+            [qpos, qvel, robots, self.scene.qpos_stride, self.scene.qvel_stride, self._pose, self._twist],
+        )
+        self._sense = _launch(
+            measure,
+            robots,
+            [
+                self._pose,
+                self._twist,
+                spec.localisation_bound,
+                self.period,
+                1.0,
+                self.seed,
+                episode,
+                self._step,
+                every,
+                self._measured_pose,
+                self._measured_twist,
+            ],
+        )
+        self._sweep = _launch(
+            sweep_lidar,
+            robots,
+            [
+                self._pose,
+                ray_directions(spec.lidar, device),
+                floor.flags,
+                floor.width,
+                floor.height,
+                floor.cell,
+                self._people.position,
+                robots,
+                spec.length / 2,
+                spec.width / 2,
+                spec.lidar.range_max,
+                spec.lidar.noise,
+                spec.lidar.dropout,
+                self.seed,
+                episode,
+                self._step,
+                every,
+                self._scan,
+            ],
+        )
+        self._walk = None
+        if self.people:
+            crowd = self._people
+            self._walk = _launch(
+                walk_people,
+                (1, self.people),
+                [
+                    floor.flags,
+                    floor.width,
+                    floor.height,
+                    floor.cell,
+                    self.seed,
+                    spec.motor_period / SECOND,
+                    int(profile),
+                    robots,
+                    spec.radius,
+                    self._pose,
+                    self._twist,
+                    crowd.position,
+                    crowd.origin,
+                    crowd.target,
+                    crowd.walked,
+                    crowd.speed,
+                    crowd.pause,
+                    crowd.held,
+                    crowd.count,
+                    crowd.life,
+                    mocap,
+                ],
+            )
+
+    def _place_robots(self) -> None:
+        yaws = start_yaws(self.site, self.starts, self.seed)
+        for robot, (x, y) in enumerate(self.site.centre(self.starts)):
+            at = robot * self.scene.qpos_stride
+            if self.scene.body == "planar":
+                self.data.qpos[at : at + 3] = x, y, yaws[robot]
+            else:
+                half = yaws[robot] / 2
+                self.data.qpos[at : at + 7] = x, y, 0.0, np.cos(half), 0.0, 0.0, np.sin(half)
+
+    def _place_people(self) -> None:
+        """Everybody on a cell of their own, drawn by the seed, away from the robots and where robots can come."""
+        if not self.people:
+            return
+        part = components(self.site)
+        open_cells = np.flatnonzero(
+            ~(self.site.blocked | self.site.person_free).reshape(-1) & np.isin(part, part[self.starts])
+        )
+        gap = self.site.centre(open_cells)[:, None] - self.site.centre(self.starts)[None]
+        away = open_cells[(np.hypot(gap[..., 0], gap[..., 1]) > CLEARANCE).all(axis=1)]
+        if len(away) < self.people:
+            raise SiteError(
+                f"expected room for {self.people} people on {self.site.name}, got {len(away)} cells that people may "
+                f"enter {CLEARANCE} m from all robots; take fewer people, or a site that is not person-free"
+            )
+        order = np.argsort(draw_numpy(self.seed, int(Term.PERSON_START), 0, 0, np.arange(len(away))), kind="stable")
+        cells = away[order[: self.people]].astype(np.int32)
+        crowd = self._people
+        crowd.origin.numpy()[0] = cells
+        crowd.target.numpy()[0] = cells
+        crowd.position.numpy()[0] = self.site.centre(cells)
+        crowd.speed.numpy()[0] = SPEED_LOW + (SPEED_HIGH - SPEED_LOW) * unit_numpy(
+            draw_numpy(self.seed, int(Term.PERSON_SPEED), 0, 0, np.arange(self.people))
+        )
+        self.data.mocap_pos[:, :2] = crowd.position.numpy()[0]
+        self.data.mocap_pos[:, 2] = 0.0
+
+    def _contacts(self, touch: Touch, step: int) -> None:
+        """Flags of one step from the engine's contact list: each pair that overlaps, floor and wheels left out."""
+        contact = self.data.contact
+        for one, two in contact.geom[contact.dist < 0.0]:
+            for geom, other in ((one, two), (two, one)):
+                robot, kind = self._geoms[geom], self._geoms[other]
+                if robot >= 0 and kind != _FLOOR:
+                    (touch.person if kind == _PERSON else touch.solid)[step, robot] = True
+
+    def _charge(self, speed: NDArray[np.floating]) -> None:
+        at = np.isin(self.site.cell_at(self.poses[:, :2]), self.site.chargers) & (speed < 0.02)
+        power = np.where(at, CHARGE_POWER, -IDLE_POWER - DRIVE_POWER * speed)
+        np.clip(self.battery + power * self.period / BATTERY, 0.0, 1.0, out=self.battery)
+
+    def _remember(self) -> None:
+        self.record.stamps.append(self.stamp)
+        self.record.poses.append(self.poses.copy())
+        self.record.people.append(np.array(self._people.position.numpy()[0], np.float32))
+
+
+def start_cells(site: Site, robots: int, seed: int, given: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
+    """A cell of its own for each robot: the given ones in order, then drawn ones.
+
+    Drawn cells are connected with the first station (or lie in the largest part of the floor, where there is none),
+    and are no station or charger where that is possible. Raises `SiteError` for more robots than free cells, and for a
+    given cell that is blocked or given twice.
+    """
+    first = np.zeros(0, np.int32) if given is None else np.asarray(given, np.int32)[:robots]
+    free = len(site.free_cells)
+    if robots > free:
+        raise SiteError(
+            f"expected at most {free} robots, one for each free cell of {site.name}, got {robots}; "
+            "take fewer or a larger site"
+        )
+    for number, cell in enumerate(first.tolist()):
+        if not 0 <= cell < site.blocked.size or site.blocked.reshape(-1)[cell] or cell in first[:number]:
+            raise SiteError(
+                f"expected a free cell of its own for each robot to start on, got cell {cell} for robot {number}; "
+                "choose another start"
+            )
+    missing = robots - len(first)
+    if missing == 0:
+        return first
+    part = components(site)
+    home = part[site.stations[0]] if len(site.stations) else np.bincount(part[part >= 0]).argmax()
+    rank = np.where(part == home, 0, 2)
+    if len(site.stations):
+        rank[distances(site, site.stations[:1]) >= FAR] = 2
+    rank[np.concatenate([site.stations, site.chargers])] += 1
+    rank[first] = 9
+    rank[site.blocked.reshape(-1)] = 9
+    order = np.argsort(draw_numpy(seed, int(Term.START), 0, 0, np.arange(site.blocked.size)), kind="stable")
+    drawn = order[np.argsort(rank[order], kind="stable")][:missing]
+    return np.concatenate([first, drawn.astype(np.int32)])
+
+
+def start_yaws(site: Site, cells: NDArray[np.int32], seed: int) -> NDArray[np.float64]:
+    """A direction for each robot in which it may leave its cell, drawn by the seed; east where there is none."""
+    yaws = np.zeros(len(cells))
+    for robot, cell in enumerate(cells.tolist()):
+        moves = np.flatnonzero(site.exits.reshape(-1, 4)[cell])
+        if len(moves):
+            pick = int(draw_numpy(seed, int(Term.START), 0, 1, robot)) % len(moves)
+            row, column = MOVES[moves[pick]]
+            yaws[robot] = np.arctan2(-row, column)
+    return yaws
+
+
+_FLOOR, _PERSON, _STATIC = -1, -2, -3
+
+
+def _geom_kinds(model: mujoco.MjModel, robots: int) -> list[int]:
+    """For each geom the number of the robot whose hull it is, or what else it is."""
+    kinds = []
+    for geom in range(model.ngeom):
+        name = model.geom(geom).name
+        if name.startswith("hull"):
+            kinds.append(int(name.removeprefix("hull")))
+        elif name.startswith("person"):
+            kinds.append(_PERSON)
+        elif name.startswith(("rack", "wall")):
+            kinds.append(_STATIC)
+        else:
+            kinds.append(_FLOOR)  # the floor, and wheels and casters, which meet the floor alone
+    assert sum(kind >= 0 for kind in kinds) == robots
+    return kinds
+
+
+def _launch(kernel: Any, dim: int | tuple[int, int], inputs: list[Any]) -> wp.Launch:  # Any: Warp's own types
+    """A kernel launch recorded on its arrays."""
+    launch = wp.launch(kernel, dim=dim, inputs=inputs, device="cpu", record_cmd=True)
+    assert launch is not None
+    return launch
+
+
+def _row(array: NDArray[np.float64]) -> wp.array:
+    """A vector of the simulation as a (1, n) Warp array on the same memory."""
+    return wp.array(ptr=array.ctypes.data, dtype=wp.float64, shape=(1, len(array)), device="cpu", copy=False)
