@@ -163,6 +163,9 @@ class Service:
                     self._joined = True
                     self._offset = stamp - time.monotonic_ns()
                     self.now = max(self.now, stamp) if self.clock == "wall" else stamp
+                case Round(stamp=stamp) if self.clock == "wall":
+                    # Taken anew each round: a plant that falls behind real time takes the site's time with it.
+                    self._offset = stamp - time.monotonic_ns()
                 case Round() as pending:
                     self._pending = pending
                     self._patience = moment + REPORTS
