@@ -134,19 +134,19 @@ def run(config: Config) -> int:
             starts = np.array([int(word) for word in config.starts.split(",")], np.int32)
         except ValueError:
             raise PlantError(f'expected start cells as 12,40,7, got "{config.starts}"') from None
-    directory = join_run(arguments=[], config=config, seed=config.seed, clock=config.clock)
+    world = World(
+        problem.site,
+        RobotSpec(),
+        len(names),
+        config.people,
+        profile=Profile.STILL if config.person_speed == 0.0 else Profile.WALKING,
+        seed=config.seed,
+        starts=starts if len(starts) else None,
+        body=config.body,
+    )
+    directory = join_run(config=config, seed=config.seed, clock=config.clock)
     transport = ZmqServer(PLANT, ensure_keys(config.key or directory.key), config.address)
     try:
-        world = World(
-            problem.site,
-            RobotSpec(),
-            len(names),
-            config.people,
-            profile=Profile.STILL if config.person_speed == 0.0 else Profile.WALKING,
-            seed=config.seed,
-            starts=starts if len(starts) else None,
-            body=config.body,
-        )
         plant = Plant(world, transport, names, clock=config.clock, news=lambda line: print(line, flush=True))
         if config.metrics_port:
             serve_metrics(plant, config.metrics_port)
