@@ -314,6 +314,30 @@ class Store(Database):
                 [(robot, cell, now, known[cell]) for robot, cell in rows],
             )
 
+    def exchange(self, changes: Iterable[tuple[str, str, int, int]], now: int) -> None:
+        """Cells that change hands in a tick, in order: (`grant` or `release`, robot, cell, grant id).
+
+        Like `hold` and `release`, for a caller that keeps the cells' owners itself.
+        """
+        with self.transaction():
+            for event, robot, cell, grant_id in changes:
+                if event == "grant":
+                    self.connection.execute(
+                        "INSERT INTO holdings (robot, cell, since, grant_id) VALUES (?,?,?,?)",
+                        (robot, cell, now, grant_id),
+                    )
+                else:
+                    self.connection.execute("DELETE FROM holdings WHERE robot = ? AND cell = ?", (robot, cell))
+                self.connection.execute(
+                    "INSERT INTO grant_log (robot, cell, stamp, grant_id, event) VALUES (?,?,?,?,?)",
+                    (robot, cell, now, grant_id, event),
+                )
+
+    def note(self, event: str, now: int, *, robot: str = "", task: str = "", detail: str = "") -> None:
+        """Add a line to the log of events that changes nothing, such as a conflict that a person should see."""
+        with self.transaction():
+            self._log(now, event, task, 0, robot, detail)
+
     def holdings(self, robot: str | None = None) -> dict[str, list[Holding]]:
         """The cells that each robot (or one) holds, in the order in which they were granted."""
         where, values = ("", ()) if robot is None else (" WHERE robot = ?", (robot,))
