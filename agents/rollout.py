@@ -85,7 +85,7 @@ class Environment(Protocol):
         """Everything that `restore` needs to go on bit for bit."""
         ...
 
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:  # arrays of any dtype
+    def restore(self, state: Mapping[str, NDArray[Any]], /) -> None:  # arrays of any dtype
         """Go on from a snapshot."""
         ...
 

@@ -1,0 +1,49 @@
+"""The navigation skill's training set-up: which floors it learns on, and the settings that learn it fastest or best.
+
+A training floor is a campus of walled blocks; the layout that an episode meets is the block it begins in. Floors for
+training, for the held-out checks during training and for evaluations afterwards come from three disjoint ranges of
+campus seeds, so no figure is ever measured on a layout that was learned from or selected on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.errors import TrainingError
+from agents.ppo import PpoConfig
+from sim.env import BatchEnv
+from sim.generate import generate_campus
+from sim.tasks.navigate import NavigateConfig
+
+LANES = 2
+"""Environments that one trainer steps in threads: the two cores that the project plans for."""
+
+TRAINING, HELD_OUT, EVALUATION = 0, 1_000_000, 2_000_000
+"""First campus seed of each range."""
+
+
+def make_lanes(task: NavigateConfig, campus: int, worlds: int, seed: int) -> Sequence[BatchEnv]:
+    """LANES environments of `worlds` worlds in all on one campus, each with draws of its own.
+
+    Raises TrainingError when the worlds cannot be shared out.
+    """
+    if worlds < LANES or worlds % LANES:
+        better = LANES * max(1, worlds // LANES)
+        raise TrainingError(f"expected worlds in pairs, one for each of {LANES} lanes, got {worlds}; try {better}")
+    site = generate_campus(campus)
+    return [BatchEnv(site, task, worlds=worlds // LANES, seed=seed * LANES + lane, threads=1) for lane in range(LANES)]
+
+
+def training_task() -> NavigateConfig:
+    """What the skill is trained on: the task as it stands, people as the profile V = 0 has them."""
+    return NavigateConfig()
+
+
+def ppo_for_speed() -> PpoConfig:
+    """Settings that reach the target soonest."""
+    return PpoConfig(gamma=0.98)
+
+
+def ppo_for_best() -> PpoConfig:
+    """Settings that end best when there are minutes to spend."""
+    return PpoConfig(gamma=0.98, hidden=(128, 128))

@@ -1,0 +1,233 @@
+"""`muster train`: train the navigation skill on random layouts, watch it learn, freeze it.
+
+The run directory gets `train.jsonl` and `tb/` (the curve), `checkpoints/` (exact resume) and, at the end, the frozen
+policy `policy.onnx` with its manifest `policy.json`. The exit code is 0 when the last held-out check reached the
+target and 1 when it did not; with `--until-target` a policy below the target is not frozen, so nothing goes on with it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from fleet.rundir import RunDirectory, join_run, plain
+
+if TYPE_CHECKING:
+    from agents.trainer import Outcome, Progress, Trainer
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Train the navigation skill on random layouts and freeze it."""
+
+    seconds: float = 1200.0
+    """Budget of wall time, s."""
+    steps: int = 16_000_000
+    """Budget of control steps, over all worlds."""
+    target: float = 0.95
+    """Share of 500 episodes on held-out layouts that must succeed."""
+    until_target: bool = False
+    """End as soon as the target is reached, instead of spending the budget on a better policy."""
+    seed: int = 1
+    """Of layouts, weights and noise."""
+    worlds: int = 256
+    """Worlds that are simulated side by side."""
+    device: str = "cpu"
+    """torch device of the networks: cpu or cuda."""
+    out: Path | None = None
+    """Directory to write into; the launch's run directory, or a new one under runs/, when left out."""
+    resume: Path | None = None
+    """Run directory or checkpoint to go on from; its run is written on unless `out` is given."""
+
+
+def run(config: Config) -> int:
+    """Train, freeze, say how it went."""
+    directory = _directory(config)
+    trainer = make_trainer(config, directory)
+    if config.resume is not None:
+        trainer.resume(config.resume)
+        print(f"resumed at {trainer.steps:,} steps from {config.resume}", flush=True)
+    print(f"training the navigation skill, seed {config.seed}, {config.worlds} worlds, into {directory}", flush=True)
+    with _bar(config) as bar:
+        outcome = trainer.run(bar.show)
+    return _conclude(config, trainer, outcome, directory)
+
+
+def make_trainer(config: Config, directory: Path) -> Trainer:
+    """The trainer that a command line asks for. Raises TrainingError for values that cannot work."""
+    import torch
+
+    from agents.errors import TrainingError
+    from agents.evaluation import HeldOut
+    from agents.navigation import HELD_OUT, TRAINING, make_lanes, ppo_for_best, ppo_for_speed, training_task
+    from agents.trainer import CHECK_EPISODES, Trainer, TrainerConfig
+
+    torch.set_num_threads(1)
+    if config.seconds <= 0 or config.steps <= 0 or not 0.0 < config.target <= 1.0:
+        raise TrainingError(
+            f"expected positive seconds and steps and a target in (0, 1], got {config.seconds:g} s, {config.steps} "
+            f"steps and target {config.target:g}; correct the one that is not"
+        )
+    if config.device != "cpu" and not (config.device.startswith("cuda") and torch.cuda.is_available()):
+        raise TrainingError(f'expected device cpu, or cuda where there is one, got "{config.device}"; train on cpu')
+    task = training_task()
+    lanes = make_lanes(task, TRAINING + config.seed, config.worlds, config.seed)
+    held_out = HeldOut(make_lanes(task, HELD_OUT + config.seed, 250, HELD_OUT + config.seed), CHECK_EPISODES)
+    settings = TrainerConfig(
+        ppo=ppo_for_speed() if config.until_target else ppo_for_best(),
+        seed=config.seed,
+        steps=config.steps,
+        seconds=config.seconds,
+        target=config.target,
+        stop_at_target=config.until_target,
+        device=config.device,
+    )
+    return Trainer(
+        settings, lanes, held_out, lanes[0].contract, directory, settings={"worlds": config.worlds, "task": plain(task)}
+    )
+
+
+def _directory(config: Config) -> Path:
+    if config.out is not None:
+        config.out.mkdir(parents=True, exist_ok=True)
+        return config.out.absolute()
+    if config.resume is not None and config.resume.is_dir():
+        return config.resume.absolute()
+    directory: RunDirectory = join_run(arguments=sys.argv[1:], config=plain(config), seed=config.seed)
+    return directory.root
+
+
+def _conclude(config: Config, trainer: Trainer, outcome: Outcome, directory: Path) -> int:
+    from agents.export import export
+
+    held_out = outcome.held_out
+    figures = (
+        f"{held_out.success:.1%} of {held_out.episodes} episodes on held-out layouts after {outcome.steps:,} steps and "
+        f"{outcome.seconds:.0f} s ({outcome.cpu_seconds:.0f} CPU-s)"
+    )
+    if not outcome.reached:
+        print(f"target missed: {figures}; wanted {config.target:.1%}", flush=True)
+        if config.until_target:
+            return 1
+    policy = export(
+        directory,
+        trainer.learner.network,
+        trainer.learner.observation_moments,
+        trainer.contract,
+        training={
+            "seed": config.seed,
+            "steps": outcome.steps,
+            "seconds": round(outcome.seconds, 1),
+            "command": plain(config),
+            "config": plain(trainer.config),
+            **trainer.settings,
+        },
+        evaluation={"layouts": "held out", **plain(held_out)},
+    )
+    if outcome.reached:
+        print(f"target reached: {figures}", flush=True)
+    print(f"frozen: {directory / 'policy.onnx'} (sha256 {policy.hash[:12]})", flush=True)
+    return 0 if outcome.reached else 1
+
+
+# the progress bar --------------------------------------------------------------------------------------------------
+
+
+class _Bar(Protocol):
+    def __enter__(self) -> _Bar: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, progress: Progress) -> None: ...
+
+
+def _bar(config: Config) -> _Bar:
+    return _LiveBar(config) if sys.stdout.isatty() else _Lines(config)
+
+
+class _Pace:
+    """Owns the last iteration's place, for the rate between two."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._steps, self._seconds = 0, 0.0
+        self.rate = 0.0
+        """Control steps per second, smoothed over some ten iterations."""
+        self.held_out = float("nan")
+
+    def update(self, progress: Progress) -> None:
+        spent = progress.seconds - self._seconds
+        rate = (progress.steps - self._steps) / spent if spent > 0 else 0.0
+        self.rate = rate if self.rate == 0.0 else 0.9 * self.rate + 0.1 * rate
+        self._steps, self._seconds = progress.steps, progress.seconds
+        if progress.held_out is not None:
+            self.held_out = progress.held_out.success
+
+    def left(self) -> float:
+        """Until the budget is spent, s; the target may come sooner."""
+        seconds = self._config.seconds - self._seconds
+        steps = (self._config.steps - self._steps) / self.rate if self.rate else seconds
+        return max(0.0, min(seconds, steps))
+
+    def spent(self) -> float:
+        """Share of the budget."""
+        return min(1.0, max(self._seconds / self._config.seconds, self._steps / self._config.steps))
+
+    def text(self, progress: Progress) -> str:
+        held_out = "" if self.held_out != self.held_out else f"  held out {self.held_out:.1%}"
+        success = "  -  " if progress.success != progress.success else f"{progress.success:.1%}"
+        left = int(self.left())
+        return (
+            f"{progress.steps / 1e6:.2f} M steps  {self.rate:,.0f} steps/s  success {success}{held_out}  "
+            f"at most {left // 60}:{left % 60:02d} left"
+        )
+
+
+class _LiveBar:
+    """Owns the terminal line."""
+
+    def __init__(self, config: Config) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._pace = _Pace(config)
+        self._progress = Progress(TextColumn("training"), BarColumn(), TextColumn("{task.description}"))
+        self._task = self._progress.add_task("starting", total=1.0)
+
+    def __enter__(self) -> _LiveBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, progress: Progress) -> None:
+        self._pace.update(progress)
+        self._progress.update(self._task, completed=self._pace.spent(), description=self._pace.text(progress))
+
+
+class _Lines:
+    """For logs: a line every ten seconds, and one at each held-out check."""
+
+    def __init__(self, config: Config) -> None:
+        self._pace = _Pace(config)
+        self._printed = -float("inf")
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, progress: Progress) -> None:
+        self._pace.update(progress)
+        now = time.monotonic()
+        if now - self._printed >= 10.0 or progress.held_out is not None:
+            self._printed = now
+            print(f"training  {self._pace.text(progress)}", flush=True)
