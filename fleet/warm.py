@@ -40,7 +40,9 @@ def warm(device: str = "cpu") -> list[str]:
     """Compile all of `compiled_modules` for `device`; returns the names of those that were."""
     import warp as wp
 
-    wp.config.log_level = wp.LOG_ERROR  # no list of devices, no word about a missing CUDA driver
+    from sim.device import start_warp
+
+    start_warp()
     warmed = []
     for name in compiled_modules():
         try:

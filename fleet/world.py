@@ -26,6 +26,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from fleet.oracle import ContactTally, Touch, touching
+from sim.device import start_warp
 from sim.drive import make_drive, record_drive
 from sim.files import replacing, write_atomic
 from sim.generate import FAR, components, distances
@@ -82,7 +83,7 @@ class World:
 
         Raises `SiteError` where the floor has no room for all of them.
         """
-        wp.config.quiet = True
+        start_warp()
         self.site, self.spec, self.robots, self.people, self.seed = site, spec, robots, people, seed
         self.starts = start_cells(site, robots, seed, starts)
         self.scene = build_scene(site, spec, robots, people, body, visual=False)

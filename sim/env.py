@@ -26,6 +26,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from sim.backend import Backend, BatchBackend
+from sim.device import start_warp
 from sim.drive import make_drive, record_drive
 from sim.filter import PHANTOMS, Filter, FilterInputs, FilterOutputs
 from sim.kernels import count_contacts, floor_arrays, read_bodies, sweep_lidar
@@ -99,8 +100,7 @@ class BatchEnv:
         recorders that evaluate. `lidar=False` leaves the sweep out (benchmarks).
         """
         spec = config.spec
-        wp.config.quiet = True
-        wp.init()
+        start_warp()
         self.site, self.config, self.spec = site, config, spec
         self.worlds, self.robots, self.rows = worlds, robots, worlds * robots
         self.seed, self.device = seed, device

@@ -30,8 +30,9 @@ def _why_no_cuda() -> str:
     """Empty when there is a CUDA device."""
     import warp as wp
 
-    wp.config.log_level = wp.LOG_ERROR  # no list of devices, no word about a missing CUDA driver
-    wp.init()
+    from sim.device import start_warp
+
+    start_warp()
     return "" if wp.is_cuda_available() else "needs a CUDA device, this machine has none"
 
 

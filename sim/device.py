@@ -1,0 +1,38 @@
+"""Start Warp without noise: a fleet has many processes, and each log should begin with what matters.
+
+Warp prints its devices and cache at start, and its native part writes a warning to stderr where there is no CUDA
+driver, which no setting turns off. `start_warp` is called by whatever first launches kernels in a process; later calls
+do nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import warp as wp
+
+_started = False
+
+
+def start_warp() -> None:
+    """Initialise Warp; errors are still printed."""
+    global _started
+    if _started:
+        return
+    _started = True
+    wp.config.log_level = wp.LOG_ERROR
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # no stderr at all, as under some service managers
+        wp.init()
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        wp.init()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
