@@ -1,0 +1,522 @@
+"""The control step: from everything that a robot knows to the one command that is released, with every reason.
+
+    inputs -> verdicts on stale or missing inputs (safety.monitors)
+           -> controller (meta, skill, policy)          proposes
+           -> fallback, when the policy cannot          proposes
+           -> shield                                    judges; or plays the stored plan
+           -> limits
+           -> supervisor                                says who may drive
+           -> outputs: released command, report, record
+
+`Stepper.step(inputs, memory) -> (outputs, memory)` is pure: the same arguments give the same bits on one machine, and
+the stepper's preallocated arrays and recorded launches carry nothing from step to step. Replay builds a fresh one and
+passes the recorded policy output as `act`. Nothing here raises for anything that comes from outside: each doubt is a
+cause that the supervisor acts on.
+
+Records are msgspec structs, so the black box writes them as they are. Numbers that decide are float32 where the
+kernels work and exact as Python floats on the way.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from agents.policy import Policy
+from coordination.messages import Picture, Report, RobotStatus
+from hierarchy.controller import Controller, ControllerInputs, ControllerMemory, Proposal
+from hierarchy.corridors import cells_under
+from hierarchy.meta import Intent
+from hierarchy.options import OptionName
+from hierarchy.skills import Act, Answer
+from safety import fallback
+from safety.dynamics import PLAN_TICKS, stopping_ticks
+from safety.monitors import (
+    AgeBounds,
+    Ages,
+    TrackingMemory,
+    ages,
+    judge_ages,
+    judge_readings,
+    watch_tracking,
+)
+from safety.shield import Reason, Shield
+from safety.supervisor import Cause, Mode, SupervisorMemory, may_drive, transition, worst
+from sim.filter import PHANTOMS, FilterInputs, FilterOutputs
+from sim.geometry import CORRIDOR_POINTS
+from sim.points import ROBOTS, Points
+from sim.robot import SECOND, Readings, RobotSpec
+from sim.site import Site
+
+SCHEMA = 1
+"""Version of `Memory`: replay refuses another."""
+FRESH_PICTURE = 0.3
+"""A picture's words on other robots hold this long, s: three rounds; their reported places grow by their top speed."""
+LATE = 0.05
+"""A policy that answers later than this, s, is not used: half of the period, so that the rest still fits."""
+STUCK_FALLBACK = 6.0
+"""No progress for this long, s, calls the fallback: twice what a person takes to get out of the way, and half of what
+it takes to report the way as blocked."""
+DEADLINES = 5
+"""Deadlines missed in a row until the robot stops: half a second of late commands."""
+PLAYED = 10
+"""Steps in a row without any verified command, though there is a corridor, until the fallback is called: one second."""
+
+
+class Inputs(msgspec.Struct, frozen=True):
+    """Everything that one control step may look at."""
+
+    cycle: int
+    """Number of the control cycle (the plant's round)"""
+    stamp: int
+    """Site clock, ns"""
+    scan: bytes
+    """Ranges, float32 little-endian, m"""
+    scan_stamp: int
+    pose: tuple[float, float, float]
+    """Localised p_WB: x, y (m), yaw (rad)"""
+    pose_stamp: int
+    twist: tuple[float, float]
+    """Measured v (m/s), w (rad/s) in B"""
+    twist_stamp: int
+    battery: float = 1.0
+    bumper: bool = False
+    picture: Picture | None = None
+    """Newest picture of the fleet; None before the first"""
+    missed: int = 0
+    """Deadlines missed in a row up to now"""
+
+
+class ShieldState(msgspec.Struct, frozen=True):
+    """What of the shield's memory outlives a step (`safety.shield.ShieldMemory`)."""
+
+    plan: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Stored stopping plan: v, w at its start, duration (s)"""
+    elapsed: float = 0.0
+    """Time into it, s"""
+    played: int = 0
+    """Steps since a command was last verified"""
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Everything that one step hands to the next."""
+
+    schema: int = SCHEMA
+    controller: ControllerMemory = ControllerMemory()
+    shield: ShieldState = ShieldState()
+    supervisor: SupervisorMemory = msgspec.field(default_factory=SupervisorMemory)
+    fallback: fallback.FallbackMemory = msgspec.field(default_factory=fallback.FallbackMemory)
+    tracking: TrackingMemory = msgspec.field(default_factory=TrackingMemory)
+    last_command: tuple[float, float] = (0.0, 0.0)
+    """Released by the step before"""
+    pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Newest finite pose: what is reported while there is none"""
+    latch_epoch: int = 0
+    """Newest emergency stop seen when the robot latched"""
+
+
+class Outputs(msgspec.Struct, frozen=True):
+    """Everything that one control step decided, and why."""
+
+    cycle: int
+    stamp: int
+    released: tuple[float, float]
+    """v (m/s), w (rad/s): the command that moves the robot"""
+    proposed: tuple[float, float]
+    """What policy or fallback wanted; may be not finite"""
+    source: str
+    """Who proposed: navigate/<version>, hold/1, fallback, or none"""
+    observation: bytes
+    """What the policy saw, float32; empty when it was not asked"""
+    answer: Answer | None
+    """Its raw answer"""
+    reason: Reason
+    """Why the shield changed the proposal"""
+    margin: float
+    """Smallest clearance of the released plan, m; negative when the stored plan plays"""
+    mode: Mode
+    cause: Cause
+    plan: tuple[tuple[float, float], ...]
+    """Commands of the coming periods if nobody says otherwise: the released one first, then the stop; then rest"""
+    report: Report
+    option: OptionName
+    deterministic: bool = True
+    """The behaviour policy does not draw: its log-probability is that of a certain choice"""
+    log_probability: float = 0.0
+    exploration: bool = False
+    mission: str = ""
+    """task/attempt, by which delayed outcomes are joined"""
+
+
+@dataclass(frozen=True)
+class ControlConfig:
+    """What a control step depends on besides inputs, memory, site and policy."""
+
+    robot: str = "r0"
+    spec: RobotSpec = field(default_factory=RobotSpec)
+    person_speed: float = 1.6
+    """The site profile's V, m/s"""
+    capabilities: tuple[str, ...] = ("carry",)
+    """What the robot can do, for the assignment of tasks"""
+
+
+class Stepper:
+    """The control step of one kind of robot on one site. Owns arrays and launches, no state between steps."""
+
+    def __init__(self, config: ControlConfig, site: Site, policy: Policy | None) -> None:
+        """Raises agents.errors.ContractMismatch when the policy does not fit the robot.
+
+        Without a policy the robot stands wherever it would have been asked (replay passes `act`).
+        """
+        self.config = config
+        self.site = site
+        self.policy = policy
+        spec = config.spec
+        self.controller = Controller(spec, site, policy)
+        self._bounds = AgeBounds.of(spec)
+        self._embodiment = spec.embodiment_hash()
+        self._period = spec.period / SECOND
+        self._shield = Shield(spec)
+        self._memory = self._shield.init(1, "cpu")
+        rays = spec.lidar.rays
+
+        def floats(*shape: int) -> wp.array:
+            return wp.zeros(shape, dtype=wp.float32, device="cpu")
+
+        self._points = Points(site, spec, config.person_speed)
+        self._point_memory = self._points.init(1, "cpu")
+        self._inputs = FilterInputs(
+            command=floats(1, 2),
+            last_command=floats(1, 2),
+            scan=floats(1, rays),
+            point_speed=floats(1, rays),
+            scan_age=floats(1),
+            pose=floats(1, 3),
+            twist=floats(1, 2),
+            corridor_points=floats(1, CORRIDOR_POINTS, 2),
+            corridor_half_width=floats(1, CORRIDOR_POINTS),
+            corridor_count=wp.zeros(1, dtype=wp.int32, device="cpu"),
+            phantoms=floats(1, PHANTOMS, 6),
+        )
+        self._out = FilterOutputs(
+            command=floats(1, 2), margin=floats(1), reason=wp.zeros(1, dtype=wp.int8, device="cpu")
+        )
+        self._view = _Views(self._inputs, self._out, self._memory, self._point_memory)
+        self._no_scan = np.full(rays, spec.lidar.range_max, np.float32)
+
+    def step(
+        self, inputs: Inputs, memory: Memory, act: Act | None = None, *, lateness: float | None = None
+    ) -> tuple[Outputs, Memory]:
+        """One control step. `act` answers observations instead of the policy.
+
+        `lateness` (s): a policy that takes longer is not used; None where time stands still meanwhile (lockstep).
+        """
+        readings = self._readings(inputs)
+        fault = judge_readings(readings, self.config.spec)
+        usable = fault is not Cause.NOT_FINITE
+        if not math.isfinite(inputs.battery):
+            fault = worst(fault, Cause.NOT_FINITE)
+        tracked, tracking = Cause.NONE, memory.tracking
+        if usable:
+            tracked, tracking = watch_tracking(memory.tracking, readings, self.config.spec)
+        pose = inputs.pose if usable else memory.pose
+        twist = inputs.twist if usable else (0.0, 0.0)
+        cells = self._granted(inputs.picture)
+        stop = worst(
+            fault,
+            judge_ages(self._ages(inputs, readings, twist, bool(cells)), self._bounds),
+            tracked,
+            Cause.DEADLINE if inputs.missed >= DEADLINES else Cause.NONE,
+            Cause.EMERGENCY_STOP if inputs.picture is not None and inputs.picture.stopped else Cause.NONE,
+        )
+        reset = self._reset(inputs.picture, memory)
+        supervisor = transition(memory.supervisor, stop, inputs.stamp, reset=reset)
+        stopped = not may_drive(supervisor.mode)
+        last_command = np.array(memory.last_command, np.float32)
+        proposal, controller = self.controller.step(
+            ControllerInputs(
+                now=inputs.stamp,
+                pose=pose,
+                twist=twist,
+                scan=readings.scan if usable else self._no_scan,
+                last_command=last_command,
+                cells=cells,
+                assignment=inputs.picture.assignment if inputs.picture is not None else None,
+                held=stopped,
+            ),
+            memory.controller,
+            act or self._asker(lateness),
+        )
+        self._load(inputs, readings if usable else None, last_command, proposal, memory.shield)
+        helper = memory.fallback
+        if stopped:
+            source, proposed, reason = "none", (0.0, 0.0), Reason.NONE
+            self._view.scan_age[0] = 1.0e3  # older than any bound: the shield plays its stored plan
+            self._shield.launch(self._inputs, self._memory, self._out)
+        else:
+            doubt = self._doubt(proposal, memory.shield)
+            source = self.controller.navigate.version if proposal.answer is not None else "hold/1"
+            proposed, handed_back = (float(proposal.command[0]), float(proposal.command[1])), False
+            if doubt is not Cause.NONE or memory.supervisor.mode is Mode.FALLBACK:
+                if memory.supervisor.mode is not Mode.FALLBACK:
+                    helper = fallback.FallbackMemory()
+                said = fallback.step(self._fallback_inputs(inputs.stamp, pose, twist, proposal), helper)
+                source, proposed, handed_back, helper = "fallback", (said.v, said.w), said.handed_back, said.memory
+            self._view.command[0] = proposed
+            self._points.launch(self._inputs, self._point_memory)
+            self._shield.launch(self._inputs, self._memory, self._out)
+            reason = Reason(int(self._view.reason[0]))
+            changed = Cause.SHIELD if reason is not Reason.NONE else Cause.NONE
+            supervisor = transition(
+                memory.supervisor, worst(doubt, changed), inputs.stamp, reset=reset, handed_back=handed_back
+            )
+        released = self._limits()
+        shield = self._view.state()
+        outputs = Outputs(
+            cycle=inputs.cycle,
+            stamp=inputs.stamp,
+            released=released,
+            proposed=proposed,
+            source=source,
+            observation=proposal.observation,
+            answer=proposal.answer,
+            reason=reason,
+            margin=float(self._view.margin[0]),
+            mode=supervisor.mode,
+            cause=supervisor.cause,
+            plan=self._plan(released, shield),
+            report=self._report(inputs, pose, twist, proposal.intent, supervisor),
+            option=proposal.intent.option,
+            mission=f"{proposal.intent.task}/{proposal.intent.attempt}" if proposal.intent.task else "",
+        )
+        latched_now = supervisor.mode is Mode.LATCHED and memory.supervisor.mode is not Mode.LATCHED
+        epoch = inputs.picture.stop_epoch if inputs.picture is not None else 0
+        return outputs, Memory(
+            controller=controller,
+            shield=shield,
+            supervisor=supervisor,
+            fallback=helper,
+            tracking=tracking,
+            last_command=released,
+            pose=pose,
+            latch_epoch=epoch if latched_now else memory.latch_epoch,
+        )
+
+    # the parts, in the order in which the step uses them ------------------------------------------------------
+
+    def _readings(self, inputs: Inputs) -> Readings:
+        """The inputs as readings; a scan of the wrong size stays so and is judged."""
+        whole = len(inputs.scan) % 4 == 0
+        return Readings(
+            stamp=inputs.stamp,
+            scan=np.frombuffer(inputs.scan, np.float32) if whole else np.zeros(0, np.float32),
+            scan_stamp=inputs.scan_stamp,
+            pose=np.array(inputs.pose, np.float32),
+            pose_stamp=inputs.pose_stamp,
+            twist=np.array(inputs.twist, np.float32),
+            twist_stamp=inputs.twist_stamp,
+            battery=inputs.battery,
+            bumper=inputs.bumper,
+        )
+
+    def _granted(self, picture: Picture | None) -> tuple[int, ...]:
+        """The granted cells that are cells of this floor; none when the picture is of another floor or an error."""
+        if picture is None or picture.grant is None or picture.error or picture.site != self.site.hash:
+            return ()
+        size = self.site.height * self.site.width
+        cells = picture.grant.cells
+        return cells if all(0 <= cell < size for cell in cells) else ()
+
+    def _ages(self, inputs: Inputs, readings: Readings, twist: tuple[float, float], granted: bool) -> Ages:
+        """How old everything is. A grant counts until the last moment at which the robot can still stop in time."""
+        drive, spec = self.config.spec.drive, self.config.spec
+        rest = max(abs(twist[0]) / drive.brake_min, abs(twist[1]) / drive.turn_accel_max)
+        needed = round((rest + spec.latency_bound) * SECOND) + spec.period
+        picture = inputs.picture
+        expires = picture.grant.expires - needed if granted and picture is not None and picture.grant is not None else 0
+        stamp = picture.stamp if picture is not None else inputs.stamp - 10 * self._bounds.picture
+        return ages(readings, picture_stamp=stamp, grant_expires=expires)
+
+    def _reset(self, picture: Picture | None, memory: Memory) -> bool:
+        """Whether an operator's reset is in force: the fleet's stop is over, and this robot's latch with it.
+
+        A latch that is the robot's own (bumper) ends with the next emergency stop that is raised and reset.
+        """
+        if picture is None or picture.stopped:
+            return False
+        return memory.supervisor.cause is Cause.EMERGENCY_STOP or picture.stop_epoch > memory.latch_epoch
+
+    def _asker(self, lateness: float | None) -> Act:
+        """How the policy is asked: its time is measured, and an exception is an answer that is not finite."""
+
+        def ask(observation: NDArray[np.float32]) -> Answer:
+            if self.policy is None:
+                return Answer((math.nan, math.nan))
+            started = time.perf_counter()
+            try:
+                action = tuple(float(value) for value in self.policy.act(observation)[0])
+            except Exception:  # onnxruntime's errors share no base; whatever it is, the fallback drives
+                return Answer((math.nan, math.nan))
+            late = lateness is not None and time.perf_counter() - started > lateness
+            return Answer(action, late)
+
+        return ask
+
+    def _load(
+        self,
+        inputs: Inputs,
+        readings: Readings | None,
+        last_command: NDArray[np.float32],
+        proposal: Proposal,
+        shield: ShieldState,
+    ) -> None:
+        """Write everything that the shield's kernels read."""
+        v = self._view
+        age = 1.0e3
+        if readings is not None:
+            v.scan[0], v.pose[0], v.twist[0] = readings.scan, readings.pose, readings.twist
+            oldest = min(inputs.scan_stamp, inputs.pose_stamp, inputs.twist_stamp)
+            age = max((inputs.stamp - oldest) / SECOND, 0.0)
+        v.scan_age[0] = age
+        v.command[0] = 0.0
+        v.last_command[0] = last_command
+        v.corridor_points[...] = proposal.corridor.points
+        v.corridor_half_width[...] = proposal.corridor.half_width
+        v.corridor_count[...] = proposal.corridor.count
+        v.plan[0] = shield.plan
+        v.elapsed[0] = shield.elapsed
+        v.played[0] = shield.played
+        self._load_others(inputs)
+
+    def _load_others(self, inputs: Inputs) -> None:
+        """Write what the picture says of other robots."""
+        v, picture = self._view, inputs.picture
+        v.robots[0] = 0.0
+        age = (inputs.stamp - picture.stamp) / SECOND if picture is not None else math.inf
+        fresh = picture is not None and 0.0 <= age <= FRESH_PICTURE and picture.site == self.site.hash
+        v.others_fresh[0] = fresh
+        if not fresh or picture is None:
+            return
+        x, y = inputs.pose[:2]
+        near = sorted(picture.robots, key=lambda robot: (robot[0] - x) ** 2 + (robot[1] - y) ** 2)[:ROBOTS]
+        if near:
+            v.robots[0, : len(near)] = near
+            # the radius holds for the picture's own round; later they have gone on
+            growth = max(age - self._period, 0.0) * self.config.spec.drive.speed_max
+            v.robots[0, : len(near), 2] += np.float32(growth)
+
+    def _doubt(self, proposal: Proposal, shield: ShieldState) -> Cause:
+        """Why the policy should not drive although nothing stops the robot."""
+        answer = proposal.answer
+        if answer is not None and (answer.late or not np.isfinite(proposal.command).all()):
+            return Cause.POLICY
+        driving = proposal.intent.option is OptionName.NAVIGATE and bool(proposal.way.cells)
+        if driving and (proposal.intent.stuck >= STUCK_FALLBACK or shield.played >= PLAYED):
+            return Cause.BLOCKED
+        return Cause.NONE
+
+    def _fallback_inputs(
+        self, stamp: int, pose: tuple[float, float, float], twist: tuple[float, float], proposal: Proposal
+    ) -> fallback.FallbackInputs:
+        count = int(proposal.corridor.count[0]) if proposal.intent.option is OptionName.NAVIGATE else 0
+        return fallback.FallbackInputs(
+            stamp=stamp,
+            pose=np.array(pose, np.float32),
+            twist=np.array(twist, np.float32),
+            points=proposal.corridor.points[0, :count],
+        )
+
+    def _limits(self) -> tuple[float, float]:
+        """The shield's command within the robot's limits; a full stop should it ever be no number."""
+        drive = self.config.spec.drive
+        v, w = (float(value) for value in self._view.released[0])
+        if not (math.isfinite(v) and math.isfinite(w)):
+            return (0.0, 0.0)
+        return (
+            min(max(v, -drive.reverse_max), drive.speed_max),
+            min(max(w, -drive.turn_max), drive.turn_max),
+        )
+
+    def _plan(self, released: tuple[float, float], shield: ShieldState) -> tuple[tuple[float, float], ...]:
+        """The released command, then what is left of the stored plan."""
+        v, w, stop = shield.plan
+        if stop <= shield.elapsed:
+            return (released,)
+        ticks = stopping_ticks(v, w, stop, shield.elapsed, self._period)
+        used = min(max(math.ceil((stop - shield.elapsed) / self._period) - 1, 0), PLAN_TICKS)
+        return (released, *((float(tick[0]), float(tick[1])) for tick in ticks[:used]))
+
+    def _report(
+        self,
+        inputs: Inputs,
+        pose: tuple[float, float, float],
+        twist: tuple[float, float],
+        intent: Intent,
+        supervisor: SupervisorMemory,
+    ) -> Report:
+        spec, picture = self.config.spec, inputs.picture
+        status = intent.status
+        if not may_drive(supervisor.mode) and status is not RobotStatus.OPERATOR:
+            status = RobotStatus.STOPPED
+        return Report(
+            round=inputs.cycle,
+            stamp=inputs.stamp,
+            pose=pose,
+            twist=twist,
+            cells=cells_under(self.site, pose[:2], spec.radius + spec.localisation_bound),
+            battery=inputs.battery if math.isfinite(inputs.battery) else 0.0,
+            status=status,
+            grant=picture.grant.id if picture is not None and picture.grant is not None else 0,
+            task=intent.task,
+            attempt=intent.attempt,
+            legs_done=intent.legs_done,
+            failed=intent.failed,
+            goal=intent.goal,
+            blocked=intent.blocked,
+            stop_epoch=picture.stop_epoch if picture is not None else 0,
+            embodiment=self._embodiment,
+            site=self.site.hash,
+            capabilities=self.config.capabilities,
+            payload_max=spec.payload_max,
+            mode=int(supervisor.mode),
+            reason=int(supervisor.cause),
+        )
+
+
+class _Views:
+    """numpy views of the stepper's Warp arrays, which share their memory on the CPU."""
+
+    def __init__(self, inputs: FilterInputs, out: FilterOutputs, memory: object, points: object) -> None:
+        get: Callable[[object, str], NDArray[np.float32]] = lambda holder, name: getattr(holder, name).numpy()  # noqa: E731
+        self.command, self.last_command = get(inputs, "command"), get(inputs, "last_command")
+        self.scan, self.scan_age = get(inputs, "scan"), get(inputs, "scan_age")
+        self.pose, self.twist = get(inputs, "pose"), get(inputs, "twist")
+        self.corridor_points = get(inputs, "corridor_points")
+        self.corridor_half_width = get(inputs, "corridor_half_width")
+        self.corridor_count = get(inputs, "corridor_count")
+        self.released, self.margin, self.reason = get(out, "command"), get(out, "margin"), get(out, "reason")
+        self.plan, self.elapsed, self.played = get(memory, "plan"), get(memory, "elapsed"), get(memory, "played")
+        self.robots, self.others_fresh = get(points, "robots"), get(points, "others_fresh")
+
+    def state(self) -> ShieldState:
+        """The shield's memory as a record."""
+        v, w, stop = (float(value) for value in self.plan[0])
+        return ShieldState((v, w, stop), float(self.elapsed[0]), int(self.played[0]))
+
+
+def at_start(pose: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Memory:
+    """The memory of a robot that stands and has not yet made a step."""
+    return Memory(pose=pose)
+
+
+def warm_inputs(config: ControlConfig) -> Inputs:
+    """Inputs on which a stepper can run once before the robot reports ready: nothing is near, nothing is granted."""
+    scan = np.full(config.spec.lidar.rays, config.spec.lidar.range_max, np.float32).tobytes()
+    return Inputs(0, 0, scan, 0, (0.6, 0.6, 0.0), 0, (0.0, 0.0), 0)
