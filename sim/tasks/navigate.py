@@ -314,14 +314,30 @@ def write_corridor(
     count: wp.array(dtype=wp.int32),
     final: wp.array(dtype=wp.uint8),
 ):
-    """The corridor of a row: the cell behind while the footprint reaches into it, then all up to the grant pointer."""
+    """The corridor of a row: the cell behind while the footprint reaches into it, then all up to the grant pointer.
+
+    No cell comes twice: a path that turns back is cut where it would enter a cell again, because two segments in the
+    same place leave open which one the robot is on.
+    """
+    last = index
+    repeated = wp.bool(False)
+    for k in range(index + 1, wp.min(granted, index + POINTS_C - 1) + 1):
+        for j in range(index, k):
+            if cells[path, j] == cells[path, k]:
+                repeated = True
+        if not repeated:
+            last = k
     first = index
     if index > 0:
-        behind = centre_of(cells[path, index - 1], width, height, cell)
-        half = 0.5 * cell
-        if wp.abs(x - behind[0]) < half + radius and wp.abs(y - behind[1]) < half + radius:
+        here = cells[path, index - 1]
+        behind = centre_of(here, width, height, cell)
+        reach = 0.5 * cell + radius
+        if wp.abs(x - behind[0]) < reach and wp.abs(y - behind[1]) < reach:
             first = index - 1
-    last = wp.min(granted, first + POINTS_C - 1)
+            for k in range(index, last + 1):
+                if cells[path, k] == here:
+                    first = index
+    last = wp.min(last, first + POINTS_C - 1)
     for k in range(POINTS_C):
         at = centre_of(cells[path, wp.min(first + k, last)], width, height, cell)
         points[row, k, 0] = at[0]
@@ -393,6 +409,8 @@ def advance(
         under = cell_under(x, y, width, height, cell)
         if i + 1 <= g and under == cells[p, i + 1]:
             i += 1
+        elif i + 2 <= g and under == cells[p, i + 2] and under != cells[p, i]:
+            i += 2  # over the common corner of two cells, past the one between
         outside = not holds(cells, p, i, g, under)
         track = track_path(cells, p, length, i, g, width, height, cell, x, y)
         dv = (released[row, 0] - before[row, 0]) / speed_max
