@@ -1,0 +1,175 @@
+"""tracking_error: how far the MuJoCo body strays from the shield's prediction, and the bound e(t) = e0 + e1 t over it.
+
+Robots on an empty floor under the whole randomization (friction, payload, motor lag, command latency, odometry error)
+are driven by commands that are held for some cycles and then change at random over the whole range; at one cycle a
+candidate is released and after it the stopping plan tick by tick, as a shield that refuses everything from then on
+would. At each physics step until rest the error is the distance of the true position from the nearest of the
+prediction's chords that ends no earlier, less that chord's own growth for its arc: what the shield must add.
+
+The bound that is printed is the line over the worst error of every 0.1 s that is lowest at 1 s, plus 20 %.
+`RobotSpec.tracking_e0`, `tracking_e1` state it. The wheeled body is measured beside the planar one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+import numpy as np
+import warp as wp
+from figure import Figure
+from numpy.typing import NDArray
+
+from safety.dynamics import Bounds, bounds
+from safety.shield import predict
+from sim.env import BatchEnv
+from sim.robot import RobotSpec
+from sim.scene import Body
+from sim.site import make_site
+from sim.tasks.navigate import NavigateConfig, Randomization
+
+SLICE = 11
+STOP_CYCLES = 13
+"""Cycles after the candidate's until the slowest stop has ended."""
+
+
+@wp.kernel
+def predict_all(
+    twist: wp.array2d(dtype=wp.float32),
+    last: wp.array2d(dtype=wp.float32),
+    command: wp.array2d(dtype=wp.float32),
+    b: Bounds,
+    slices: wp.array3d(dtype=wp.float32),
+    plan: wp.array2d(dtype=wp.float32),
+) -> None:
+    """The shield's own prediction of each row."""
+    row = wp.tid()
+    path = predict(
+        twist[row, 0], twist[row, 1], last[row, 0], last[row, 1], command[row, 0], command[row, 1], 0.0, True, b
+    )
+    for k in range(path.count):
+        for j in range(6):
+            slices[row, k, j] = path.slices[k, j]
+    plan[row, 0] = path.v
+    plan[row, 1] = path.w
+    plan[row, 2] = path.stop
+
+
+def trial(env: BatchEnv, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Errors (rows, substeps) of one stop of every row, and the slice end times that bound them."""
+    spec, rows = env.spec, env.rows
+    free = bounds(spec)
+    free.e0 = free.e1 = 0.0
+    drive = spec.drive
+    low = np.array([-drive.reverse_max, -drive.turn_max])
+    high = np.array([drive.speed_max, drive.turn_max])
+    env.reset()
+
+    def send(command: NDArray[np.float64]) -> NDArray[np.bool_]:
+        action = command.copy()
+        action[:, 0] = np.where(action[:, 0] >= 0.0, action[:, 0] / drive.speed_max, action[:, 0] / drive.reverse_max)
+        action[:, 1] /= drive.turn_max
+        step = env.step(action.astype(np.float32))
+        return (step.terminated | step.truncated).astype(bool)
+
+    alive = np.ones(rows, bool)
+    command = rng.uniform(low, high, (rows, 2))
+    fast = rng.random(rows) < 0.4  # many stops from high speed
+    for _ in range(int(rng.integers(12, 26))):
+        change = rng.random(rows) < 0.15
+        drawn = rng.uniform(low, high, (rows, 2))
+        drawn[fast, 0] = rng.uniform(1.0, drive.speed_max, int(fast.sum()))
+        command = np.where(change[:, None], drawn, command)
+        alive &= ~send(command)
+    near = rng.random(rows) < 0.5
+    candidate = np.where(near[:, None], np.clip(command, low, high), rng.uniform(low, high, (rows, 2)))
+    pose = env.pose.numpy().astype(np.float64)
+    slices = wp.zeros((rows, SLICE, 6), dtype=wp.float32)
+    plan = wp.zeros((rows, 3), dtype=wp.float32)
+    wp.launch(
+        predict_all,
+        dim=rows,
+        inputs=[
+            wp.array(env.measured_twist.numpy()[:, :2], dtype=wp.float32),
+            wp.array(env.drive.released.numpy(), dtype=wp.float32),
+            wp.array(candidate.astype(np.float32), dtype=wp.float32),
+            free,
+            slices,
+            plan,
+        ],
+    )
+    track: list[NDArray[np.float64]] = []
+    env.substep_hook = lambda e: track.append(e.pose.numpy().astype(np.float64))
+    v, w, stop = plan.numpy().astype(np.float64).T
+    alive &= ~send(candidate)
+    for k in range(1, STOP_CYCLES + 1):
+        left = np.maximum(1.0 - k * 0.1 / np.maximum(stop, 1e-9), 0.0)
+        alive &= ~send(np.stack([v * left, w * left], axis=-1))
+    env.substep_hook = None
+    moved = np.stack(track, axis=1)[..., :2] - pose[:, None, :2]
+    c, s = np.cos(pose[:, 2])[:, None], np.sin(pose[:, 2])[:, None]
+    at = np.stack([c * moved[..., 0] + s * moved[..., 1], c * moved[..., 1] - s * moved[..., 0]], axis=-1)
+    return _error(at, slices.numpy().astype(np.float64), alive)
+
+
+def _error(
+    at: NDArray[np.float64], slices: NDArray[np.float64], alive: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least over the chords that end no earlier; after the last one ended it alone counts."""
+    rows, substeps, _ = at.shape
+    time = (np.arange(substeps) + 1) * 0.1 * (STOP_CYCLES + 1) / substeps
+    end = slices[..., 5]
+    used = end > 0.0
+    last = np.where(used, end, 0.0).max(axis=1)
+    a, b = slices[..., 0:2], slices[..., 2:4]
+    best = np.full((rows, substeps), np.inf)
+    best_end = np.zeros((rows, substeps))
+    for k in range(SLICE):
+        u = b[:, k] - a[:, k]
+        gap = at - a[:, None, k]
+        share = np.clip((gap * u[:, None]).sum(-1) / np.maximum((u**2).sum(-1), 1e-12)[:, None], 0.0, 1.0)
+        distance = np.linalg.norm(gap - share[..., None] * u[:, None], axis=-1) - slices[:, k, 4][:, None]
+        fits = used[:, k, None] & (end[:, k, None] >= np.minimum(time[None], last[:, None]) - 1e-6)
+        better = fits & (distance < best)
+        best = np.where(better, distance, best)
+        best_end = np.where(better, end[:, k, None], best_end)
+    ok = alive & used.any(axis=1)
+    return best[ok], best_end[ok]
+
+
+def fit(error: NDArray[np.float64], time: NDArray[np.float64]) -> tuple[float, float]:
+    """e0, e1 >= 0 of the line over every worst error that is lowest at 1 s."""
+    edges = np.arange(0.0, 1.5, 0.1)
+    worst = [(t + 0.05, error[(time > t) & (time <= t + 0.1)].max(initial=0.0)) for t in edges]
+    best = (np.inf, 0.0, 0.0)
+    for e1 in np.linspace(0.0, 0.2, 201):
+        e0 = max(max(e - e1 * t for t, e in worst), 0.0)
+        best = min(best, (e0 + e1, e0, float(e1)))
+    return best[1], best[2]
+
+
+def run(body: Body, trials: int, worlds: int) -> tuple[float, float, NDArray[np.float64], NDArray[np.float64]]:
+    """Measure one body; e0, e1 without the 20 %, and all errors with their times."""
+    site = make_site("empty", np.zeros((9, 9), bool), cell=12.0)
+    config = NavigateConfig(spec=RobotSpec(), people=1, time_limit=1e6, randomization=Randomization(person_share=0.0))
+    env = BatchEnv(site, config, worlds=worlds, seed=11, body=body, lidar=False, threads=1)
+    rng = np.random.default_rng(3)
+    parts = [trial(env, rng) for _ in range(trials)]
+    error = np.concatenate([part[0].ravel() for part in parts])
+    time = np.concatenate([part[1].ravel() for part in parts])
+    e0, e1 = fit(error, time)
+    return e0, e1, error, time
+
+
+def measure(quick: bool) -> Iterable[Figure]:
+    """e0 and e1 of both bodies, 20 % included."""
+    spec = RobotSpec()
+    for body in ("planar", "wheeled"):
+        trials, worlds = (4, 100) if quick else ((40, 300) if body == "planar" else (8, 100))
+        e0, e1, error, time = run(body, trials, worlds)
+        for t in np.arange(0.0, 1.2, 0.1):
+            inside = error[(time > t) & (time <= t + 0.1)]
+            if inside.size:
+                print(f"{body} {t:.1f} s: worst {inside.max():.4f} m of {inside.size}", file=sys.stderr)
+        yield Figure(f"{body}_e0", 1.2 * e0, "m", "spec", spec.tracking_e0)
+        yield Figure(f"{body}_e1", 1.2 * e1, "m/s", "spec", spec.tracking_e1)
