@@ -20,6 +20,8 @@ This module knows no obstacles and no corridor.
 
 from __future__ import annotations
 
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
 import math
 
 import numpy as np
@@ -38,22 +40,22 @@ PLAN_TICKS = 16
 class Bounds:
     """What the shield assumes of a body, from its RobotSpec."""
 
-    radius: wp.float32
-    accel: wp.float32
-    brake: wp.float32
-    turn_accel: wp.float32
-    speed_max: wp.float32
-    reverse_max: wp.float32
-    turn_max: wp.float32
-    latency: wp.float32
-    period: wp.float32
-    age_bound: wp.float32
-    localisation: wp.float32
-    e0: wp.float32
-    e1: wp.float32
-    range_max: wp.float32
-    range_noise: wp.float32
-    ray_angle: wp.float32
+    radius: float
+    accel: float
+    brake: float
+    turn_accel: float
+    speed_max: float
+    reverse_max: float
+    turn_max: float
+    latency: float
+    period: float
+    age_bound: float
+    localisation: float
+    e0: float
+    e1: float
+    range_max: float
+    range_noise: float
+    ray_angle: float
 
 
 def bounds(spec: RobotSpec) -> Bounds:
@@ -79,13 +81,13 @@ def bounds(spec: RobotSpec) -> Bounds:
 
 
 @wp.func
-def finite(x: wp.float32) -> wp.bool:
+def finite(x: float) -> bool:
     """Neither NaN nor infinite, by comparisons alone."""
     return x > -3.0e38 and x < 3.0e38
 
 
 @wp.func
-def slew(value: wp.float32, target: wp.float32, accel: wp.float32, brake: wp.float32, dt: wp.float32) -> wp.vec2:
+def slew(value: float, target: float, accel: float, brake: float, dt: float) -> wp.vec2:
     """A value after `dt` of going towards `target`, and its mean on the way.
 
     Towards zero it goes at `brake`, away from zero at `accel`; a change of sign does one after the other.
@@ -94,7 +96,7 @@ def slew(value: wp.float32, target: wp.float32, accel: wp.float32, brake: wp.flo
         return wp.vec2(value, value)
     v = value
     left = dt
-    area = float(0.0)
+    area = wp.float32(0.0)
     if v * target <= 0.0 or wp.abs(target) < wp.abs(v):  # first towards zero, or towards a smaller target
         stop = target
         if v * target <= 0.0:
@@ -119,13 +121,13 @@ def slew(value: wp.float32, target: wp.float32, accel: wp.float32, brake: wp.flo
 
 
 @wp.func
-def stop_time(v: wp.float32, w: wp.float32, b: Bounds) -> wp.float32:
+def stop_time(v: float, w: float, b: Bounds) -> float:
     """Time in which both v and w come linearly to rest, s."""
     return wp.max(wp.abs(v) / b.brake, wp.abs(w) / b.turn_accel)
 
 
 @wp.func
-def waiting_target(candidate: wp.float32, last: wp.float32) -> wp.float32:
+def waiting_target(candidate: float, last: float) -> float:
     """The faster of both commands while the drive may still act on the last one."""
     if candidate * last >= 0.0 and wp.abs(candidate) > wp.abs(last):
         return candidate
@@ -133,7 +135,7 @@ def waiting_target(candidate: wp.float32, last: wp.float32) -> wp.float32:
 
 
 @wp.func
-def chord_factor(turn: wp.float32) -> wp.float32:
+def chord_factor(turn: float) -> float:
     """Chord over arc length of an arc that turns by `turn`: sin(x/2) / (x/2)."""
     half = 0.5 * turn
     if wp.abs(half) < 1.0e-3:

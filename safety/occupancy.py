@@ -19,7 +19,7 @@ The corridor's segments become rectangles in the body frame; collinear neighbour
 
 from __future__ import annotations
 
-# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false, reportAssignmentType=false
 # Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
 import warp as wp
 
@@ -43,12 +43,12 @@ MAX_PHANTOMS = wp.constant(PHANTOMS)
 
 
 @wp.func
-def point_segment(px: wp.float32, py: wp.float32, ax: wp.float32, ay: wp.float32, bx: wp.float32, by: wp.float32):
+def point_segment(px: float, py: float, ax: float, ay: float, bx: float, by: float) -> float:
     """Distance of a point to a segment, m."""
     dx = bx - ax
     dy = by - ay
     length = dx * dx + dy * dy
-    t = float(0.0)
+    t = wp.float32(0.0)
     if length > 1.0e-12:
         t = wp.clamp(((px - ax) * dx + (py - ay) * dy) / length, 0.0, 1.0)
     ex = px - ax - t * dx
@@ -57,29 +57,29 @@ def point_segment(px: wp.float32, py: wp.float32, ax: wp.float32, ay: wp.float32
 
 
 @wp.func
-def cross(ax: wp.float32, ay: wp.float32, bx: wp.float32, by: wp.float32) -> wp.float32:
-    """z of the cross product of two plane vectors."""
+def cross(ax: float, ay: float, bx: float, by: float) -> float:
+    """The z of the cross product of two plane vectors."""
     return ax * by - ay * bx
 
 
 @wp.func
 def segment_segment(
-    ax: wp.float32,
-    ay: wp.float32,
-    bx: wp.float32,
-    by: wp.float32,
-    cx: wp.float32,
-    cy: wp.float32,
-    dx: wp.float32,
-    dy: wp.float32,
-):
+    ax: float,
+    ay: float,
+    bx: float,
+    by: float,
+    cx: float,
+    cy: float,
+    dx: float,
+    dy: float,
+) -> float:
     """Distance of two segments ab and cd, m; 0 where they cross."""
     c1 = cross(bx - ax, by - ay, cx - ax, cy - ay)
     c2 = cross(bx - ax, by - ay, dx - ax, dy - ay)
     c3 = cross(dx - cx, dy - cy, ax - cx, ay - cy)
     c4 = cross(dx - cx, dy - cy, bx - cx, by - cy)
     if c1 * c2 < 0.0 and c3 * c4 < 0.0:
-        return float(0.0)
+        return wp.float32(0.0)
     near = wp.min(point_segment(ax, ay, cx, cy, dx, dy), point_segment(bx, by, cx, cy, dx, dy))
     return wp.min(near, wp.min(point_segment(cx, cy, ax, ay, bx, by), point_segment(dx, dy, ax, ay, bx, by)))
 
@@ -87,8 +87,8 @@ def segment_segment(
 @wp.func
 def gather_points(
     row: int,
-    reach: wp.float32,
-    horizon: wp.float32,
+    reach: float,
+    horizon: float,
     scan: wp.array2d(dtype=wp.float32),
     point_speed: wp.array2d(dtype=wp.float32),
     ray_cos: wp.array(dtype=wp.float32),
@@ -102,8 +102,8 @@ def gather_points(
     plus its radius and its growth within `horizon` seconds.
     """
     rays = scan.shape[1]
-    n = int(0)
-    bad = int(0)
+    n = wp.int32(0)
+    bad = wp.int32(0)
     for i in range(rays):
         r = scan[row, i]
         speed = point_speed[row, i]
@@ -139,13 +139,13 @@ def gather_points(
 @wp.func
 def gather_phantoms(
     row: int,
-    reach: wp.float32,
-    horizon: wp.float32,
+    reach: float,
+    horizon: float,
     phantoms: wp.array3d(dtype=wp.float32),
     kept: wp.array3d(dtype=wp.float32),
 ) -> int:
     """Write the hidden persons that can matter, (ax, ay, bx, by, radius, speed); their number, -1 where not finite."""
-    n = int(0)
+    n = wp.int32(0)
     for i in range(phantoms.shape[1]):
         radius = phantoms[row, i, 4]
         speed = phantoms[row, i, 5]
@@ -167,9 +167,9 @@ def gather_phantoms(
 @wp.func
 def gather_corridor(
     row: int,
-    x: wp.float32,
-    y: wp.float32,
-    yaw: wp.float32,
+    x: float,
+    y: float,
+    yaw: float,
     corridor_points: wp.array3d(dtype=wp.float32),
     corridor_half_width: wp.array2d(dtype=wp.float32),
     count: int,
@@ -181,8 +181,8 @@ def gather_corridor(
     """
     c = wp.cos(yaw)
     s = wp.sin(yaw)
-    n = int(0)
-    first = int(1)
+    n = wp.int32(0)
+    first = wp.int32(1)
     if count == 1:
         first = 0
     for i in range(first, count):
@@ -205,7 +205,7 @@ def gather_corridor(
         if length > 1.0e-6:
             ux = dx / length
             uy = dy / length
-        merged = int(0)
+        merged = wp.int32(0)
         if n > 0 and length > 1.0e-6:
             k = n - 1
             same = wp.abs(rectangles[row, k, 5] - half) < 1.0e-6
@@ -229,18 +229,18 @@ def gather_corridor(
 
 @wp.func
 def outside(
-    px: wp.float32,
-    py: wp.float32,
+    px: float,
+    py: float,
     row: int,
     rectangles: wp.array3d(dtype=wp.float32),
     n: int,
-    narrowest: wp.float32,
-) -> wp.float32:
+    narrowest: float,
+) -> float:
     """How far a point is outside the corridor, m; negative inside: minus the erosion at which it just stays in.
 
     Rectangles narrower than `narrowest` to each side are no permission.
     """
-    best = float(1.0e9)
+    best = wp.float32(1.0e9)
     for k in range(n):
         if rectangles[row, k, 5] >= narrowest:
             dx = px - rectangles[row, k, 0]
@@ -254,7 +254,7 @@ def outside(
 
 
 @wp.func
-def clip(offset: wp.float32, step: wp.float32, half: wp.float32) -> wp.vec2:
+def clip(offset: float, step: float, half: float) -> wp.vec2:
     """Interval of t in [0, 1] with |offset + t step| <= half; (1, 0) where there is none."""
     if wp.abs(step) < 1.0e-9:
         if wp.abs(offset) <= half:
@@ -267,20 +267,20 @@ def clip(offset: wp.float32, step: wp.float32, half: wp.float32) -> wp.vec2:
 
 @wp.func
 def covered(
-    ax: wp.float32,
-    ay: wp.float32,
-    bx: wp.float32,
-    by: wp.float32,
-    erosion: wp.float32,
+    ax: float,
+    ay: float,
+    bx: float,
+    by: float,
+    erosion: float,
     row: int,
     rectangles: wp.array3d(dtype=wp.float32),
     n: int,
-    narrowest: wp.float32,
-) -> wp.bool:
+    narrowest: float,
+) -> bool:
     """Whether a chord lies in the union of the eroded rectangles, exactly (each covers an interval of it)."""
-    done = float(0.0)
+    done = wp.float32(0.0)
     for _ in range(n + 1):
-        best = float(-1.0)
+        best = wp.float32(-1.0)
         for k in range(n):
             half_length = rectangles[row, k, 4] - erosion
             half_width = rectangles[row, k, 5] - erosion

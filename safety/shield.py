@@ -23,7 +23,7 @@ its bound (but outside its circle) may creep away from it.
 
 from __future__ import annotations
 
-# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false, reportAssignmentType=false
 # Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
 import enum
 from dataclasses import dataclass, field
@@ -145,13 +145,13 @@ class Path:
 
     slices: Slices
     count: wp.int32
-    v: wp.float32
-    w: wp.float32
-    stop: wp.float32
-    fastest: wp.float32
-    bulge: wp.float32
-    end_x: wp.float32
-    end_y: wp.float32
+    v: float
+    w: float
+    stop: float
+    fastest: float
+    bulge: float
+    end_x: float
+    end_y: float
 
 
 @wp.struct
@@ -159,10 +159,10 @@ class Verdict:
     """What the judge says of one candidate."""
 
     reason: wp.int32
-    margin: wp.float32
-    v: wp.float32
-    w: wp.float32
-    stop: wp.float32
+    margin: float
+    v: float
+    w: float
+    stop: float
     culprit: wp.int32
 
 
@@ -170,18 +170,16 @@ class Verdict:
 class Travel:
     """A pose on the way, and the way so far."""
 
-    x: wp.float32
-    y: wp.float32
-    yaw: wp.float32
-    time: wp.float32
-    way: wp.float32
-    fastest: wp.float32
+    x: float
+    y: float
+    yaw: float
+    time: float
+    way: float
+    fastest: float
 
 
 @wp.func
-def advance(
-    path: Path, at: Travel, mean_v: wp.float32, mean_w: wp.float32, peak: wp.float32, dt: wp.float32, b: Bounds
-):
+def advance(path: Path, at: Travel, mean_v: float, mean_w: float, peak: float, dt: float, b: Bounds):
     """A path with one slice more, and the travel after it."""
     turn = mean_w * dt
     way = mean_v * dt
@@ -215,14 +213,14 @@ def advance(
 
 @wp.func
 def predict(
-    v0: wp.float32,
-    w0: wp.float32,
-    last_v: wp.float32,
-    last_w: wp.float32,
-    command_v: wp.float32,
-    command_w: wp.float32,
-    age: wp.float32,
-    moving: wp.bool,
+    v0: float,
+    w0: float,
+    last_v: float,
+    last_w: float,
+    command_v: float,
+    command_w: float,
+    age: float,
+    moving: bool,
     b: Bounds,
 ) -> Path:
     """The path of "last command while it may go on, candidate for one period, stop" from the scan's instant."""
@@ -257,7 +255,7 @@ def predict(
     path.stop = stop
     path.fastest = at.fastest
     if stop > 0.0:
-        n = int(1)
+        n = wp.int32(1)
         if moving or wp.abs(w) * stop > 0.02:
             n = wp.clamp(int(wp.ceil(stop / SLICE_TIME)), 1, 8)
         dt = stop / float(n)
@@ -269,7 +267,7 @@ def predict(
     path.end_x = at.x
     path.end_y = at.y
     # how far the chords' ends stray from the straight line to the path's end: bounds a quick refusal of points
-    bulge = float(0.0)
+    bulge = wp.float32(0.0)
     for k in range(path.count):
         bulge = wp.max(bulge, point_segment(path.slices[k, 2], path.slices[k, 3], 0.0, 0.0, path.end_x, path.end_y))
         bulge = wp.max(bulge, point_segment(path.slices[k, 0], path.slices[k, 1], 0.0, 0.0, path.end_x, path.end_y))
@@ -280,10 +278,10 @@ def predict(
 @wp.func
 def judge(
     row: int,
-    command_v: wp.float32,
-    command_w: wp.float32,
-    last_v: wp.float32,
-    last_w: wp.float32,
+    command_v: float,
+    command_w: float,
+    last_v: float,
+    last_w: float,
     start: wp.array2d(dtype=wp.float32),
     points: wp.array2d(dtype=wp.vec4),
     point_count: wp.array(dtype=wp.int32),
@@ -291,7 +289,7 @@ def judge(
     phantom_count: wp.array(dtype=wp.int32),
     rectangles: wp.array3d(dtype=wp.float32),
     rectangle_count: wp.array(dtype=wp.int32),
-    moving: wp.bool,
+    moving: bool,
     first: int,
     b: Bounds,
 ) -> Verdict:
@@ -386,11 +384,11 @@ def judge(
 
 
 @wp.func
-def moves(row: int, points: wp.array2d(dtype=wp.vec4), count: int, phantoms: int) -> wp.bool:
+def moves(row: int, points: wp.array2d(dtype=wp.vec4), count: int, phantoms: int) -> bool:
     """Whether anything near a row may move: then the stop is cut into slices of time."""
     if phantoms > 0:
         return True
-    for i in range(count):
+    for i in range(count):  # noqa: SIM110 (Warp knows no generators)
         if points[row, i][3] > 0.0:
             return True
     return False
@@ -428,7 +426,7 @@ def judge_proposals(
     out_command: wp.array2d(dtype=wp.float32),
     out_margin: wp.array(dtype=wp.float32),
     out_reason: wp.array(dtype=wp.int8),
-):
+) -> None:
     """Gather what each row sees and judge its proposal; refused ones are left to the lattice."""
     row = wp.tid()
     v0 = twist[row, 0]
@@ -442,7 +440,7 @@ def judge_proposals(
     kept_count[row] = 0
     rectangle_count[row] = 0
     status[row] = 2
-    reason = int(0)
+    reason = wp.int32(0)
     if not (
         finite(v0)
         and finite(w0)
@@ -557,7 +555,7 @@ def alternate(i: int) -> int:
 
 
 @wp.func
-def node(low: wp.float32, high: wp.float32, wish: wp.float32, n: int, i: int) -> wp.vec2:
+def node(low: float, high: float, wish: float, n: int, i: int) -> wp.vec2:
     """The i-th nearest of n values in [low, high], and its distance to the wish over the interval's length.
 
     The node nearest to the wish is the wish itself, the one nearest to zero is zero.
@@ -617,7 +615,7 @@ def candidate(
 
 
 @wp.func
-def rank(cost: wp.float32, c: int) -> int:
+def rank(cost: float, c: int) -> int:
     """Cost and index in one integer: atomic_min over it finds the nearest, the lowest index among equals."""
     return int(wp.min(cost, 15.0) * 1048576.0) * 64 + c
 
@@ -638,7 +636,7 @@ def judge_lattice(
     culprit: wp.array(dtype=wp.int32),
     best: wp.array(dtype=wp.int32),
     margins: wp.array2d(dtype=wp.float32),
-):
+) -> None:
     """Judge the candidates of the rows whose proposal was refused; `best` becomes the nearest verified one."""
     row, c = wp.tid()
     if status[row] != 0:
@@ -686,7 +684,7 @@ def release(
     played: wp.array(dtype=wp.int32),
     out_command: wp.array2d(dtype=wp.float32),
     out_margin: wp.array(dtype=wp.float32),
-):
+) -> None:
     """Give refused rows the nearest verified candidate, or the next tick of their stored plan."""
     row = wp.tid()
     if status[row] == 1:
@@ -715,7 +713,7 @@ def release(
         played[row] = 0
         return
     time = elapsed[row] + b.period
-    left = float(0.0)
+    left = wp.float32(0.0)
     if plan[row, 2] > 0.0:
         left = wp.max(1.0 - time / plan[row, 2], 0.0)
     out_command[row, 0] = plan[row, 0] * left
@@ -731,7 +729,7 @@ def forget(
     plan: wp.array2d(dtype=wp.float32),
     elapsed: wp.array(dtype=wp.float32),
     played: wp.array(dtype=wp.int32),
-):
+) -> None:
     """Rows whose mask is set are at rest, with no plan but to stay so."""
     row = wp.tid()
     if mask[row] != wp.uint8(0):

@@ -24,7 +24,7 @@ numpy and warp alone.
 
 from __future__ import annotations
 
-# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false, reportAssignmentType=false
 # Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
 import math
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ PERSON = wp.constant(0.25)
 STEP = wp.constant(0.3)
 """Range step between neighbouring rays behind which somebody may hide, m; nobody passes a gap below 0.4 m."""
 
-SAMPLE = wp.constant(0.1)
+SAMPLE = wp.constant(0.05)
 """Spacing at which centres along a line of sight are tried, m; the first one found moves one spacing nearer."""
 
 DEPTH = wp.constant(4.0)
@@ -73,7 +73,7 @@ def grid_flags(site: Site) -> NDArray[np.uint8]:
 
 
 @wp.func
-def flag_at(x: wp.float32, y: wp.float32, flags: wp.array2d(dtype=wp.uint8), cell: wp.float32) -> int:
+def flag_at(x: float, y: float, flags: wp.array2d(dtype=wp.uint8), cell: float) -> int:
     """The flags of the cell under a point of W; off the floor everything is blocked."""
     column = int(wp.floor(x / cell))
     line = flags.shape[0] - 1 - int(wp.floor(y / cell))
@@ -83,9 +83,7 @@ def flag_at(x: wp.float32, y: wp.float32, flags: wp.array2d(dtype=wp.uint8), cel
 
 
 @wp.func
-def map_distance(
-    x: wp.float32, y: wp.float32, limit: wp.float32, flags: wp.array2d(dtype=wp.uint8), cell: wp.float32
-) -> wp.float32:
+def map_distance(x: float, y: float, limit: float, flags: wp.array2d(dtype=wp.uint8), cell: float) -> float:
     """Distance of a point of W to the nearest blocked cell, m, exact below `limit` (at most one cell), else `limit`."""
     best = limit
     column = int(wp.floor(x / cell))
@@ -110,15 +108,15 @@ def point_speeds(
     ray_cos: wp.array(dtype=wp.float32),
     ray_sin: wp.array(dtype=wp.float32),
     flags: wp.array2d(dtype=wp.uint8),
-    cell: wp.float32,
+    cell: float,
     robots: wp.array3d(dtype=wp.float32),
     others_fresh: wp.array(dtype=wp.uint8),
-    person_speed: wp.float32,
-    robot_speed: wp.float32,
-    near: wp.float32,
-    range_max: wp.float32,
+    person_speed: float,
+    robot_speed: float,
+    near: float,
+    range_max: float,
     speed: wp.array2d(dtype=wp.float32),
-):
+) -> None:
     """The largest speed of what each ray hit, m/s, as the module's table says."""
     row, ray = wp.tid()
     r = scan[row, ray]
@@ -150,13 +148,13 @@ def point_speeds(
 
 
 @wp.func
-def may_stand(x: wp.float32, y: wp.float32, flags: wp.array2d(dtype=wp.uint8), cell: wp.float32) -> wp.bool:
+def may_stand(x: float, y: float, flags: wp.array2d(dtype=wp.uint8), cell: float) -> bool:
     """Whether a person's centre may be at a point of W, the localisation error in favour of yes."""
     if map_distance(x, y, PERSON, flags, cell) < PERSON - CLOSE:
         return False
     for k in range(4):
-        dx = float(0.0)
-        dy = float(0.0)
+        dx = wp.float32(0.0)
+        dy = wp.float32(0.0)
         if k == 0:
             dx = CLOSE
         if k == 1:
@@ -171,9 +169,7 @@ def may_stand(x: wp.float32, y: wp.float32, flags: wp.array2d(dtype=wp.uint8), c
 
 
 @wp.func
-def hidden(
-    x: wp.float32, y: wp.float32, row: int, scan: wp.array2d(dtype=wp.float32), ray_angle: wp.float32
-) -> wp.bool:
+def hidden(x: float, y: float, row: int, scan: wp.array2d(dtype=wp.float32), ray_angle: float) -> bool:
     """Whether a person's disc at (x, y) in B would be wholly out of sight: no ray reads past where it enters it."""
     rays = scan.shape[1]
     distance = wp.sqrt(x * x + y * y)
@@ -183,7 +179,7 @@ def hidden(
     bearing = wp.atan2(y, x)
     low = int(wp.ceil((bearing - half + wp.pi) / ray_angle))
     high = int(wp.floor((bearing + half + wp.pi) / ray_angle))
-    seen = int(0)
+    seen = wp.int32(0)
     for i in range(low, high + 1):
         ray = ((i % rays) + rays) % rays
         angle = -wp.pi + float(i) * ray_angle
@@ -204,11 +200,11 @@ def find_phantoms(
     ray_cos: wp.array(dtype=wp.float32),
     ray_sin: wp.array(dtype=wp.float32),
     flags: wp.array2d(dtype=wp.uint8),
-    cell: wp.float32,
-    person_speed: wp.float32,
-    ray_angle: wp.float32,
+    cell: float,
+    person_speed: float,
+    ray_angle: float,
     phantoms: wp.array3d(dtype=wp.float32),
-):
+) -> None:
     """The segments of centres at which persons may hide from each row, nearest kept where there are too many."""
     row = wp.tid()
     rays = scan.shape[1]
@@ -217,7 +213,7 @@ def find_phantoms(
         phantoms[row, k, 4] = 0.0
     c = wp.cos(pose[row, 2])
     s = wp.sin(pose[row, 2])
-    count = int(0)
+    count = wp.int32(0)
     for i in range(rays):
         j = i + 1
         if j == rays:
@@ -229,7 +225,7 @@ def find_phantoms(
             edge = i
             near = ri
             far = rj
-            side = float(-1.0)
+            side = wp.float32(-1.0)
             if rj < ri:
                 edge = j
                 near = rj
@@ -240,7 +236,7 @@ def find_phantoms(
             nx = -side * dy
             ny = side * dx
             last = wp.min(far, DEPTH + 1.0)
-            first = float(-1.0)
+            first = wp.float32(-1.0)
             steps = int(wp.ceil((last - near) / SAMPLE))
             for k in range(steps + 1):
                 if first < 0.0:
@@ -255,7 +251,7 @@ def find_phantoms(
                 slot = count
                 if count == capacity:
                     # full: the furthest gives way
-                    furthest = float(0.0)
+                    furthest = wp.float32(0.0)
                     for k in range(capacity):
                         ax = phantoms[row, k, 0]
                         ay = phantoms[row, k, 1]

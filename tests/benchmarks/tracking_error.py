@@ -12,6 +12,8 @@ The bound that is printed is the line over the worst error of every 0.1 s that i
 
 from __future__ import annotations
 
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false, reportAssignmentType=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
 import sys
 from collections.abc import Iterable
 
