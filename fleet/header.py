@@ -1,0 +1,123 @@
+"""What a black box says about itself: everything besides the records that a replay needs, and what decides its bits.
+
+Metadata (text): the control configuration as canonical JSON, schema version, library versions and CPU features, and
+the hashes of site, embodiment, policy and contract. Attachment `site`: the floor itself, so that a black box explains
+itself without the run that it came from. The policy is named by its hash and lies beside the run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+import msgspec
+import numpy as np
+
+from agents.policy import Policy
+from fleet.blackbox import BlackBoxError, Recording
+from fleet.control import SCHEMA, ControlConfig
+from fleet.rundir import cpu, versions
+from sim.site import Site
+
+
+class _PackedSite(msgspec.Struct, frozen=True):
+    """A floor as bytes: bits and little-endian int32."""
+
+    name: str
+    shape: tuple[int, int]
+    blocked: bytes
+    person_free: bytes
+    exits: bytes
+    stations: bytes
+    chargers: bytes
+    cell: float
+
+
+@dataclass(frozen=True)
+class Header:
+    """What was recorded with."""
+
+    config: ControlConfig
+    site: Site
+    policy_hash: str
+    """sha256 of the policy's graph; empty when there was none"""
+    versions: dict[str, str]
+    cpu: dict[str, object]
+
+
+def write_header(config: ControlConfig, site: Site, policy: Policy | None) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Metadata and attachments of a black box."""
+    metadata = {
+        "robot": config.robot,
+        "schema": str(SCHEMA),
+        "config": json.dumps(asdict(config), sort_keys=True, separators=(",", ":")),
+        "site": site.hash,
+        "embodiment": config.spec.embodiment_hash(),
+        "policy": policy.hash if policy is not None else "",
+        "contract": policy.contract_hash if policy is not None else "",
+        "versions": json.dumps(versions(), sort_keys=True),
+        "cpu": json.dumps(cpu(), sort_keys=True),
+    }
+    return metadata, {"site": pack_site(site)}
+
+
+def read_header(recording: Recording) -> Header:
+    """The header of a recording; raises BlackBoxError when it is incomplete or of another schema."""
+    data, path = recording.metadata, recording.path
+    missing = {"schema", "config", "site", "policy", "versions", "cpu"} - data.keys()
+    if missing:
+        raise BlackBoxError(f"expected a complete header, {path} lacks {', '.join(sorted(missing))}; it is another log")
+    if data["schema"] != str(SCHEMA):
+        raise BlackBoxError(
+            f"expected records of schema {SCHEMA}, {path} has schema {data['schema']}; replay it with the muster that "
+            f"wrote it ({json.loads(data['versions']).get('muster', 'unknown version')})"
+        )
+    if "site" not in recording.attachments:
+        raise BlackBoxError(f"expected the floor in {path}, its attachment is missing; the file was cut at its start")
+    try:
+        config = msgspec.convert(json.loads(data["config"]), ControlConfig)
+        site = unpack_site(recording.attachments["site"])
+        header = Header(config, site, data["policy"], json.loads(data["versions"]), json.loads(data["cpu"]))
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise BlackBoxError(f"expected a readable header, that of {path} is damaged ({error})") from error
+    if site.hash != data["site"]:
+        raise BlackBoxError(
+            f"expected floor {data['site'][:12]}, {path} holds {site.hash[:12]}: its attachment was altered"
+        )
+    return header
+
+
+def pack_site(site: Site) -> bytes:
+    """A floor as msgpack."""
+    return msgspec.msgpack.encode(
+        _PackedSite(
+            name=site.name,
+            shape=(site.height, site.width),
+            blocked=np.packbits(site.blocked).tobytes(),
+            person_free=np.packbits(site.person_free).tobytes(),
+            exits=np.packbits(site.exits).tobytes(),
+            stations=np.asarray(site.stations, "<i4").tobytes(),
+            chargers=np.asarray(site.chargers, "<i4").tobytes(),
+            cell=site.cell,
+        )
+    )
+
+
+def unpack_site(data: bytes) -> Site:
+    """The floor that `pack_site` packed; raises ValueError or msgspec.MsgspecError when it is damaged."""
+    packed = msgspec.msgpack.decode(data, type=_PackedSite)
+    height, width = packed.shape
+
+    def bits(part: bytes, *shape: int) -> np.ndarray:
+        count = int(np.prod(shape))
+        return np.unpackbits(np.frombuffer(part, np.uint8), count=count).astype(bool).reshape(shape)
+
+    return Site(
+        name=packed.name,
+        blocked=bits(packed.blocked, height, width),
+        person_free=bits(packed.person_free, height, width),
+        exits=bits(packed.exits, height, width, 4),
+        stations=np.frombuffer(packed.stations, "<i4").astype(np.int32),
+        chargers=np.frombuffer(packed.chargers, "<i4").astype(np.int32),
+        cell=packed.cell,
+    )

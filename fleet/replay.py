@@ -1,0 +1,280 @@
+"""`muster replay FILE|RUN`: the same control step again on what was recorded, and the first difference or "identical".
+
+Three links are checked, step by step:
+
+    1  inputs -> observation                 bit-identical
+    2  observation -> policy output          bit-identical on the same CPU features and library versions; else within
+                                             1e-6, reported as "identical given the recorded policy outputs"
+    3  recorded policy output -> decision    bit-identical: every field of the outputs, and the memory that the step
+                                             hands on, compared with what the next chunk began with
+
+A chunk begins with the whole memory, so a file that was cut, or lost steps to a full disk, is replayed where it is
+whole. Values are compared as msgpack bytes: NaN equals NaN, -0.0 differs from 0.0.
+
+Exit code 0: identical; 1: a difference; 2: a file cannot be replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from tyro.conf import Positional
+
+from agents.policy import MODEL, Policy
+from fleet.blackbox import BlackBoxError, Message, Recording, read_recording
+from fleet.control import SCHEMA, Inputs, Memory, Outputs, Stepper
+from fleet.header import Header, read_header
+from fleet.rundir import cpu, versions
+from hierarchy.skills import Answer
+
+POLICY_TOLERANCE = 1.0e-6
+"""Largest difference of policy outputs between machines (architecture: Replay)."""
+DECIDING = ("onnxruntime", "numpy", "warp-lang")
+"""Libraries whose versions can change bits."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Replay black boxes and compare every decision."""
+
+    path: Positional[Path]
+    """A black box (.mcap), or a run directory: all of its black boxes"""
+    policy: Path | None = None
+    """Directory of the policy; that of the run if not given"""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first field that differs in one file."""
+
+    cycle: int
+    field: str
+    """Dotted path"""
+    recorded: str
+    replayed: str
+
+
+@dataclass
+class Verdict:
+    """What the replay of one file found."""
+
+    path: Path
+    steps: int = 0
+    gaps: int = 0
+    """Cycles that the file does not hold"""
+    difference: Difference | None = None
+    policy_error: float = 0.0
+    """Largest difference of a policy output within the tolerance"""
+    asked: int = 0
+    """Steps in which a policy answered"""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def identical(self) -> bool:
+        """No field differs (policy outputs perhaps within the tolerance)."""
+        return self.difference is None
+
+    def line(self) -> str:
+        """The verdict for a person."""
+        notes = f" ({'; '.join(self.notes)})" if self.notes else ""
+        if self.difference is not None:
+            d = self.difference
+            where = f"{self.path}: differs at cycle {d.cycle} in {d.field}"
+            return f"{where}: recorded {d.recorded}, replayed {d.replayed}{notes}"
+        if self.policy_error > 0.0:
+            return (
+                f"{self.path}: identical given the recorded policy outputs, {self.steps} steps; "
+                f"policy within {self.policy_error:.1e}{notes}"
+            )
+        return f"{self.path}: identical, {self.steps} steps, {self.asked} policy outputs{notes}"
+
+
+def run(config: Config) -> int:
+    """Replay and print a line per file; 0 identical, 1 different. Raises BlackBoxError and PolicyError (exit 2)."""
+    verdicts = list(replay_all(config.path, config.policy))
+    for verdict in verdicts:
+        print(verdict.line(), flush=True)
+    different = sum(not verdict.identical for verdict in verdicts)
+    if len(verdicts) > 1:
+        steps = sum(verdict.steps for verdict in verdicts)
+        print(f"{len(verdicts)} black boxes, {steps} steps, {different} with differences")
+    return 1 if different else 0
+
+
+def replay_all(path: Path, policy: Path | None = None) -> Iterator[Verdict]:
+    """The verdict of every black box under `path`; raises BlackBoxError when there is none."""
+    files = find_files(path)
+    policies: dict[str, Policy] = {}
+    for file in files:
+        recording = read_recording(file)
+        header = read_header(recording)
+        if header.policy_hash and header.policy_hash not in policies:
+            policies[header.policy_hash] = find_policy(file, header, policy)
+        yield replay(recording, header, policies.get(header.policy_hash))
+
+
+def find_files(path: Path) -> list[Path]:
+    """The black box files of a run directory, a folder, or the file itself."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise BlackBoxError(f"expected a black box or a run directory, {path} does not exist")
+    files = sorted(path.glob("blackbox/*.mcap")) or sorted(path.glob("*.mcap"))
+    if not files:
+        raise BlackBoxError(f"expected {path}/blackbox/*.mcap, there is none; was the run recorded?")
+    return files
+
+
+def find_policy(file: Path, header: Header, given: Path | None) -> Policy:
+    """The policy that was recorded with; raises BlackBoxError when it is not the one that is found."""
+    place = given or next((p for p in (file.parent, file.parent.parent) if (p / MODEL).exists()), None)
+    if place is None:
+        raise BlackBoxError(
+            f"expected policy {header.policy_hash[:12]} of {file} in {file.parent.parent}, there is none; give --policy"
+        )
+    policy = Policy.load(place)
+    if policy.hash != header.policy_hash:
+        raise BlackBoxError(
+            f"expected policy {header.policy_hash[:12]} of {file}, {place} holds {policy.hash[:12]}; give --policy"
+        )
+    return policy
+
+
+def replay(recording: Recording, header: Header, policy: Policy | None) -> Verdict:
+    """Run every step of a recording again and compare."""
+    verdict = Verdict(recording.path)
+    if recording.damage:
+        verdict.notes.append(recording.damage)
+    if not recording.closed:
+        verdict.notes.append("the file was cut; its whole records were replayed")
+    strict = _same_machine(header)
+    if not strict:
+        verdict.notes.append("another CPU or other libraries than it was recorded with")
+    stepper = Stepper(header.config, header.site, policy)
+    memory: Memory | None = None
+    last_cycle: int | None = None
+    for chunk in recording.chunks:
+        for step in _steps(chunk, recording.path):
+            if step.memory is not None:
+                if memory is not None and last_cycle is not None and step.inputs.cycle == last_cycle + 1:
+                    verdict.difference = _compare(step.inputs.cycle, step.memory, memory, "memory")
+                    if verdict.difference:
+                        return verdict
+                memory = step.memory
+                if memory.schema != SCHEMA:
+                    raise BlackBoxError(f"expected memory of schema {SCHEMA}, {recording.path} has {memory.schema}")
+            if memory is None:
+                continue  # before the first whole memory nothing can be replayed
+            if last_cycle is not None:
+                verdict.gaps += max(step.inputs.cycle - last_cycle - 1, 0)
+            last_cycle = step.inputs.cycle
+            memory = _check(stepper, policy, strict, step, memory, verdict)
+            if verdict.difference:
+                return verdict
+    if verdict.gaps:
+        verdict.notes.append(f"{verdict.gaps} cycles are not in the file")
+    return verdict
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One recorded step; `memory` where a chunk begins."""
+
+    inputs: Inputs
+    outputs: Outputs
+    memory: Memory | None
+
+
+def _steps(chunk: tuple[Message, ...], path: Path) -> Iterator[_Step]:
+    """The steps of a chunk that are whole; raises BlackBoxError for records that are not of the schema."""
+    memory: Memory | None = None
+    inputs: Inputs | None = None
+    try:
+        for message in chunk:
+            if message.channel == "memory":
+                memory = msgspec.msgpack.decode(message.data, type=Memory)
+            elif message.channel == "inputs":
+                inputs = msgspec.msgpack.decode(message.data, type=Inputs)
+            elif message.channel == "outputs" and inputs is not None:
+                yield _Step(inputs, msgspec.msgpack.decode(message.data, type=Outputs), memory)
+                memory = inputs = None
+    except msgspec.MsgspecError as error:
+        raise BlackBoxError(f"expected records of schema {SCHEMA} in {path}: {error}") from error
+
+
+def _check(
+    stepper: Stepper, policy: Policy | None, strict: bool, step: _Step, memory: Memory, verdict: Verdict
+) -> Memory:
+    """Replay one step on the recorded policy output, then ask the policy; returns the next memory."""
+    recorded = step.outputs.answer
+    asked: list[bytes] = []
+
+    def act(observation: np.ndarray) -> Answer:
+        asked.append(observation.tobytes())
+        return recorded if recorded is not None else Answer((0.0, 0.0))
+
+    outputs, after = stepper.step(step.inputs, memory, act)
+    cycle = step.inputs.cycle
+    verdict.steps += 1
+    # link 1 first, so that a wrong observation is not reported as the decision that follows from it
+    verdict.difference = _compare(
+        cycle, _numbers(step.outputs.observation), _numbers(outputs.observation), "observation"
+    ) or _compare(cycle, step.outputs, outputs, "outputs")
+    if verdict.difference is None and recorded is not None and policy is not None and asked:
+        verdict.asked += 1
+        said = policy.act(np.frombuffer(asked[0], np.float32).reshape(1, -1))[0]
+        wanted = np.array(recorded.action, np.float32)
+        if said.tobytes() != wanted.tobytes():
+            error = float(np.max(np.abs(said - wanted)))
+            if strict or not error <= POLICY_TOLERANCE:
+                verdict.difference = Difference(cycle, "policy output", str(wanted.tolist()), str(said.tolist()))
+            else:
+                verdict.policy_error = max(verdict.policy_error, error)
+    return after
+
+
+def _same_machine(header: Header) -> bool:
+    """Whether this machine must give the same bits as the one that recorded."""
+    here, now = versions(), cpu()
+    same_cpu = all(header.cpu.get(key) == now[key] for key in ("machine", "features"))
+    return same_cpu and all(header.versions.get(name) == here.get(name) for name in DECIDING)
+
+
+def _compare(cycle: int, recorded: Any, replayed: Any, name: str) -> Difference | None:  # any records
+    """The first field that differs, by msgpack bytes."""
+    if msgspec.msgpack.encode(recorded) == msgspec.msgpack.encode(replayed):
+        return None
+    old, new = msgspec.to_builtins(recorded), msgspec.to_builtins(replayed)
+    where = _first_difference(old, new)
+    for key in where:
+        old, new = old[key], new[key]
+    path = ".".join([name, *map(str, where)])
+    return Difference(cycle, path, _short(old), _short(new))
+
+
+def _first_difference(old: Any, new: Any) -> list[Any]:  # plain values of two records
+    """The path of keys to the first value that differs."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in old:
+            if key not in new or msgspec.msgpack.encode(old[key]) != msgspec.msgpack.encode(new[key]):
+                return [key, *_first_difference(old[key], new[key])] if key in new else []
+    if isinstance(old, (list, tuple)) and isinstance(new, (list, tuple)) and len(old) == len(new):
+        for index, (a, b) in enumerate(zip(old, new, strict=True)):
+            if msgspec.msgpack.encode(a) != msgspec.msgpack.encode(b):
+                return [index, *_first_difference(a, b)]
+    return []
+
+
+def _numbers(observation: bytes) -> list[float]:
+    """An observation as numbers, so that a difference names one of them."""
+    return np.frombuffer(observation, np.float32).tolist()
+
+
+def _short(value: Any) -> str:  # a plain value
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

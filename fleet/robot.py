@@ -1,0 +1,448 @@
+"""`muster robot`: a process that hosts one robot or several, each with its own loop, connections and black box.
+
+One thread serves all of them from one poll. For each robot, in each control cycle:
+
+    plant cycle arrives -> (lockstep) wait for the coordinator's picture of the round before, at most PATIENCE
+      -> control.step -> report to the coordinator -> command to the plant -> stored plan to the watchdog -> black box
+
+A robot joins the plant only after its kernels and its policy have run once. A step that ends later than its period
+is a missed deadline and counted; several in a row stop the robot. An exception in a step is our own mistake: it is
+counted and printed, the stored plan plays, and the loop goes on. In wall time a robot whose readings fail to come
+steps on old ones, which the control step finds stale.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+import numpy as np
+import zmq
+
+from agents.policy import Policy
+from coordination.client import ADDRESS, COORDINATOR, CoordinatorClient
+from coordination.keys import Keys, ensure_keys
+from coordination.zmq_transport import ZmqClient
+from fleet import watchdog
+from fleet.blackbox import BlackBox, Recorder, Step
+from fleet.control import LATE, ControlConfig, Inputs, Memory, Outputs, Stepper, at_start, warm_inputs
+from fleet.hardware import PLANT, PlantRobot
+from fleet.header import write_header
+from fleet.metrics import RobotMetrics
+from fleet.rundir import RunDirectory, join_run
+from hierarchy.skills import Answer
+from safety.shield import Reason
+from safety.supervisor import Cause, may_drive
+from sim.errors import MusterError
+from sim.files import write_atomic
+from sim.readers import load_site
+from sim.robot import SECOND, Readings, RobotCommand, RobotSpec, robot_names
+from sim.site import CELL, Site
+
+PATIENCE = 2.0
+"""Wall time for which a lockstep round waits for the coordinator's picture, s (architecture: Time)."""
+POLL = 0.05
+"""Longest wait for messages, s: the heartbeat's period when nothing happens."""
+HOUSEKEEPING = 1.0
+"""Counters are handed to the metrics this often, s."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Host one robot or several."""
+
+    robots: str = "r0"
+    """Names, as r0,r1 or r[0:16:2]"""
+    site: str = "generate:7"
+    """Map file, problem file or generate:SEED; the plant's"""
+    policy: Path | None = None
+    """Directory with policy.onnx and policy.json; the run's if not given"""
+    plant: str = "tcp://127.0.0.1:7411"
+    """The plant's address"""
+    coordinator: str = ADDRESS
+    """The coordinator's address"""
+    person_speed: float = 1.6
+    """What the site assumes of people, m/s: 1.6 (they walk on) or 0 (they stand still before robots)"""
+    cell: float = CELL
+    """Cell size of map files, m"""
+    key: Path | None = None
+    """The fleet's key file, or this robot's; the run's if not given"""
+    blackbox: bool = True
+    """Record every control step"""
+    watchdog: bool = True
+    """Start a watchdog process that brings the robots to rest should this one die or hang"""
+    metrics_port: int = 0
+    """Port of /metrics on 127.0.0.1; 0 for none"""
+    patience: float = 60.0
+    """Time without a word from the plant after which the process gives up, s"""
+
+
+class RobotError(MusterError):
+    """The robots cannot be hosted as asked."""
+
+
+@dataclass
+class Tally:
+    """What one robot's loop counted."""
+
+    steps: int = 0
+    missed: int = 0
+    """Steps that ended after their period"""
+    errors: int = 0
+    """Steps that raised"""
+    interventions: Counter[str] = field(default_factory=Counter)
+    """Commands that the shield replaced, by reason"""
+    stops: Counter[str] = field(default_factory=Counter)
+    """Protective stops, by cause, counted as they begin"""
+    modes: Counter[str] = field(default_factory=Counter)
+    """Steps in each mode"""
+    seconds: array.array[float] = field(default_factory=lambda: array.array("f"))
+    """Time of each step, report, command, plan and black box append included"""
+
+
+class Seat:
+    """One robot of the process: its connections, its memory, its black box."""
+
+    def __init__(
+        self,
+        index: int,
+        plant: PlantRobot,
+        link: CoordinatorClient,
+        stepper: Stepper,
+        box: BlackBox | None,
+        board: watchdog.Board,
+        metrics: RobotMetrics,
+    ) -> None:
+        self.index, self.plant, self.link = index, plant, link
+        self.name = plant.name
+        self.stepper, self.box, self.board, self.metrics = stepper, box, board, metrics
+        self.memory: Memory = at_start()
+        self.tally = Tally()
+        self.lockstep = True
+        self.waiting_since = -1.0
+        """Wall time at which the open cycle came; negative without one"""
+        self._readings: Readings | None = None
+        self._missed_in_row = 0
+        self._cause = Cause.NONE
+        self._plan: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
+        self._handed: Counter[str] = Counter()
+        self._last_step = time.monotonic()
+
+    def take(self) -> None:
+        """Read what has come from both sides."""
+        self.link.poll()
+        readings = self.plant.read(0.0)
+        if readings is not None and (self._readings is None or readings.stamp != self._readings.stamp):
+            self._readings = readings
+            self.waiting_since = time.monotonic()
+
+    def due(self, now: float) -> bool:
+        """Whether the open cycle can be stepped: the picture of the round before is here, or not waited for."""
+        cycle = self.plant.cycle
+        if self.waiting_since < 0.0 or cycle is None:
+            return False
+        if not self.lockstep or not cycle.coordinator or now - self.waiting_since > PATIENCE:
+            return True
+        picture = self.link.view(cycle.stamp).picture
+        return picture is not None and picture.round >= cycle.round - 1
+
+    def silent(self, now: float) -> bool:
+        """In wall time: no readings for two periods, so that the step must judge old ones."""
+        period = self.stepper.config.spec.period / SECOND
+        return not self.lockstep and self._readings is not None and now - self._last_step > 2.0 * period
+
+    def step(self) -> None:
+        """One control step on the newest readings, and everything that follows from it."""
+        readings, cycle = self._readings, self.plant.cycle
+        assert readings is not None
+        assert cycle is not None
+        now = time.monotonic()
+        stamp = readings.stamp
+        arrived = self.waiting_since
+        if arrived < 0.0:  # nothing came: the site clock goes on by the wall's
+            stamp += int((now - self._last_step) * SECOND)
+        else:
+            self._last_step = now
+        self.waiting_since = -1.0
+        inputs = Inputs(
+            cycle=cycle.round,
+            stamp=stamp,
+            scan=readings.scan.tobytes(),
+            scan_stamp=readings.scan_stamp,
+            pose=cycle.pose,
+            pose_stamp=readings.pose_stamp,
+            twist=cycle.twist,
+            twist_stamp=readings.twist_stamp,
+            battery=readings.battery,
+            bumper=readings.bumper,
+            picture=self.link.view(stamp).picture,
+            missed=self._missed_in_row,
+        )
+        started = time.perf_counter()
+        before = self.memory
+        try:
+            outputs, self.memory = self.stepper.step(inputs, before, lateness=None if self.lockstep else LATE)
+        except Exception:  # our own mistake must not stop the loop: the stored plan plays
+            self.tally.errors += 1
+            if self.tally.errors <= 3:
+                traceback.print_exc()
+            self._play_plan()
+            return
+        self.link.report(outputs.report)
+        self.plant.write(RobotCommand(*outputs.released))
+        self._plan = outputs.plan
+        self._publish(outputs)
+        if self.box is not None:
+            self.box.append(Step(inputs.cycle, inputs.stamp, inputs, before, outputs))
+        self._count(outputs, time.perf_counter() - started, arrived)
+
+    def housekeeping(self) -> None:
+        """Hand counters to the metrics."""
+        metrics, name = self.metrics, self.name
+        news: Counter[str] = Counter(skipped=self.plant.skipped)
+        if self.box is not None:
+            counts = self.box.counts
+            news.update(dropped=counts.dropped, failed=counts.failed_writes, written=counts.bytes)
+        for key, value in (news - self._handed).items():
+            getattr(metrics, key)[name].inc(value)
+        for peer, counts in ((PLANT, self.plant.transport.counts), (COORDINATOR, self.link.transport.counts)):
+            for kind, value in counts.items():
+                key = f"{peer}/{kind}"
+                if value > self._handed[key]:
+                    metrics.message(name, peer, kind, value - self._handed[key])
+                news[key] = value
+        self._handed = news
+
+    def close(self, reason: str) -> None:
+        """Leave the plant and let go of both connections."""
+        self.plant.close(reason)
+        self.link.transport.close()
+
+    def _play_plan(self) -> None:
+        command, *rest = self._plan[1:] or ((0.0, 0.0),)
+        self._plan = ((0.0, 0.0), command, *rest)[1:]
+        self.plant.write(RobotCommand(*command))
+        self.memory = msgspec.structs.replace(self.memory, last_command=command)
+
+    def _publish(self, outputs: Outputs) -> None:
+        period = self.stepper.config.spec.period
+        self.board.publish(self.index, watchdog.StoredPlan(time.monotonic_ns(), period, outputs.cycle, outputs.plan))
+
+    def _count(self, outputs: Outputs, seconds: float, arrived: float) -> None:
+        metrics, tally, name = self.metrics, self.tally, self.name
+        tally.steps += 1
+        tally.seconds.append(seconds)
+        late = not self.lockstep and arrived >= 0.0 and time.monotonic() - arrived > _period(self.stepper)
+        self._missed_in_row = self._missed_in_row + 1 if late else 0
+        metrics.step[name].observe(seconds)
+        metrics.steps[name].inc()
+        if late:
+            tally.missed += 1
+            metrics.missed[name].inc()
+        tally.modes[outputs.mode.name] += 1
+        if outputs.reason is not Reason.NONE:
+            tally.interventions[outputs.reason.name] += 1
+            metrics.intervention(name, outputs.reason.name.lower())
+        if not may_drive(outputs.mode) and outputs.cause is not self._cause:
+            tally.stops[outputs.cause.name] += 1
+            metrics.stop(name, outputs.cause.name.lower())
+        self._cause = outputs.cause if not may_drive(outputs.mode) else Cause.NONE
+        metrics.mode[name].set(int(outputs.mode))
+        metrics.status[name].set(int(outputs.report.status))
+        metrics.battery[name].set(outputs.report.battery)
+
+
+def run(config: Config) -> int:
+    """Host the robots until the plant ends or a signal comes; 0, or 1 when the plant fell silent.
+
+    Raises MusterError for everything that a person can mend: names, site, policy, key, port, plant.
+    """
+    names = robot_names(config.robots)
+    if not names:
+        raise RobotError(f'expected at least one robot, got "{config.robots}"; give names as r0,r1 or r[0:16:2]')
+    if config.person_speed not in (0.0, 1.6):
+        raise RobotError(f"expected a person speed of 0 or 1.6 m/s (the two profiles), got {config.person_speed:g}")
+    site = load_site(config.site, config.cell)
+    directory = join_run(arguments=sys.argv, config=config)
+    key = config.key or directory.key
+    keys = ensure_keys(key)
+    policy = Policy.load(config.policy or directory.root)
+    spec = RobotSpec()
+    steppers = {
+        name: Stepper(ControlConfig(robot=name, spec=spec, person_speed=config.person_speed), site, policy)
+        for name in names
+    }
+    metrics = RobotMetrics(names)
+    if config.metrics_port:
+        metrics.serve(config.metrics_port)
+    warm(steppers[names[0]])
+    host = Host(config, directory, keys, names, steppers, site, policy, metrics)
+    return host.run(key)
+
+
+def warm(stepper: Stepper) -> None:
+    """Run every kernel and the policy once, so that no cycle pays for their loading."""
+    inputs = warm_inputs(stepper.config)
+    stepper.step(inputs, at_start(), lambda observation: Answer((0.0, 0.0)))
+    controller = stepper.controller.navigate
+    scan = np.frombuffer(inputs.scan, np.float32)
+    zeros = np.zeros(3, np.float32)
+    observation = controller.observe(scan, zeros, zeros[:2], zeros[:2])
+    if stepper.policy is not None:
+        stepper.policy.act(observation)
+
+
+class Host:
+    """Owns the seats of one process, their watchdog and the writer of their black boxes."""
+
+    def __init__(
+        self,
+        config: Config,
+        directory: RunDirectory,
+        keys: Keys,
+        names: Sequence[str],
+        steppers: dict[str, Stepper],
+        site: Site,
+        policy: Policy | None,
+        metrics: RobotMetrics,
+    ) -> None:
+        self.config, self.directory, self.site = config, directory, site
+        self.board = watchdog.Board(names)
+        self.boxes: list[BlackBox] = []
+        self.seats: list[Seat] = []
+        self.ends: list[tuple[ZmqClient, int]] = []
+        """Each connection with its seat's index"""
+        for index, name in enumerate(names):
+            box = None
+            if config.blackbox:
+                metadata, attachments = write_header(steppers[name].config, site, policy)
+                box = BlackBox(directory.blackbox, name, metadata, attachments)
+                self.boxes.append(box)
+            ends = ZmqClient(name, PLANT, keys, config.plant), ZmqClient(name, COORDINATOR, keys, config.coordinator)
+            self.ends.extend((end, index) for end in ends)
+            plant = PlantRobot(name, ends[0], steppers[name].config.spec)
+            link = CoordinatorClient(ends[1])
+            self.seats.append(Seat(index, plant, link, steppers[name], box, self.board, metrics))
+        self._stop = ""
+
+    def run(self, key: Path) -> int:
+        """Join, loop, leave."""
+        with contextlib.suppress(ValueError):  # signals only reach the main thread; tests run a host in another
+            signal.signal(signal.SIGTERM, self._end)
+            signal.signal(signal.SIGINT, self._end)
+        recorder: Recorder | None = None
+        silent = False
+        try:
+            self._join()
+            lockstep = self.seats[0].lockstep
+            if self.config.watchdog:
+                log = self.directory.logs / f"watchdog-{self.seats[0].name}.log"
+                watchdog.start(
+                    self.board, self.config.plant, key, lockstep=lockstep, period=_spec(self).period, log=log
+                )
+            recorder = Recorder(self.boxes) if self.boxes else None
+            print(f"robots ready: {', '.join(seat.name for seat in self.seats)}", flush=True)
+            silent = self._loop()
+        finally:
+            self.board.beat(time.monotonic_ns(), driving=False)
+            for seat in self.seats:
+                seat.close(self._stop or "the robots' process ends")
+            if recorder is not None:
+                recorder.close()
+            self._write_summary()
+        return 1 if silent else 0
+
+    def _join(self) -> None:
+        for seat in self.seats:
+            joined = seat.plant.join(self.config.patience)
+            seat.lockstep = joined.clock == "lockstep"
+            if joined.site != self.site.hash:
+                raise RobotError(
+                    f"expected the plant's floor {joined.site[:12]}, --site {self.config.site} is "
+                    f"{self.site.hash[:12]}; give plant and robots the same site"
+                )
+
+    def _loop(self) -> bool:
+        """Serve until the plant ends; True when it fell silent."""
+        poller = zmq.Poller()
+        owners: dict[object, int] = {}
+        for end, index in self.ends:
+            poller.register(end.socket, zmq.POLLIN)
+            owners[end.socket] = index
+        heard = tidied = last = time.monotonic()
+        silence = watchdog.LOCKSTEP_SILENCE if self.seats[0].lockstep else 2 * _period(self.seats[0].stepper)
+        while not self._stop:
+            ready = {owners[socket] for socket, _ in poller.poll(int(POLL * 1000))}
+            now = time.monotonic()
+            self.board.beat(time.monotonic_ns())
+            if now - last > silence:  # we hung: the watchdog may have spoken, and the plant hears us only after a join
+                for seat in self.seats:
+                    seat.plant.rejoin()
+            last = now
+            for index in sorted(ready):
+                self.seats[index].take()
+            for seat in self.seats:
+                if seat.due(now) or seat.silent(now):
+                    seat.step()
+                    self.board.beat(time.monotonic_ns())
+                    heard = now
+            if self.seats[0].plant.left:
+                self._stop = self.seats[0].plant.left
+            if now - heard > self.config.patience:
+                self._stop = f"no word from the plant for {self.config.patience:g} s"
+                print(self._stop, flush=True)
+                return True
+            if now - tidied > HOUSEKEEPING:
+                tidied = now
+                for seat in self.seats:
+                    seat.housekeeping()
+        return False
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._stop = signal.Signals(number).name
+
+    def _write_summary(self) -> None:
+        """robots-<first>.json in the run directory: what the report shows of these loops."""
+        lines = {}
+        for seat in self.seats:
+            tally = seat.tally
+            seconds = np.frombuffer(tally.seconds, np.float32) if tally.steps else np.zeros(1, np.float32)
+            p50, p99, most = (float(value) for value in np.percentile(seconds, (50, 99, 100)))
+            lines[seat.name] = {
+                "steps": tally.steps,
+                "step_seconds": {"p50": p50, "p99": p99, "max": most},
+                "missed_deadlines": tally.missed,
+                "skipped_cycles": seat.plant.skipped,
+                "errors": tally.errors,
+                "interventions": dict(tally.interventions),
+                "stops": dict(tally.stops),
+                "modes": dict(tally.modes),
+                "blackbox": vars(seat.box.counts) if seat.box is not None else None,
+                "messages": {
+                    PLANT: dict(seat.plant.transport.counts),
+                    COORDINATOR: dict(seat.link.transport.counts),
+                },
+            }
+        with contextlib.suppress(MusterError):  # a full disk must not hide why the process ends
+            text = json.dumps({"pid": os.getpid(), "robots": lines}, indent=2)
+            write_atomic(self.directory.root / f"robots-{self.seats[0].name}.json", text + "\n")
+
+
+def _spec(host: Host) -> RobotSpec:
+    return host.seats[0].stepper.config.spec
+
+
+def _period(stepper: Stepper) -> float:
+    return stepper.config.spec.period / SECOND
