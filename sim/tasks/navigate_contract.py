@@ -19,7 +19,14 @@ of no length that points from the robot to it. Without a corridor all its fields
 This module needs numpy and Warp alone, because robots import it.
 """
 
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import warp as wp
@@ -88,7 +95,7 @@ def navigate_contract(spec: RobotSpec) -> Contract:
             Field("speed", (1,), "float32", "speed_max forwards, reverse_max backwards", "B", -1.0, 1.0, period, 0.0),
             Field("turn", (1,), "float32", "turn_max", "B", -1.0, 1.0, period, 0.0),
         ),
-        embodiment=spec.embodiment_hash(),
+        embodiment=replace(spec, lidar=replace(spec.lidar, rays=BINS)).embodiment_hash(),
     )
 
 
@@ -117,7 +124,7 @@ def act(
     reverse_max: float,
     turn_max: float,
     command: wp.array2d(dtype=wp.float32),
-):
+) -> None:
     """Each row's action as a command, (rows, 2) -> (rows, 2)."""
     row = wp.tid()
     told = to_command(action[row, 0], action[row, 1], speed_max, reverse_max, turn_max)
@@ -150,7 +157,7 @@ def observe(
     turn_max: float,
     mask: wp.array(dtype=wp.uint8),
     out: wp.array2d(dtype=wp.float32),
-):
+) -> None:
     """The observation of each masked row, (rows, OBSERVATION)."""
     row = wp.tid()
     if mask[row] == wp.uint8(0):
