@@ -179,7 +179,9 @@ class Travel:
 
 
 @wp.func
-def advance(path: Path, at: Travel, mean_v: float, mean_w: float, peak: float, dt: float, b: Bounds):
+def advance(
+    path: Path, at: Travel, mean_v: float, mean_w: float, peak: float, dt: float, b: Bounds
+) -> tuple[Path, Travel]:
     """A path with one slice more, and the travel after it."""
     turn = mean_w * dt
     way = mean_v * dt

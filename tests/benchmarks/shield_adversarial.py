@@ -147,9 +147,10 @@ def run(profile: Profile, person_speed: float, policy: str, shielded: bool, epis
 
     def hook(env: BatchEnv) -> None:
         nonlocal was
-        pose = env.pose.numpy()
+        pose: NDArray[np.float64] = env.pose.numpy().astype(np.float64)
+        people: NDArray[np.float64] = env.people.position.numpy().astype(np.float64)
         twist = env.twist.numpy()
-        touch = touching(env.site, spec.length, spec.width, pose[:, None], env.people.position.numpy(), PERSON_RADIUS)
+        touch = touching(env.site, spec.length, spec.width, pose[:, None], people, PERSON_RADIUS)
         now = (touch.solid | touch.person)[:, 0]
         moving = (np.hypot(twist[:, 0], twist[:, 2]) > SPEED_LIMIT) | (np.abs(twist[:, 1]) > SPEED_LIMIT)
         tally.overlaps += int((now & ~was & moving).sum())
