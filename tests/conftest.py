@@ -49,6 +49,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for test in sorted(tests):
             terminalreporter.line(f"    {test}")
     if deselected:
-        terminalreporter.line(f"{deselected} left out by -m; `make test-all` runs all")
+        terminalreporter.line(f"{deselected} left out by -m or -k; `make test-all` runs all")
     if not skipped and not deselected:
         terminalreporter.line("nothing")

@@ -81,8 +81,8 @@ def test_the_import_contracts_hold(root: Path, tmp_path: Path) -> None:
         ("safety/shield.py", "import agents.policy", "a floor imports only floors below it"),
         ("sim/env.py", "import safety.shield", "a floor imports only floors below it"),
         ("coordination/tasks.py", "def late():\n    import fleet.cli", "a floor imports only floors below it"),
-        ("fleet/hardware.py", "import torch", "what a robot reaches stays light"),
-        ("fleet/watchdog.py", "def late():\n    import mujoco", "what a robot reaches stays light"),
+        ("fleet/control.py", "import torch", "what a robot reaches stays light"),
+        ("fleet/robot.py", "def late():\n    import mujoco", "what a robot reaches stays light"),
         ("agents/policy.py", "def late():\n    from scipy import sparse", "what a robot reaches stays light"),
         ("safety/shield.py", "import numba", "what a robot reaches stays light"),
     ],
@@ -107,7 +107,7 @@ def test_safety_loads_neither_learner_nor_plant_nor_wire() -> None:
     assert not loaded_by("safety.shield") & {*HEAVY, "zmq", "onnxruntime"}
 
 
-@pytest.mark.parametrize("module", ["fleet.hardware", "fleet.watchdog", "fleet.blackbox"])
+@pytest.mark.parametrize("module", ["fleet.control", "fleet.robot", "fleet.replay"])
 def test_a_robot_loads_only_what_the_base_install_has(module: str) -> None:
     assert not loaded_by(module) & set(HEAVY)
 

@@ -1,0 +1,227 @@
+"""The wheel with the base install alone: a robot runs where there is no simulator, no learner and no planner.
+
+A short session of a real plant is recorded with everything installed; a small server plays it back, and the robot of
+the fresh environment drives against it, with its policy, its shield and its black box.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agents.export import export
+from agents.networks import ActorCritic
+from agents.normalize import Moments
+from coordination.keys import Keys, ensure_keys
+from coordination.messages import Assignment, Cycle, Done, Grant, Join, Joined, Leave, Leg, LegKind, Picture, Report
+from coordination.zmq_transport import ZmqServer
+from fleet.rundir import RunDirectory, create_run
+from fleet.world import World
+from sim.readers import write_site
+from sim.robot import SECOND, RobotSpec
+from sim.site import Site, make_site
+from sim.tasks.navigate_contract import navigate_contract
+
+CYCLES = 40
+HEAVY = ("torch", "mujoco", "mujoco_warp", "gymnasium", "pettingzoo", "numba", "networkx", "scipy", "onnx")
+
+
+def corridor_floor() -> Site:
+    """Ten free cells in a row."""
+    return make_site("lane", np.zeros((1, 10), bool))
+
+
+def record_session(site: Site, spec: RobotSpec) -> list[Cycle]:
+    """What the plant tells a robot that stands at the lane's left end and is driven to the right."""
+    world = World(site, spec, 1, starts=np.array([0], np.int32))
+    cycles = []
+    for number in range(CYCLES):
+        readings = world.readings(0)
+        x, y, yaw = readings.pose.tolist()
+        v, w = readings.twist.tolist()
+        cycles.append(
+            Cycle(
+                round=number,
+                stamp=readings.stamp,
+                scan=readings.scan.tobytes(),
+                scan_stamp=readings.scan_stamp,
+                pose=(x, y, yaw),
+                pose_stamp=readings.pose_stamp,
+                twist=(v, w),
+                twist_stamp=readings.twist_stamp,
+                battery=readings.battery,
+                bumper=readings.bumper,
+                coordinator=number > 0,
+            )
+        )
+        world.command(np.array([[0.3, 0.0]], np.float32))
+        world.step()
+    return cycles
+
+
+@dataclass
+class Playback:
+    """Plant and coordinator of a recorded session, in one thread; owns both sockets."""
+
+    site: Site
+    cycles: list[Cycle]
+    keys: Keys
+    commands: list[tuple[float, float]] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    embodiments: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.plant = ZmqServer("plant", self.keys)
+        self.coordinator = ZmqServer("coordinator", self.keys)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        name = self.admit(time.monotonic() + 60.0)
+        for cycle in self.cycles:
+            self.plant.send(name, cycle, cycle.stamp)
+            self.answer(name, cycle)
+        self.plant.send(name, Leave("the recording ends"), self.cycles[-1].stamp)
+        time.sleep(0.5)  # the sockets' last words
+        self.plant.close()
+        self.coordinator.close()
+
+    def admit(self, deadline: float) -> str:
+        while time.monotonic() < deadline:
+            for message in self.plant.receive(0.1):
+                if isinstance(message.body, Join) and message.body.role == "robot":
+                    self.embodiments.append(message.body.embodiment)
+                    self.plant.send(message.peer, Joined(self.site.hash, "lockstep", 0), 0)
+                    return message.sender
+        raise AssertionError("no robot joined the recorded plant")
+
+    def answer(self, name: str, cycle: Cycle) -> None:
+        """Wait for the robot's command and report of one round, then send the round's picture.
+
+        The first report may be lost: its connection is made while the robot already answers the plant.
+        """
+        deadline = time.monotonic() + 20.0
+        done, reported = False, cycle.round == 0
+        while not (done and reported) and time.monotonic() < deadline:
+            for message in self.coordinator.receive(0.01):
+                if isinstance(message.body, Report) and message.body.round == cycle.round:
+                    self.reports.append(message.body)
+                    self.coordinator.send(message.peer, self.picture(cycle), cycle.stamp)
+                    reported = True
+            for message in self.plant.receive(0.01):
+                if isinstance(message.body, Done) and message.body.round == cycle.round:
+                    assert message.body.robot == name
+                    self.commands.append(message.body.command)
+                    done = True
+
+    def picture(self, cycle: Cycle) -> Picture:
+        grant = Grant(1 + cycle.round, (0, 1, 2, 3, 4), cycle.stamp + 2 * SECOND)
+        work = Assignment("01900000-0000-7000-8000-000000000000", 1, (Leg(4, LegKind.VISIT),))
+        return Picture(cycle.round, cycle.stamp, self.site.hash, grant, assignment=work)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    """The bin folder of a fresh environment with the wheel's base install."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    shutil.copytree(
+        root, source, ignore=shutil.ignore_patterns(".*", "__pycache__", "runs", "tests", "*.egg-info", "build", "dist")
+    )
+    _run([sys.executable, "-m", "build", "--wheel", "-o", folder, source])
+    (wheel,) = folder.glob("*.whl")
+    _run([sys.executable, "-m", "venv", folder / "venv"])
+    binaries = folder / "venv" / "bin"
+    _run([binaries / "python", "-m", "pip", "install", "-q", "-c", root / "constraints.txt", wheel])
+    return binaries
+
+
+def _run(command: list[object]) -> None:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    if done.returncode and ("connection" in done.stderr.lower() or "No matching distribution" in done.stderr):
+        pytest.skip("needs a package index, none can be reached")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDirectory, Site, Path]:
+    """A run directory with an untrained policy of the right contract, and the floor in a file."""
+    run = create_run(tmp_path_factory.mktemp("runs"))
+    site = corridor_floor()
+    path = run.root / "lane.npz"
+    write_site(site, path)
+    agreed = navigate_contract(RobotSpec())
+    generator = torch.Generator().manual_seed(1)
+    network = ActorCritic(agreed.observation_size, agreed.action_size, (16,), generator=generator)
+    export(run.root, network, Moments(agreed.observation_size), agreed, training={}, evaluation={})
+    return run, site, path
+
+
+def test_the_base_install_has_neither_simulator_nor_learner(environment: Path) -> None:
+    program = f"import importlib.util as u; print([n for n in {HEAVY!r} if u.find_spec(n)])"
+    done = subprocess.run([environment / "python", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_command_that_needs_an_extra_names_it(environment: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [environment / "muster", "sim"], capture_output=True, text=True, check=False, cwd=tmp_path, env=_clean()
+    )
+    assert done.returncode == 2
+    assert "pip install 'muster[sim]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_robot_of_the_base_install_drives_against_a_recorded_plant(
+    environment: Path, session: tuple[RunDirectory, Site, Path]
+) -> None:
+    run, site, path = session
+    spec = RobotSpec()
+    playback = Playback(site, record_session(site, spec), ensure_keys(run.key))
+    command = [
+        environment / "muster", "robot", "--robots", "r0", "--site", path, "--policy", run.root,
+        "--plant", playback.plant.address, "--coordinator", playback.coordinator.address,
+    ]  # fmt: skip
+    done = subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=run.root,
+        env={**_clean(), "MUSTER_RUN": str(run.root)},
+    )
+    playback.thread.join(timeout=30)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert playback.embodiments == [spec.embodiment_hash()]
+    assert len(playback.commands) == CYCLES
+    assert len(playback.reports) >= CYCLES - 1
+    assert np.isfinite(playback.commands).all()
+    assert any(abs(v) + abs(w) > 0.0 for v, w in playback.commands), "the policy never moved the robot"
+    assert {report.task for report in playback.reports[5:]} == {"01900000-0000-7000-8000-000000000000"}
+
+    boxes = sorted(run.blackbox.glob("r0-*.mcap"))
+    assert boxes
+    replay = subprocess.run(
+        [environment / "muster", "replay", str(boxes[0])], capture_output=True, text=True, check=False, env=_clean()
+    )
+    assert replay.returncode == 0, replay.stdout + replay.stderr
+    assert "identical" in replay.stdout
+
+
+def _clean() -> dict[str, str]:
+    """Our environment without what would lead a fresh Python to this checkout."""
+    return {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MUSTER_RUN", "VIRTUAL_ENV")
+    }
