@@ -8,6 +8,9 @@ A world whose numbers stopped being finite is put back to its start by the engin
 caller ends its episode. Nothing here knows robots, tasks or time beyond the physics step.
 """
 
+# pyright: reportAttributeAccessIssue=false
+# (mujoco defines these names at run time)
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -134,7 +137,7 @@ class BatchBackend:
         if name not in self._expanded:
             self._expanded.append(name)
         if name in mujoco.MjModel._setconst_inputs or name.startswith("opt."):
-            self.batch.set_const(None if mask is None else where)
+            self.batch.set_const(None if mask is None else np.asarray(mask, bool))
 
     def diverged(self) -> NDArray[np.bool_]:
         """Worlds that the engine had to reset since the last call."""

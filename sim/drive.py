@@ -7,10 +7,15 @@ stands for the motors; the result is written as body velocities (planar body) or
     o  <- o + (s - o) dt / (lag + dt)
     planar: (v, 0, w)        wheeled: (v -+ w track / 2) / wheel_radius
 
-Braking is BRAKE_SHARE times the guaranteed bound, so that the guarantee holds with the lag. While the setpoint brakes on an
-arc its yaw rate is bounded by the drive's turn acceleration alone: who wants the arc kept commands both.
-It keeps no clock and no authority: rows are robots, memory is the arrays of `DriveArrays`.
+Braking is BRAKE_SHARE times the guaranteed bound, so that the guarantee holds with the lag. While the setpoint brakes
+on an arc its yaw rate is bounded by the drive's turn acceleration alone: who wants the arc kept commands both. It
+keeps no clock and no authority: rows are robots, memory is the arrays of `DriveArrays`.
 """
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
 
 from __future__ import annotations
 
@@ -25,7 +30,8 @@ from sim.robot import SECOND, RobotSpec
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
 BRAKE_SHARE = 1.2
-"""Braking of the firmware over the guaranteed bound; with it the lagged body still stops within the bound's distance."""
+"""Braking of the firmware over the guaranteed bound; with it the lagged body still stops within the bound's
+distance."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ def step_drive(
     setpoint: wp.array2d(dtype=wp.float32),
     output: wp.array2d(dtype=wp.float32),
     ctrl: wp.array2d(dtype=Any),
-):
+) -> None:
     """One motor period of each row; `substep` counts motor periods since the control cycle began."""
     row = wp.tid()
     v = released[row, 0]

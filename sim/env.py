@@ -8,11 +8,11 @@ One control step of 100 ms:
     rows that ended: their last observation is kept, the next episode is drawn, and they observe again
 
 Every kernel launch is recorded once on arrays that never move; a step allocates nothing and loops over no world in
-Python. Rows are robots, row = world * robots + robot. All results are functions of (seed, actions): worlds do not know of
-each other, and world i lives the same life whatever the number of worlds.
+Python. Rows are robots, row = world * robots + robot. All results are functions of (seed, actions): worlds do not
+know of each other, and world i lives the same life whatever the number of worlds.
 
-Pieces for other plants (a fleet in one world): `build_scene`, `BatchBackend`, `record_drive`, `walk_people`, `sweep_lidar`,
-`read_bodies` and `count_contacts` are used here exactly as they are used there; none needs this class.
+Pieces for other plants (a fleet in one world): `build_scene`, `BatchBackend`, `record_drive`, `walk_people`,
+`sweep_lidar`, `read_bodies` and `count_contacts` are used here exactly as they are used there; none needs this class.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sim.device import start_warp
 from sim.drive import make_drive, record_drive
 from sim.filter import PHANTOMS, Filter, FilterInputs, FilterOutputs
 from sim.kernels import count_contacts, floor_arrays, read_bodies, sweep_lidar
-from sim.people import FASTEST, MOVING, SLOWEST, make_people, walk_people
+from sim.people import MOVING, SPEED_HIGH, SPEED_LOW, Profile, make_people, walk_people
 from sim.robot import SECOND
 from sim.scene import Body, Scene, build_scene
 from sim.sensors import measure
@@ -94,10 +94,10 @@ class BatchEnv:
     ) -> None:
         """Build the scene, the path library and every launch; call `reset` before the first step.
 
-        `filter` judges every command; `point_speeds` (`sim.points.Points`) fills the filter's `point_speed` and `phantoms`
-        before it (without one every
-        point may move at the profile's speed). `substep_hook` is called after every physics substep, for oracles and
-        recorders that evaluate. `lidar=False` leaves the sweep out (benchmarks).
+        `filter` judges every command; `point_speeds` (`sim.points.Points`) fills the filter's `point_speed` and
+        `phantoms` before it (without one every point may move at the profile's speed). `substep_hook` is called after
+        every physics substep, for oracles and recorders that evaluate. `lidar=False` leaves the sweep out
+        (benchmarks).
         """
         spec = config.spec
         start_warp()
@@ -148,7 +148,7 @@ class BatchEnv:
         self._limits = np.zeros((self.worlds, self.robots, 3, 2), np.float32)
         self.all_rows = bytes_(value=1)
         self.margin, self.reason = floats(rows), wp.zeros(rows, dtype=wp.int8, device=device)
-        person_speed = 0.0 if int(self.config.profile) == 0 else float(FASTEST)
+        person_speed = 0.0 if self.config.profile == Profile.STILL else SPEED_HIGH
         self.filter_inputs = FilterInputs(
             command=self.proposed,
             last_command=self.drive.before,
@@ -164,7 +164,7 @@ class BatchEnv:
         )
         self.filter_outputs = FilterOutputs(command=self.drive.released, margin=self.margin, reason=self.reason)
 
-    def _launch(self, kernel: Any, dim: int | tuple[int, int], inputs: list[Any]) -> wp.Launch:  # Warp's own types
+    def _launch(self, kernel: Any, dim: int | tuple[int, int], inputs: list[Any]) -> Any:  # Warp's own types
         return wp.launch(kernel, dim=dim, inputs=inputs, device=self.device, record_cmd=True)
 
     def _record(self) -> None:
@@ -181,8 +181,8 @@ class BatchEnv:
         self._walk = self._launch(
             walk_people,
             (self.worlds, config.people),
-            [*grid, self.seed, spec.motor_period / SECOND, int(config.profile), self.robots, spec.radius, self.pose, self.twist,
-             people.position, people.origin, people.target, people.walked, people.speed, people.pause, people.held,
+            [*grid, self.seed, spec.motor_period / SECOND, int(config.profile), self.robots, spec.radius, self.pose,
+             self.twist, people.position, people.origin, people.target, people.walked, people.speed, people.pause, people.held,
              people.count, people.life, backend.mocap_pos],
         )  # fmt: skip
         self._drives = record_drive(spec, drive, backend.ctrl, self.robots, scene.ctrl_stride, self.device)
@@ -206,8 +206,8 @@ class BatchEnv:
              spec.drive.turn_max, weights.progress, weights.time, weights.lateral, weights.lateral_free, weights.jerk,
              weights.headway, spec.length / 2, spec.width / 2,
              weights.success, weights.failure, paths.cells, paths.lengths, self.pose, self.twist,
-             people.position, drive.released, drive.before, self.collided, self.diverged, nav.step, *place, *corridor, self.reward, self.terminated,
-             self.truncated, self.ended, self.ending],
+             people.position, drive.released, drive.before, self.collided, self.diverged, nav.step, *place, *corridor,
+             self.reward, self.terminated, self.truncated, self.ended, self.ending],
         )  # fmt: skip
         vary = config.randomization
 
@@ -217,10 +217,12 @@ class BatchEnv:
                 self.worlds,
                 [everything, self.seed, self.robots, config.people, *grid, spec.radius, spec.mass, spec.payload_max,
                  max(spec.latency_bound - 0.01, 0.0), spec.motor_period / SECOND, spec.period / SECOND, vary.level,
-                 *vary.friction, vary.thrust, vary.start_offset, vary.stall_share, vary.stall_longest, vary.person_share,
-                 float(SLOWEST), float(FASTEST), scene.qpos_stride, scene.qvel_stride, scene.rest_height, mask,
-                 paths.cells, paths.lengths, paths.first, nav.episode, nav.step, nav.layout, *place, *corridor, nav.grip,
-                 nav.friction, nav.payload, self.pose, self.twist, self.touching, drive.released, drive.before,
+                 *vary.friction, vary.thrust, vary.start_offset, vary.stall_share, vary.stall_longest,
+                 vary.person_share, SPEED_LOW, SPEED_HIGH, scene.qpos_stride, scene.qvel_stride,
+                 scene.rest_height, mask,
+                 paths.cells, paths.lengths, paths.first, nav.episode, nav.step, nav.layout, *place, *corridor,
+                 nav.grip, nav.friction, nav.payload, self.pose, self.twist, self.touching, drive.released,
+                 drive.before,
                  drive.latency, drive.lag, drive.setpoint, drive.output, people.position, people.origin, people.target,
                  people.walked, people.speed, people.pause, people.held, people.count, people.life, backend.qpos,
                  backend.qvel, backend.qacc_warmstart],
@@ -233,8 +235,8 @@ class BatchEnv:
             readings = self._launch(
                 measure,
                 self.rows,
-                [self.pose, self.twist, spec.localisation_bound, spec.period / SECOND, vary.level, self.seed, nav.episode,
-                 nav.step, mask, self.measured_pose, self.measured_twist],
+                [self.pose, self.twist, spec.localisation_bound, spec.period / SECOND, vary.level, self.seed,
+                 nav.episode, nav.step, mask, self.measured_pose, self.measured_twist],
             )  # fmt: skip
             sweep = self._launch(
                 sweep_lidar,
@@ -340,7 +342,7 @@ class BatchEnv:
         limits[:, :, 1, 1] = grip[..., 1]
         limits[:, :, 2, 1] = grip[..., 1] * np.float32(self.spec.drive.track / 2.0)
         limits[..., 0] = -limits[..., 1]
-        mask = rows.reshape(self.worlds, self.robots).any(axis=1)
+        mask: NDArray[np.bool_] = rows.reshape(self.worlds, self.robots).max(axis=1)
         self.backend.set_field("actuator_forcerange", limits.reshape(self.worlds, -1, 2), mask)
 
     def _arrays(self) -> dict[str, wp.array]:

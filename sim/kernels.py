@@ -1,13 +1,19 @@
 """Warp kernels that every simulated world shares: the lidar, and reading the bodies' poses.
 
 The lidar. A ray is followed through the floor's grid of cells (Amanatides and Woo: A fast voxel traversal algorithm,
-Eurographics 1987), because racks and walls fill whole cells: a ray of an aisle visits a handful of cells, whatever the size of the
-floor, and no list of boxes is searched. People (discs) and other robots (oriented boxes) are then swept: each covers a span
-of angles, and only the rays inside it are tested. Beyond the edge of the floor stands the outer wall.
+Eurographics 1987), because racks and walls fill whole cells: a ray of an aisle visits a handful of cells, whatever
+the size of the floor, and no list of boxes is searched. People (discs) and other robots (oriented boxes) are then
+swept: each covers a span of angles, and only the rays inside it are tested. Beyond the edge of the floor stands the
+outer wall.
 
 Rows are robots: row = world * robots + robot. All arrays are float32 but for the physics state, whose type is the
 backend's (`Any`: mujoco.batch's strided float64 views and mujoco_warp's float32 arrays are read as they are).
 """
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
 
 from __future__ import annotations
 
@@ -160,7 +166,7 @@ def sweep_lidar(
     step: wp.array(dtype=wp.int32),
     mask: wp.array(dtype=wp.uint8),
     scan: wp.array2d(dtype=wp.float32),
-):
+) -> None:
     """One sweep of each masked row's lidar. pose (rows, 3), people (worlds, people, 2), scan (rows, rays), m."""
     row = wp.tid()
     if mask[row] == wp.uint8(0):
@@ -271,7 +277,7 @@ def read_bodies(
     qvel_stride: int,
     pose: wp.array2d(dtype=wp.float32),
     twist: wp.array2d(dtype=wp.float32),
-):
+) -> None:
     """True p_WB (rows, 3) and v_B: forward, yaw rate and sideways speed (rows, 3), from either body's coordinates."""
     row = wp.tid()
     world = row / robots
@@ -313,7 +319,7 @@ def count_contacts(
     touching: wp.array(dtype=wp.uint8),
     collided: wp.array(dtype=wp.uint8),
     bumped: wp.array(dtype=wp.uint8),
-):
+) -> None:
     """After a substep: collisions and bumps that began in the state before it, which sensors and `twist` both describe.
 
     A collision is a contact with anything but the floor that began while the robot moved faster than `threshold`

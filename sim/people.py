@@ -1,16 +1,21 @@
 """People on a warehouse floor: discs that walk from cell to cell, every step a keyed draw.
 
-A person walks from the centre of a cell to the centre of a neighbour that is neither blocked nor person-free, chooses the
-next one there (rarely the way back), and pauses now and then. What a person may do near robots is the site's profile, the
-assumption that the shield is built on:
+A person walks from the centre of a cell to the centre of a neighbour that is neither blocked nor person-free, chooses
+the next one there (rarely the way back), and pauses now and then. What a person may do near robots is the site's
+profile, the assumption that the shield is built on:
 
 still (V = 0)      nobody moves so as to come nearer to a robot that moves (over MOVING) within its danger distance,
                    1.0 m + v 1.0 s + v^2 / 3 between surfaces; walking away is free
 walking (V = 1.6)  people ignore robots until a step would bring them within GAP of a robot's circle
 
-Under both, a person held up for one to two seconds turns round, so that nobody blocks an aisle for ever. People are mocap
-bodies: they push and are not pushed, and pass through each other.
+Under both, a person held up for one to two seconds turns round, so that nobody blocks an aisle for ever. People are
+mocap bodies: they push and are not pushed, and pass through each other.
 """
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
 
 from __future__ import annotations
 
@@ -173,9 +178,9 @@ def walk_people(
     count: wp.array2d(dtype=wp.int32),
     life: wp.array2d(dtype=wp.int32),
     mocap: wp.array3d(dtype=Any),
-):
+) -> None:
     """One step of `dt` seconds for each person; robots (rows, 3) as they are at its start."""
-    world, person = wp.tid()
+    world, person = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
     here = origin[world, person]
     if here < 0:
         mocap[world, person, 0] = mocap.dtype(PARKED_AT)
@@ -262,7 +267,7 @@ def place_person(
     anchor: int,
     longest: int,
 ) -> int:
-    """A cell to start in: a random walk of up to `longest` moves from `anchor`; the last cell on it that people may enter.
+    """A cell to start in: the last cell that people may enter on a random walk of up to `longest` moves from `anchor`.
 
     The walk itself passes person-free cells but no walls, so the person stands in the anchor's part of the floor; -1
     where it met no cell that people may enter.

@@ -12,6 +12,11 @@ tests, tools and draws that a host makes.
 Not cryptographic, and not meant for more than 2^32 draws of one key.
 """
 
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+
 from __future__ import annotations
 
 from enum import IntEnum

@@ -7,14 +7,18 @@ so that kernels need no names.
 Two bodies for one differential drive:
 
 planar   slide x, slide y, hinge z with body_pos 0, so that qpos is p_WB itself; three velocity servos on a site speak
-         in B (v along x_B, nothing sideways, w about z), and their force limits are the tyres' traction. No contact with the
-         floor, 20 ms steps: 2 us a step on an empty floor (2026-11, one core), for training and for fleets.
-wheeled  a free joint, two driven sphere wheels and two frictionless casters on the floor, 5 ms steps: for motor policies
-         and evaluation.
+         in B (v along x_B, nothing sideways, w about z), and their force limits are the tyres' traction. No contact
+         with the floor, 20 ms steps: 2 us a step on an empty floor and 5 ns more for each static box (2026-11, one
+         core), for training and for fleets.
+wheeled  a free joint, two driven sphere wheels and two frictionless casters on the floor, 5 ms steps: for motor
+         policies and evaluation.
 
-Masks: robots meet robots, walls and people; people, racks and walls do not meet each other. One contact sensor per robot
-tells whether anything but the floor touches it.
+Masks: robots meet robots, walls and people; people, racks and walls do not meet each other. One contact sensor per
+robot tells whether anything but the floor touches it.
 """
+
+# pyright: reportAttributeAccessIssue=false
+# (mujoco defines these names at run time)
 
 from __future__ import annotations
 

@@ -1,10 +1,15 @@
 """What a robot is told about itself: localisation and odometry with bounded errors.
 
-Localisation: the true pose plus an offset that circles slowly, p = p_true + a (cos(phi + r t), sin(phi + r t)), with the
-amplitude a drawn for the episode and never beyond the specification's bound: what a scan matcher does along an aisle. The yaw
-is exact. Odometry: a scale error drawn for the episode and bounded white noise. The lidar's noise and dropout are part of its
-sweep (sim/kernels.py).
+Localisation: the true pose plus an offset that circles slowly, p = p_true + a (cos(phi + r t), sin(phi + r t)), with
+the amplitude a drawn for the episode and never beyond the specification's bound: what a scan matcher does along an
+aisle. The yaw is exact. Odometry: a scale error drawn for the episode and bounded white noise. The lidar's noise and
+dropout are part of its sweep (sim/kernels.py).
 """
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
 
 from __future__ import annotations
 
@@ -40,8 +45,8 @@ def measure(
     mask: wp.array(dtype=wp.uint8),
     measured_pose: wp.array2d(dtype=wp.float32),
     measured_twist: wp.array2d(dtype=wp.float32),
-):
-    """Readings of each masked row; `level` 0 is no error, 1 the specification's. Shapes (rows, 3), (rows, 3) -> (rows, 3), (rows, 2)."""
+) -> None:
+    """Readings of each masked row, pose (rows, 3) and twist (rows, 2); `level` 0 is no error, 1 the specification's."""
     row = wp.tid()
     if mask[row] == wp.uint8(0):
         return

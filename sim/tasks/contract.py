@@ -1,7 +1,8 @@
 """What a policy and a robot must agree on: the ordered observation fields, the actions and the embodiment.
 
-A contract is written as canonical JSON (sorted keys, no spaces); its sha256 is the contract hash that a frozen policy carries.
-Fields are found by name and laid out in order. This module needs numpy alone, because robots import it.
+A contract is written as canonical JSON (sorted keys, no spaces); its sha256 is the contract hash that a frozen policy
+carries. Fields are found by name and laid out in order. This module needs the standard library alone, because robots
+import it.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Contract:
 
 
 def contract_from_json(text: str | bytes | Mapping[str, Any]) -> Contract:
-    """The contract of a canonical text, or of its parsed form. Raises ValueError, KeyError or TypeError where it is none."""
+    """The contract of a canonical text, or of its parsed form; ValueError, KeyError or TypeError where it is none."""
     data: Mapping[str, Any] = text if isinstance(text, Mapping) else json.loads(text)
     if data.get("muster") != 1:
         raise ValueError(f'expected a contract with "muster": 1, got {data.get("muster")!r}')

@@ -1,11 +1,12 @@
 """The navigate task, batched: follow a corridor that is granted piece by piece, past people, to the end of a path.
 
-An episode is one path over the floor's cells. The corridor shows the path as right of way would grant it: the cell behind while the
-footprint still stands in it, the cell under the robot, and the cells up to a grant pointer that runs two to six cells ahead and
-once in a while stalls for some seconds; robots of one world never hold the same cell.
+An episode is one path over the floor's cells. The corridor shows the path as right of way would grant it: the cell
+behind while the footprint still stands in it, the cell under the robot, and the cells up to a grant pointer that runs
+two to six cells ahead and once in a while stalls for some seconds; robots of one world never hold the same cell.
 
 success      the centre within 0.25 m of the path's last cell centre, slower than 0.3 m/s
-terminated   success; a collision (contact while the robot moved); the centre outside the granted cells; numbers that diverged
+terminated   success; a collision (contact while the robot moved); the centre outside the granted cells; numbers that
+             diverged
 truncated    the time limit
 
 reward = progress along the path - time - lateral offset beyond a free band - change of command
@@ -15,6 +16,11 @@ reward = progress along the path - time - lateral offset beyond a free band - ch
 so that world i lives the same life whatever the number of worlds.
 This module needs no physics library; `sim/env.py` steps it.
 """
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
 
 from __future__ import annotations
 
@@ -289,10 +295,11 @@ def track_path(
 @wp.func
 def holds(cells: wp.array2d(dtype=wp.int32), path: int, index: int, granted: int, cell_number: int) -> bool:
     """Whether a robot at `index` of its path, granted up to `granted`, holds the cell."""
+    found = wp.bool(False)
     for k in range(wp.max(index - 1, 0), granted + 1):
         if cells[path, k] == cell_number:
-            return True
-    return False
+            found = True
+    return found
 
 
 @wp.func
@@ -313,7 +320,7 @@ def write_corridor(
     half_width: wp.array2d(dtype=wp.float32),
     count: wp.array(dtype=wp.int32),
     final: wp.array(dtype=wp.uint8),
-):
+) -> None:
     """The corridor of a row: the cell behind while the footprint reaches into it, then all up to the grant pointer.
 
     No cell comes twice: a path that turns back is cut where it would enter a cell again, because two segments in the
@@ -395,7 +402,7 @@ def advance(
     truncated: wp.array(dtype=wp.uint8),
     ended: wp.array(dtype=wp.uint8),
     ending: wp.array(dtype=wp.uint8),
-):
+) -> None:
     """One control step of each world's rows: progress, reward, endings, and the next corridor."""
     world = wp.tid()
     for robot in range(robots):
@@ -471,9 +478,8 @@ def advance(
                 free = wp.bool(True)
                 for other in range(robots):
                     o = world * robots + other
-                    if other != robot:
-                        if holds(cells, path[o], index[o], granted[o], cells[p, g + 1]):
-                            free = False
+                    if other != robot and holds(cells, path[o], index[o], granted[o], cells[p, g + 1]):
+                        free = False
                 if free:
                     g += 1
         index[row] = i
@@ -553,7 +559,7 @@ def reset_rows(
     qpos: wp.array2d(dtype=Any),
     qvel: wp.array2d(dtype=Any),
     warmstart: wp.array2d(dtype=Any),
-):
+) -> None:
     """Begin the next episode of each masked row.
 
     The layout and the people belong to the world: they are drawn when all its rows begin (`everything` 1, or one robot
@@ -604,9 +610,9 @@ def reset_rows(
             if robots > 1 and length > 1:
                 for other in range(robots):
                     o = world * robots + other
-                    if other != robot and (everything == 0 or other < robot):
-                        if holds(cells, path[o], index[o], granted[o], cells[p, 1]):
-                            granted[row] = 0
+                    placed = other != robot and (everything == 0 or other < robot)
+                    if placed and holds(cells, path[o], index[o], granted[o], cells[p, 1]):
+                        granted[row] = 0
             key = stream(seed, STALL_TERM, row, e)
             stall_at[row] = -1
             stall_left[row] = 0

@@ -1,22 +1,25 @@
 """The navigate skill as policy and robot see it: the corridor is the goal, the observation is one kernel.
 
-The same kernel observes thousands of rows in training and one row on a robot; equal inputs give equal bits on one device. Fields in
-order (89 numbers):
+The same kernel observes thousands of rows in training and one row on a robot; equal inputs give equal bits on one
+device. Fields in order (89 numbers):
 
-    ranges        64   the ray nearest to each of 64 equal bin centres / 6 m, at most 1; bin i looks at -pi + 2 pi i / 64 in B
-    corridor      15   the five next way-points from the robot's segment on: x, y in B / 5 m within [-1, 1], half width in m
+    ranges        64   the ray nearest to each of 64 equal bin centres / 6 m, at most 1; bin i looks at -pi + 2 pi i /
+                       64 in B
+    corridor      15   the five next way-points from the robot's segment on: x, y in B / 5 m within [-1, 1], half
+                       width in m
     track          3   signed distance from the segment (m, left positive), sine and cosine of the heading error
     twist          2   v / speed_max, w / turn_max, measured
     last_command   2   the same, as released in the cycle before
     remaining      2   distance along the corridor to its end / 5 m, at most 1; 1 where that end is the leg's goal
     clearance      1   distance along the corridor to the nearest of those rays' hits in it / 5 m, at most 1
 
-Granted cells hold no rack, so a hit well inside the corridor (CLEAR_MARGIN from its edge) is a person or something left behind.
-Without this field a policy of the same size drove into one in ten of the people it met (2026-11, 1.5 M steps).
+Granted cells hold no rack, so a hit well inside the corridor (CLEAR_MARGIN from its edge) is a person or something
+left behind. Without this field a policy of the same size drove into one in ten of the people it met (2026-11, 1.5 M
+steps).
 
-The robot's segment is the nearest one of the corridor; of two equally near the later. A corridor of one way-point is a segment
-of no length that points from the robot to it. Without a corridor all its fields are 0.
-This module needs numpy and Warp alone, because robots import it.
+The robot's segment is the nearest one of the corridor; of two equally near the later. A corridor of one way-point is
+a segment of no length that points from the robot to it. Without a corridor all its fields are 0. This module needs
+numpy and Warp alone, because robots import it.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -42,7 +45,8 @@ BINS = 64
 """Range bins of the observation."""
 
 RANGE_SCALE = 6.0
-"""Ranges beyond this are all "far", m: the stopping distance at full speed is 0.75 m, a person covers 1.6 m in a second."""
+"""Ranges beyond this are all "far", m: the stopping distance at full speed is 0.75 m, a person covers 1.6 m in a
+second."""
 
 WAYPOINTS = 5
 """Way-points observed: the coordinator's look-ahead."""
@@ -276,7 +280,8 @@ def observe(
 class NavigateObserver:
     """The observation of a few robots outside the simulator: preallocated inputs, one recorded launch.
 
-    Owns its arrays: write the numpy views (`scan`, `pose`, ...), call `observe`, read the result. On a robot `rows` is 1.
+    Owns its arrays: write the numpy views (`scan`, `pose`, ...), call `observe`, read the result. On a robot `rows`
+    is 1.
     """
 
     def __init__(self, spec: RobotSpec, rows: int = 1, device: str = "cpu") -> None:
@@ -321,6 +326,6 @@ class NavigateObserver:
         )
 
     def observe(self) -> NDArray[np.float32]:
-        """The observation of what the inputs hold now, (rows, OBSERVATION); the array is written again by the next call."""
+        """The observation of what the inputs hold now, (rows, OBSERVATION); the next call writes the array again."""
         self._command.launch()
         return self.out
