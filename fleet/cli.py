@@ -2,7 +2,8 @@
 
     muster --help                    what there is
     muster sim --help                options of one subcommand, made from its Config by tyro
-    muster --when FILE sim ...       start once FILE exists: lets one launch file train a policy and run a fleet on it
+    muster --when FILE sim ...       start once FILE exists: lets one launch file train a policy and run a fleet on it;
+                                     an empty name means at once
 
 Only the chosen subcommand's module is imported, and the help above all of them is printed by hand, so `muster --help`
 answers at once. Exit codes: what `run` returns; 2 for a `MusterError` or a wrong command line, said in one line on
@@ -77,11 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: list[str]) -> int:
-    when = None
+    when = ""
     if arguments[:1] == ["--when"]:
         if len(arguments) < 2:
             raise UsageError("--when expects a file to wait for")
-        when, arguments = Path(arguments[1]), arguments[2:]
+        when, arguments = arguments[1], arguments[2:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview())
         return 0 if arguments else 2
@@ -97,8 +98,8 @@ def _main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     module = load(name)
     config = parse(name, module.Config, arguments[1:])
-    if when is not None:
-        wait_for(when)
+    if when:
+        wait_for(Path(when))
     return int(module.run(config) or 0)
 
 

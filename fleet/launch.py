@@ -8,8 +8,8 @@ The launch ends when every process has ended, those with `respawn` aside: they a
 process that fails ends the launch at once: the others are stopped, its last lines are shown, and its exit code is the
 launch's. Ctrl-C and SIGTERM stop all: SIGINT to each group, SIGTERM after 10 s, SIGKILL after 5 s more.
 
-Free ports for the servers stand in the environment of the file (`$(env MUSTER_PLANT tcp://127.0.0.1:47110)`), so that
-two launches do not meet and the same file works under `ros2 launch`.
+Free ports for the servers stand in the environment of the file (`$(env MUSTER_PLANT tcp://127.0.0.1:7411)`), so that
+two launches do not meet and the same file works under `ros2 launch`; MUSTER_POLICY is the newest run with a policy.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def run(config: Config) -> int:
     if not config.words or ":=" in config.words[0]:
         raise LaunchError("expected a launch file: muster launch FILE name:=value ...")
     path, given = Path(config.words[0]), split_assignments(config.words[1:])
-    environment = {**os.environ, **free_addresses(os.environ)}
+    environment = {**os.environ, **free_addresses(os.environ), **newest_policy(os.environ, config.runs)}
     if config.show_args:
         print(describe(path, read_plan(path, given, environment, listing=True)))
         return 0
@@ -106,6 +106,12 @@ def free_addresses(environment: Mapping[str, str]) -> dict[str, str]:
                 holder.bind(("127.0.0.1", 0))
                 addresses[name] = f"tcp://127.0.0.1:{holder.getsockname()[1]}"
         return addresses
+
+
+def newest_policy(environment: Mapping[str, str], runs: Path) -> dict[str, str]:
+    """MUSTER_POLICY: the newest run directory with a frozen policy, unless it is set or there is none."""
+    manifests = sorted(runs.glob("*/policy.json"))  # run directories are named by their time
+    return {"MUSTER_POLICY": str(manifests[-1].parent)} if manifests and "MUSTER_POLICY" not in environment else {}
 
 
 def describe(path: Path, plan: Plan) -> str:
