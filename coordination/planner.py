@@ -33,6 +33,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from coordination.roadmap import Fields, Roadmap
+from sim.site import make_site
 
 NONE = -1
 """No cell, no robot, no decision."""
@@ -610,7 +611,5 @@ class Lifelong:
 
 def warm() -> None:
     """Compile (or load from numba's cache) what this module runs in a tick."""
-    from sim.site import make_site
-
     corridor = Roadmap(make_site("warm", np.zeros((1, 3), bool)))
     Lifelong(corridor, np.array([0, 1], np.int32), np.array([2, 0], np.int32)).tick()

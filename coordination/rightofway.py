@@ -33,6 +33,7 @@ from coordination.planner import NONE, Situation, decide, situation
 from coordination.roadmap import FAR, Fields, Roadmap
 from sim.geometry import CORRIDOR_POINTS
 from sim.robot import SECOND, RobotSpec
+from sim.site import make_site
 
 GRANT_ID_GAP = 1_000_000
 """Ids left out at a restart: grants that only shrank are in no log, and no old id may acknowledge a new grant."""
@@ -72,7 +73,7 @@ class Change:
     """A cell that changes hands; in this order to the store."""
 
     kind: str
-    """grant or release"""
+    """grant; cover, when a robot stands there already; or release"""
     robot: str
     cell: int
     grant_id: int
@@ -318,7 +319,7 @@ class RightOfWay:
             path = [*beside[:1], cell]
         for other in dict.fromkeys([*path, *under]):
             if self._owner[other] == NONE:
-                self._hold(mover, other, self._id())
+                self._hold(mover, other, self._id(), "cover")
         mover.grant_id = self._id()
         mover.returning = {other: mover.grant_id for other in [*old, *under] if other not in path}
         mover.path = path
@@ -346,7 +347,7 @@ class RightOfWay:
                 continue
             owner = self._owner[cell]
             if owner == NONE:
-                self._hold(mover, cell, mover.grant_id)
+                self._hold(mover, cell, mover.grant_id, "cover")
                 mover.returning[cell] = 0
             elif owner != mover.index and cell not in mover.trespassed:
                 mover.trespassed.add(cell)
@@ -519,9 +520,9 @@ class RightOfWay:
         self._next_id += 1
         return self._next_id - 1
 
-    def _hold(self, mover: Mover, cell: int, identity: int) -> None:
+    def _hold(self, mover: Mover, cell: int, identity: int, kind: str = "grant") -> None:
         self._owner[cell] = mover.index
-        self.changes.append(Change("grant", mover.name, cell, identity))
+        self.changes.append(Change(kind, mover.name, cell, identity))
 
     def _release(self, mover: Mover, cell: int) -> None:
         self._owner[cell] = NONE
@@ -662,3 +663,10 @@ def _meets(
             return True
         cell = best
     return False
+
+
+def warm() -> None:
+    """Compile (or load from numba's cache) what this module runs in a tick."""
+    roadmap = Roadmap(make_site("warm", np.zeros((1, 3), bool)))
+    closed = np.zeros(roadmap.cells, np.bool_)
+    _meets(0, roadmap.field(2), closed, np.full(3, NONE, np.int32), 0, roadmap.exits, roadmap.offsets)

@@ -61,7 +61,8 @@ CREATE TABLE latch (
     stamp INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL
 )
 """
-"""The logs `events` and `grant_log` are append-only; `event` of the latter is `grant` or `release`."""
+"""The logs `events` and `grant_log` are append-only; `event` of the latter is `grant`, `release`, or `cover` for a cell
+that a robot gets because it stands there already."""
 
 
 class TaskEvent(enum.IntEnum):
@@ -315,13 +316,13 @@ class Store(Database):
             )
 
     def exchange(self, changes: Iterable[tuple[str, str, int, int]], now: int) -> None:
-        """Cells that change hands in a tick, in order: (`grant` or `release`, robot, cell, grant id).
+        """Cells that change hands in a tick, in order: (`grant`, `cover` or `release`, robot, cell, grant id).
 
         Like `hold` and `release`, for a caller that keeps the cells' owners itself.
         """
         with self.transaction():
             for event, robot, cell, grant_id in changes:
-                if event == "grant":
+                if event != "release":
                     self.connection.execute(
                         "INSERT INTO holdings (robot, cell, since, grant_id) VALUES (?,?,?,?)",
                         (robot, cell, now, grant_id),

@@ -1,0 +1,373 @@
+"""The coordinator's core: messages in, replies out; no sockets, no clock, no threads.
+
+    report      -> where the robot is (right of way), how far its attempt is (store)
+    submit, cancel, query -> the store, answered at once
+    tick        -> assign tasks, set goals, plan and grant, write what changed hands; a picture for every robot
+
+The caller wraps a round's reports and its tick in one `store.transaction()` and sends nothing before that has ended:
+then every grant, release and assignment is on disk before anyone acts on it. Two coordinators that are given the same
+messages at the same stamps say the same.
+
+What a robot does next follows from the store alone: its live attempt, and how many legs of it are done. Charging is the
+coordinator's own errand: it is in no store, and a robot that comes back with one after a restart is simply sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import msgspec
+
+from coordination import planner, rightofway, roadmap
+from coordination.assignment import Candidate, Energy, assign
+from coordination.messages import (
+    Assignment,
+    Cancel,
+    FleetState,
+    Leg,
+    LegKind,
+    Picture,
+    Query,
+    Report,
+    RobotLine,
+    RobotStatus,
+    Submit,
+    Submitted,
+    Task,
+    TaskState,
+)
+from coordination.planner import NONE
+from coordination.rightofway import Mover, RightOfWay, Rules
+from coordination.roadmap import FAR, Roadmap
+from coordination.tasks import Store, TaskEvent, TaskRecord
+from sim.robot import MILLISECOND, SECOND, RobotSpec
+from sim.site import Site
+
+Out = list[tuple[str, msgspec.Struct]]
+"""Messages to send, each with its receiver."""
+
+CHARGE = "charge-"
+"""How the ids of the coordinator's own charging errands begin."""
+
+LISTED = 400
+"""Robots in a fleet state: 400 lines stay below MAX_MESSAGE."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The numbers of the fleet's rules that are not right of way's."""
+
+    attempts: int = 5
+    """A task that so many robots gave up has failed."""
+    task_lease: int = 60 * SECOND
+    """A robot silent for so long loses a task of which it has done no leg yet (later its load may be on board)."""
+    pictures: int = 60 * SECOND
+    """How long a silent robot is still sent pictures."""
+    battery_low: float = 0.25
+    """An idle robot with less is sent to a charger."""
+    battery_full: float = 0.95
+    charge_seconds: float = 3600.0
+    """From empty to full: 3.46 MJ at 960 W."""
+    queue_factor: int = 2
+    """Tasks considered for each free robot: more than one, so that near ones can be chosen."""
+    queue_least: int = 16
+    """Tasks considered in any case."""
+
+
+@dataclass
+class _Robot:
+    """What the core remembers of a robot beside its right of way."""
+
+    report: Report
+    heard: int
+    charge: Assignment | None = None
+    error: str = ""
+    """Why it is not served"""
+
+
+@dataclass
+class Coordinator:
+    """Owns the fleet's state between ticks; what must survive is in the store."""
+
+    site: Site
+    store: Store
+    rules: Rules = field(default_factory=Rules)
+    policy: Policy = field(default_factory=Policy)
+    energy: Energy = field(default_factory=Energy)
+    spec: RobotSpec = field(default_factory=RobotSpec)
+
+    def __post_init__(self) -> None:
+        """Compile the floor and take back what the store knows; raises RoadmapError for a broken site."""
+        self.roadmap = Roadmap(self.site)
+        self.roadmap.check_cells(self.site.stations.tolist(), "stations")
+        self.roadmap.check_cells(self.site.chargers.tolist(), "chargers")
+        self.right_of_way = RightOfWay(self.roadmap, self.rules, self.spec)
+        self._robots: dict[str, _Robot] = {}
+        self._live: dict[str, TaskRecord] = {}
+        for record in self.store.open_tasks().values():
+            if record.robot:
+                self._live[record.robot] = record
+        held = {robot: [holding.cell for holding in cells] for robot, cells in self.store.holdings().items()}
+        self.right_of_way.restore(held, self.store.last_grant_id(), 0)
+
+    # messages --------------------------------------------------------------------------------------------------
+
+    def handle(self, sender: str, message: msgspec.Struct, now: int) -> Out:
+        """Take one message in; the replies are to leave after the caller's commit.
+
+        A report changes the state and is answered by the next tick's picture. Messages that are none of the
+        coordinator's are passed over. Raises StoreError when the store refuses a request.
+        """
+        match message:
+            case Report():
+                self._report(sender, message, now)
+                return []
+            case Submit():
+                return [(sender, self._submit(message, now))]
+            case Cancel():
+                return [(sender, self._cancel(message, now))]
+            case Query():
+                return [(sender, self.state(message.request, now))]
+            case _:
+                return []
+
+    def tick(self, now: int) -> Out:
+        """End a round: assign, plan, grant, write; a picture for every robot that is there."""
+        latch = self.store.latch()
+        self._take_back_from_silent(now)
+        if not latch.stopped:
+            self._assign(now)
+            self._send_to_charge(now)
+        for robot, known in self._robots.items():
+            goal, priority = self._goal(robot, known)
+            busy = self._assignment(robot, known) is not None
+            self.right_of_way.set_goal(robot, goal, now, level=priority, finishing=busy)
+        self.right_of_way.tick(now, latch.stopped)
+        changes = self.right_of_way.changes
+        if changes:
+            self.store.exchange([(c.kind, c.robot, c.cell, c.grant_id) for c in changes], now)
+            changes.clear()
+        for line in self.right_of_way.conflicts:
+            self.store.note("conflict", now, detail=line)
+        self.right_of_way.conflicts.clear()
+        return [
+            (robot, self._picture(robot, known, now))
+            for robot, known in self._robots.items()
+            if now - known.heard <= self.policy.pictures
+        ]
+
+    def state(self, request: str, now: int) -> FleetState:
+        """The fleet's state as clients see it."""
+        latch = self.store.latch()
+        lines = []
+        for robot, known in list(self._robots.items())[:LISTED]:
+            report, live = known.report, self._live.get(robot)
+            task = live.task.id if live is not None else known.charge.task if known.charge is not None else ""
+            age = (now - known.heard) / SECOND
+            lines.append(RobotLine(robot, report.pose, report.status, report.battery, task, age))
+        return FleetState(
+            request, now, self.store.counts(), tuple(lines), stopped=latch.stopped, stop_epoch=latch.stop_epoch
+        )
+
+    # reports ---------------------------------------------------------------------------------------------------
+
+    def _report(self, robot: str, report: Report, now: int) -> None:
+        known = self._robots.get(robot)
+        if known is not None and report.stamp < known.report.stamp:
+            return
+        if known is None:
+            known = self._robots[robot] = _Robot(report, now)
+        known.report, known.heard = report, now
+        if report.site and report.site != self.site.hash:
+            known.error = f"{robot} is on site {report.site[:12]}, this is {self.site.hash[:12]}; load the same floor"
+            return
+        known.error = ""
+        self.right_of_way.observe(robot, report, now)
+        if report.task.startswith(CHARGE):
+            self._hear_of_charge(known, report)
+        elif report.task:
+            self._hear_of_task(robot, report, now)
+
+    def _hear_of_task(self, robot: str, report: Report, now: int) -> None:
+        """Level-triggered: the same words again change nothing, and a dead attempt's words are not heard."""
+        live = self._live.get(robot)
+        if live is None or (live.task.id, live.attempt) != (report.task, report.attempt):
+            return
+        if report.legs_done >= len(live.task.legs):
+            self.store.finish(report.task, report.attempt, TaskState.DONE, now)
+        elif report.failed:
+            self._give_up(live, report.failed, now)
+        else:
+            self.store.progress(report.task, report.attempt, report.legs_done, now)
+        self._refresh(robot, report.task)
+
+    def _hear_of_charge(self, known: _Robot, report: Report) -> None:
+        charge = known.charge
+        if charge is None or (charge.task, charge.attempt) != (report.task, report.attempt):
+            return
+        if report.failed or report.legs_done >= 1:
+            known.charge = None
+
+    def _give_up(self, live: TaskRecord, reason: str, now: int) -> None:
+        if live.attempt >= self.policy.attempts:
+            reason = f"given up {live.attempt} times; last: {reason}"
+            self.store.finish(live.task.id, live.attempt, TaskState.FAILED, now, reason)
+        else:
+            self.store.requeue(live.task.id, live.attempt, reason, now)
+
+    def _refresh(self, robot: str, task: str) -> None:
+        """The robot's live attempt as the store has it now."""
+        record = self.store.record(task)
+        if record is not None and record.robot == robot:
+            self._live[robot] = record
+        else:
+            self._live.pop(robot, None)
+
+    # clients ---------------------------------------------------------------------------------------------------
+
+    def _submit(self, message: Submit, now: int) -> Submitted:
+        for task in message.tasks:
+            error = self._impossible(task)
+            if error:
+                return Submitted(message.request, error=error)
+        return Submitted(message.request, self.store.submit(message.tasks, now))
+
+    def _impossible(self, task: Task) -> str:
+        if not task.legs:
+            return f"task {task.id} has no legs; give at least one cell to go to"
+        for leg in task.legs:
+            if not 0 <= leg.cell < self.roadmap.cells or not self.roadmap.free[leg.cell]:
+                return f"task {task.id} goes to cell {leg.cell}, which is no free cell of site {self.site.name}"
+            if not leg.dwell >= 0.0:
+                return f"task {task.id} stays {leg.dwell} s at cell {leg.cell}; give a time of 0 s or more"
+        for start, end in pairwise(task.legs):
+            fields = self.right_of_way.fields
+            if fields.matrix[fields.slot(end.cell), start.cell] == FAR:
+                return f"task {task.id}: no way leads from cell {start.cell} to cell {end.cell}"
+        return ""
+
+    def _cancel(self, message: Cancel, now: int) -> Submitted:
+        record = self.store.record(message.task)
+        if record is None:
+            return Submitted(message.request, error=f"there is no task {message.task}")
+        if not self.store.change(message.task, TaskEvent.CANCEL, now, "cancelled by a client"):
+            return Submitted(message.request, error=f"task {message.task} is {record.state.name} already")
+        if record.robot:
+            self._live.pop(record.robot, None)
+        return Submitted(message.request, (message.task,))
+
+    # the tick --------------------------------------------------------------------------------------------------
+
+    def _take_back_from_silent(self, now: int) -> None:
+        for robot, live in list(self._live.items()):
+            known = self._robots.get(robot)
+            heard = max(known.heard if known is not None else 0, live.changed)
+            if now - heard > self.policy.task_lease and live.legs_done == 0:
+                self._give_up(live, f"{robot} was silent for {(now - heard) / SECOND:.0f} s", now)
+                self._refresh(robot, live.task.id)
+
+    def _free(self, now: int) -> list[tuple[str, _Robot]]:
+        """Robots that could take work: there, well, and without any."""
+        well = (RobotStatus.IDLE, RobotStatus.MOVING, RobotStatus.WAITING)
+        return [
+            (robot, known)
+            for robot, known in self._robots.items()
+            if robot not in self._live
+            and known.charge is None
+            and not known.error
+            and now - known.heard <= self.rules.silent
+            and known.report.status in well
+            and self.right_of_way.tail(robot) != NONE
+            and not self.right_of_way.movers[robot].conflict
+        ]
+
+    def _assign(self, now: int) -> None:
+        free = self._free(now)
+        if not free:
+            return
+        records = self.store.next_queued(now, max(self.policy.queue_least, self.policy.queue_factor * len(free)))
+        if not records:
+            return
+        candidates = [
+            Candidate(
+                robot,
+                self.right_of_way.tail(robot),
+                known.report.battery,
+                known.report.payload_max or self.spec.payload_max,
+                frozenset(known.report.capabilities),
+            )
+            for robot, known in free
+            if known.report.battery >= self.policy.battery_low or not len(self.site.chargers)
+        ]
+        energy = self.energy if len(self.site.chargers) else Energy(self.energy.per_cell, reserve=0.0)
+        for match in assign(records, candidates, self.right_of_way.fields, now, energy):
+            self.store.assign(match.task, match.robot, now)
+            self._refresh(match.robot, match.task)
+
+    def _send_to_charge(self, now: int) -> None:
+        if not len(self.site.chargers):
+            return
+        taken = {known.charge.legs[0].cell for known in self._robots.values() if known.charge is not None}
+        for robot, known in self._free(now):
+            if known.report.battery >= self.policy.battery_low:
+                continue
+            cell = self.right_of_way.tail(robot)
+            nearest = min(
+                (
+                    (self._distance(cell, charger), charger)
+                    for charger in self.site.chargers.tolist()
+                    if charger not in taken
+                ),
+                default=(int(FAR), NONE),
+            )
+            if nearest[0] >= FAR:
+                continue
+            dwell = (self.policy.battery_full - known.report.battery) * self.policy.charge_seconds
+            known.charge = Assignment(
+                CHARGE + robot, now // MILLISECOND, (Leg(nearest[1], LegKind.CHARGE, max(0.0, dwell)),)
+            )
+            taken.add(nearest[1])
+
+    def _distance(self, cell: int, goal: int) -> int:
+        fields = self.right_of_way.fields
+        return int(fields.matrix[fields.slot(goal), cell])
+
+    def _assignment(self, robot: str, known: _Robot) -> Assignment | None:
+        live = self._live.get(robot)
+        if live is None:
+            return known.charge
+        return Assignment(live.task.id, live.attempt, live.task.legs, live.task.payload)
+
+    def _goal(self, robot: str, known: _Robot) -> tuple[int, int]:
+        """Where a robot wants to go, and its task's priority."""
+        live = self._live.get(robot)
+        if live is not None:
+            return live.task.legs[live.legs_done].cell, live.task.priority
+        if known.charge is not None:
+            return known.charge.legs[0].cell, 0
+        return NONE, 0
+
+    def _picture(self, robot: str, known: _Robot, now: int) -> Picture:
+        latch = self.store.latch()
+        mover: Mover | None = self.right_of_way.movers.get(robot)
+        error = known.error or (mover.conflict if mover is not None else "")
+        return Picture(
+            round=known.report.round,
+            stamp=now,
+            site=self.site.hash,
+            grant=None if error else self.right_of_way.grant(robot, now),
+            others=self.right_of_way.others(robot),
+            assignment=self._assignment(robot, known),
+            stop_epoch=latch.stop_epoch,
+            stopped=latch.stopped,
+            error=error,
+        )
+
+
+def warm(progress: Callable[[str], None] = lambda _: None) -> None:
+    """Compile (or load from numba's cache) everything that a tick runs; call it before saying ready."""
+    for module in (roadmap, planner, rightofway):
+        progress(module.__name__)
+        module.warm()
