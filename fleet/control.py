@@ -30,7 +30,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from agents.policy import Policy
-from coordination.messages import Picture, Report, RobotStatus
+from coordination.messages import Grant, Picture, Report, RobotStatus
 from hierarchy.controller import Controller, ControllerInputs, ControllerMemory, Proposal
 from hierarchy.corridors import cells_under
 from hierarchy.meta import Intent
@@ -516,7 +516,10 @@ def at_start(pose: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Memory:
     return Memory(pose=pose)
 
 
-def warm_inputs(config: ControlConfig) -> Inputs:
-    """Inputs on which a stepper can run once before the robot reports ready: nothing is near, nothing is granted."""
+def warm_inputs(config: ControlConfig, site: Site) -> Inputs:
+    """Inputs on which a stepper runs every kernel, before the robot reports ready: it stands in a cell granted to it."""
+    cell = int(site.free_cells[0])
+    x, y = (float(value) for value in site.centre(cell))
     scan = np.full(config.spec.lidar.rays, config.spec.lidar.range_max, np.float32).tobytes()
-    return Inputs(0, 0, scan, 0, (0.6, 0.6, 0.0), 0, (0.0, 0.0), 0)
+    picture = Picture(0, 0, site.hash, Grant(0, (cell,), 10 * SECOND))
+    return Inputs(0, 0, scan, 0, (x, y, 0.0), 0, (0.0, 0.0), 0, picture=picture)

@@ -297,7 +297,7 @@ def run(config: Config) -> int:
 
 def warm(stepper: Stepper) -> None:
     """Run every kernel and the policy once, so that no cycle pays for their loading."""
-    inputs = warm_inputs(stepper.config)
+    inputs = warm_inputs(stepper.config, stepper.site)
     stepper.step(inputs, at_start(), lambda observation: Answer((0.0, 0.0)))
     controller = stepper.controller.navigate
     scan = np.frombuffer(inputs.scan, np.float32)

@@ -22,14 +22,16 @@ from coordination.messages import Assignment
 from hierarchy import meta
 from hierarchy.corridors import Way, centre, obstructed, window
 from hierarchy.options import OptionName
-from hierarchy.skills import Act, Answer, NavigateSkill, Observed
+from hierarchy.skills import Act, Answer, NavigateSkill, Observed, settle
 from sim.robot import RobotSpec
 from sim.site import Site
 
 STANDING = 0.05
 """Slower than this, m/s, a robot looks at what closes its way: a moving one is not blocked."""
-HELD_POSITION = 0.25
-"""At the end of its corridor, this near, m, a robot that waits for right of way stands instead of inching."""
+NEAR_END = 0.3
+"""In the last cell of its corridor and this near to its middle, m, the hold skill takes over from the policy."""
+SLOW = 0.22
+"""Or slower than this, m/s, anywhere in that cell: above the hold skill's own speed, so that it finishes."""
 
 
 class ControllerMemory(msgspec.Struct, frozen=True):
@@ -109,8 +111,10 @@ class Controller:
         intent, meta_memory = meta.step(view, memory.meta)
         lane = self.navigate.set_corridor(way)
         command, answer, observation = np.zeros(2, np.float32), None, b""
-        waiting = not way.ahead and way.left <= HELD_POSITION
-        if intent.option is OptionName.NAVIGATE and way.cells and not waiting and not inputs.held:
+        at_end = bool(way.cells) and not way.ahead and (way.left <= NEAR_END or speed < SLOW)
+        if at_end and not inputs.held:
+            command[:] = settle(inputs.pose, centre(self.site, way.cells[-1]))
+        elif intent.option is OptionName.NAVIGATE and way.cells and not inputs.held:
             seen = self.navigate.observe(
                 inputs.scan,
                 np.array(inputs.pose, np.float32),

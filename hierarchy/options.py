@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from coordination.messages import Assignment, Leg
 from sim.robot import SECOND
 
-REACHED = 0.25
-"""A leg's cell is reached when the centre is this near to the cell's centre, m: what the navigate task trains."""
-REACHED_SPEED = 0.3
-"""And the speed is below this, m/s: the same rule."""
+REACHED = 0.12
+"""A cell is reached when the centre is this near to the cell's centre, m. The navigate task ends at 0.25 m, where the
+footprint (0.43 m with the localisation bound) still reaches into the cell behind and keeps it from others: the hold
+skill settles the rest."""
+REACHED_SPEED = 0.1
+"""And the speed is below this, m/s: work begins at rest."""
 
 
 class OptionName(enum.IntEnum):

@@ -1,6 +1,6 @@
 """The skill library: what an option's name stands for at the controls, each with its version.
 
-    hold       stand still; no policy
+    hold       stand in the middle of the cell: creep the last decimetres, then stand still; no policy
     navigate   follow the corridor by the learned policy, on the observation of `sim/tasks/navigate_contract.py`
 
 A skill observes (rows of arrays to rows of observations) and maps the policy's action to a command. What runs
@@ -9,6 +9,7 @@ the policy is passed in as a function, because a replay answers with what was re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from agents.policy import Policy
 from hierarchy.corridors import Way, corridor
-from sim.geometry import CORRIDOR_POINTS
+from sim.geometry import CORRIDOR_POINTS, wrap_angle
 from sim.robot import RobotSpec
 from sim.site import Site
 from sim.tasks.navigate_contract import NavigateObserver, action_to_command, navigate_contract
@@ -37,6 +38,17 @@ class Answer(msgspec.Struct, frozen=True):
     """It came too late to be used"""
 
 
+SETTLE_SPEED = 0.2
+"""Fastest that the hold skill creeps, m/s."""
+SETTLE_TURN = 0.8
+"""And turns, rad/s."""
+SETTLED = 0.08
+"""Nearer than this to the middle it stands still, m: below REACHED by more than the localisation bound."""
+SETTLE_GAIN = 1.0
+"""Speed per distance, 1/s: from 0.3 m the middle is reached in about 2 s without overshoot."""
+SETTLE_AHEAD = 0.6
+"""Bearing beyond which it turns on the spot first, rad."""
+
 Act = Callable[[NDArray[np.float32]], Answer]
 """One observation (1, n) to the answer of a policy, or of a recording."""
 
@@ -51,6 +63,23 @@ class Observed:
     """(1, CORRIDOR_POINTS)"""
     count: NDArray[np.int32]
     """(1,)"""
+
+
+def settle(pose: tuple[float, float, float], middle: tuple[float, float]) -> tuple[float, float]:
+    """The hold skill: v and w that bring a robot at `pose` to `middle`, forwards or backwards, whichever is nearer."""
+    dx, dy = middle[0] - pose[0], middle[1] - pose[1]
+    distance = math.hypot(dx, dy)
+    if distance <= SETTLED:
+        return (0.0, 0.0)
+    bearing = wrap_angle(math.atan2(dy, dx) - pose[2])
+    backwards = abs(bearing) > math.pi / 2.0
+    if backwards:
+        bearing = wrap_angle(bearing + math.pi)
+    turn = max(-SETTLE_TURN, min(SETTLE_TURN, 2.0 * bearing))
+    if abs(bearing) > SETTLE_AHEAD:
+        return (0.0, turn)
+    speed = min(SETTLE_SPEED, SETTLE_GAIN * distance)
+    return (-speed if backwards else speed, turn)
 
 
 class NavigateSkill:

@@ -76,7 +76,7 @@ def test_passing_the_cell_at_speed_is_not_reaching_it() -> None:
     aisle = Aisle()
     aisle.x, aisle.granted, aisle.speed = 3.6, (3, 4), 0.8
     assert aisle.step(FETCH_DELIVER).status is RobotStatus.MOVING
-    aisle.speed = 0.1
+    aisle.speed = 0.05
     assert aisle.step(FETCH_DELIVER).status is RobotStatus.WORKING
 
 
