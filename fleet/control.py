@@ -517,7 +517,7 @@ def at_start(pose: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Memory:
 
 
 def warm_inputs(config: ControlConfig, site: Site) -> Inputs:
-    """Inputs on which a stepper runs every kernel, before the robot reports ready: it stands in a cell granted to it."""
+    """Inputs on which a stepper runs every kernel before the robot reports ready: it stands in a cell of its own."""
     cell = int(site.free_cells[0])
     x, y = (float(value) for value in site.centre(cell))
     scan = np.full(config.spec.lidar.rays, config.spec.lidar.range_max, np.float32).tobytes()
