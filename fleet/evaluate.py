@@ -1,0 +1,289 @@
+"""`muster evaluate`: what a frozen policy does on layouts that nobody trained on or selected by.
+
+Three profiles, each with people who keep the assumption that the shield is built on:
+
+    no_shield   the policy alone, people as V = 0 has them
+    v0          under the shield, V = 0: nobody comes nearer to a robot that moves close by
+    v16         under the shield, V = 1.6 m/s: people ignore robots
+
+A collision is a contact with anything but the floor that began in a physics substep in which the robot was faster than
+0.02 m/s or 0.02 rad/s. It is counted twice, by the physics engine's contacts and by the geometric oracle, which shares
+no code with it; an episode ends with the first that the engine reports. Contacts that began at rest (a person walked
+into a standing robot) are counted apart. The exit code is 0 when both counts agree.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from sim.errors import MusterError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from agents.policy import Policy
+    from sim.env import BatchEnv
+    from sim.site import Site
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+ProfileName = Literal["no_shield", "v0", "v16"]
+PROFILES: tuple[ProfileName, ...] = ("no_shield", "v0", "v16")
+
+PERSON_SPEED = {"no_shield": 0.0, "v0": 0.0, "v16": 1.6}
+"""V of each profile, m/s."""
+
+
+class EvaluationError(MusterError):
+    """An evaluation that cannot be run."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Measure a frozen policy on unseen layouts."""
+
+    policy: Path
+    """Run directory of the training, or policy.onnx."""
+    episodes: int = 2000
+    """Episodes of each profile."""
+    profiles: tuple[ProfileName, ...] = PROFILES
+    """Which of no_shield, v0 and v16 to run."""
+    seed: int = 1
+    """Of layouts and everything else that varies."""
+    worlds: int = 200
+    """Worlds simulated side by side."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a policy did in one profile."""
+
+    profile: ProfileName
+    episodes: int
+    success: float
+    """Share of the episodes."""
+    collisions: float
+    """Per episode, by the physics engine's contacts."""
+    oracle_collisions: float
+    """Per episode, by the geometric oracle."""
+    disagreements: int
+    """Episodes in which only one of the two saw a collision."""
+    bumps: float
+    """Per episode: contacts that began while the robot stood."""
+    left: float
+    """Share that left the granted cells."""
+    timeouts: float
+    """Share cut by the time limit."""
+    mission_time: float
+    """Mean of the successful episodes, s."""
+    interventions: float
+    """Share of control steps in which the shield released something else than was proposed."""
+    reasons: dict[str, float] = field(default_factory=dict)
+    """The same by the shield's reason."""
+
+
+def run(config: Config) -> int:
+    """Measure each profile and print a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from agents.policy import Policy
+    from sim.robot import RobotSpec
+    from sim.tasks.navigate_contract import navigate_contract
+
+    if config.episodes < 1 or config.worlds < 2:
+        raise EvaluationError(
+            f"expected at least 1 episode and 2 worlds, got {config.episodes} and {config.worlds}; ask for more"
+        )
+    policy = Policy.load(config.policy)
+    policy.check(navigate_contract(RobotSpec()))
+    table = Table(title=f"policy {policy.hash[:12]}, {config.episodes} episodes a profile, seed {config.seed}")
+    columns = (
+        "profile",
+        "success",
+        "collisions",
+        "by oracle",
+        "bumps",
+        "left",
+        "timeouts",
+        "mission s",
+        "interventions",
+    )
+    for name in columns:
+        table.add_column(name, justify="left" if name == "profile" else "right")
+    agree = True
+    for profile in config.profiles:
+        found = measure(policy, profile, config.episodes, config.seed, config.worlds)
+        agree &= found.disagreements == 0
+        table.add_row(
+            profile,
+            f"{found.success:.1%}",
+            f"{found.collisions:.4f}",
+            f"{found.oracle_collisions:.4f}",
+            f"{found.bumps:.4f}",
+            f"{found.left:.2%}",
+            f"{found.timeouts:.2%}",
+            f"{found.mission_time:.1f}",
+            f"{found.interventions:.1%}" + "".join(f" {name} {share:.1%}" for name, share in found.reasons.items()),
+        )
+    Console().print(table)
+    if not agree:
+        print("the two counts of collisions differ: one of them is wrong", flush=True)
+    return 0 if agree else 1
+
+
+def measure(policy: Policy, profile: ProfileName, episodes: int, seed: int, worlds: int = 200) -> Measurement:
+    """Run `episodes` or a few more episodes of one profile, the same number in every world, in two threads."""
+    import numpy as np
+
+    from agents.navigation import EVALUATION, LANES
+    from sim.generate import generate_campus
+
+    site = generate_campus(EVALUATION + seed)
+    share = max(1, worlds // LANES)
+    wanted = math.ceil(episodes / (share * LANES))
+    witnesses = [Witness(site, profile, share, EVALUATION + seed * LANES + lane) for lane in range(LANES)]
+    with ThreadPoolExecutor(LANES) as pool:
+        parts = list(pool.map(lambda witness: witness.watch(policy, wanted), witnesses))
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    reasons = sum((witness.reasons for witness in witnesses), np.zeros_like(witnesses[0].reasons))
+    return _summarize(profile, columns, reasons)
+
+
+class Witness:
+    """One environment under evaluation, and what was seen in it; owns both."""
+
+    def __init__(self, site: Site, profile: ProfileName, worlds: int, seed: int) -> None:
+        import numpy as np
+
+        from safety.shield import Shield
+        from sim.env import BatchEnv
+        from sim.people import Profile
+        from sim.points import Points
+        from sim.robot import RobotSpec
+        from sim.tasks.navigate import NavigateConfig
+
+        spec = RobotSpec()  # all 360 rays: what the shield gets on a robot
+        task = replace(NavigateConfig(), spec=spec, profile=Profile.WALKING if profile == "v16" else Profile.STILL)
+        shielded = profile != "no_shield"
+        points = Points(site, spec, PERSON_SPEED[profile])
+        memory = points.init(worlds)
+        self.site = site
+        self.environment = BatchEnv(
+            site,
+            task,
+            worlds=worlds,
+            seed=seed,
+            threads=1,
+            filter=Shield(spec) if shielded else None,
+            point_speeds=(lambda inputs: points.launch(inputs, memory)) if shielded else None,
+            substep_hook=self._look,
+        )
+        self._shielded = shielded
+        self._touching = np.zeros(worlds, bool)
+        self._hit = np.zeros(worlds, bool)
+        self.reasons = np.zeros(16, np.int64)
+        """Control steps by the shield's reason, within counted episodes."""
+
+    def watch(self, policy: Policy, wanted: int) -> dict[str, NDArray[np.generic]]:
+        """Run until every world has ended `wanted` episodes; one entry per episode and column."""
+        import numpy as np
+
+        from sim.tasks.navigate import COLLIDED, LEFT, SUCCEEDED, TIMED_OUT
+
+        environment = self.environment
+        rows = environment.rows
+        done = np.zeros(rows, np.int64)
+        length = np.zeros(rows, np.int64)
+        bumps = np.zeros(rows, np.int64)
+        parts: list[dict[str, NDArray[np.generic]]] = []
+        observation = environment.reset()
+        while done.min() < wanted:
+            step = environment.step(policy.act(observation))
+            observation = step.observation
+            counted = done < wanted
+            if self._shielded:
+                self.reasons += np.bincount(environment.reason.numpy()[counted], minlength=len(self.reasons))
+            length += 1
+            bumps += step.bumped
+            ended = np.flatnonzero(step.ending)
+            rows_out = ended[counted[ended]]
+            if len(rows_out):
+                ending = step.ending[rows_out]
+                parts.append(
+                    {
+                        "success": ending == SUCCEEDED,
+                        "collision": ending == COLLIDED,
+                        "oracle": self._hit[rows_out].copy(),
+                        "left": ending == LEFT,
+                        "timeout": ending == TIMED_OUT,
+                        "length": length[rows_out],
+                        "bumps": bumps[rows_out],
+                    }
+                )
+            done[ended] += 1
+            length[ended] = 0
+            bumps[ended] = 0
+            self._hit[ended] = False
+            self._touching[ended] = False
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _look(self, environment: BatchEnv) -> None:
+        """After a substep: the oracle's own opinion on every world, each a scene of one robot and its people."""
+        import numpy as np
+
+        from fleet.oracle import SPEED_LIMIT, touching
+        from sim.people import PERSON_RADIUS
+
+        spec = environment.spec
+        touch = touching(
+            self.site,
+            spec.length,
+            spec.width,
+            np.asarray(environment.pose.numpy(), np.float64)[:, None, :],
+            np.asarray(environment.people.position.numpy(), np.float64),
+            PERSON_RADIUS,
+        )
+        now = (touch.solid | touch.person)[:, 0]
+        began = np.flatnonzero(now & ~self._touching)
+        if len(began):
+            v, w, sideways = environment.twist.numpy()[began].T
+            self._hit[began] |= (np.hypot(v, sideways) > SPEED_LIMIT) | (np.abs(w) > SPEED_LIMIT)
+        self._touching = now
+
+
+def _summarize(
+    profile: ProfileName, columns: dict[str, NDArray[np.generic]], reasons: NDArray[np.int64]
+) -> Measurement:
+    import numpy as np
+
+    from safety.shield import Reason
+    from sim.robot import SECOND, RobotSpec
+
+    success = columns["success"].astype(bool)
+    steps = max(1, int(reasons.sum()))
+    return Measurement(
+        profile=profile,
+        episodes=len(success),
+        success=float(success.mean()),
+        collisions=float(columns["collision"].mean()),
+        oracle_collisions=float(columns["oracle"].mean()),
+        disagreements=int((columns["collision"] != columns["oracle"]).sum()),
+        bumps=float(columns["bumps"].mean()),
+        left=float(columns["left"].mean()),
+        timeouts=float(columns["timeout"].mean()),
+        mission_time=float(columns["length"][success].mean()) * RobotSpec().period / SECOND
+        if success.any()
+        else np.nan,
+        interventions=float(reasons[1:].sum() / steps),
+        reasons={
+            reason.name.lower(): float(reasons[reason] / steps) for reason in Reason if reason and reasons[reason]
+        },
+    )
