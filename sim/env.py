@@ -165,7 +165,8 @@ class BatchEnv:
         self.filter_outputs = FilterOutputs(command=self.drive.released, margin=self.margin, reason=self.reason)
 
     def _launch(self, kernel: Any, dim: int | tuple[int, int], inputs: list[Any]) -> Any:  # Warp's own types
-        return wp.launch(kernel, dim=dim, inputs=inputs, device=self.device, record_cmd=True)
+        recorded = wp.launch(kernel, dim=dim, inputs=inputs, device=self.device, record_cmd=True)
+        return recorded or _Nothing()
 
     def _record(self) -> None:
         config, spec, scene, backend = self.config, self.spec, self.scene, self.backend
@@ -181,8 +182,8 @@ class BatchEnv:
         self._walk = self._launch(
             walk_people,
             (self.worlds, config.people),
-            [*grid, self.seed, spec.motor_period / SECOND, int(config.profile), self.robots, spec.radius, self.pose,
-             self.twist, people.position, people.origin, people.target, people.walked, people.speed, people.pause, people.held,
+            [*grid, self.seed, spec.motor_period / SECOND, int(config.profile), self.robots, spec.radius,
+             self.pose, self.twist, people.position, people.origin, people.target, people.walked, people.speed, people.pause, people.held,
              people.count, people.life, backend.mocap_pos],
         )  # fmt: skip
         self._drives = record_drive(spec, drive, backend.ctrl, self.robots, scene.ctrl_stride, self.device)
@@ -383,6 +384,13 @@ class BatchEnv:
         if self.filter is not None:
             for name, array in _memory_arrays(self.filter_memory).items():
                 array.assign(saved[f"filter.{name}"])
+
+
+class _Nothing:
+    """The launch of a kernel over no threads (no people), for which Warp records none."""
+
+    def launch(self) -> None:
+        """Do nothing."""
 
 
 def _memory_arrays(memory: Any) -> dict[str, wp.array]:  # the filter's own memory type

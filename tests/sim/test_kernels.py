@@ -153,7 +153,7 @@ def test_rows_outside_the_mask_keep_their_scan() -> None:
 
 
 def test_a_contact_counts_by_the_speed_at_its_first_substep() -> None:
-    """Found, and moving: a collision, once however long it lasts. Found at rest: a bump, also when the robot moves on."""
+    """Found, and moving: a collision, once however long it lasts. Found at rest: a bump, also when it moves on."""
     sensordata = wp.zeros((4, 1), dtype=wp.float64)
     twist = wp.zeros((4, 3), dtype=wp.float32)
     flags = {name: wp.zeros(4, dtype=wp.uint8) for name in ("touching", "collided", "bumped")}

@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import warp as wp
+from numpy.typing import NDArray
+
+from sim.env import BatchEnv, Step
+from sim.filter import FilterInputs, FilterOutputs
+from sim.generate import generate_campus
+from sim.robot import SECOND
+from sim.site import Site
+from sim.tasks.navigate import COLLIDED, DIVERGED, LEFT, SUCCEEDED, TIMED_OUT, NavigateConfig, Randomization
+from sim.tasks.navigate_contract import NavigateObserver, navigate_contract
+
+CONFIG = NavigateConfig(paths=256)
+CALM = replace(CONFIG, people=0, randomization=Randomization(level=0.0, stall_share=0.0, start_offset=0.0))
+"""Nobody there, exact sensors, no latency."""
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    return generate_campus(5, blocks=(2, 2))
+
+
+def actions(steps: int, rows: int, seed: int = 0) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-1.0, 1.0, (steps, rows, 2)).astype(np.float32)
+
+
+def follow(env: BatchEnv, speed: float = 1.0) -> NDArray[np.float32]:
+    """Turn towards the next way-point, then drive to it: enough to finish paths on an empty floor."""
+    corridor = env.observation.numpy()[:, 64:79].reshape(-1, 5, 3)
+    x, y = corridor[:, 0, 0], corridor[:, 0, 1]
+    far = np.hypot(x, y) * 5.0
+    angle = np.arctan2(y, x)
+    drive = np.where(np.abs(angle) < 0.3, np.clip(far, 0.1, speed), 0.0)
+    drive = np.where(env.observation.numpy()[:, 86] * 5.0 < 0.2, 0.0, drive)
+    return np.stack([drive, np.clip(2.0 * angle, -1.0, 1.0)], axis=-1).astype(np.float32)
+
+
+def test_rows_that_end_leave_every_other_row_bit_identical(site: Site) -> None:
+    """Two equal environments, but in one some robots are thrown off the floor: their neighbours notice nothing."""
+    plain, disturbed = (BatchEnv(site, CONFIG, worlds=12, seed=1, threads=1) for _ in range(2))
+    for env in (plain, disturbed):
+        env.reset()
+    moves = actions(40, 12)
+    thrown = np.zeros(12, bool)
+    for k, action in enumerate(moves):
+        if k in (10, 25):
+            rows = np.array([1, 4, 5, 11]) if k == 10 else np.array([0, 5])
+            disturbed.backend.qpos.numpy()[rows, 0] += 500.0  # off the floor
+            thrown[rows] = True
+        plain.step(action)
+        step = disturbed.step(action)
+        if k in (10, 25):
+            assert step.ending[rows].all()
+        first, second = plain.snapshot(), disturbed.snapshot()
+        assert first.keys() == second.keys()
+        for name in first:
+            assert len(first[name]) == 12, name
+            np.testing.assert_array_equal(second[name][~thrown], first[name][~thrown], err_msg=name)
+    assert (second["navigate.episode"][thrown] > first["navigate.episode"][thrown]).any()
+
+
+def test_a_world_lives_the_same_life_among_few_or_many(site: Site) -> None:
+    few, many = (BatchEnv(site, CONFIG, worlds=n, seed=3, threads=1) for n in (3, 9))
+    np.testing.assert_array_equal(few.reset(), many.reset()[:3])
+    for action in actions(60, 9):
+        a, b = few.step(action[:3]), many.step(action)
+        np.testing.assert_array_equal(a.observation, b.observation[:3])
+        np.testing.assert_array_equal(a.reward, b.reward[:3])
+        np.testing.assert_array_equal(a.ending, b.ending[:3])
+    for name, values in few.snapshot().items():
+        np.testing.assert_array_equal(values, many.snapshot()[name][:3], err_msg=name)
+
+
+def test_the_seed_changes_the_episodes(site: Site) -> None:
+    first, second = (BatchEnv(site, CONFIG, worlds=8, seed=seed, threads=1) for seed in (1, 2))
+    assert (first.reset() != second.reset()).any(axis=1).all()
+
+
+def test_a_restored_environment_goes_on_bit_for_bit(site: Site) -> None:
+    env = BatchEnv(site, CONFIG, worlds=8, robots=2, seed=2, threads=1)
+    env.reset()
+    moves = actions(80, env.rows, seed=4)
+    for action in moves[:40]:
+        env.step(action)
+    saved = env.snapshot()
+    expected = [_copy(env.step(action)) for action in moves[40:]]
+    other = BatchEnv(site, CONFIG, worlds=8, robots=2, seed=2, threads=2)
+    other.restore(saved)
+    for action, step in zip(moves[40:], expected, strict=True):
+        got = other.step(action)
+        for name in ("observation", "reward", "terminated", "truncated", "ending", "bumped"):
+            np.testing.assert_array_equal(getattr(got, name), getattr(step, name), err_msg=name)
+    first = env.snapshot()
+    for name, values in other.snapshot().items():
+        np.testing.assert_array_equal(values, first[name], err_msg=name)
+    assert any(step.ending.any() for step in expected)
+
+
+def _copy(step: Step) -> Step:
+    names = step.__dataclass_fields__
+    return Step(**{name: np.array(getattr(step, name)) for name in names})
+
+
+def test_the_time_limit_truncates_and_terminates_nothing(site: Site) -> None:
+    env = BatchEnv(site, replace(CALM, time_limit=1.0), worlds=6, threads=1)
+    env.reset()
+    for k in range(10):
+        step = env.step(np.zeros((6, 2), np.float32))
+        assert not step.terminated.any()
+        assert step.truncated.all() == (k == 9)
+    assert (step.ending == TIMED_OUT).all()
+    assert not step.success.any()
+    assert (env.navigate.episode.numpy() == 1).all()
+
+
+def test_leaving_the_granted_cells_terminates(site: Site) -> None:
+    env = BatchEnv(site, CALM, worlds=6, threads=1)
+    env.reset()
+    # backwards along the path: out of the only cells granted
+    first, second = env.paths.cells.numpy()[env.navigate.path.numpy(), :2].T
+    step_back = env.site.centre(first) - env.site.centre(second)
+    env.backend.qpos.numpy()[2, :2] += 1.2 * step_back[2] / 1.2
+    step = env.step(np.zeros((6, 2), np.float32))
+    assert step.ending[2] in (LEFT, COLLIDED)  # a rack may stand there
+    assert step.terminated[2] == 1
+    assert step.truncated[2] == 0
+    assert step.reward[2] < -4.0
+    others = np.arange(6) != 2
+    assert not step.terminated[others].any()
+
+
+def test_a_hand_written_driver_finishes_on_an_empty_floor(site: Site) -> None:
+    env = BatchEnv(site, CALM, worlds=64, threads=1)
+    env.reset()
+    endings = np.zeros(6, int)
+    progress = np.zeros(64)
+    for _ in range(400):
+        start = env.navigate.remaining.numpy().copy()
+        step = env.step(follow(env, speed=0.5))
+        running = step.ending == 0
+        progress[running] += start[running] - env.navigate.remaining.numpy()[running]
+        endings += np.bincount(step.ending, minlength=6)
+        np.testing.assert_array_equal(step.success, step.ending == SUCCEEDED)
+        np.testing.assert_array_equal(step.terminated | step.truncated, (step.ending != 0).astype(np.uint8))
+        assert (step.reward[step.success] > 4.0).all()
+    finished = endings[1:].sum()
+    assert finished > 80
+    assert endings[SUCCEEDED] / finished > 0.95
+    assert progress.mean() > 5.0
+
+
+def test_the_last_observation_of_an_episode_is_kept(site: Site) -> None:
+    """Equal environments with a limit of 1 s and of 60 s: at the limit one observes on, the other keeps what it saw."""
+    short, long = (BatchEnv(site, replace(CALM, time_limit=t), worlds=5, threads=1) for t in (1.0, 60.0))
+    for env in (short, long):
+        env.reset()
+    for _ in range(10):
+        a, b = short.step(follow(short)), long.step(follow(long))
+    assert a.truncated.all()
+    np.testing.assert_array_equal(a.final_observation, b.observation)
+    assert (a.observation != a.final_observation).any(axis=1).all()
+
+
+def test_a_world_that_diverges_ends_without_reward_and_harms_no_other(site: Site) -> None:
+    env, healthy = (BatchEnv(site, CONFIG, worlds=5, seed=9, threads=1) for _ in range(2))
+    for each in (env, healthy):
+        each.reset()
+    env.backend.qvel.numpy()[3] = np.nan
+    action = actions(1, 5)[0]
+    step, expected = env.step(action), healthy.step(action)
+    assert step.ending[3] == DIVERGED
+    assert step.terminated[3] == 1
+    assert step.reward[3] == 0.0
+    others = np.arange(5) != 3
+    np.testing.assert_array_equal(step.observation[others], expected.observation[others])
+    assert np.isfinite(env.step(action).observation).all()
+
+
+def test_the_observation_of_a_row_is_what_a_robot_computes_bit_for_bit(site: Site) -> None:
+    env = BatchEnv(site, CONFIG, worlds=16, robots=2, seed=6, threads=1)
+    env.reset()
+    robot = NavigateObserver(env.spec)
+    for action in actions(30, env.rows, seed=1):
+        step = env.step(action)
+        for row in (0, 7, 31):
+            robot.scan[0] = env.scan.numpy()[row]
+            robot.pose[0] = env.measured_pose.numpy()[row]
+            robot.twist[0] = env.measured_twist.numpy()[row]
+            robot.last_command[0] = env.drive.released.numpy()[row]
+            robot.points[0] = env.navigate.points.numpy()[row]
+            robot.half_width[0] = env.navigate.half_width.numpy()[row]
+            robot.count[0] = env.navigate.count.numpy()[row]
+            robot.final[0] = env.navigate.final.numpy()[row]
+            np.testing.assert_array_equal(robot.observe()[0], step.observation[row])
+
+
+def test_observations_keep_the_bounds_of_the_contract(site: Site) -> None:
+    env = BatchEnv(site, CONFIG, worlds=32, seed=8, threads=1)
+    contract = env.contract
+    assert contract.hash == navigate_contract(CONFIG.spec).hash
+    assert contract.observation_size == env.observation_size
+    env.reset()
+    for action in actions(50, 32):
+        observation = env.step(action).observation
+        assert np.isfinite(observation).all()
+        for field in contract.fields:
+            part = observation[:, contract.slices()[field.name]]
+            assert part.min() >= field.low, field.name
+            assert part.max() <= field.high, field.name
+
+
+def test_corridors_are_chains_of_free_cells_around_the_robot(site: Site) -> None:
+    env = BatchEnv(site, CONFIG, worlds=24, seed=3, threads=1)
+    env.reset()
+    seen = set()
+    for _ in range(120):
+        env.step(follow(env, speed=0.6))
+        points, count = env.navigate.points.numpy(), env.navigate.count.numpy()
+        seen |= set(count.tolist())
+        for row in range(env.rows):
+            cells = env.site.cell_at(points[row, : count[row]])
+            assert len(set(cells.tolist())) == len(cells)  # none twice
+            assert not site.blocked.reshape(-1)[cells].any()
+            steps = np.abs(np.diff(env.site.centre(cells), axis=0)).sum(axis=1)
+            np.testing.assert_allclose(steps, site.cell, atol=1e-5)
+            assert env.site.cell_at(env.pose.numpy()[row, :2]) in cells
+    assert min(seen) >= 1
+    assert max(seen) >= 7
+
+
+def held_cells(env: BatchEnv, world: int) -> list[set[int]]:
+    """Cells that each robot of a world may count on: from the one behind it to the end of its grant."""
+    cells = env.paths.cells.numpy()
+    index, granted, path = (getattr(env.navigate, name).numpy() for name in ("index", "granted", "path"))
+    rows = range(world * env.robots, (world + 1) * env.robots)
+    return [set(cells[path[row], max(index[row] - 1, 0) : granted[row] + 1].tolist()) for row in rows]
+
+
+def test_robots_of_one_world_never_hold_the_same_cell(site: Site) -> None:
+    env = BatchEnv(site, replace(CONFIG, people=1), worlds=4, robots=5, seed=5, threads=1)
+    env.reset()
+    shared = 0
+    for _ in range(150):
+        env.step(follow(env, speed=0.7))
+        for world in range(env.worlds):
+            held = held_cells(env, world)
+            shared += sum(len(each) for each in held) - len(set.union(*held))
+    assert shared == 0
+
+
+def test_robots_of_one_world_stand_in_each_others_scan(site: Site) -> None:
+    env = BatchEnv(site, CALM, worlds=1, robots=2, threads=1)
+    env.reset()
+    at = site.centre(site.free_cells[10])
+    qpos = env.backend.qpos.numpy()
+    qpos[0, :6] = (*at, 0.0, at[0] + 1.0, at[1], 0.0)
+    env.step(np.zeros((2, 2), np.float32))
+    if env.navigate.episode.numpy().any():  # they were outside their corridors: look at the step's own scan instead
+        qpos[0, :6] = (*at, 0.0, at[0] + 1.0, at[1], 0.0)
+        env._read.launch()
+        for launch in env._sense_all:
+            launch.launch()
+    # 64 rays: number 32 looks ahead
+    assert env.scan.numpy()[0, 32] == pytest.approx(1.0 - 0.32, abs=1e-3)
+    assert env.scan.numpy()[1, 0] == pytest.approx(1.0 - 0.32, abs=1e-3)
+
+
+class HalfSpeed:
+    """A filter that releases half of what is proposed and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.launches = 0
+        self.forgotten = np.zeros(0)
+
+    def init(self, rows: int, device: str) -> Any:
+        self.forgotten = np.zeros(rows)
+        return replace_memory(rows)
+
+    def launch(self, inputs: FilterInputs, memory: Any, out: FilterOutputs) -> None:
+        self.launches += 1
+        out.command.numpy()[...] = 0.5 * inputs.command.numpy()
+        memory.calls.numpy()[...] += 1
+
+    def reset(self, mask: wp.array, memory: Any) -> None:
+        self.forgotten += mask.numpy()
+        memory.calls.numpy()[mask.numpy().astype(bool)] = 0
+
+
+def replace_memory(rows: int) -> Any:
+    from dataclasses import make_dataclass
+
+    return make_dataclass("Memory", ["calls"])(calls=wp.zeros(rows, dtype=wp.int32))
+
+
+def test_a_filter_stands_between_action_and_drive(site: Site) -> None:
+    gate = HalfSpeed()
+    env = BatchEnv(site, replace(CALM, time_limit=2.0), worlds=4, threads=1, filter=gate)
+    env.reset()
+    full = np.array([[1.0, 0.0]] * 4, np.float32)
+    env.step(full)
+    np.testing.assert_allclose(env.drive.released.numpy()[:, 0], 0.5 * env.spec.drive.speed_max)
+    np.testing.assert_array_equal(gate.forgotten, 1.0)  # the first reset
+    for _ in range(19):
+        env.step(np.zeros((4, 2), np.float32))
+    assert gate.launches == 20
+    np.testing.assert_array_equal(gate.forgotten, 2.0)
+    assert (env.snapshot()["filter.calls"] == 0).all()
+
+
+def test_actions_beyond_one_are_clipped(site: Site) -> None:
+    env = BatchEnv(site, CALM, worlds=2, threads=1)
+    env.reset()
+    env.step(np.array([[9.0, -9.0], [-9.0, 9.0]], np.float32))
+    drive = env.spec.drive
+    np.testing.assert_allclose(
+        env.drive.released.numpy(), [[drive.speed_max, -drive.turn_max], [-drive.reverse_max, drive.turn_max]]
+    )
+
+
+def test_hooks_see_every_physics_substep(site: Site) -> None:
+    stamps: list[float] = []
+    env = BatchEnv(site, CALM, worlds=2, threads=1, substep_hook=lambda e: stamps.append(float(e.pose.numpy()[0, 2])))
+    env.reset()
+    env.step(np.array([[0.0, 1.0]] * 2, np.float32))
+    assert len(stamps) == env.spec.period // env.spec.motor_period == 5
+    assert len(set(stamps)) == 5
+    assert env.spec.period == SECOND // 10
+
+
+def test_randomization_stays_within_the_specification(site: Site) -> None:
+    env = BatchEnv(site, CONFIG, worlds=256, seed=12, threads=1)
+    env.reset()
+    spec, vary = env.spec, CONFIG.randomization
+    late = env.drive.latency.numpy() * 0.02 + env.drive.lag.numpy()
+    assert late.max() <= spec.latency_bound - 0.01 + 1e-6  # the servo has the rest
+    assert len(set(env.drive.latency.numpy().tolist())) == 3
+    friction = env.navigate.friction.numpy()
+    assert vary.friction[0] <= friction.min() < 0.45 < 0.8 < friction.max() <= vary.friction[1]
+    payload = env.navigate.payload.numpy()
+    assert 0.0 <= payload.min() < 5.0 < 35.0 < payload.max() <= spec.payload_max
+    # what tyres and motors give is above what the firmware commands
+    assert (env.navigate.grip.numpy() / spec.mass).min() > 1.2 * spec.drive.brake_min
+    for _ in range(20):
+        env.step(np.zeros((256, 2), np.float32))
+        error = np.linalg.norm(env.measured_pose.numpy()[:, :2] - env.pose.numpy()[:, :2], axis=1)
+        assert error.max() <= spec.localisation_bound + 1e-5
+    assert error.max() > 0.5 * spec.localisation_bound
