@@ -415,7 +415,7 @@ class Plant:
             return here
         if body.role == "coordinator" and message.sender == COORDINATOR:
             self.coordinator = True
-            self._coordinated = self.round - 1
+            self._coordinated = max(self._coordinated, self.round - 1)
             return here
         if body.role not in ("robot", "watchdog"):
             return Joined(error=f'expected role robot, watchdog, coordinator or observer, got "{body.role}"')

@@ -1,0 +1,322 @@
+"""`muster fleet`: the client of a run. It submits the work, waits, ends the plant and says how it went.
+
+    deliver   fetch at one station and deliver at another, drawn by the seed; on a floor without stations loads are
+              fetched at rack faces and delivered to open cells
+    errands   the cells of a League-of-Robot-Runners problem, one visit each, in the file's order
+
+Afterwards it audits the task store with the coordinator's independent auditor, draws the video and writes the report
+side by side, prints one table, and ends with 0 only if all tasks are done, nobody collided by either count, the counts
+agree and the auditor found nothing. A run that its bound ends is reported all the same, with the tasks that are open.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from coordination.auditor import audit
+from coordination.client import ADDRESS, COORDINATOR, FleetClient, NoAnswerError, new_task_id
+from coordination.keys import ensure_keys
+from coordination.messages import FleetState, Leave, Leg, LegKind, RobotStatus, Task
+from coordination.zmq_transport import ZmqClient
+from fleet.findings import Findings, read_findings
+from fleet.report import write_report
+from fleet.rundir import RunDirectory, join_run
+from sim.errors import MusterError
+from sim.files import write_atomic
+from sim.generate import FAR, components, distances
+from sim.readers import Problem, check_site, load_problem
+from sim.robot import SECOND
+from sim.site import CELL, Site
+
+CLIENT, PLANT = "client", "plant"
+
+POLL = 0.25
+"""s between two looks at the fleet."""
+
+STALLED = 60.0
+"""s of wall time without the site clock moving (or a coordinator answering) after which the run is given up."""
+
+GRACE = 20.0
+"""s for plant and robots to write what they recorded, once the plant has ended."""
+
+
+class WarehouseError(MusterError):
+    """The work cannot be given to this fleet on this floor."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Submit a warehouse's tasks, wait until they are done, write report and video."""
+
+    site: str = "generate:7"
+    """Map file, problem file or generate:SEED; the plant's"""
+    tasks: int = 60
+    """How many"""
+    work: Literal["auto", "deliver", "errands"] = "auto"
+    """auto visits a problem file's errands and delivers on every other site"""
+    robots: int = 0
+    """Robots of the fleet, to say at once if there are more than free cells; 0 leaves that to the plant"""
+    dwell: float = 2.0
+    """Time to load or unload, s"""
+    payload: float = 20.0
+    """Mass of each load, kg"""
+    seed: int = 7
+    """Which stations"""
+    limit: float = 1200.0
+    """Bound of the run in wall time, s"""
+    plant: str = "tcp://127.0.0.1:7411"
+    """The plant's address"""
+    coordinator: str = ADDRESS
+    """The coordinator's address"""
+    cell: float = CELL
+    """Cell size of map files, m"""
+    key: Path | None = None
+    """The fleet's key file; the run's if not given"""
+    video: bool = True
+    """Draw fleet.mp4"""
+    video_speed: float = 4.0
+    """Simulated seconds in one second of video"""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How the wait for the fleet ended."""
+
+    finished: bool
+    """Every task has ended."""
+    why: str
+    """Why the wait ended."""
+    seconds: float
+    """Wall time from the submission on, s."""
+
+
+def run(config: Config) -> int:
+    """Give the work, wait, report; 0 when all went well, 1 when not.
+
+    Raises `MusterError` for what the user can mend.
+    """
+    problem = load_problem(config.site, config.cell)
+    check_site(problem.site, config.robots)
+    tasks = make_tasks(problem, config)
+    directory = join_run(config=config, seed=config.seed)
+    keys = ensure_keys(config.key or directory.key)
+    console = Console()
+    coordinator = ZmqClient(CLIENT, COORDINATOR, keys, config.coordinator)
+    plant = ZmqClient(CLIENT, PLANT, keys, config.plant)
+    try:
+        client = FleetClient(coordinator)
+        client.submit(tasks, timeout=STALLED)
+        watched = watch(client, len(tasks), config.limit, console)
+        reason = "all tasks have ended" if watched.finished else watched.why
+        plant.connected(2.0)
+        plant.send(PLANT, Leave(reason), 0)
+        _wait_for_records(directory)
+    finally:
+        coordinator.close()
+        plant.close()
+    findings = conclude(directory, config, watched)
+    console.print(summary(findings, watched))
+    for line in complaints(findings, watched):
+        console.print(f"[red]{line}[/red]", highlight=False)
+    console.print(f"report  {directory.report}", highlight=False, soft_wrap=True)
+    if directory.video.exists():
+        console.print(f"video   {directory.video}", highlight=False, soft_wrap=True)
+    return 1 if complaints(findings, watched) else 0
+
+
+def make_tasks(problem: Problem, config: Config) -> list[Task]:
+    """The tasks, with fresh ids. Raises `WarehouseError` where the floor or the file has not enough for them."""
+    if config.tasks < 1:
+        raise WarehouseError(f"expected at least one task, got {config.tasks}")
+    errands = config.work == "errands" or (config.work == "auto" and len(problem.errands) > 0)
+    if errands:
+        if len(problem.errands) < config.tasks:
+            raise WarehouseError(
+                f"expected {config.tasks} errands in {config.site}, got {len(problem.errands)}; ask for fewer tasks"
+            )
+        cells = problem.errands[: config.tasks].tolist()
+        return [Task(new_task_id(), (Leg(cell, LegKind.VISIT),)) for cell in cells]
+    draws = np.random.default_rng([config.seed, 0x7A5C])
+    pick, drop = stations(problem.site, draws)
+    tasks = []
+    for _ in range(config.tasks):
+        origin = int(draws.choice(pick))
+        goal = int(draws.choice(drop[drop != origin]))
+        legs = (Leg(origin, LegKind.FETCH, config.dwell), Leg(goal, LegKind.DELIVER, config.dwell))
+        tasks.append(Task(new_task_id(), legs, payload=config.payload))
+    return tasks
+
+
+def stations(site: Site, draws: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Cells to fetch at and cells to deliver at: the site's stations, or drawn ones where it has fewer than two."""
+    if len(site.stations) >= 2:
+        return site.stations, site.stations
+    part = components(site)
+    home = part == np.bincount(part[part >= 0]).argmax()
+    first = int(np.flatnonzero(home)[0])
+    home &= distances(site, np.array([first])) < FAR
+    exits = site.exits.reshape(-1, 4).sum(axis=1)
+    faces = np.flatnonzero(home & (exits < 4)).astype(np.int32)
+    wide = np.flatnonzero(home & (exits == 4)).astype(np.int32)
+    if len(faces) < 1 or len(wide) < 2:  # a hall without racks, or nothing but aisles
+        faces = wide = np.flatnonzero(home).astype(np.int32)
+    if len(wide) < 2:
+        raise WarehouseError(f"expected at least two connected free cells on {site.name}, got {len(wide)}")
+    return faces, draws.choice(wide, min(len(wide), 48), replace=False)
+
+
+def watch(
+    client: FleetClient, tasks: int, limit: float, console: Console, wall: Callable[[], float] = time.monotonic
+) -> Watched:
+    """Wait until every task has ended, the bound is hit or nothing moves any more; a progress bar meanwhile."""
+    begun = moved = wall()
+    stamp = -1
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} tasks"),
+        TextColumn("{task.fields[detail]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        line = bar.add_task("fleet", total=tasks, detail="")
+        told = begun
+        while True:
+            now = wall()
+            try:
+                state = client.query(timeout=5.0)
+            except NoAnswerError:
+                state = None  # the coordinator may be starting again
+            if state is not None:
+                done, failed = state.counts.get("DONE", 0), state.counts.get("FAILED", 0)
+                ended = done + failed + state.counts.get("CANCELLED", 0)
+                bar.update(line, completed=done, detail=describe(state))
+                if not console.is_terminal and now - told > 10.0:
+                    told = now
+                    console.print(f"{done}/{tasks} tasks, {describe(state)}", highlight=False)
+                if ended >= tasks:
+                    return Watched(True, "every task has ended", now - begun)
+                if state.stamp != stamp:
+                    stamp, moved = state.stamp, now
+            if now - begun > limit:
+                return Watched(False, f"the bound of {limit:g} s was hit", now - begun)
+            if now - moved > STALLED:
+                return Watched(False, f"the site's clock stood still for {STALLED:g} s", now - begun)
+            time.sleep(POLL)
+
+
+def describe(state: FleetState) -> str:
+    """One line about the fleet."""
+    names = Counter(RobotStatus(robot.status).name.lower() for robot in state.robots)
+    shown = ", ".join(f"{count} {name}" for name, count in names.most_common())
+    return f"{state.stamp / SECOND:.0f} s simulated, {shown or 'no robots yet'}" + (
+        ", STOPPED" if state.stopped else ""
+    )
+
+
+def conclude(directory: RunDirectory, config: Config, watched: Watched) -> Findings:
+    """Audit, draw the video and write the report, the last two side by side; returns what is known of the run."""
+    found = audit(directory.tasks)
+    kinds = Counter(finding.kind for finding in found)
+    notes = {
+        "findings": len(found),
+        "kinds": dict(kinds),
+        "first": [asdict(finding) for finding in found[:50]],
+        "finished": watched.finished,
+        "ended": watched.why,
+        "fleet_seconds": round(watched.seconds, 3),
+    }
+    write_atomic(directory.root / "audit.json", json.dumps(notes, indent=2) + "\n")
+    findings = read_findings(directory)
+    cargo = [{"robot": load.robot, "from": load.begin, "to": load.end} for load in findings.cargo]
+    write_atomic(directory.root / "cargo.json", json.dumps(cargo) + "\n")
+    film: subprocess.Popen[str] | None = None
+    if config.video and directory.trace.exists():
+        words = ["view", str(directory.root), "--speed", f"{config.video_speed:g}", "--width", "640", "--height", "400"]
+        film = subprocess.Popen(
+            [sys.executable, "-m", "fleet.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+    write_report(directory)
+    if film is not None:
+        output, _ = film.communicate()
+        if film.returncode:
+            print(output.strip(), flush=True)
+            findings.audit["video"] = output.strip()
+    return findings
+
+
+def complaints(findings: Findings, watched: Watched) -> list[str]:
+    """Everything about a run that is not as it should be, one line each."""
+    lines = []
+    if not watched.finished:
+        lines.append(f"not finished: {watched.why}")
+    if findings.open:
+        shown = ", ".join(f"{task.id} {task.state.name.lower()} {task.robot}".strip() for task in findings.open[:10])
+        lines.append(f"{len(findings.open)} tasks are open: {shown}{', ...' if len(findings.open) > 10 else ''}")
+    plant = findings.plant
+    if not plant:
+        lines.append("the plant left no record")
+    else:
+        if plant["collisions"]:
+            lines.append(f"{plant['collisions']} collisions by the engine")
+        if plant["oracle_collisions"]:
+            lines.append(f"{plant['oracle_collisions']} collisions by geometry")
+        if plant["collisions"] != plant["oracle_collisions"]:
+            lines.append("the two counts of collisions differ")
+    if findings.audit.get("findings"):
+        lines.append(f"the auditor found {findings.audit['kinds']}")
+    if findings.audit.get("video"):
+        lines.append(f"no video: {findings.audit['video']}")
+    return lines
+
+
+def summary(findings: Findings, watched: Watched) -> Table:
+    """The table that a run ends with."""
+    plant, steps = findings.plant, findings.step_milliseconds()
+    table = Table(title=f"muster {findings.name}", show_header=False, title_justify="left")
+    table.add_column(style="cyan")
+    table.add_column(justify="right")
+    checks = [entry for entry in findings.curve if "held_out_success" in entry]
+    if checks:
+        last = checks[-1]
+        table.add_row("training", f"{last['steps']:,.0f} steps, {last['seconds']:.0f} s")
+        table.add_row("success on unseen layouts", f"{100 * last['held_out_success']:.1f} %")
+    table.add_row("tasks done", f"{len(findings.done)} of {len(findings.tasks)}")
+    if plant:
+        table.add_row("simulated, wall", f"{plant['sim_seconds']:.0f} s, {watched.seconds:.0f} s")
+        table.add_row("driven", f"{plant['metres'] / 1000:.2f} km by {plant['robots']} robots")
+    table.add_row("tasks per hour", f"{findings.tasks_per_hour:.0f}")
+    if plant:
+        table.add_row("collisions (engine, geometry)", f"{plant['collisions']}, {plant['oracle_collisions']}")
+        table.add_row("people against standing robots", f"{plant['person_contacts']}")
+    table.add_row("interventions of the shield", f"{sum(findings.total('interventions').values())}")
+    if steps:
+        table.add_row("control step p50, p99", f"{steps['p50']:.2f} ms, {steps['p99']:.2f} ms")
+    table.add_row("auditor's findings", f"{findings.audit.get('findings', 'not audited')}")
+    return table
+
+
+def _wait_for_records(directory: RunDirectory) -> None:
+    """Until the plant has written its record and the robots theirs, or GRACE is over."""
+    deadline = time.monotonic() + GRACE
+    plant = directory.root / "plant.json"
+    while time.monotonic() < deadline:
+        if plant.exists():
+            robots = json.loads(plant.read_text(encoding="utf-8"))["robots"]
+            if len(read_findings(directory).robots) >= robots:
+                return
+        time.sleep(0.1)

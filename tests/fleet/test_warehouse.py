@@ -1,0 +1,175 @@
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from coordination.client import FleetClient, NoAnswerError, new_task_id
+from coordination.messages import FleetState, Leg, LegKind, RobotLine, RobotStatus, Task, TaskState
+from coordination.tasks import Store
+from fleet import warehouse
+from fleet.rundir import create_run
+from fleet.warehouse import Config, WarehouseError, Watched, complaints, conclude, make_tasks, stations, summary, watch
+from fleet.world import World
+from sim.generate import generate_warehouse
+from sim.readers import Problem, load_problem
+from sim.robot import SECOND, RobotSpec
+from sim.site import make_site
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+FINISHED = Watched(True, "every task has ended", 12.0)
+
+
+def test_deliveries_go_from_station_to_another_station_and_follow_the_seed() -> None:
+    problem = Problem(generate_warehouse(7))
+    tasks = make_tasks(problem, Config(tasks=60, dwell=3.0))
+    assert len({task.id for task in tasks}) == 60
+    for task in tasks:
+        fetch, deliver = task.legs
+        assert (fetch.kind, deliver.kind) == (LegKind.FETCH, LegKind.DELIVER)
+        assert {fetch.cell, deliver.cell} <= set(problem.site.stations.tolist())
+        assert fetch.cell != deliver.cell
+        assert fetch.dwell == 3.0
+    again, other = make_tasks(problem, Config(tasks=60)), make_tasks(problem, Config(tasks=60, seed=8))
+    cells = [[leg.cell for task in some for leg in task.legs] for some in (tasks, again, other)]
+    assert cells[0] == cells[1] != cells[2]
+
+
+def test_a_floor_without_stations_gets_loads_at_racks_and_goals_in_the_open() -> None:
+    blocked = np.zeros((7, 12), bool)
+    blocked[3, 2:8] = True
+    site = make_site("floor", blocked)
+    pick, drop = stations(site, np.random.default_rng(0))
+    exits = site.exits.reshape(-1, 4).sum(axis=1)
+    assert (exits[pick] < 4).all()
+    assert (exits[drop] == 4).all()
+
+
+def test_drawn_stations_lie_in_the_largest_part_of_the_floor() -> None:
+    blocked = np.zeros((5, 9), bool)
+    blocked[:, 3] = True
+    pick, drop = stations(make_site("two halls", blocked), np.random.default_rng(0))
+    assert (np.concatenate([pick, drop]) % 9 > 3).all()
+
+
+def test_errands_are_visits_in_the_files_order() -> None:
+    problem = load_problem(Path(__file__).parents[1] / "sim" / "data" / "good.json")
+    tasks = make_tasks(problem, Config(tasks=4))
+    assert [task.legs for task in tasks] == [(Leg(cell, LegKind.VISIT),) for cell in (2, 3, 9, 14)]
+    with pytest.raises(WarehouseError, match=r"expected 9 errands .* got 5; ask for fewer"):
+        make_tasks(problem, Config(tasks=9))
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared/data is absent")
+def test_the_leagues_first_errands_are_taken() -> None:
+    problem = load_problem(SHARED / "lorr2023/test/random.domain/TR23-random.json")
+    tasks = make_tasks(problem, Config(tasks=200))
+    assert len(tasks) == 200
+    assert tasks[0].legs[0].cell == 799
+
+
+def test_no_task_is_refused() -> None:
+    with pytest.raises(WarehouseError, match="at least one task, got 0"):
+        make_tasks(Problem(generate_warehouse(7)), Config(tasks=0))
+
+
+class Fleet(FleetClient):
+    """A coordinator that answers from a script."""
+
+    def __init__(self, answers: list[FleetState | None]) -> None:
+        self.answers = answers
+
+    def query(self, timeout: float = 10.0) -> FleetState:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if answer is None:
+            raise NoAnswerError("silent")
+        return answer
+
+
+def state(stamp: int, **counts: int) -> FleetState:
+    line = RobotLine("r0", (0.0, 0.0, 0.0), RobotStatus.MOVING, 1.0)
+    return FleetState("", stamp * SECOND, counts, (line,))
+
+
+def watched(answers: list[FleetState | None], monkeypatch: pytest.MonkeyPatch, limit: float = 1000.0) -> Watched:
+    clock = [0.0]
+    monkeypatch.setattr(warehouse.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + 1.0))
+    return watch(Fleet(answers), 3, limit, Console(file=io.StringIO()), wall=lambda: clock[0])
+
+
+def test_the_wait_ends_when_every_task_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [state(1, QUEUED=3), None, state(2, DONE=2, RUNNING=1), state(3, DONE=2, FAILED=1)]
+    assert watched(answers, monkeypatch) == Watched(True, "every task has ended", 3.0)
+
+
+def test_the_wait_ends_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = watched([state(k, QUEUED=3) for k in range(99)], monkeypatch, limit=20.0)
+    assert (result.finished, result.why) == (False, "the bound of 20 s was hit")
+
+
+def test_the_wait_ends_when_the_sites_clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = watched([state(5, QUEUED=3)], monkeypatch)
+    assert not result.finished
+    assert "clock stood still for 60 s" in result.why
+    assert "clock stood still" in watched([None], monkeypatch).why
+
+
+def finished_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wreck: bool = False) -> tuple[Path, object]:
+    directory = create_run(tmp_path)
+    world = World(make_site("aisle", np.zeros((1, 4), bool)), RobotSpec(), 1, starts=np.array([1]), seed=0)
+    for _ in range(50 if wreck else 5):
+        world.command(np.array([[0.8 if wreck else 0.0, 0.0]], np.float32))
+        world.step()
+    world.write(directory.root, ("r0",), wall_seconds=1.0)
+    store = Store(directory.tasks)
+    task = Task(new_task_id(), (Leg(1, LegKind.VISIT),))
+    store.submit([task], 0)
+    attempt = store.assign(task.id, "r0", 1)
+    store.progress(task.id, attempt, 0, 1)
+    if not wreck:
+        store.progress(task.id, attempt, 1, 2)
+        store.finish(task.id, attempt, TaskState.DONE, 3)
+    store.close()
+    return directory.root, conclude(directory, Config(video=False), FINISHED)
+
+
+def test_a_good_run_has_no_complaint_and_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, findings = finished_run(tmp_path, monkeypatch)
+    assert complaints(findings, FINISHED) == []
+    assert (root / "report.html").exists()
+    assert json.loads((root / "audit.json").read_text())["findings"] == 0
+    console = Console(file=io.StringIO(), width=100)
+    console.print(summary(findings, FINISHED))
+    assert "1 of 1" in console.file.getvalue()
+
+
+def test_a_bad_run_names_everything_that_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, findings = finished_run(tmp_path, monkeypatch, wreck=True)
+    lines = complaints(findings, Watched(False, "the bound of 5 s was hit", 5.0))
+    assert lines[0] == "not finished: the bound of 5 s was hit"
+    assert "1 tasks are open" in lines[1]
+    assert "running r0" in lines[1]
+    assert lines[2:] == ["1 collisions by the engine", "1 collisions by geometry"]
+    findings.plant["oracle_collisions"] = 2
+    assert "the two counts of collisions differ" in complaints(findings, FINISHED)
+
+
+def test_a_run_without_a_plants_record_is_a_complaint(tmp_path: Path) -> None:
+    directory = create_run(tmp_path)
+    Store(directory.tasks).close()
+    findings = conclude(directory, Config(), FINISHED)
+    assert complaints(findings, FINISHED) == ["the plant left no record"]
+
+
+def test_a_failing_film_is_a_complaint_and_no_loss_of_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = create_run(tmp_path)
+    Store(directory.tasks).close()
+    directory.trace.write_bytes(b"")
+    monkeypatch.setattr(warehouse, "write_report", lambda directory: directory.report.write_text("page"))
+    findings = conclude(directory, Config(), FINISHED)
+    assert any(line.startswith("no video: muster: ") for line in complaints(findings, FINISHED))
+    assert directory.report.read_text() == "page"
