@@ -4,7 +4,8 @@ It makes the run directory and the fleet key, compiles kernels once, then starts
 with MUSTER_RUN in its environment. Each writes to runs/<run>/logs/<process>.log; `output: both` copies it to the
 console with a prefix, `output: screen` as it comes (on a terminal, so that a progress bar stays alive).
 
-The launch ends when every process has ended, those with `respawn` aside: they are services and are ended then. A
+The launch ends when every process has ended, those with `respawn` aside: they are services and are ended then (one
+that ends with 0 has said goodbye and is, unlike under ROS, not started again). A
 process that fails ends the launch at once: the others are stopped, its last lines are shown, and its exit code is the
 launch's. Ctrl-C and SIGTERM stop all: SIGINT to each group, SIGTERM after 10 s, SIGKILL after 5 s more.
 
@@ -179,6 +180,7 @@ class Launch:
         try:
             for member in self.members:
                 member.start(self)
+            amend_record(self.directory, pids={member.process.name: member.leaders[-1].pid for member in self.members})
             while not interrupted and failed is None:
                 time.sleep(0.05)
                 failed = self._look_after()
@@ -198,6 +200,7 @@ class Launch:
             self.directory,
             processes={member.process.name: member.process.command for member in self.members},
             ended={member.process.name: member.code for member in self.members},
+            seconds={member.process.name: round(member.seconds, 1) for member in self.members},
             wall_seconds=round(time.monotonic() - begin, 1),
             exit_code=code,
         )
@@ -209,10 +212,10 @@ class Launch:
         for member in self.members:
             if member.code is None or member.ended:
                 continue
-            if member.process.respawn:
+            if member.process.respawn and member.code != 0:
                 member.start_again(self)
                 continue
-            member.ended = True
+            member.end()
             if member.code != 0 and failed is None:
                 failed = member
         return failed
@@ -238,7 +241,7 @@ class Launch:
         assert member.code is not None
         how = f"exit code {member.code}" if member.code >= 0 else f"killed by {signal.Signals(-member.code).name}"
         print(f"muster launch: {member.process.name} failed ({how}); {member.log_path}:", file=sys.stderr)
-        for line in member.tail:
+        for line in member.tail if member.process.output == "log" else ():  # else they stand on the console already
             print(f"    {line.decode(errors='replace').rstrip()}", file=sys.stderr)
 
 
@@ -249,6 +252,7 @@ class _Member:
         self.process = process
         self.command = command
         self.ended = False
+        self.begun = self.seconds = 0.0
         self.tail: deque[bytes] = deque(maxlen=LAST_LINES)
         self.again = float("inf")  # monotonic time of the next start
         self.leaders: list[subprocess.Popen[bytes]] = []  # the running one last, those it replaced before
@@ -278,6 +282,7 @@ class _Member:
         finally:
             os.close(writing)
         self.leaders.append(leader)
+        self.begun = time.monotonic()
         self._code = None
         self.again = float("inf")
         self.copier = threading.Thread(target=self._copy, args=(reading, launch), daemon=True)
@@ -290,6 +295,12 @@ class _Member:
         if now >= self.again:
             launch.print(f"[{self.process.name}] ended with {self.code}; started again\n".encode())
             self.start(launch)
+
+    def end(self) -> None:
+        """Note that it has ended for good."""
+        if not self.ended:
+            self.ended = True
+            self.seconds = time.monotonic() - self.begun
 
     @property
     def code(self) -> int | None:
@@ -314,6 +325,7 @@ class _Member:
 
     def reap(self) -> None:
         """End what the leaders left behind in their groups, then let the groups go."""
+        self.end()
         for leader in self.leaders:
             if leader.returncode is None:
                 os.killpg(leader.pid, signal.SIGKILL)

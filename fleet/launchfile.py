@@ -16,6 +16,7 @@ means the same under `ros2 launch` (its manual: "Using XML, YAML, and Python for
   takes
   no `param` and no `remap`, because there is no ROS node behind it.
 - `executable` starts `muster` with the Python that runs the launcher.
+- `respawn` starts a process again that failed, not one that ended with 0.
 - `push_ros_namespace` reaches a process as the environment variable MUSTER_NAMESPACE.
 
 Text that ROS wants quoted (`default: "16"`) is wanted quoted here. This module reads and evaluates; `launch` runs.
@@ -74,7 +75,7 @@ class Process:
     output: str
     """log: to its log alone; both: to the console too, prefixed; screen: to the console as it comes."""
     respawn: bool
-    """Start again whenever it ends, until the launch ends."""
+    """Start again when it dies, until the launch ends."""
     respawn_delay: float
     """s"""
     where: str
