@@ -265,8 +265,8 @@ class Stepper:
             source = self.controller.navigate.version if proposal.answer is not None else "hold/1"
             proposed, handed_back = (float(proposal.command[0]), float(proposal.command[1])), False
             if doubt is not Cause.NONE or memory.supervisor.mode is Mode.FALLBACK:
-                if memory.supervisor.mode is not Mode.FALLBACK:
-                    helper = fallback.FallbackMemory()
+                if memory.supervisor.mode is not Mode.FALLBACK or helper.phase is fallback.Phase.DONE:
+                    helper = fallback.FallbackMemory()  # a new call for help
                 said = fallback.step(self._fallback_inputs(inputs.stamp, pose, twist, proposal), helper)
                 source, proposed, handed_back, helper = "fallback", (said.v, said.w), said.handed_back, said.memory
             self._view.command[0] = proposed
@@ -415,7 +415,7 @@ class Stepper:
     def _doubt(self, proposal: Proposal, shield: ShieldState) -> Cause:
         """Why the policy should not drive although nothing stops the robot."""
         answer = proposal.answer
-        if answer is not None and (answer.late or not np.isfinite(proposal.command).all()):
+        if answer is not None and (answer.late or not all(map(math.isfinite, answer.action))):
             return Cause.POLICY
         driving = proposal.intent.option is OptionName.NAVIGATE and bool(proposal.way.cells)
         if driving and (proposal.intent.stuck >= STUCK_FALLBACK or shield.played >= PLAYED):

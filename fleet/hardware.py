@@ -1,4 +1,4 @@
-"""A robot over the plant's wire: the `Robot` protocol for a simulated body behind ZeroMQ, or behind any `Transport`.
+"""Robots behind the `Robot` protocol: one over the plant's wire, and a fake for tests.
 
 The plant sends `cycle/1` with the readings, the robot answers `done/1` with the released command; the seam is the
 same for a plant in lockstep and in wall time. A robot that lags reads the newest cycle only, and the older ones are
@@ -7,14 +7,17 @@ counted as skipped. `rejoin` after a watchdog spoke for the robot: the plant hea
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordination.messages import Cycle, Done, Join, Joined, Leave
 from coordination.transport import Transport
 from sim.errors import MusterError
-from sim.robot import Readings, RobotCommand, RobotSpec
+from sim.robot import SECOND, Readings, RobotCommand, RobotSpec
 
 PLANT = "plant"
 """The plant's name on the wire."""
@@ -112,3 +115,58 @@ class PlantRobot:
                 self.joined = body
             elif isinstance(body, Leave):
                 self.left = body.reason or "the plant ended"
+
+
+class FakeRobot:
+    """An ideal unicycle without a plant: each `read` is one period later, each command is obeyed at once.
+
+    Owns its pose and time. `scan` gives the ranges of a pose; tests take sensors away by `stale`.
+    """
+
+    def __init__(
+        self,
+        spec: RobotSpec,
+        pose: tuple[float, float, float],
+        scan: Callable[[tuple[float, float, float]], NDArray[np.float32]] | None = None,
+    ) -> None:
+        self.spec = spec
+        self.pose = pose
+        self.stamp = 0
+        self.command = RobotCommand(0.0, 0.0)
+        self.stale: set[str] = set()
+        """Names of what is withheld: scan, pose, twist"""
+        self.bumper = False
+        self._scan = scan or (lambda pose: np.full(spec.lidar.rays, spec.lidar.range_max, np.float32))
+        self._stamps = {"scan": 0, "pose": 0, "twist": 0}
+
+    def read(self, timeout: float) -> Readings | None:
+        """See `Robot.read`."""
+        period = self.spec.period / SECOND
+        x, y, yaw = self.pose
+        v, w = self.command.v, self.command.w
+        middle = yaw + 0.5 * w * period
+        self.pose = (x + v * period * math.cos(middle), y + v * period * math.sin(middle), yaw + w * period)
+        self.stamp += self.spec.period
+        self._stamps.update({name: self.stamp for name in self._stamps if name not in self.stale})
+        return Readings(
+            stamp=self.stamp,
+            scan=self._scan(self.pose),
+            scan_stamp=self._stamps["scan"],
+            pose=np.array(self.pose, np.float32),
+            pose_stamp=self._stamps["pose"],
+            twist=np.array((v, w), np.float32),
+            twist_stamp=self._stamps["twist"],
+            bumper=self.bumper,
+        )
+
+    def write(self, command: RobotCommand) -> None:
+        """See `Robot.write`; slewed by the drive's accelerations, as any body would."""
+        drive, period = self.spec.drive, self.spec.period / SECOND
+        faster = drive.accel_max * period
+        slower = 1.2 * drive.brake_min * period
+        rise = faster if command.v * self.command.v >= 0.0 and abs(command.v) > abs(self.command.v) else slower
+        turn = drive.turn_accel_max * period
+        self.command = RobotCommand(
+            self.command.v + max(-rise, min(rise, command.v - self.command.v)),
+            self.command.w + max(-turn, min(turn, command.w - self.command.w)),
+        )

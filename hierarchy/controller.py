@@ -92,7 +92,7 @@ class Controller:
         """One step; `act` answers an observation (the policy, or a recording of it)."""
         position = inputs.pose[:2]
         goal = meta.goal_cell(inputs.assignment, memory.meta)
-        way = window(self.site, inputs.cells, position, goal, self.spec.radius)
+        way = window(self.site, inputs.cells, position, goal, self.spec.radius + self.spec.localisation_bound)
         speed = abs(inputs.twist[0])
         blocked: tuple[int, ...] = ()
         if way.ahead and speed < STANDING:

@@ -48,7 +48,7 @@ NO_WAY = Way((), 0, True, 0.0)
 
 
 def window(site: Site, cells: tuple[int, ...], position: tuple[float, float], goal: int, radius: float) -> Way:
-    """The part of a grant's cells that the corridor shows, cut at the goal (-1 for none); `radius` of the robot, m."""
+    """The cells that the corridor shows, cut at the goal (-1 for none); `radius` bounds the footprint, m."""
     if not cells:
         return NO_WAY
     centres = [centre(site, cell) for cell in cells]
@@ -69,9 +69,12 @@ def window(site: Site, cells: tuple[int, ...], position: tuple[float, float], go
 
 
 def corridor(site: Site, way: Way) -> Corridor:
-    """The corridor over the window's cells."""
-    points = np.array([centre(site, cell) for cell in way.cells], np.float32).reshape(-1, 2)
-    return Corridor(points=points, half_width=np.full(len(way.cells), site.cell / 2.0, np.float32))
+    """The corridor over the window's cells; in float32 throughout, as the navigate task computes it: equal bits."""
+    row, column = np.divmod(np.array(way.cells, np.int64), site.width)
+    half, size = np.float32(0.5), np.float32(site.cell)
+    x = (column.astype(np.float32) + half) * size
+    y = ((site.height - 1 - row).astype(np.float32) + half) * size
+    return Corridor(points=np.stack([x, y], axis=-1), half_width=np.full(len(way.cells), half * size, np.float32))
 
 
 def centre(site: Site, cell: int) -> tuple[float, float]:

@@ -1,0 +1,246 @@
+"""The control step: a task in an aisle from end to end, and an explicit verdict for every doubt."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from agents.errors import ContractMismatch
+from agents.policy import Policy
+from coordination.messages import Picture, RobotStatus
+from fleet.blackbox import Step
+from fleet.control import ControlConfig, Inputs, Memory, Outputs, Stepper
+from fleet.hardware import FakeRobot
+from hierarchy.skills import Answer
+from safety.supervisor import Cause, Mode
+from sim.robot import SECOND, RobotSpec
+from sim.tasks.navigate_contract import navigate_contract
+from tests.fleet.episodes import Episode, FakeCoordinator, aisle, cell, delivery, walls
+from tests.fleet.hand_policy import write_hand_policy
+
+SPEC = RobotSpec()
+SITE = aisle()
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    return write_hand_policy(tmp_path_factory.mktemp("policy"), SPEC)
+
+
+@pytest.fixture(scope="module")
+def stepper(policy: Policy) -> Stepper:
+    return Stepper(ControlConfig(spec=SPEC, person_speed=0.0), SITE, policy)
+
+
+def begin(stepper: Stepper, *, goal: int = 10, obstacles: tuple[tuple[float, float, float], ...] = ()) -> Episode:
+    scan = walls(SITE, SPEC.lidar.rays, SPEC.lidar.range_max, obstacles)
+    return Episode(stepper, FakeRobot(SPEC, (0.6, 1.8, 0.0), scan), FakeCoordinator(SITE, delivery(goal)))
+
+
+def under_way(stepper: Stepper) -> Episode:
+    episode = begin(stepper)
+    episode.run(4.0)
+    assert episode.robot.command.v > 0.3
+    return episode
+
+
+def test_a_robot_drives_its_task_and_reports_each_leg(stepper: Stepper) -> None:
+    episode = begin(stepper)
+    episode.coordinator.assignment = delivery(6, 2)
+    outputs = episode.run(60.0)
+    assert outputs[-1].report.legs_done == 2
+    assert outputs[-1].report.goal == -1
+    reached = [output.report for output in outputs if output.report.status is RobotStatus.WORKING]
+    assert {report.cells for report in reached} == {(cell(6),), (cell(2),)}
+    assert {output.mission for output in outputs[10:]} == {"0190-task/1"}
+    assert all(output.margin > 0.0 for output in outputs if output.mode is Mode.POLICY)
+
+
+def test_the_robot_never_leaves_what_is_granted(stepper: Stepper) -> None:
+    episode = begin(stepper, goal=13)
+    episode.coordinator.last_cell = 5
+    episode.act = lambda observation: Answer((1.0, 0.0))  # a policy that knows no end
+    episode.run(20.0)
+    assert 5 * 1.2 < episode.robot.pose[0] < 6 * 1.2 - SPEC.radius
+    assert episode.steps[-1].outputs.report.status is RobotStatus.WAITING
+
+
+@pytest.mark.parametrize(
+    ("what", "cause"),
+    [("scan", Cause.SCAN_STALE), ("pose", Cause.ODOMETRY_STALE), ("twist", Cause.ODOMETRY_STALE)],
+)
+def test_a_withheld_sensor_stops_the_robot_and_work_goes_on_when_it_returns(
+    stepper: Stepper, what: str, cause: Cause
+) -> None:
+    episode = under_way(stepper)
+    episode.robot.stale.add(what)
+    outputs = episode.run(2.0)
+    stops = [output for output in outputs if output.mode is Mode.STOPPED]
+    assert {output.cause for output in stops} == {cause}
+    assert len(stops) >= 18  # within 0.2 s
+    assert outputs[-1].released == (0.0, 0.0)
+    assert outputs[-1].report.status is RobotStatus.STOPPED
+    episode.robot.stale.clear()
+    assert episode.run(1.0)[-1].released[0] > 0.0
+    assert episode.run(40.0)[-1].report.legs_done == 1
+
+
+def test_a_withheld_picture_stops_the_robot_before_its_lease_ends(stepper: Stepper) -> None:
+    episode = under_way(stepper)
+    episode.coordinator.withheld = True
+    picture = episode.coordinator.picture
+    assert picture is not None
+    assert picture.grant is not None
+    outputs = episode.run(2.5)
+    at_rest = next(output.stamp for output in outputs if output.released == (0.0, 0.0))
+    assert at_rest <= picture.grant.expires
+    assert outputs[-1].cause in (Cause.GRANT_STALE, Cause.PICTURE_STALE)
+    episode.coordinator.withheld = False
+    assert episode.run(40.0)[-1].report.legs_done == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause"),
+    [
+        ({"scan": b""}, Cause.NOT_FINITE),
+        ({"scan": b"abc"}, Cause.NOT_FINITE),
+        ({"scan": np.full(SPEC.lidar.rays, np.nan, np.float32).tobytes()}, Cause.NOT_FINITE),
+        ({"scan": np.full(SPEC.lidar.rays - 1, 5.0, np.float32).tobytes()}, Cause.NOT_FINITE),
+        ({"pose": (math.nan, 1.8, 0.0)}, Cause.NOT_FINITE),
+        ({"pose": (math.inf, 1.8, 0.0)}, Cause.NOT_FINITE),
+        ({"twist": (0.0, math.nan)}, Cause.NOT_FINITE),
+        ({"twist": (99.0, 0.0)}, Cause.NOT_FINITE),
+        ({"battery": math.nan}, Cause.NOT_FINITE),
+        ({"bumper": True}, Cause.BUMPER),
+        ({"missed": 99}, Cause.DEADLINE),
+        ({"picture": None}, Cause.GRANT_STALE),
+        ({"picture": Picture(0, 10**15, "another floor", None)}, Cause.GRANT_STALE),
+    ],
+)
+def test_every_doubt_is_a_verdict_and_no_exception(stepper: Stepper, spoil: dict[str, object], cause: Cause) -> None:
+    episode = under_way(stepper)
+    episode.spoil = spoil
+    outputs = episode.run(1.5)
+    assert {output.cause for output in outputs} == {cause}
+    assert {output.mode for output in outputs} <= {Mode.STOPPED, Mode.LATCHED}
+    assert outputs[-1].released == (0.0, 0.0)
+    assert all(math.isfinite(value) for output in outputs for value in (*output.released, *output.report.pose))
+
+
+@pytest.mark.parametrize("action", [(math.nan, 0.0), (math.inf, 0.0), (0.5, -math.inf)])
+def test_a_policy_without_a_usable_answer_is_replaced_by_the_fallback(
+    stepper: Stepper, action: tuple[float, float]
+) -> None:
+    episode = begin(stepper)
+    episode.act = lambda observation: Answer(action)
+    outputs = episode.run(10.0)
+    assert {output.mode for output in outputs[10:]} == {Mode.FALLBACK}
+    assert {output.cause for output in outputs[10:]} == {Cause.POLICY}
+    assert all(np.isfinite(output.released).all() for output in outputs)
+    assert episode.robot.pose[0] > 1.2  # it creeps on
+
+
+def test_a_late_policy_is_not_used(stepper: Stepper) -> None:
+    episode = begin(stepper)
+    episode.act = lambda observation: Answer((1.0, 0.0), late=True)
+    outputs = episode.run(3.0)
+    assert outputs[-1].source == "fallback"
+    assert max(output.released[0] for output in outputs) < 0.3
+
+
+def test_a_policy_that_raises_is_no_exception_in_the_loop(policy: Policy) -> None:
+    class Broken:
+        hash, contract_hash = policy.hash, policy.contract_hash
+        check = policy.check
+
+        def act(self, observation: np.ndarray) -> np.ndarray:
+            raise RuntimeError("session lost")
+
+    broken = Stepper(ControlConfig(spec=SPEC, person_speed=0.0), SITE, Broken())  # type: ignore[arg-type]
+    assert begin(broken).run(2.0)[-1].cause is Cause.POLICY
+
+
+def test_an_emergency_stop_holds_until_an_operator_resets_it(stepper: Stepper) -> None:
+    episode = under_way(stepper)
+    episode.coordinator.stopped, episode.coordinator.stop_epoch = True, 3
+    outputs = episode.run(3.0)
+    assert (outputs[-1].mode, outputs[-1].cause) == (Mode.LATCHED, Cause.EMERGENCY_STOP)
+    assert outputs[-1].released == (0.0, 0.0)
+    assert outputs[-1].report.stop_epoch == 3
+    episode.coordinator.withheld = True  # silence is no reset
+    assert episode.run(5.0)[-1].mode is Mode.LATCHED
+    episode.coordinator.withheld, episode.coordinator.stopped = False, False
+    assert episode.run(40.0)[-1].report.legs_done == 1
+
+
+def test_a_bumper_latches_until_a_stop_is_raised_and_reset(stepper: Stepper) -> None:
+    episode = under_way(stepper)
+    episode.robot.bumper = True
+    episode.run(0.3)
+    episode.robot.bumper = False
+    assert episode.run(5.0)[-1].mode is Mode.LATCHED
+    episode.coordinator.stopped, episode.coordinator.stop_epoch = True, 1
+    episode.run(1.0)
+    episode.coordinator.stopped = False
+    assert episode.run(40.0)[-1].report.legs_done == 1
+
+
+def test_a_box_in_the_aisle_is_reported_as_blocked_and_never_touched(stepper: Stepper) -> None:
+    episode = begin(stepper, obstacles=((7.8, 1.8, 0.3),))  # in the middle of cell 6
+    outputs = episode.run(30.0)
+    blocked = [output.report for output in outputs if output.report.status is RobotStatus.BLOCKED]
+    assert blocked
+    assert cell(6) in blocked[-1].blocked
+    assert episode.robot.pose[0] + SPEC.radius < 7.5
+    assert outputs[-1].report.failed == ""
+
+
+def test_a_robot_at_rest_with_a_stored_plan_repeats_it_by_the_published_plan(stepper: Stepper) -> None:
+    """The plan that the watchdog would play is what the control step itself plays when its inputs fail."""
+    episode = under_way(stepper)
+    plan = episode.step().plan
+    episode.spoil = {"scan": b""}
+    played = [output.released for output in episode.run(1.5)]
+    assert len(plan) > 3
+    wanted = [*plan[1:], *[(0.0, 0.0)] * len(played)][: len(played)]
+    np.testing.assert_allclose(played, wanted, atol=1e-6)
+
+
+def test_the_step_is_pure(stepper: Stepper, policy: Policy) -> None:
+    episode = begin(stepper)
+    episode.run(12.0)
+    fresh = Stepper(stepper.config, SITE, policy)
+    shuffled = np.random.default_rng(2).permutation(len(episode.steps))
+    for index in shuffled:
+        step = episode.steps[index]
+        outputs, after = fresh.step(step.inputs, step.memory)
+        assert msgspec.msgpack.encode(outputs) == msgspec.msgpack.encode(step.outputs)
+        wanted = episode.steps[index + 1].memory if index + 1 < len(episode.steps) else episode.memory
+        assert msgspec.msgpack.encode(after) == msgspec.msgpack.encode(wanted)
+
+
+def test_records_survive_their_encoding(stepper: Stepper) -> None:
+    episode = under_way(stepper)
+    step: Step = episode.steps[-1]
+    for record, kind in ((step.inputs, Inputs), (step.memory, Memory), (step.outputs, Outputs)):
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(record), type=kind) == record
+
+
+def test_a_policy_for_another_body_is_refused_with_both_contracts_shown(tmp_path: Path, policy: Policy) -> None:
+    other = RobotSpec(name="other", length=0.5)
+    foreign = write_hand_policy(tmp_path, other)
+    with pytest.raises(ContractMismatch) as caught:
+        Stepper(ControlConfig(spec=SPEC), SITE, foreign)
+    for spec in (SPEC, other):
+        assert navigate_contract(spec).embodiment in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_time_that_stands_or_runs_backwards_stops_the_robot(stepper: Stepper) -> None:
+    episode = under_way(stepper)
+    episode.spoil = {"scan_stamp": episode.robot.stamp + 10 * SECOND}
+    assert episode.run(0.5)[-1].mode is Mode.STOPPED
