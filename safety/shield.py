@@ -92,8 +92,8 @@ REST = wp.constant(0.02)
 OUTSIDE_MAX = wp.constant(0.3)
 """m; a robot further outside its corridor has been carried there: no plan of its own leads back."""
 
-CLEAR = wp.constant(10.0)
-"""m; the margin that is reported where nothing is near."""
+CLEAR = wp.constant(0.5)
+"""m; margins are told up to here, larger ones (and those of standing robots) as this."""
 
 ROUNDING = wp.constant(0.001)
 """m; far above float32's error at 10 m (1e-6 m) times the operations of a path."""
@@ -490,7 +490,7 @@ def judge_proposals(
         stop = stop_time(fastest, fastest_turn, b)
         horizon = before + stop
         way = fastest * (before + 0.5 * stop)
-        reach = b.radius + b.e0 + b.e1 * horizon + 1.1 * way + ROUNDING
+        reach = b.radius + b.e0 + b.e1 * horizon + 1.1 * way + CLEAR + ROUNDING
         if reason == 0:
             n = gather_points(row, reach, horizon, scan, point_speed, ray_cos, ray_sin, b, points)
             if n < 0:

@@ -1,0 +1,1 @@
+"""Machine-checked lemmas behind the shield, proved anew from the parameters that ship. Read `longitudinal.py`."""

@@ -1,0 +1,471 @@
+"""The shield at its bounds: hand-worked gaps, doubts, memory, and rows that know nothing of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import warp as wp
+
+from safety.dynamics import PLAN_TICKS, needed_gap
+from safety.shield import LATTICE, Reason, Shield, stored_plan
+from sim.filter import FilterOutputs
+from sim.robot import Lidar, RobotSpec
+
+SPEC = RobotSpec()
+RHO = 0.15
+"""latency 0.05 s and period 0.10 s, the scan fresh"""
+
+SPACING = 2.0 * np.pi / 360
+
+
+def bound_ahead(v: float, person_speed: float, age: float = 0.0) -> float:
+    """The range, m, at which a thing straight ahead is just too near for full acceleration from v, by hand."""
+    rho = RHO + age
+    reached = v + 1.0 * rho
+    end = rho + reached / 1.5
+    gap = needed_gap(v, person_speed, brake=1.5, accel=1.0, rho=rho)
+    if age > 0.0:  # during the age the last command goes on: no speeding up in it
+        way = v * age + v * RHO + RHO**2 / 2 + (v + RHO) ** 2 / 3.0
+        end = age + RHO + (v + RHO) / 1.5
+        gap = way + person_speed * end
+    error = SPEC.tracking_e0 + SPEC.tracking_e1 * end
+    fixed = SPEC.radius + 3.0 * SPEC.lidar.noise + error + 0.001 + gap
+    return fixed / (1.0 - 2.0 * SPACING)  # the range r also grows the point by 2 r d
+
+
+@pytest.mark.parametrize("person_speed", [0.0, 1.6])
+@pytest.mark.parametrize("v", [0.0, 0.3, 0.7, 1.0, 1.3])
+@pytest.mark.parametrize("off", [-0.05, -0.004, 0.004, 0.05])
+def test_gap_ahead_decides_to_the_millimetre(
+    make_scene: Callable[..., object], v: float, person_speed: float, off: float
+) -> None:
+    scene = make_scene()
+    scene.ask(1.5, twist=(v, 0.0))
+    scene.point(0.0, bound_ahead(v, person_speed) + off, person_speed)
+    _, margin, reason = scene.judge()
+    if off > 0.0:
+        assert reason is Reason.NONE
+        assert 0.0 < margin < off + 0.004
+    else:
+        assert reason is (Reason.PERSON if person_speed else Reason.OBSTACLE)
+
+
+@pytest.mark.parametrize("age", [0.0, 0.05, 0.1])
+def test_age_of_the_scan_lengthens_the_gap_by_what_happens_in_it(make_scene: Callable[..., object], age: float) -> None:
+    for off, free in ((-0.004, False), (0.004, True)):
+        scene = make_scene()
+        scene.ask(1.5, twist=(1.0, 0.0))
+        scene.inputs.scan_age.numpy()[:] = age
+        scene.point(0.0, bound_ahead(1.0, 1.6, age) + off, 1.6)
+        assert (scene.judge()[2] is Reason.NONE) is free
+
+
+def test_gap_that_equals_the_bound_is_unsafe(scene: object) -> None:
+    # a robot that turns on the spot: the path is a point, the distance exact
+    scene.shield.bounds.e0 = 0.0
+    scene.shield.bounds.e1 = 0.0
+    scene.shield.bounds.range_noise = 0.0
+    scene.shield.bounds.radius = 0.5 - 0.001 - 1e-7
+    scene.ask(0.0, 1.0)
+    scene.point(0.0, 0.5, -1.0)
+    assert scene.judge()[2] is Reason.NONE  # the smallest float above
+    scene.shield.bounds.radius = 0.5
+    scene.shield.recorded.clear()
+    assert scene.judge()[2] is Reason.OBSTACLE
+
+
+def test_obstacle_that_is_inside_already_at_the_start_is_seen(scene: object) -> None:
+    scene.ask(0.5)
+    scene.point(0.0, 0.39)
+    command, margin, reason = scene.judge()
+    assert reason is Reason.OBSTACLE
+    assert command == (0.0, 0.0)
+    assert margin == pytest.approx(0.5)  # standing is verified: a full stop of the lattice
+
+
+def test_turning_on_the_spot_beside_something_is_judged(scene: object) -> None:
+    scene.ask(0.0, 1.0)
+    scene.point(np.pi / 2, 0.39)
+    assert scene.judge()[2] is Reason.OBSTACLE
+    scene.point(np.pi / 2, 0.60)
+    assert scene.judge()[2] is Reason.NONE
+
+
+def test_obstacle_beside_the_way_does_not_stop_the_robot_but_turning_into_it_does(scene: object) -> None:
+    for bearing, distance in (
+        (np.arctan2(0.56, 0.6), np.hypot(0.56, 0.6)),
+        (np.arctan2(-0.56, 0.3), np.hypot(0.56, 0.3)),
+    ):
+        scene.point(bearing, distance, -1.0)
+    scene.ask(1.0, 0.0, twist=(1.0, 0.0))
+    assert scene.judge()[2] is Reason.NONE
+    scene.ask(1.0, 1.6, twist=(1.0, 1.2))
+    command, margin, reason = scene.judge()
+    assert reason is Reason.OBSTACLE
+    assert margin >= 0.0
+    assert command[0] > 0.5  # the lattice goes on, straighter
+
+
+def test_curve_is_judged_along_the_curve(scene: object) -> None:
+    # v = 1, w = 1: radius 1 m, stop after 0.15 s + 0.67 s: 0.15 + 0.33 m of way. Straight on it ends 0.44 m from
+    # (0.8, -0.3), on the arc 0.54 m; the bound is 0.47 m
+    scene.point(np.arctan2(-0.3, 0.8), np.hypot(0.3, 0.8), -1.0)
+    scene.ask(1.0, 0.0, twist=(1.0, 0.0))
+    assert scene.judge()[2] is Reason.OBSTACLE
+    scene.ask(1.0, 1.0, twist=(1.0, 1.0))
+    assert scene.judge()[2] is Reason.NONE
+
+
+def test_lattice_releases_the_nearest_slower_command_on_the_same_way(scene: object) -> None:
+    scene.ask(1.2, 0.3, twist=(1.0, 0.3))
+    scene.point(0.12, 1.0, 0.0)
+    (v, w), margin, reason = scene.judge()
+    assert reason is Reason.OBSTACLE
+    assert margin >= 0.0
+    assert 0.85 <= v < 1.0
+    assert w == pytest.approx(0.3)
+
+
+def test_robot_stops_before_a_wall_and_stays_there(scene: object) -> None:
+    v, x, wall = 0.0, 0.0, 3.0
+    for _ in range(80):
+        scene.ask(1.5, twist=(v, 0.0))
+        scene.inputs.last_command.numpy()[:] = scene.out.command.numpy()
+        scene.point(0.0, wall - x, 0.0)
+        (command, _), _, _ = scene.judge()
+        after = min(max(command, v - 0.15), v + 0.10)
+        x += 0.05 * (v + after)
+        v = after
+    assert v == 0.0
+    assert 0.42 < wall - x < 0.55  # circle 0.40, noise 0.03, spacing 0.02, error 0.02, and one lattice step
+
+
+def test_nothing_granted_means_no_way(scene: object) -> None:
+    scene.inputs.corridor_count.numpy()[:] = 0
+    scene.ask(0.5)
+    assert scene.judge()[::2] == ((0.0, 0.0), Reason.NO_CORRIDOR)
+    scene.ask(0.0)
+    assert scene.judge()[2] is Reason.NONE  # standing needs no permission
+
+
+def test_corridor_ends_before_the_robot_would(make_scene: Callable[..., object]) -> None:
+    # from 1.0 m/s at full acceleration: 0.15 + 0.01125 + 1.15^2 / 3 = 0.6021 m; the end of the stop is at t = 0.9167 s
+    error = SPEC.tracking_e0 + SPEC.tracking_e1 * (0.15 + 1.15 / 1.5) + 0.001
+    need = 0.15 + 0.01125 + 1.15**2 / 3.0 + 0.40 + SPEC.localisation_bound + error
+    for off, free in ((-0.003, False), (0.003, True)):
+        scene = make_scene()
+        scene.corridor([(-5.0, 0.0), (need + off - 1.0, 0.0)], 1.0)
+        scene.ask(1.5, twist=(1.0, 0.0))
+        assert (scene.judge()[2] is Reason.NONE) is free
+
+
+@pytest.mark.parametrize(
+    ("offset", "yaw", "free"),
+    [(0.0, 0.0, True), (0.11, 0.0, True), (-0.11, 0.0, True), (0.09, 0.05, False), (-0.09, -0.05, False),
+     (0.06, 0.05, True), (0.14, 0.01, False), (0.14, -0.01, True)],
+)  # fmt: skip
+def test_aisle_of_1_2_m_leaves_a_hand_to_each_side_at_full_speed(
+    make_scene: Callable[..., object], offset: float, yaw: float, free: bool
+) -> None:
+    # 0.6 - 0.40 - 0.03 - (0.010 + 0.037 * 1.15 + 0.001) = 0.116 m at the end of the stop, 0.975 m ahead; a yaw of
+    # 0.05 leads 0.049 m aside until there. Beyond it the robot may come back, not go further
+    scene = make_scene()
+    scene.corridor([(0.0, 0.0), (1.2, 0.0), (2.4, 0.0), (3.6, 0.0), (4.8, 0.0)], 0.6)
+    scene.inputs.pose.numpy()[:] = (0.3, offset, yaw)
+    scene.ask(1.5, twist=(1.5, 0.0))
+    assert (scene.judge()[2] is Reason.NONE) is free
+
+
+def test_robot_turns_on_the_spot_anywhere_inside_its_corridor(make_scene: Callable[..., object]) -> None:
+    for x, y in ((0.0, 0.0), (0.1, 0.1), (0.1, -0.13), (1.25, 0.12)):
+        scene = make_scene()
+        scene.corridor([(0.0, 0.0), (1.2, 0.0)], 0.6)
+        scene.inputs.pose.numpy()[:] = (x, y, 2.0)
+        scene.ask(0.0, 1.5)
+        assert scene.judge()[2] is Reason.NONE, (x, y)
+
+
+def test_robot_drives_round_a_corner_through_the_centre_of_its_cell(make_scene: Callable[..., object]) -> None:
+    scene = make_scene()
+    scene.corridor([(0.0, 0.0), (1.2, 0.0), (2.4, 0.0), (2.4, 1.2), (2.4, 2.4)], 0.6)
+    x, y, yaw, v, w = 0.0, 0.0, 0.0, 0.0, 0.0
+    for _ in range(160):
+        target = (2.4, 0.0) if x < 2.36 else (2.4, 2.4)
+        error = np.arctan2(target[1] - y, target[0] - x) - yaw
+        if np.hypot(target[0] - x, target[1] - y) < 0.05:
+            break
+        scene.inputs.pose.numpy()[:] = (x, y, yaw)
+        last = tuple(scene.out.command.numpy()[0])
+        scene.ask(0.0 if abs(error) > 0.3 else 1.0, float(np.clip(3.0 * error, -2.0, 2.0)), twist=(v, w))
+        scene.inputs.last_command.numpy()[:] = last
+        (cv, cw), _, _ = scene.judge()
+        after_v = min(max(cv, v - 0.15), v + 0.10)
+        after_w = min(max(cw, w - 0.4), w + 0.4)
+        heading = yaw + 0.025 * (w + after_w)
+        x += 0.05 * (v + after_v) * np.cos(heading)
+        y += 0.05 * (v + after_v) * np.sin(heading)
+        yaw += 0.05 * (w + after_w)
+        v, w = after_v, after_w
+    assert np.hypot(x - 2.4, y - 2.4) < 0.15
+
+
+def test_robot_slightly_outside_comes_back_and_goes_no_further(make_scene: Callable[..., object]) -> None:
+    for yaw, free in ((-0.6, True), (0.0, True), (0.6, False)):
+        scene = make_scene()
+        scene.corridor([(0.0, 0.0), (4.8, 0.0)], 0.6)
+        scene.inputs.pose.numpy()[:] = (1.0, 0.22, yaw)  # 5 cm beyond 0.6 - 0.40 - 0.03
+        scene.ask(0.3)
+        assert (scene.judge()[2] is Reason.NONE) is free, yaw
+
+
+def test_robot_carried_far_outside_releases_nothing(scene: object) -> None:
+    scene.corridor([(0.0, 0.0), (4.8, 0.0)], 0.6)
+    scene.inputs.pose.numpy()[:] = (1.0, 0.6, -1.5)
+    scene.ask(0.3)
+    assert scene.judge()[::2] == ((0.0, 0.0), Reason.CORRIDOR)
+
+
+def test_corridor_narrower_than_the_robot_is_no_permission(scene: object) -> None:
+    scene.corridor([(0.0, 0.0), (4.8, 0.0)], 0.39)
+    scene.ask(0.3)
+    assert scene.judge()[2] is Reason.CORRIDOR
+
+
+def test_robot_creeps_away_from_what_was_set_down_beside_it(scene: object) -> None:
+    scene.point(np.pi, 0.44, 0.0)  # inside circle, noise, spacing and error; outside the circle
+    scene.ask(0.15)
+    assert scene.judge()[2] is Reason.NONE
+    scene.ask(-0.15)
+    assert scene.judge()[2] is Reason.OBSTACLE
+    scene.ask(1.0, twist=(0.5, 0.0))
+    assert scene.judge()[2] is Reason.OBSTACLE  # away, but not slowly
+    scene.point(np.pi, 0.44, 1.6)
+    scene.ask(0.15)
+    assert scene.judge()[2] is Reason.PERSON  # from somebody who walks nothing leads away
+
+
+def test_hidden_person_is_a_disc_that_walks(make_scene: Callable[..., object]) -> None:
+    v = 0.5
+    gap = needed_gap(v, 1.6, brake=1.5, accel=1.0, rho=RHO)
+    error = SPEC.tracking_e0 + SPEC.tracking_e1 * (RHO + (v + RHO) / 1.5) + 0.001
+    bound = 0.40 + 0.25 + 0.03 + error + gap
+    for off, reason in ((-0.004, Reason.PHANTOM), (0.004, Reason.NONE)):
+        scene = make_scene()
+        scene.inputs.phantoms.numpy()[0, 3] = (bound + off, 0.0, bound + 2.0, 1.0, 0.25, 1.6)
+        scene.ask(1.5, twist=(v, 0.0))
+        assert scene.judge()[2] is reason
+
+
+def test_point_between_the_ends_of_a_phantom_is_met_too(scene: object) -> None:
+    scene.inputs.phantoms.numpy()[0, 0] = (1.0, -3.0, 1.0, 3.0, 0.25, 0.0)
+    scene.ask(1.0, twist=(0.8, 0.0))
+    assert scene.judge()[2] is Reason.PHANTOM
+
+
+def test_unseen_half_of_a_person_counts(make_scene: Callable[..., object]) -> None:
+    # one hit at 0.9 m straight to the left: the person's far half reaches to 1.4 m. A tight left arc of radius 1.0 m
+    # passes the hit itself at more than its bound only where the tail is not counted
+    scene = make_scene()
+    scene.point(np.pi / 2, 0.62, 0.0)
+    scene.ask(0.0, 0.0)
+    scene.judge()
+    assert scene.memory.point_count.numpy()[0] == 3
+    tails = scene.memory.points.numpy()[0, 1:3]
+    assert np.hypot(tails[:, 0], tails[:, 1]) == pytest.approx((0.87, 1.12), abs=1e-5)
+    scene.point(np.pi / 2, 0.62, -1.0)  # of the site map nothing is hidden
+    scene.judge()
+    assert scene.memory.point_count.numpy()[0] == 1
+
+
+def test_coarser_lidar_asks_for_more_distance(make_scene: Callable[..., object]) -> None:
+    scene = make_scene(spec=RobotSpec(lidar=Lidar(rays=64)))
+    # spacing 5.6 degrees: a thing at 1.1 m may reach 0.22 m beyond its hit
+    scene.point(0.0, 1.1, 0.0)
+    scene.ask(1.0, twist=(1.0, 0.0))
+    assert scene.judge()[2] is Reason.OBSTACLE
+    fine = make_scene()
+    fine.point(0.0, 1.1, 0.0)
+    fine.ask(1.0, twist=(1.0, 0.0))
+    assert fine.judge()[2] is Reason.NONE
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "name",
+    ["command", "last_command", "scan", "point_speed", "scan_age", "pose", "twist", "corridor_points",
+     "corridor_half_width", "phantoms"],
+)  # fmt: skip
+def test_input_that_is_no_number_plays_the_stored_plan(scene: object, name: str, value: float) -> None:
+    scene.ask(1.0, 0.2, twist=(0.9, 0.2))
+    (v, w), _, reason = scene.judge()
+    assert reason is Reason.NONE
+    plan_v, plan_w, stop = scene.memory.plan.numpy()[0]
+    array = getattr(scene.inputs, name).numpy()
+    if name == "phantoms":
+        array[0, 0] = (1.0, 1.0, 2.0, 2.0, 0.25, 1.0)
+        array[0, 0, 5] = value
+        array[0, 0, 0] = value
+    else:
+        array.reshape(-1)[3 if name in ("scan", "point_speed", "corridor_points") else 0] = value
+    if name == "corridor_half_width":
+        array[0, 1] = value
+    (v, w), margin, reason = scene.judge()
+    assert reason is Reason.NOT_FINITE
+    assert margin == -1.0
+    assert v == pytest.approx(plan_v * (1.0 - 0.1 / stop))
+    assert w == pytest.approx(plan_w * (1.0 - 0.1 / stop))
+
+
+def test_range_that_is_negative_is_no_range(scene: object) -> None:
+    scene.inputs.scan.numpy()[0, 7] = -0.5
+    scene.ask(0.5)
+    assert scene.judge()[2] is Reason.NOT_FINITE
+
+
+def test_scan_older_than_its_bound_plays_the_stored_plan_to_rest(scene: object) -> None:
+    scene.ask(1.2, 0.6, twist=(1.2, 0.6))
+    scene.judge()
+    scene.inputs.scan_age.numpy()[:] = 0.11
+    speeds = []
+    for _ in range(12):
+        (v, w), margin, reason = scene.judge()
+        assert reason is Reason.STALE_SCAN
+        assert margin == -1.0
+        if v > 0.0:
+            assert w / v == pytest.approx(0.5, rel=1e-4)
+        speeds.append(v)
+    assert speeds[:3] == pytest.approx([1.05, 0.90, 0.75], abs=1e-5)
+    assert speeds[-1] == 0.0
+    assert scene.memory.played.numpy()[0] == 12
+    scene.inputs.scan_age.numpy()[:] = 0.0
+    scene.ask(0.2)
+    assert scene.judge()[2] is Reason.NONE
+    assert scene.memory.played.numpy()[0] == 0
+
+
+def test_watchdog_gets_what_the_shield_would_have_played(scene: object) -> None:
+    scene.ask(1.2, 0.6, twist=(1.2, 0.6))
+    scene.judge()
+    expected = stored_plan(scene.memory, 0, SPEC)
+    assert expected.shape == (PLAN_TICKS, 2)
+    scene.inputs.scan_age.numpy()[:] = 1.0
+    for tick in expected[:9]:
+        assert scene.judge()[0] == pytest.approx(tuple(tick), abs=1e-6)
+    assert np.allclose(stored_plan(scene.memory, 0, SPEC), 0.0)
+
+
+def test_command_beyond_the_limits_is_cut_and_told(scene: object) -> None:
+    scene.ask(9.0, -7.0)
+    assert scene.judge() == ((1.5, -2.0), 0.5, Reason.LIMITS)
+    scene.ask(-9.0)
+    assert scene.judge()[0][0] == pytest.approx(-0.3)
+
+
+def test_noise_of_a_standing_robot_is_no_motion(scene: object) -> None:
+    scene.point(0.0, 0.41, 1.6)
+    scene.ask(0.0)
+    scene.inputs.twist.numpy()[:] = (0.015, -0.015)
+    assert scene.judge()[::2] == ((0.0, 0.0), Reason.NONE)
+
+
+def random_rows(scene: object, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, rays = scene.rows, scene.spec.lidar.rays
+    view = scene.inputs
+    view.command.numpy()[...] = rng.uniform((-0.4, -2.2), (1.7, 2.2), (rows, 2))
+    view.twist.numpy()[...] = rng.uniform((-0.3, -2.0), (1.5, 2.0), (rows, 2))
+    view.last_command.numpy()[...] = view.twist.numpy() + rng.uniform(-0.1, 0.1, (rows, 2))
+    view.scan.numpy()[...] = np.where(rng.random((rows, rays)) < 0.9, 10.0, rng.uniform(0.45, 6.0, (rows, rays)))
+    view.scan.numpy()[:, ::7] = 10.0
+    view.point_speed.numpy()[...] = rng.choice([-1.0, 0.0, 1.6], (rows, rays), p=[0.6, 0.3, 0.1])
+    view.scan_age.numpy()[...] = rng.choice([0.0, 0.05, 0.1], rows)
+    view.pose.numpy()[...] = rng.uniform((-0.2, -0.2, -3.1), (0.2, 0.2, 3.1), (rows, 3))
+    points = np.cumsum(rng.uniform(-1.5, 1.5, (rows, 8, 2)), axis=1).astype(np.float32)
+    points[:, 0] = 0.0
+    view.corridor_points.numpy()[...] = points
+    view.corridor_half_width.numpy()[...] = rng.uniform(0.5, 3.0, (rows, 8))
+    view.corridor_count.numpy()[...] = rng.integers(0, 9, rows)
+    view.command.numpy()[::29] = np.nan
+
+
+def test_row_alone_decides_bit_for_bit_as_among_many(make_scene: Callable[..., object]) -> None:
+    rows = 96
+    many = make_scene(rows=rows)
+    random_rows(many, 1)
+    for _ in range(3):
+        many.shield.launch(many.inputs, many.memory, many.out)
+    seen = set()
+    for row in range(rows):
+        one = make_scene(rows=1)
+        for name in ("command", "last_command", "scan", "point_speed", "scan_age", "pose", "twist", "corridor_points",
+                     "corridor_half_width", "corridor_count"):  # fmt: skip
+            getattr(one.inputs, name).numpy()[0] = getattr(many.inputs, name).numpy()[row]
+        for _ in range(3):
+            one.shield.launch(one.inputs, one.memory, one.out)
+        for name in ("command", "margin", "reason"):
+            alone, among = getattr(one.out, name).numpy()[0], getattr(many.out, name).numpy()[row]
+            assert alone.tobytes() == among.tobytes(), (row, name)
+        assert one.memory.plan.numpy()[0].tobytes() == many.memory.plan.numpy()[row].tobytes()
+        seen.add((int(one.out.reason.numpy()[0]), bool(one.out.margin.numpy()[0] < 0.0)))
+    assert len(seen) >= 5  # refusals of several kinds, with and without a lattice command
+
+
+def test_lattice_verdict_does_not_depend_on_its_order(make_scene: Callable[..., object]) -> None:
+    """The released candidate is the nearest of all that the judge accepts when each is proposed alone."""
+    scene = make_scene()
+    rng = np.random.default_rng(4)
+    compared = 0
+    for _ in range(150):
+        scene = make_scene()
+        scene.ask(float(rng.uniform(0.3, 1.5)), float(rng.uniform(-1, 1)), twist=(float(rng.uniform(0, 1.2)), 0.3))
+        scene.inputs.last_command.numpy()[:] = scene.inputs.twist.numpy()
+        for _ in range(6):
+            scene.point(float(rng.uniform(-1.2, 1.2)), float(rng.uniform(0.6, 1.6)), 0.0)
+        command, margin, reason = scene.judge()
+        if reason is Reason.NONE or margin < 0.0:
+            continue
+        scene.ask(*command, twist=tuple(scene.inputs.twist.numpy()[0]))
+        again, margin_again, reason_again = scene.judge()
+        assert reason_again is Reason.NONE
+        assert again == command
+        assert margin_again == margin
+        compared += 1
+    assert compared > 10
+
+
+def test_reset_forgets_the_masked_rows_only(make_scene: Callable[..., object]) -> None:
+    scene = make_scene(rows=4)
+    scene.ask(1.0, 0.1, twist=(1.0, 0.1))
+    scene.judge()
+    before = scene.memory.plan.numpy().copy()
+    mask = wp.array(np.array([0, 1, 0, 1], np.uint8), dtype=wp.uint8, device="cpu")
+    scene.shield.reset(mask, scene.memory)
+    after = scene.memory.plan.numpy()
+    assert np.all(after[[1, 3]] == 0.0)
+    assert after[[0, 2]].tobytes() == before[[0, 2]].tobytes()
+    assert np.all(before != 0.0)
+
+
+def test_scan_of_another_lidar_is_refused(scene: object) -> None:
+    shield = Shield(RobotSpec(lidar=Lidar(rays=64)))
+    with pytest.raises(ValueError, match="360"):
+        shield.launch(scene.inputs, scene.memory, scene.out)
+
+
+def test_launch_allocates_nothing(scene: object) -> None:
+    scene.ask(1.0)
+    scene.judge()
+    recording = scene.shield.recorded
+    assert len(recording) == 1
+    scene.judge()
+    assert len(recording) == 1
+    other = FilterOutputs(
+        command=wp.zeros((1, 2), dtype=wp.float32, device="cpu"),
+        margin=wp.zeros(1, dtype=wp.float32, device="cpu"),
+        reason=wp.zeros(1, dtype=wp.int8, device="cpu"),
+    )
+    scene.shield.launch(scene.inputs, scene.memory, other)
+    assert len(recording) == 2
+    assert LATTICE == 64
