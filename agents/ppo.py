@@ -56,6 +56,8 @@ class PpoConfig:
     """It stays between these."""
     divergence: float = 0.01
     """Desired KL divergence of a gradient step's policy from the one that collected, nats."""
+    anneal: float = 0.0
+    """Last share of the step budget, over which the desired divergence falls to 0; 0 for a run that ends at a target."""
     value_weight: float = 1.0
     """Weight of the critic's loss."""
     entropy_weight: float = 0.0
@@ -218,9 +220,10 @@ class Learner:
         return _Part(gradients=gradients, losses=losses, divergence=float(divergence))
 
     def _adapt(self, divergence: float, progress: float) -> None:
-        """Move the learning rate towards the desired divergence, which shrinks over the last half of the budget."""
+        """Move the learning rate towards the desired divergence."""
         config = self.config
-        desired = config.divergence * min(1.0, 2.0 * (1.0 - progress) + 0.02)
+        left = (1.0 - progress) / config.anneal if config.anneal else 1.0
+        desired = config.divergence * min(1.0, left + 0.02)
         low, high = config.rate_bounds
         if divergence > 2.0 * desired:
             self.learning_rate = max(low, self.learning_rate / 1.5)

@@ -38,9 +38,6 @@ from agents.ppo import Learner, Losses, PpoConfig
 from agents.rollout import Environment, Episodes, Lane, join_episodes
 from sim.tasks.contract import Contract
 
-CHECK_EPISODES = 500
-"""Episodes of a held-out check: at 95 % one standard deviation is 1 %."""
-
 
 @dataclass(frozen=True)
 class TrainerConfig:

@@ -32,13 +32,15 @@ class Config:
     steps: int = 16_000_000
     """Budget of control steps, over all worlds."""
     target: float = 0.95
-    """Share of 500 episodes on held-out layouts that must succeed."""
+    """Share of the episodes on held-out layouts that must succeed."""
     until_target: bool = False
     """End as soon as the target is reached, instead of spending the budget on a better policy."""
     seed: int = 1
     """Of layouts, weights and noise."""
     worlds: int = 256
     """Worlds that are simulated side by side."""
+    check_episodes: int = 500
+    """Episodes of a held-out check; fewer make the target a rough one."""
     device: str = "cpu"
     """torch device of the networks: cpu or cuda."""
     out: Path | None = None
@@ -66,20 +68,21 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
 
     from agents.errors import TrainingError
     from agents.evaluation import HeldOut
-    from agents.navigation import HELD_OUT, TRAINING, make_lanes, ppo_for_best, ppo_for_speed, training_task
-    from agents.trainer import CHECK_EPISODES, Trainer, TrainerConfig
+    from agents.navigation import HELD_OUT, LANES, TRAINING, make_lanes, ppo_for_best, ppo_for_speed, training_task
+    from agents.trainer import Trainer, TrainerConfig
 
     torch.set_num_threads(1)
-    if config.seconds <= 0 or config.steps <= 0 or not 0.0 < config.target <= 1.0:
+    if min(config.seconds, config.steps, config.check_episodes) <= 0 or not 0.0 < config.target <= 1.0:
         raise TrainingError(
-            f"expected positive seconds and steps and a target in (0, 1], got {config.seconds:g} s, {config.steps} "
-            f"steps and target {config.target:g}; correct the one that is not"
+            f"expected positive seconds, steps and check episodes and a target in (0, 1], got {config.seconds:g} s, "
+            f"{config.steps}, {config.check_episodes} and {config.target:g}; correct the one that is not"
         )
     if config.device != "cpu" and not (config.device.startswith("cuda") and torch.cuda.is_available()):
         raise TrainingError(f'expected device cpu, or cuda where there is one, got "{config.device}"; train on cpu')
     task = training_task()
     lanes = make_lanes(task, TRAINING + config.seed, config.worlds, config.seed)
-    held_out = HeldOut(make_lanes(task, HELD_OUT + config.seed, 250, HELD_OUT + config.seed), CHECK_EPISODES)
+    watched = LANES * max(1, min(config.check_episodes, 250) // LANES)
+    held_out = HeldOut(make_lanes(task, HELD_OUT + config.seed, watched, HELD_OUT + config.seed), config.check_episodes)
     settings = TrainerConfig(
         ppo=ppo_for_speed() if config.until_target else ppo_for_best(),
         seed=config.seed,
