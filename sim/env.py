@@ -145,7 +145,7 @@ class BatchEnv:
         self.terminated, self.truncated, self.ended, self.ending = (bytes_() for _ in range(4))
         self.touching, self.collided, self.bumped = (bytes_() for _ in range(3))
         self.diverged = bytes_(self.worlds)
-        self._limits = np.zeros((self.worlds, self.robots, 3, 2), np.float32)
+        self._limits = np.zeros((self.worlds, self.robots, self.scene.ctrl_stride, 2), np.float32)
         self.all_rows = bytes_(value=1)
         self.margin, self.reason = floats(rows), wp.zeros(rows, dtype=wp.int8, device=device)
         person_speed = 0.0 if self.config.profile == Profile.STILL else SPEED_HIGH
@@ -183,8 +183,8 @@ class BatchEnv:
             walk_people,
             (self.worlds, config.people),
             [*grid, self.seed, spec.motor_period / SECOND, int(config.profile), self.robots, spec.radius,
-             self.pose, self.twist, people.position, people.origin, people.target, people.walked, people.speed, people.pause, people.held,
-             people.count, people.life, backend.mocap_pos],
+             self.pose, self.twist, people.position, people.origin, people.target, people.walked, people.speed,
+             people.pause, people.held, people.count, people.life, backend.mocap_pos],
         )  # fmt: skip
         self._drives = record_drive(spec, drive, backend.ctrl, self.robots, scene.ctrl_stride, self.device)
         self._contacts = self._launch(
@@ -335,13 +335,14 @@ class BatchEnv:
 
     def _set_grip(self, rows: NDArray[np.bool_]) -> None:
         """Write the traction drawn for new episodes into the worlds' force limits."""
-        if self.scene.body != "planar":
-            return
         limits = self._limits
         grip = self._grip.reshape(self.worlds, self.robots, 2)
-        limits[:, :, 0, 1] = grip[..., 0]
-        limits[:, :, 1, 1] = grip[..., 1]
-        limits[:, :, 2, 1] = grip[..., 1] * np.float32(self.spec.drive.track / 2.0)
+        drive = self.spec.drive
+        if self.scene.body == "planar":
+            limits[:, :, :2, 1] = grip
+            limits[:, :, 2, 1] = grip[..., 1] * np.float32(drive.track / 2.0)
+        else:  # the torque at which half the robot's weight on a wheel would slip
+            limits[..., 1] = grip[..., :1] * np.float32(drive.wheel_radius / 2.0)
         limits[..., 0] = -limits[..., 1]
         mask: NDArray[np.bool_] = rows.reshape(self.worlds, self.robots).max(axis=1)
         self.backend.set_field("actuator_forcerange", limits.reshape(self.worlds, -1, 2), mask)

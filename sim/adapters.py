@@ -1,0 +1,191 @@
+"""The environment as Gymnasium and PettingZoo know environments: thin views, for other people's tools.
+
+    NavigateVectorEnv    gymnasium.vector.VectorEnv over all rows; the row that ended is reset in the same step
+    NavigateEnv          gymnasium.Env with one row
+    NavigateParallelEnv  pettingzoo.ParallelEnv: the robots of one world, dead when their episode ends
+
+They copy what they return, because callers of those interfaces keep it; training uses `BatchEnv` itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+from pettingzoo import ParallelEnv
+
+from sim.env import BatchEnv, Step
+from sim.site import Site
+from sim.tasks.contract import Contract
+from sim.tasks.navigate import NavigateConfig
+from sim.tasks.navigate_contract import navigate_contract
+
+Info = dict[str, Any]  # Gymnasium's own type
+Observation = NDArray[np.float32]
+
+
+def observation_space(contract: Contract) -> spaces.Box:
+    """The flat observation with each field's bounds."""
+    low = np.concatenate([np.full(field.size, field.low, np.float32) for field in contract.fields])
+    high = np.concatenate([np.full(field.size, field.high, np.float32) for field in contract.fields])
+    return spaces.Box(low, high, dtype=np.float32)
+
+
+def action_space(contract: Contract) -> spaces.Box:
+    """The flat action."""
+    return spaces.Box(-1.0, 1.0, (contract.action_size,), np.float32)
+
+
+def _fresh_seed(seed: int | None, generator: np.random.Generator) -> int:
+    return int(generator.integers(2**31)) if seed is None else seed
+
+
+class NavigateVectorEnv(gymnasium.vector.VectorEnv):
+    """Every row of a `BatchEnv` as one of `num_envs` environments (autoreset mode SAME_STEP)."""
+
+    def __init__(self, site: Site, config: NavigateConfig, num_envs: int, *, robots: int = 1, threads: int = 2) -> None:
+        """`num_envs` rows, in worlds of `robots`, which must divide it."""
+        if num_envs < 1 or num_envs % robots:
+            raise ValueError(f"expected num_envs to be a multiple of {robots} robots per world, got {num_envs}")
+        self.metadata = {"render_modes": [], "autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
+        self.num_envs = num_envs
+        contract = navigate_contract(config.spec)
+        self.single_observation_space = observation_space(contract)
+        self.single_action_space = action_space(contract)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._make = lambda seed: BatchEnv(
+            site, config, worlds=num_envs // robots, robots=robots, seed=seed, threads=threads
+        )
+        self._generator = np.random.default_rng()
+        self.environment: BatchEnv | None = None
+
+    def reset(
+        self,
+        *,
+        seed: int | list[int | None] | None = None,
+        options: dict[str, Any] | None = None,  # Gymnasium's own type
+    ) -> tuple[Observation, Info]:
+        """All rows anew; `seed` also fixes every later episode. A list's first entry counts."""
+        del options
+        first = seed[0] if isinstance(seed, list) else seed
+        if self.environment is None or first is not None:
+            self.environment = self._make(_fresh_seed(first, self._generator))
+        return self.environment.reset().copy(), {}
+
+    def step(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
+        """One control step; `infos` holds final_obs where rows ended, and success."""
+        assert self.environment is not None, "call reset first"
+        step = self.environment.step(np.asarray(actions, np.float32))
+        ended = (step.terminated | step.truncated).astype(bool)
+        info: Info = {"success": step.success.copy(), "collision": step.collision.copy()}
+        if ended.any():
+            last = np.full(self.num_envs, None, dtype=object)
+            for row in np.flatnonzero(ended):
+                last[row] = step.final_observation[row].copy()
+            info |= {"final_obs": last, "_final_obs": ended}
+        return (
+            step.observation.copy(),
+            step.reward.astype(np.float64),
+            step.terminated.astype(bool),
+            step.truncated.astype(bool),
+            info,
+        )
+
+
+class NavigateEnv(gymnasium.Env):
+    """One robot in one world, as Gymnasium's classic interface."""
+
+    def __init__(self, site: Site, config: NavigateConfig) -> None:
+        self.metadata = {"render_modes": []}
+        contract = navigate_contract(config.spec)
+        self.observation_space = observation_space(contract)
+        self.action_space = action_space(contract)
+        self._make = lambda seed: BatchEnv(site, config, worlds=1, seed=seed, threads=1)
+        self._environment: BatchEnv | None = None
+        self._ended = False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, Info]:
+        """The next episode, or with a seed the first one of that seed."""
+        super().reset(seed=seed)
+        if self._environment is None or seed is not None:
+            self._environment = self._make(_fresh_seed(seed, self.np_random))
+            return self._environment.reset()[0].copy(), {}
+        if self._ended:  # the row has begun its next episode already
+            self._ended = False
+            return self._environment.observation.numpy()[0].copy(), {}
+        return self._environment.reset()[0].copy(), {}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, Info]:
+        """One control step; after the last one the observation is what the robot saw at its end."""
+        assert self._environment is not None, "call reset first"
+        step = self._environment.step(np.asarray(action, np.float32)[None])
+        self._ended = bool(step.terminated[0] or step.truncated[0])
+        seen = step.final_observation if self._ended else step.observation
+        info: Info = {"success": bool(step.success[0]), "collision": bool(step.collision[0])}
+        return seen[0].copy(), float(step.reward[0]), bool(step.terminated[0]), bool(step.truncated[0]), info
+
+
+class NavigateParallelEnv(ParallelEnv):
+    """The robots of one world. A robot whose episode ended leaves `agents`; the world runs on until all have."""
+
+    metadata = {"render_modes": [], "name": "muster_navigate_v1"}  # noqa: RUF012  # PettingZoo's own form
+
+    def __init__(self, site: Site, config: NavigateConfig, robots: int = 4) -> None:
+        contract = navigate_contract(config.spec)
+        self.possible_agents = [f"r{number}" for number in range(robots)]
+        self.agents: list[str] = []
+        self._spaces = (observation_space(contract), action_space(contract))
+        self._make = lambda seed: BatchEnv(site, config, worlds=1, robots=robots, seed=seed, threads=1)
+        self._generator = np.random.default_rng()
+        self._environment: BatchEnv | None = None
+
+    def observation_space(self, agent: str) -> spaces.Box:
+        """The same object for every robot."""
+        return self._spaces[0]
+
+    def action_space(self, agent: str) -> spaces.Box:
+        """The same object for every robot."""
+        return self._spaces[1]
+
+    def reset(
+        self,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,  # PettingZoo's own type
+    ) -> tuple[dict[str, Observation], dict[str, Info]]:
+        """All robots anew."""
+        del options
+        if self._environment is None or seed is not None:
+            self._environment = self._make(_fresh_seed(seed, self._generator))
+        observation = self._environment.reset()
+        self.agents = list(self.possible_agents)
+        return {agent: observation[row].copy() for row, agent in enumerate(self.agents)}, {a: {} for a in self.agents}
+
+    def step(
+        self, actions: dict[str, NDArray[np.float32]]
+    ) -> tuple[dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Info]]:
+        """One control step of the robots that still run; the others' bodies stand where their next episode began."""
+        assert self._environment is not None, "call reset first"
+        table = np.zeros((len(self.possible_agents), 2), np.float32)
+        for agent, action in actions.items():
+            table[self.possible_agents.index(agent)] = action
+        step = self._environment.step(table)
+        rows = {agent: self.possible_agents.index(agent) for agent in self.agents}
+        ended = {agent: bool(step.terminated[row] or step.truncated[row]) for agent, row in rows.items()}
+        observations = {agent: _seen(step, row, ended[agent]) for agent, row in rows.items()}
+        rewards = {agent: float(step.reward[row]) for agent, row in rows.items()}
+        terminations = {agent: bool(step.terminated[row]) for agent, row in rows.items()}
+        truncations = {agent: bool(step.truncated[row]) for agent, row in rows.items()}
+        infos: dict[str, Info] = {agent: {"success": bool(step.success[row])} for agent, row in rows.items()}
+        self.agents = [agent for agent in self.agents if not ended[agent]]
+        return observations, rewards, terminations, truncations, infos
+
+
+def _seen(step: Step, row: int, ended: bool) -> Observation:
+    return (step.final_observation if ended else step.observation)[row].copy()

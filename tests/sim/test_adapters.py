@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+from sim.adapters import NavigateEnv, NavigateParallelEnv, NavigateVectorEnv
+from sim.generate import generate_campus
+from sim.site import Site
+from sim.tasks.navigate import NavigateConfig
+
+CONFIG = NavigateConfig(paths=128, time_limit=4.0)
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    return generate_campus(6, blocks=(1, 2))
+
+
+def test_gymnasiums_own_checks_pass(site: Site) -> None:
+    check_env(NavigateEnv(site, CONFIG), skip_render_check=True)
+
+
+def test_pettingzoos_own_checks_pass(site: Site) -> None:
+    parallel_api_test(NavigateParallelEnv(site, CONFIG, robots=3), num_cycles=120)
+    parallel_seed_test(lambda: NavigateParallelEnv(site, CONFIG, robots=3), num_cycles=60)
+
+
+def test_a_seed_fixes_all_episodes_of_the_vector_environment(site: Site) -> None:
+    first, second = (NavigateVectorEnv(site, CONFIG, 6, threads=1) for _ in range(2))
+    a, _ = first.reset(seed=3)
+    b, _ = second.reset(seed=3)
+    np.testing.assert_array_equal(a, b)
+    assert first.observation_space.contains(a)
+    first.action_space.seed(0)
+    ended = 0
+    for _ in range(60):
+        action = first.action_space.sample()
+        x, y = first.step(action), second.step(action)
+        for part, other in zip(x[:4], y[:4], strict=True):
+            np.testing.assert_array_equal(part, other)
+        done = x[2] | x[3]
+        ended += int(done.sum())
+        if done.any():
+            np.testing.assert_array_equal(x[4]["_final_obs"], done)
+            for row in np.flatnonzero(done):
+                assert (x[4]["final_obs"][row] != x[0][row]).any()
+    assert ended > 0
+    c, _ = first.reset()  # goes on with later episodes
+    assert (c != a).any()
+
+
+def test_the_single_environment_plays_episode_after_episode(site: Site) -> None:
+    env = NavigateEnv(site, CONFIG)
+    observation, _ = env.reset(seed=1)
+    starts = [observation]
+    for _ in range(3):
+        for _ in range(41):
+            observation, _, terminated, truncated, _ = env.step(np.zeros(2, np.float32))
+            if terminated or truncated:
+                break
+        assert truncated
+        starts.append(env.reset()[0])
+    assert len({start.tobytes() for start in starts}) == 4
+
+
+def test_rows_must_fill_worlds(site: Site) -> None:
+    with pytest.raises(ValueError, match="multiple of 4"):
+        NavigateVectorEnv(site, CONFIG, 6, robots=4)
