@@ -86,8 +86,12 @@ class Auditor:
         self.follow()
         self._judge_holdings()
         self._judge_tasks()
-        self._file.close()
+        self.stop()
         return self.findings
+
+    def stop(self) -> None:
+        """Let go of the file; safe to call twice."""
+        self._file.close()
 
     # cells -----------------------------------------------------------------------------------------------------
 

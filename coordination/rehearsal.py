@@ -109,7 +109,7 @@ class Floor:
         return {name: self._under(actor, self.spec.radius) for name, actor in self.actors.items()}
 
     def report(self, actor: Actor) -> Report:
-        """What a robot says of itself."""
+        """What a robot says of itself; its name is a capability, so that a task can be meant for it alone."""
         x, y = self._place(actor)
         yaw = {1: 0.0, -1: math.pi, -self.site.width: math.pi / 2, self.site.width: -math.pi / 2}
         picture = actor.picture
@@ -127,6 +127,7 @@ class Floor:
             legs_done=actor.legs_done,
             blocked=actor.blocked,
             site=self.site.hash,
+            capabilities=(actor.name,),
             payload_max=self.payload_max,
         )
 

@@ -39,6 +39,9 @@ GRANT_ID_GAP = 1_000_000
 """Ids left out at a restart: grants that only shrank are in no log, and no old id may acknowledge a new grant."""
 
 
+STANDING, BLOCKED = 1, 2
+"""Why a cell is closed: a robot stands there (never closed to itself), or something is reported to be there."""
+
 STANDING_SPEED = 0.02
 """m/s; what counts as standing wherever collisions are counted, too."""
 
@@ -432,8 +435,9 @@ class RightOfWay:
             mover.detour = False
         if not self.fields.closed:
             return detour
-        closed = np.zeros(self.roadmap.cells, np.bool_)
-        closed[list(self.fields.closed)] = True
+        closed = np.zeros(self.roadmap.cells, np.uint8)
+        closed[list(self.fields.closed)] = STANDING
+        closed[list(self._blocked)] = BLOCKED
         for mover in self.movers.values():
             if mover.goal == NONE or not mover.path or mover.report is None:
                 continue
@@ -641,7 +645,7 @@ def _larger(old: Situation) -> Situation:
 def _meets(
     cell: int,
     distance: NDArray[np.uint16],
-    closed: NDArray[np.bool_],
+    closed: NDArray[np.uint8],
     owner: NDArray[np.int32],
     robot: int,
     exits: NDArray[np.uint8],
@@ -655,11 +659,11 @@ def _meets(
         for move in range(4):
             if exits[cell] >> move & 1:
                 there = cell + offsets[move]
-                if distance[there] < distance[cell] and (best < 0 or (closed[best] and not closed[there])):
+                if distance[there] < distance[cell] and (best < 0 or closed[there] < closed[best]):
                     best = there
         if best < 0:
             return False
-        if closed[best] and owner[best] != robot and distance[best] > 0:
+        if distance[best] > 0 and (closed[best] == BLOCKED or (closed[best] == STANDING and owner[best] != robot)):
             return True
         cell = best
     return False
@@ -668,5 +672,5 @@ def _meets(
 def warm() -> None:
     """Compile (or load from numba's cache) what this module runs in a tick."""
     roadmap = Roadmap(make_site("warm", np.zeros((1, 3), bool)))
-    closed = np.zeros(roadmap.cells, np.bool_)
+    closed = np.zeros(roadmap.cells, np.uint8)
     _meets(0, roadmap.field(2), closed, np.full(3, NONE, np.int32), 0, roadmap.exits, roadmap.offsets)

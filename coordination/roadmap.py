@@ -161,6 +161,9 @@ class Fields:
             _breadth_first(
                 goal, self.roadmap.entries[goal], entries, self.roadmap.offsets, self.matrix[slot], self._queue
             )
+            if detour:
+                # The search reaches closed cells from behind; nobody shall take one for the next step.
+                self.matrix[slot, [cell for cell in self.closed if cell != goal]] = FAR
             self.computed += 1
             self._key_of[slot] = key
             self._slot_of[key] = slot

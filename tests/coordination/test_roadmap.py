@@ -80,6 +80,7 @@ def test_a_detour_keeps_out_of_closed_cells_and_still_reaches_a_closed_goal() ->
     fields.close(frozenset({1}))
     assert fields.matrix[fields.slot(2), 0] == 2, "the plain field does not know of closed cells"
     assert fields.matrix[fields.slot(2, detour=True), 0] == 6
+    assert fields.matrix[fields.slot(2, detour=True), 1] == FAR, "nobody steps into it from beside"
     assert fields.matrix[fields.slot(1, detour=True), 0] == 1, "a robot may still be sent to the closed cell itself"
     fields.close(frozenset())
     assert fields.matrix[fields.slot(2, detour=True), 0] == 2

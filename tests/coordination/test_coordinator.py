@@ -1,0 +1,458 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coordination.auditor import Auditor
+from coordination.coordinator import Coordinator, Policy
+from coordination.estop import raise_stop, reset_stop
+from coordination.messages import (
+    Cancel,
+    FleetState,
+    Leg,
+    LegKind,
+    Picture,
+    Query,
+    Report,
+    RobotStatus,
+    StopRaise,
+    StopReset,
+    Submit,
+    Submitted,
+    Task,
+)
+from coordination.rehearsal import Floor, Pace
+from coordination.rightofway import Mover, RightOfWay, Rules
+from coordination.tasks import Store
+from sim.robot import SECOND
+from sim.site import Site, make_site
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+AISLES = (
+    "............",
+    ".@@@.@@@@.@.",
+    ".@@@.@@@@.@.",
+    "............",
+    ".@@@.@@@@.@.",
+    ".@@@.@@@@.@.",
+    "............",
+)
+
+
+def floor(*rows: str, chargers: tuple[int, ...] = ()) -> Site:
+    blocked = np.array([[character in "@T" for character in row] for row in rows])
+    return make_site("test", blocked, chargers=chargers)
+
+
+def map_site(path: Path) -> Site:
+    return floor(*path.read_text().splitlines()[4:])
+
+
+class Rehearsal:
+    """A floor with its store, robots that are audited in every cycle, and work by cell numbers."""
+
+    def __init__(
+        self, folder: Path, site: Site, starts: list[int], *, seed: int = 0, pace: Pace | None = None, **numbers: object
+    ) -> None:
+        assert set(starts) <= set(site.free_cells.tolist())
+        self.path = folder / "tasks.sqlite"
+        self.store = Store(self.path)
+        self.site = site
+        self.numbers = numbers
+        core = Coordinator(site, self.store, **numbers)  # type: ignore[arg-type]
+        self.floor = Floor(site, core, starts, seed=seed, pace=pace or Pace())
+        self.auditor = Auditor(self.path)
+        self.tasks = 0
+
+    @property
+    def core(self) -> Coordinator:
+        return self.floor.coordinator
+
+    def give(self, *cells: int, kind: LegKind = LegKind.VISIT, dwell: float = 0.0, **fields: object) -> str:
+        """Submit one task with a leg to each cell."""
+        task = Task(f"t{self.tasks}", tuple(Leg(cell, kind, dwell) for cell in cells), **fields)  # type: ignore[arg-type]
+        self.tasks += 1
+        answer = self.core.handle("client", Submit("request", (task,)), self.floor.now)
+        assert answer == [("client", Submitted("request", (task.id,)))]
+        return task.id
+
+    def run(self, seconds: float, *, until: int | None = None) -> int:
+        """Cycle, and audit each cycle; stops early when `until` tasks are done. Returns tasks done."""
+        for _ in range(round(seconds * 10)):
+            self.floor.cycle()
+            found = self.auditor.follow(self.floor.now, self.floor.footprints())
+            assert not found, found
+            if until is not None and self.done >= until:
+                break
+        return self.done
+
+    @property
+    def done(self) -> int:
+        return self.store.counts()["DONE"]
+
+    def restart(self) -> None:
+        """Another coordinator goes on from what is on disk."""
+        self.store.close()
+        self.store = Store(self.path)
+        self.floor.coordinator = Coordinator(self.site, self.store, **self.numbers)  # type: ignore[arg-type]
+
+    def end(self) -> None:
+        assert self.auditor.close() == []
+        self.store.close()
+
+
+Rehearse = Callable[..., Rehearsal]
+
+
+@pytest.fixture
+def rehearse() -> Iterator[Rehearse]:
+    """Makes rehearsals, and closes what a failed test left open."""
+    made: list[Rehearsal] = []
+
+    def make(*arguments: object, **numbers: object) -> Rehearsal:
+        made.append(Rehearsal(*arguments, **numbers))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for rehearsal in made:
+        rehearsal.store.close()
+        rehearsal.auditor.stop()
+
+
+SCENES: dict[str, tuple[tuple[str, ...], list[int], list[int]]] = {
+    "head-on in an aisle of ten cells": (("............", ".@@@@@@@@@@.", "............"), [0, 11], [11, 0]),
+    "a dead end whose owner wants out": (("....@@", "...@@@", "......"), [17, 15], [0, 17]),
+    "a corridor with one niche": (("@@@@.@@@@@", ".........."), [10, 19], [19, 10]),
+    "two that follow into a dead end": (("...@@@", "...@@@", "......"), [12, 14], [17, 16]),
+    "a crossing of four": (("@.@", "...", "@.@"), [1, 3], [7, 5]),
+    "a narrow door between two rooms": (
+        ("...@...", "...@...", ".......", "...@...", "...@..."),
+        [0, 1, 7, 6, 5, 13],
+        [34, 33, 27, 28, 29, 21],
+    ),
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_knot_is_undone(rehearse: Rehearse, tmp_path: Path, scene: str, seed: int) -> None:
+    rows, starts, goals = SCENES[scene]
+    rehearsal = rehearse(tmp_path, floor(*rows), starts, seed=seed, pace=Pace(pause=0.05))
+    for index, goal in enumerate(goals):
+        rehearsal.give(goal, capability=f"r{index}")
+    assert rehearsal.run(180, until=len(goals)) == len(goals)
+    rehearsal.end()
+
+
+def test_a_ring_with_one_free_cell_turns(rehearse: Rehearse, tmp_path: Path) -> None:
+    ring = [0, 1, 2, 3, 7, 11, 10, 9, 8, 4]
+    rehearsal = rehearse(tmp_path, floor("....", ".@@.", "...."), ring[:-1])
+    for index in range(18):
+        rehearsal.give(ring[(3 * index) % 10])
+    assert rehearsal.run(600, until=18) == 18
+    rehearsal.end()
+
+
+def test_nobody_waits_for_a_robot_that_he_does_not_meet(rehearse: Rehearse, tmp_path: Path) -> None:
+    site = floor(*AISLES)
+    cells = np.random.default_rng(1).permutation(site.free_cells).tolist()
+    rehearsal = rehearse(tmp_path, site, cells[:7])
+    for cell in np.random.default_rng(2).choice(site.free_cells, 400).tolist():
+        rehearsal.give(cell)
+    rehearsal.run(20)
+    stands = rehearsal.floor.actors["r3"]
+    stands.held = True
+    others = [actor for actor in rehearsal.floor.actors.values() if actor is not stands]
+    before = {actor.name: actor.travelled for actor in others}
+    done = rehearsal.done
+    rehearsal.run(60)
+    assert all(actor.travelled - before[actor.name] > 15.0 for actor in others), "60 s at 1 m/s"
+    assert rehearsal.done - done > 30
+    stands.held = False
+    done, moved = rehearsal.done, stands.travelled
+    rehearsal.run(30)
+    assert stands.travelled > moved + 5.0
+    rehearsal.end()
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.1])
+def test_work_goes_on_for_a_long_time(rehearse: Rehearse, tmp_path: Path, loss: float) -> None:
+    site = floor(*AISLES)
+    cells = np.random.default_rng(3).permutation(site.free_cells).tolist()
+    rehearsal = rehearse(tmp_path, site, cells[:10], pace=Pace(loss=loss))
+    for pair in np.random.default_rng(4).choice(site.free_cells, (600, 2)).tolist():
+        rehearsal.give(*pair, dwell=0.5)
+    rates = []
+    for _ in range(4):
+        done = rehearsal.done
+        rehearsal.run(60)
+        rates.append(rehearsal.done - done)
+    assert max(rates) > 10, rates
+    assert min(rates) > 0.4 * max(rates), rates
+    rehearsal.end()
+
+
+def test_a_law_that_frees_cells_too_early_is_caught(
+    rehearse: Rehearse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hasty(law: RightOfWay, mover: Mover, report: Report) -> None:
+        for cell in [*mover.path[: mover.at], *mover.returning]:
+            law._release(mover, cell)
+        del mover.path[: mover.at]
+        mover.at, mover.returning = 0, {}
+
+    monkeypatch.setattr(RightOfWay, "_leave_behind", hasty)
+    site = floor(*AISLES)
+    rehearsal = rehearse(tmp_path, site, site.free_cells[:8].tolist())
+    for cell in site.free_cells.tolist():
+        rehearsal.give(cell)
+    with pytest.raises(AssertionError, match="early_release"):
+        rehearsal.run(60)
+
+
+def test_a_killed_coordinator_goes_on_where_the_disk_stands(rehearse: Rehearse, tmp_path: Path) -> None:
+    site = floor(*AISLES)
+    cells = np.random.default_rng(5).permutation(site.free_cells).tolist()
+    rehearsal = rehearse(tmp_path, site, cells[:8], pace=Pace(loss=0.02))
+    for pair in np.random.default_rng(6).choice(site.free_cells, (40, 2)).tolist():
+        rehearsal.give(*pair, dwell=0.3)
+    for _ in range(60):
+        rehearsal.run(3.7)
+        rehearsal.restart()
+    assert rehearsal.run(300, until=40) == 40
+    rehearsal.end()
+
+
+def test_no_cell_is_given_while_the_emergency_stop_is_latched(rehearse: Rehearse, tmp_path: Path) -> None:
+    site = floor(*AISLES)
+    rehearsal = rehearse(tmp_path, site, [0, 40, 60])
+    for cell in site.free_cells[:40].tolist():
+        rehearsal.give(cell)
+    rehearsal.run(5)
+    raise_stop(rehearsal.store, StopRaise("button"), "anyone", rehearsal.floor.now)
+    rehearsal.run(1)
+    places = rehearsal.floor.footprints()
+    grants = rehearsal.auditor.grants
+    rehearsal.run(20)
+    rehearsal.restart()
+    rehearsal.run(20)
+    assert rehearsal.floor.footprints() == places
+    assert rehearsal.auditor.grants == grants
+    pictures = [body for _, body in rehearsal.core.tick(rehearsal.floor.now)]
+    assert all(isinstance(picture, Picture) and picture.stopped and picture.stop_epoch == 1 for picture in pictures)
+    reset_stop(rehearsal.store, StopReset("me", 1), "operator", True, rehearsal.floor.now)
+    done = rehearsal.done
+    rehearsal.run(60)
+    assert rehearsal.done > done
+    rehearsal.end()
+
+
+def test_a_silent_robot_keeps_its_cells_and_loses_its_untouched_task(rehearse: Rehearse, tmp_path: Path) -> None:
+    rehearsal = rehearse(tmp_path, floor(*AISLES), [0, 83])
+    task = rehearsal.give(3, 11)
+    rehearsal.run(1)
+    quiet = rehearsal.floor.actors["r0"]
+    assert rehearsal.core.state("", 0).robots[0].task == task, "r0 is the nearer one"
+    quiet.silent = quiet.held = True
+    cells = {cell for cell in range(84) if rehearsal.core.right_of_way.owner(cell) == "r0"}
+    rehearsal.run(120, until=1)
+    assert rehearsal.done == 0, "the way to the fetch cell is the silent robot's"
+    assert rehearsal.core.state("", 0).robots[1].task == task
+    assert {cell for cell in range(84) if rehearsal.core.right_of_way.owner(cell) == "r0"} == cells
+    quiet.silent = quiet.held = False
+    assert rehearsal.run(120, until=1) == 1
+    rehearsal.end()
+
+
+def test_a_robot_that_gives_up_hands_its_task_to_another_and_after_five_it_has_failed(
+    rehearse: Rehearse, tmp_path: Path
+) -> None:
+    rehearsal = rehearse(tmp_path, floor("......"), [0, 5], policy=Policy(attempts=2))
+    task = rehearsal.give(2)
+    rehearsal.run(0.2)
+    for robot, attempt, state in (("r0", 1, "QUEUED"), ("r1", 2, "FAILED")):
+        actor = rehearsal.floor.actors[robot]
+        report = rehearsal.floor.report(actor)
+        record = rehearsal.store.record(task)
+        assert record is not None
+        assert (record.robot, record.attempt) == (robot, attempt)
+        failed = Report(
+            **{name: getattr(report, name) for name in report.__struct_fields__}
+            | {"task": task, "attempt": attempt, "failed": "blocked", "status": RobotStatus.OPERATOR}
+        )
+        rehearsal.core.handle(robot, failed, rehearsal.floor.now)
+        record = rehearsal.store.record(task)
+        assert record is not None
+        assert record.state.name == state
+        rehearsal.core.tick(rehearsal.floor.now)
+    rehearsal.end()
+
+
+def test_an_empty_battery_goes_to_a_free_charger_first(rehearse: Rehearse, tmp_path: Path) -> None:
+    rehearsal = rehearse(tmp_path, floor(*AISLES, chargers=(0, 11)), [39, 45], policy=Policy(charge_seconds=20.0))
+    for actor in rehearsal.floor.actors.values():
+        actor.battery = 0.1
+    rehearsal.run(1)
+    places = {
+        actor.picture.assignment.legs[0].cell
+        for actor in rehearsal.floor.actors.values()
+        if actor.picture is not None and actor.picture.assignment is not None
+    }
+    assert places == {0, 11}
+    rehearsal.give(40)
+    rehearsal.run(30)
+    assert rehearsal.done == 0
+    for actor in rehearsal.floor.actors.values():
+        actor.battery = 0.9
+    assert rehearsal.run(120, until=1) == 1
+    rehearsal.end()
+
+
+def test_tasks_that_cannot_be_are_refused_with_the_reason(tmp_path: Path) -> None:
+    core = Coordinator(floor("..@.."), Store(tmp_path / "tasks.sqlite"))
+
+    def answer(*legs: Leg) -> str:
+        (_, reply) = core.handle("client", Submit("r", (Task("t", legs),)), 0)[0]
+        assert isinstance(reply, Submitted)
+        return reply.error
+
+    assert "has no legs" in answer()
+    assert "cell 2, which is no free cell" in answer(Leg(2, LegKind.VISIT))
+    assert "cell 99" in answer(Leg(99, LegKind.VISIT))
+    assert "no way leads from cell 0 to cell 3" in answer(Leg(0, LegKind.FETCH), Leg(3, LegKind.DELIVER))
+    assert "-1.0 s" in answer(Leg(0, LegKind.FETCH, -1.0))
+    assert core.store.counts()["QUEUED"] == 0
+    core.store.close()
+
+
+def test_a_cancelled_task_leaves_its_robot_free(rehearse: Rehearse, tmp_path: Path) -> None:
+    rehearsal = rehearse(tmp_path, floor("........."), [0])
+    task = rehearsal.give(8)
+    rehearsal.run(1)
+    assert rehearsal.core.handle("client", Cancel("r", task), rehearsal.floor.now) == [
+        ("client", Submitted("r", (task,)))
+    ]
+    again = rehearsal.core.handle("client", Cancel("r", task), rehearsal.floor.now)[0][1]
+    assert isinstance(again, Submitted)
+    assert "CANCELLED already" in again.error
+    unknown = rehearsal.core.handle("client", Cancel("r", "nobody"), rehearsal.floor.now)[0][1]
+    assert isinstance(unknown, Submitted)
+    assert "no task nobody" in unknown.error
+    rehearsal.give(4)
+    assert rehearsal.run(60, until=1) == 1
+    rehearsal.end()
+
+
+def test_the_state_names_every_robot_and_counts_tasks(rehearse: Rehearse, tmp_path: Path) -> None:
+    rehearsal = rehearse(tmp_path, floor("........."), [0, 8])
+    rehearsal.give(4)
+    rehearsal.run(1)
+    ((peer, state),) = rehearsal.core.handle("client", Query("r"), rehearsal.floor.now)
+    assert peer == "client"
+    assert isinstance(state, FleetState)
+    assert [line.robot for line in state.robots] == ["r0", "r1"]
+    assert sum(state.counts.values()) == 1
+    rehearsal.end()
+
+
+def test_a_robot_on_another_floor_is_told_so_and_holds_nothing(rehearse: Rehearse, tmp_path: Path) -> None:
+    rehearsal = rehearse(tmp_path, floor("...."), [0])
+    report = rehearsal.floor.report(rehearsal.floor.actors["r0"])
+    other = Report(**{name: getattr(report, name) for name in report.__struct_fields__} | {"site": "0" * 64})
+    rehearsal.core.handle("r0", other, 1)
+    ((_, picture),) = rehearsal.core.tick(1)
+    assert isinstance(picture, Picture)
+    assert picture.grant is None
+    assert "load the same floor" in picture.error
+    assert rehearsal.core.right_of_way.owner(0) == ""
+
+
+def test_the_same_messages_give_the_same_replies(rehearse: Rehearse, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    site = floor(*AISLES)
+    one, two = (rehearse(tmp_path / name, site, [0, 11, 40, 83], seed=7) for name in ("one", "two"))
+    for cell in site.free_cells[::3].tolist():
+        one.give(cell)
+        two.give(cell)
+    for _ in range(300):
+        one.floor.cycle()
+        two.floor.cycle()
+        assert [a.picture for a in one.floor.actors.values()] == [a.picture for a in two.floor.actors.values()]
+    one.end()
+    two.end()
+
+
+def test_a_lone_robot_on_a_free_floor_never_brakes_for_want_of_grants(rehearse: Rehearse, tmp_path: Path) -> None:
+    pace = Pace(slow=1.5, fast=1.5, pause=0.0)
+    rehearsal = rehearse(tmp_path, floor("." * 60), [0], pace=pace)
+    rehearsal.give(59)
+    rehearsal.run(5)
+    actor = rehearsal.floor.actors["r0"]
+    for _ in range(450):
+        rehearsal.run(0.1)
+        if actor.cell > 50:
+            break
+        assert actor.speed == pytest.approx(1.5)
+        assert actor.picture is not None
+        assert actor.picture.grant is not None
+        cells = actor.picture.grant.cells
+        ahead = len(cells) - 1 - cells.index(actor.towards)
+        assert 1.2 * (ahead + 0.5) > 1.5**2 / (2 * 1.5) + 0.43, "room to stop inside the grant"
+    assert actor.cell > 50
+    rehearsal.end()
+
+
+def test_the_first_errands_of_the_random_instance_are_done_by_forty_robots(rehearse: Rehearse, tmp_path: Path) -> None:
+    domain = DATA / "lorr2023" / "test" / "random.domain"
+    if not domain.exists():
+        pytest.skip(f"the League of Robot Runners instance is not at {domain}")
+    site = map_site(domain / "maps" / "random-32-32-20.map")
+    starts, errands = (
+        [int(line) for line in path.read_text().split()[1:]]
+        for path in (
+            domain / "agents" / "random-32-32-20_1.agents",
+            domain / "tasks" / "random-32-32-20_1.tasks",
+        )
+    )
+    rehearsal = rehearse(tmp_path, site, list(dict.fromkeys(starts))[:40], pace=Pace(loss=0.01))
+    for cell in errands[:200]:
+        rehearsal.give(cell)
+    assert rehearsal.run(400, until=200) == 200
+    rehearsal.end()
+
+
+def test_thirty_two_robots_work_on_a_warehouse_of_one_cell_aisles(rehearse: Rehearse, tmp_path: Path) -> None:
+    path = DATA / "maps" / "warehouse-10-20-10-2-1.map"
+    if not path.exists():
+        pytest.skip(f"the MovingAI map is not at {path}")
+    site = map_site(path)
+    dice = np.random.default_rng(8)
+    starts = dice.choice(site.free_cells, 32, replace=False).tolist()
+    rehearsal = rehearse(tmp_path, site, starts, pace=Pace(loss=0.01))
+    for cell in dice.choice(site.free_cells, 60).tolist():
+        rehearsal.give(cell)
+    assert rehearsal.run(400, until=60) == 60
+    rehearsal.end()
+
+
+@pytest.mark.slow
+def test_a_thousand_robots_work_on_the_large_warehouse(rehearse: Rehearse, tmp_path: Path) -> None:
+    domain = DATA / "lorr2023" / "test" / "warehouse.domain"
+    if not domain.exists():
+        pytest.skip(f"the League of Robot Runners instance is not at {domain}")
+    site = map_site(domain / "maps" / "warehouse_large.map")
+    starts = [int(line) for line in (domain / "agents" / "warehouse_large_1000.agents").read_text().split()[1:1001]]
+    errands = [int(line) for line in (domain / "tasks" / "warehouse_large.tasks").read_text().split()[1:3001]]
+    rehearsal = rehearse(tmp_path, site, starts, rules=Rules())
+    for cell in errands:
+        rehearsal.give(cell)
+    rates = []
+    for _ in range(3):
+        done = rehearsal.done
+        rehearsal.run(60)
+        rates.append(rehearsal.done - done)
+    assert min(rates) > 50, rates
+    assert rehearsal.floor.now == 180 * SECOND
+    rehearsal.end()
