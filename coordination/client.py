@@ -40,6 +40,9 @@ COORDINATOR = "coordinator"
 ADDRESS = "tcp://127.0.0.1:7410"
 """Where the coordinator listens unless told otherwise."""
 
+REPORT_AGAIN = 0.1
+"""s; a robot that waits for its picture repeats its report, which may have gone to a coordinator that is no more."""
+
 RESEND = 0.5
 """s; an unanswered request is sent again, because delivery is at most once."""
 
@@ -79,9 +82,11 @@ class CoordinatorClient:
         self.transport = transport
         self.server = server
         self._picture: Picture | None = None
+        self._report: Report | None = None
 
     def report(self, report: Report) -> bool:
         """Send the robot's state; False when nobody is there to hear it."""
+        self._report = report
         return self.transport.send(self.server, report, report.stamp)
 
     def poll(self, timeout: float = 0.0) -> None:
@@ -92,13 +97,18 @@ class CoordinatorClient:
                 self._picture = body
 
     def wait_for_round(self, number: int, timeout: float) -> bool:
-        """Wait (lockstep) until the picture of a round or a later one is here; False after `timeout` seconds."""
+        """Wait (lockstep) until the picture of a round or a later one is here; False after `timeout` seconds.
+
+        Meanwhile the last report is sent again now and then.
+        """
         deadline = time.monotonic() + timeout
         while self._picture is None or self._picture.round < number:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            self.poll(left)
+            self.poll(min(left, REPORT_AGAIN))
+            if self._report is not None and (self._picture is None or self._picture.round < number):
+                self.report(self._report)
         return True
 
     def view(self, now: int) -> View:

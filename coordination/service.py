@@ -54,6 +54,9 @@ TICK = 100 * MILLISECOND
 REPORTS = 1.0
 """s of wall time that a round waits for a report; shorter than the 2 s for which the plant waits for us."""
 
+STRANGERS = 0.1
+"""s that a round after a restart waits if it lacks only robots never heard since: their reports went to nobody."""
+
 REJOIN = 0.5
 """s of silence after which the plant is asked again to count us in: it may have given us up, or started anew."""
 
@@ -108,13 +111,19 @@ class Service:
         """Site time of the last round, ns"""
         self.round = 0
         """Number of the last round"""
+        self.left = False
+        """The plant has said goodbye"""
+        self._restarted = self.now > 0
         self._reports: dict[str, Received] = {}
+        self._known: set[str] = set()
         self._pending: Round | None = None
-        self._patience = 0.0
+        self._asked = 0.0
         self._heard = 0.0
         self._offset = 0
         self._next_tick = 0.0
         self._joined = plant is None
+        self._ended = False
+        """A round has ended in this life"""
 
     def run(self, ended: Callable[[], bool]) -> None:
         """Turn until `ended()`. Raises MusterError when the plant refuses us or the disk takes no more."""
@@ -134,7 +143,9 @@ class Service:
                 if self._next_tick < moment:  # a late tick is not made up for
                     self._next_tick = moment + TICK / SECOND
                 self._end_round(self.round + 1, self._site_time())
-        elif self._pending is not None and (self._complete() or time.monotonic() >= self._patience):
+        elif self._pending is None:
+            self._answer_late()
+        elif not (missing := self._missing()) or time.monotonic() >= self._patience(missing):
             pending, self._pending = self._pending, None
             self._end_round(pending.round, pending.stamp)
             if self.plant is not None:
@@ -147,9 +158,8 @@ class Service:
         if self.plant is None:
             return
         moment = time.monotonic()
-        if moment - self._heard > REJOIN:
+        if moment - self._heard > REJOIN and self.plant.send(PLANT, Join("coordinator"), self.now):
             self._heard = moment
-            self.plant.send(PLANT, Join("coordinator"), self.now)
         for message in self.plant.receive(0.0):
             self._heard = moment
             match message.body:
@@ -168,9 +178,10 @@ class Service:
                     self._offset = stamp - time.monotonic_ns()
                 case Round() as pending:
                     self._pending = pending
-                    self._patience = moment + REPORTS
+                    self._asked = moment
                 case Leave():
                     self._joined = False
+                    self.left = True
 
     def _hear_fleet(self) -> None:
         requests: list[Received] = []
@@ -179,24 +190,38 @@ class Service:
                 known = self._reports.get(message.sender)
                 if known is None or (message.stamp, message.sequence) > (known.stamp, known.sequence):
                     self._reports[message.sender] = message
+                    self._known.add(message.sender)
             elif isinstance(message.body, _REQUESTS):
                 requests.append(message)
         if requests:
             self._answer(requests)
 
-    def _complete(self) -> bool:
+    def _missing(self) -> list[str]:
+        """Robots that the plant named and whose report of the round is not here."""
         assert self._pending is not None
-        for robot in self._pending.robots:
-            report = self._reports.get(robot)
-            if report is None or report.body.round < self._pending.round:
-                return False
-        return True
+        number, reports = self._pending.round, self._reports
+        return [robot for robot in self._pending.robots if robot not in reports or reports[robot].body.round < number]
+
+    def _patience(self, missing: Sequence[str]) -> float:
+        """Until when the round waits for them."""
+        strangers = self._restarted and self._known.isdisjoint(missing)
+        return self._asked + (STRANGERS if strangers else REPORTS)
+
+    def _answer_late(self) -> None:
+        """Lockstep: a report of a round that is over gets a picture all the same, in a tick without time.
+
+        It comes from a robot that sends again because it hears nothing: its report, or our picture, went to a
+        coordinator that is no more.
+        """
+        late = [m for m in self._reports.values() if m.stamp < self.now or (m.stamp == self.now and self._ended)]
+        if late and self._joined:
+            self._end_round(max(self.round, *(message.body.round for message in late)), self.now)
 
     def _longest_wait(self) -> float:
         if self.clock == "wall" and self._joined:
             return max(0.0, min(WAIT, self._next_tick - time.monotonic()))
         if self._pending is not None:
-            return max(0.0, min(WAIT, self._patience - time.monotonic()))
+            return max(0.0, min(WAIT, self._patience(self._missing()) - time.monotonic()))
         return WAIT
 
     def _site_time(self) -> int:
@@ -253,8 +278,9 @@ class Service:
             decided = time.perf_counter()
         committed = time.perf_counter()
         self.at("round:committed")
-        self.now, self.round = now, number
-        out = [(p, msgspec.structs.replace(b, round=number) if isinstance(b, Picture) else b) for p, b in out]
+        self.now, self.round, self._ended = now, number, True
+        if self.clock == "lockstep":  # robots wait for the picture of this round, whoever of them reported in it
+            out = [(p, msgspec.structs.replace(b, round=number) if isinstance(b, Picture) else b) for p, b in out]
         half = len(out) // 2
         self._send(out[:half], now)
         self.at("round:sending")

@@ -37,7 +37,7 @@ BATCH = 1024
 LINGER_MS = 200
 """How long a closing end tries to send its last words."""
 
-RECONNECT_MS = (20, 500)
+RECONNECT_MS = (20, 100)
 """First and longest pause between attempts to connect again."""
 
 HEARTBEAT_MS = (1000, 3000)

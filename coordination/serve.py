@@ -1,0 +1,89 @@
+"""`muster coordinate`: the coordinator as a process.
+
+It opens the store, warms the planner's kernels, and only then listens: a connection means that it is ready. SIGTERM
+ends it cleanly; after kill -9 a new one on the same run directory goes on where the last commit stands, and keeps
+every cell that a robot may still be in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from coordination.client import ADDRESS, COORDINATOR
+from coordination.keys import ensure_keys, read_keys
+from coordination.meters import Meters
+from coordination.service import PLANT, Service, nothing
+from coordination.tasks import Store
+from coordination.zmq_transport import ZmqClient, ZmqServer
+
+
+@dataclass(frozen=True)
+class Config:
+    """Give a fleet its work and its right of way."""
+
+    site: str = "generate:1"
+    """A site's file or name"""
+    cell: float = 1.2
+    """Cell size of a file that states none, m"""
+    address: str = ADDRESS
+    """Where robots and clients connect; loopback unless you say otherwise"""
+    plant: str = ""
+    """Address of the plant; needed in lockstep, and in wall mode where a plant keeps the site's time"""
+    clock: Literal["lockstep", "wall"] = "lockstep"
+    """lockstep: rounds end when the plant says so; wall: every 100 ms"""
+    run: Path | None = None
+    """Run directory for tasks.sqlite and fleet.key; $MUSTER_RUN or the working directory if not given"""
+    once: bool = False
+    """End when the plant does, instead of waiting for another one"""
+    key: Path | None = None
+    """The fleet key, if not the run directory's"""
+    metrics_port: int = 0
+    """Port of the Prometheus page; 0 for none"""
+
+
+def run(config: Config, at: Callable[[str], None] = nothing) -> int:
+    """Serve until SIGTERM or SIGINT; raises MusterError for what the user can mend. `at` is `Service.at`."""
+    from coordination.coordinator import Coordinator, warm
+    from sim.readers import load_site
+
+    site = load_site(config.site, config.cell)
+    folder = config.run or Path(os.environ.get("MUSTER_RUN") or ".")
+    keys = read_keys(config.key) if config.key is not None else ensure_keys(folder / "fleet.key")
+    meters = Meters()
+    with contextlib.ExitStack() as stack:
+        store = Store(folder / "tasks.sqlite")
+        stack.callback(store.close)
+        core = Coordinator(site, store)
+        warm()
+        server = ZmqServer(COORDINATOR, keys, config.address)
+        stack.callback(server.close)
+        plant = None
+        if config.plant:
+            plant = ZmqClient(COORDINATOR, PLANT, keys, config.plant)
+            stack.callback(plant.close)
+        if config.metrics_port:
+            meters.serve(config.metrics_port)
+        service = Service(core, store, server, plant, clock=config.clock, site=site.hash, meters=meters, at=at)
+        print(f"coordinator ready on {server.address}, {len(store.open_tasks())} open tasks", flush=True)
+        with ending_signals() as ended:
+            service.run(lambda: ended.is_set() or (config.once and service.left))
+    return 0
+
+
+@contextlib.contextmanager
+def ending_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set, so that a transaction under way ends before the process does."""
+    ended = threading.Event()
+    former = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield ended
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
