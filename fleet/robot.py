@@ -51,8 +51,11 @@ from sim.readers import load_site
 from sim.robot import SECOND, Readings, RobotCommand, RobotSpec, robot_names
 from sim.site import CELL, Site
 
-PATIENCE = 2.0
-"""Wall time for which a lockstep round waits for the coordinator's picture, s (architecture: Time)."""
+PATIENCE = 1.0
+"""Wall time for which a lockstep round waits for the coordinator's picture, s: half of the plant's 2 s of silence, so
+that a robot whose coordinator died answers before it counts as gone itself."""
+REJOIN = 3.0
+"""A robot in lockstep without a cycle for this long, s, asks the plant to be heard again: it may count as gone."""
 POLL = 0.05
 """Longest wait for messages, s: the heartbeat's period when nothing happens."""
 HOUSEKEEPING = 1.0
@@ -133,6 +136,8 @@ class Seat:
         self.lockstep = True
         self.waiting_since = -1.0
         """Wall time at which the open cycle came; negative without one"""
+        self.asked = time.monotonic()
+        """Wall time of the newest cycle, or of the newest request to be heard again"""
         self._readings: Readings | None = None
         self._missed_in_row = 0
         self._cause = Cause.NONE
@@ -145,6 +150,7 @@ class Seat:
         self.link.poll()
         readings = self.plant.read(0.0)
         if readings is not None and (self._readings is None or readings.stamp != self._readings.stamp):
+            self.asked = time.monotonic()
             self._readings = readings
             self.waiting_since = time.monotonic()
 
@@ -385,6 +391,8 @@ class Host:
             poller.register(end.socket, zmq.POLLIN)
             owners[end.socket] = index
         heard = tidied = last = time.monotonic()
+        for seat in self.seats:
+            seat.take()  # what came together with the plant's yes has left the sockets already
         silence = watchdog.LOCKSTEP_SILENCE if self.seats[0].lockstep else 2 * _period(self.seats[0].stepper)
         while not self._stop:
             ready = {owners[socket] for socket, _ in poller.poll(int(POLL * 1000))}
@@ -397,6 +405,9 @@ class Host:
             for index in sorted(ready):
                 self.seats[index].take()
             for seat in self.seats:
+                if seat.lockstep and now - seat.asked > REJOIN:
+                    seat.asked = now
+                    seat.plant.rejoin()
                 if seat.due(now) or seat.silent(now):
                     seat.step()
                     self.board.beat(time.monotonic_ns())

@@ -1,0 +1,129 @@
+"""`muster robot` as a process: it releases what a recorded plant had released; refusals are said in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordination.keys import new_keys, write_keys
+from fleet.replay import replay_all
+from fleet.rundir import ENVIRONMENT, RunDirectory, create_run
+from sim.robot import RobotSpec
+from tests.fleet.hand_policy import write_hand_policy
+from tests.fleet.recorded_plant import SITE, RecordedPlant, make_recording
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RunDirectory:
+    """A run directory with key, floor, policy and a recorded life."""
+    run = create_run(tmp_path)
+    write_keys(run.key, new_keys())
+    make_recording(run.root, seconds=12.0)
+    return run
+
+
+@pytest.fixture
+def recorded(directory: RunDirectory) -> Iterator[RecordedPlant]:
+    from coordination.keys import read_keys
+
+    plant = RecordedPlant(directory.root, read_keys(directory.key))
+    yield plant
+    plant.close()
+
+
+def start(directory: RunDirectory, plant: RecordedPlant, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "fleet.cli", "robot", "--site", str(directory.root / SITE)]
+    command += ["--plant", plant.plant, "--coordinator", plant.coordinator, *words]
+    environment = {**os.environ, ENVIRONMENT: str(directory.root), "PYTHONPATH": str(Path.cwd())}
+    return subprocess.Popen(
+        command, env=environment, cwd=directory.root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def test_a_robot_process_releases_what_was_recorded_and_leaves_a_black_box(
+    directory: RunDirectory, recorded: RecordedPlant
+) -> None:
+    process = start(directory, recorded)
+    assert recorded.serve()
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert "robots ready: r0" in output
+    wanted = {moment.cycle.round: moment.released for moment in recorded.moments}
+    assert recorded.commands == wanted
+    assert recorded.said_by == ["loop"] * len(wanted)
+    assert recorded.reports[-1].legs_done == 1
+    (verdict,) = replay_all(directory.root)
+    assert verdict.identical, verdict.line()
+    assert verdict.steps == len(wanted)
+    summary = json.loads((directory.root / "robots-r0.json").read_text())["robots"]["r0"]
+    assert summary["steps"] == len(wanted)
+    assert summary["blackbox"]["dropped"] == 0
+    assert summary["errors"] == 0
+
+
+def test_a_terminated_robot_says_goodbye_and_finishes_its_files(
+    directory: RunDirectory, recorded: RecordedPlant
+) -> None:
+    process = start(directory, recorded)
+    deadline = time.monotonic() + 30.0
+    while not recorded.joined.is_set() and time.monotonic() < deadline:
+        recorded._take(0.05)
+    recorded._plant.send("r0", recorded.moments[0].cycle, 0)
+    while not recorded.commands and time.monotonic() < deadline:
+        recorded._take(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    (verdict,) = replay_all(directory.root)
+    assert verdict.steps == 1
+    assert not verdict.notes
+
+
+def refused(process: subprocess.Popen[str]) -> str:
+    """The one line of a process that was refused."""
+    _, errors = process.communicate(timeout=40)
+    assert process.returncode == 2, errors
+    lines = [line for line in errors.splitlines() if line and "Warp" not in line]
+    assert len(lines) == 1, errors
+    assert "Traceback" not in errors
+    return lines[0]
+
+
+def test_a_policy_for_another_robot_is_refused_with_both_contracts(
+    directory: RunDirectory, recorded: RecordedPlant, tmp_path: Path
+) -> None:
+    write_hand_policy(tmp_path, RobotSpec(length=0.5))
+    line = refused(start(directory, recorded, "--policy", str(tmp_path)))
+    assert line.count('"embodiment"') == 2
+
+
+def test_a_missing_plant_is_said(directory: RunDirectory, recorded: RecordedPlant) -> None:
+    recorded.close()
+    assert "expected a plant to answer robot r0" in refused(start(directory, recorded, "--patience", "1"))
+    assert not list(directory.blackbox.iterdir())
+
+
+def test_a_busy_metrics_port_is_said(directory: RunDirectory, recorded: RecordedPlant) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        assert f"port {port}" in refused(start(directory, recorded, "--metrics-port", str(port)))
+
+
+def test_another_floor_than_the_plants_is_refused(directory: RunDirectory, recorded: RecordedPlant) -> None:
+    recorded._site = "0" * 64
+    process = start(directory, recorded)
+    deadline = time.monotonic() + 30.0
+    while not recorded.joined.is_set() and time.monotonic() < deadline:
+        recorded._take(0.05)
+    assert "the same site" in refused(process)
