@@ -49,6 +49,7 @@ from safety.monitors import (
 )
 from safety.shield import Reason, Shield
 from safety.supervisor import Cause, Mode, SupervisorMemory, may_drive, transition, worst
+from sim.device import start_warp
 from sim.filter import PHANTOMS, FilterInputs, FilterOutputs
 from sim.geometry import CORRIDOR_POINTS
 from sim.points import ROBOTS, Points
@@ -175,6 +176,7 @@ class Stepper:
 
         Without a policy the robot stands wherever it would have been asked (replay passes `act`).
         """
+        start_warp()
         self.config = config
         self.site = site
         self.policy = policy

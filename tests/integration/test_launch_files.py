@@ -1,0 +1,48 @@
+"""The launch files that muster ships: each can be read, and every command in them is understood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fleet import cli
+from fleet.launch import resolve
+from fleet.launchfile import read_plan
+
+FOLDER = Path(__file__).resolve().parents[2] / "launch"
+FILES = sorted(path.name for path in FOLDER.glob("*.launch.yaml"))
+ENVIRONMENT = {"MUSTER_RUN": "runs/x", "MUSTER_PLANT": "tcp://127.0.0.1:1", "MUSTER_COORDINATOR": "tcp://127.0.0.1:2"}
+
+
+def test_the_launch_files_are_there() -> None:
+    assert FILES == ["warehouse.launch.yaml", "warehouse_demo.launch.yaml", "warehouse_train.launch.yaml"]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("environment", [ENVIRONMENT, {}], ids=["launched", "bare"])
+def test_every_command_of_a_launch_file_is_understood(name: str, environment: dict[str, str]) -> None:
+    """An option that was renamed in a Config fails here, not after three minutes of training."""
+    plan = read_plan(FOLDER / name, {}, environment)
+    assert plan.processes
+    for process in plan.processes:
+        assert resolve(process)
+        program, *words = process.command
+        assert program == "muster"
+        if words[0] == "--when":
+            words = words[2:]
+        config = cli.parse(words[0], cli.load(words[0]).Config, words[1:])
+        assert config is not None
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_argument_is_described(name: str) -> None:
+    plan = read_plan(FOLDER / name, {}, ENVIRONMENT, listing=True)
+    assert all(argument.description for argument in plan.arguments)
+
+
+@pytest.mark.parametrize("flag", ["true", "false"])
+def test_training_stops_at_its_target_only_when_told(flag: str) -> None:
+    plan = read_plan(FOLDER / "warehouse_train.launch.yaml", {"until_target": flag}, ENVIRONMENT)
+    (train,) = plan.processes
+    assert train.command[-1] == {"true": "--until-target", "false": "--no-until-target"}[flag]
