@@ -12,7 +12,7 @@ Python. Rows are robots, row = world * robots + robot. All results are functions
 know of each other, and world i lives the same life whatever the number of worlds.
 
 Pieces for other plants (a fleet in one world): `build_scene`, `BatchBackend`, `record_drive`, `walk_people`,
-`sweep_lidar`, `read_bodies` and `count_contacts` are used here exactly as they are used there; none needs this class.
+`sweep_lidar` and `read_bodies` are used here exactly as they are used there; none needs this class.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sim.backend import Backend, BatchBackend
 from sim.device import start_warp
 from sim.drive import make_drive, record_drive
 from sim.filter import PHANTOMS, Filter, FilterInputs, FilterOutputs
-from sim.kernels import count_contacts, floor_arrays, read_bodies, sweep_lidar
+from sim.kernels import after_substep, floor_arrays, read_bodies, sweep_lidar
 from sim.people import MOVING, SPEED_HIGH, SPEED_LOW, Profile, make_people, walk_people
 from sim.robot import SECOND
 from sim.scene import Body, Scene, build_scene
@@ -187,16 +187,13 @@ class BatchEnv:
              people.pause, people.held, people.count, people.life, backend.mocap_pos],
         )  # fmt: skip
         self._drives = record_drive(spec, drive, backend.ctrl, self.robots, scene.ctrl_stride, self.device)
-        self._contacts = self._launch(
-            count_contacts,
+        bodies = [backend.qpos, backend.qvel, self.robots, scene.qpos_stride, scene.qvel_stride]
+        self._settle = self._launch(
+            after_substep,
             self.rows,
-            [backend.sensordata, self.robots, MOVING, self.twist, self.touching, self.collided, self.bumped],
+            [backend.sensordata, *bodies, MOVING, self.pose, self.twist, self.touching, self.collided, self.bumped],
         )
-        self._read = self._launch(
-            read_bodies,
-            self.rows,
-            [backend.qpos, backend.qvel, self.robots, scene.qpos_stride, scene.qvel_stride, self.pose, self.twist],
-        )
+        self._read = self._launch(read_bodies, self.rows, [*bodies, self.pose, self.twist])
         weights = config.reward
         corridor = [nav.points, nav.half_width, nav.count, nav.final]
         place = [nav.path, nav.index, nav.granted, nav.lookahead, nav.stall_at, nav.stall_left, nav.remaining]
@@ -276,6 +273,10 @@ class BatchEnv:
         if self.filter is not None:
             self.filter.reset(self.all_rows, self.filter_memory)
         self._read.launch()
+        return self.observe()
+
+    def observe(self) -> NDArray[np.float32]:
+        """Readings, scans and observations of all rows as they stand, (rows, observation); no time passes."""
         for launch in self._sense_all:
             launch.launch()
         return self._view["observation"]
@@ -299,18 +300,15 @@ class BatchEnv:
             drive.launch()
             if self.substep_hook is None:
                 self.backend.step(self.substeps)
-                self._contacts.launch()
-                self._read.launch()
+                self._settle.launch()
             else:
                 for _ in range(self.substeps):
                     self.backend.step(1)
-                    self._contacts.launch()
-                    self._read.launch()
+                    self._settle.launch()
                     self.substep_hook(self)
         view["diverged"][...] = self.backend.diverged()
         self._advance.launch()
-        for launch in self._sense_all:
-            launch.launch()
+        self.observe()
         ended = view["ended"].view(bool)
         if ended.any():
             view["final_observation"][ended] = view["observation"][ended]

@@ -268,8 +268,9 @@ def sweep_lidar(
             scan[row, ray] = value
 
 
-@wp.kernel
-def read_bodies(
+@wp.func
+def read_body(
+    row: int,
     qpos: wp.array2d(dtype=Any),
     qvel: wp.array2d(dtype=Any),
     robots: int,
@@ -278,8 +279,7 @@ def read_bodies(
     pose: wp.array2d(dtype=wp.float32),
     twist: wp.array2d(dtype=wp.float32),
 ) -> None:
-    """True p_WB (rows, 3) and v_B: forward, yaw rate and sideways speed (rows, 3), from either body's coordinates."""
-    row = wp.tid()
+    """True p_WB and v_B of one row."""
     world = row / robots
     robot = row % robots
     q = robot * qpos_stride
@@ -310,6 +310,44 @@ def read_bodies(
     twist[row, 2] = c * vy - s * vx
 
 
+@wp.func
+def count_contact(
+    row: int,
+    sensordata: wp.array2d(dtype=Any),
+    robots: int,
+    threshold: float,
+    twist: wp.array2d(dtype=wp.float32),
+    touching: wp.array(dtype=wp.uint8),
+    collided: wp.array(dtype=wp.uint8),
+    bumped: wp.array(dtype=wp.uint8),
+) -> None:
+    """Collision or bump of one row that began in the state that `twist` and the sensor describe."""
+    found = float(sensordata[row / robots, row % robots]) > 0.0
+    if found and touching[row] == wp.uint8(0):
+        v = wp.sqrt(twist[row, 0] * twist[row, 0] + twist[row, 2] * twist[row, 2])
+        if v > threshold or wp.abs(twist[row, 1]) > threshold:
+            collided[row] = wp.uint8(1)
+        else:
+            bumped[row] = wp.uint8(1)
+    touching[row] = wp.uint8(0)
+    if found:
+        touching[row] = wp.uint8(1)
+
+
+@wp.kernel
+def read_bodies(
+    qpos: wp.array2d(dtype=Any),
+    qvel: wp.array2d(dtype=Any),
+    robots: int,
+    qpos_stride: int,
+    qvel_stride: int,
+    pose: wp.array2d(dtype=wp.float32),
+    twist: wp.array2d(dtype=wp.float32),
+) -> None:
+    """True p_WB (rows, 3) and v_B: forward, yaw rate and sideways speed (rows, 3), from either body's coordinates."""
+    read_body(wp.tid(), qpos, qvel, robots, qpos_stride, qvel_stride, pose, twist)
+
+
 @wp.kernel
 def count_contacts(
     sensordata: wp.array2d(dtype=Any),
@@ -325,15 +363,25 @@ def count_contacts(
     A collision is a contact with anything but the floor that began while the robot moved faster than `threshold`
     (m/s or rad/s); one that began at rest is a bump. A contact that lasts counts once. `collided` and `bumped` collect.
     """
+    count_contact(wp.tid(), sensordata, robots, threshold, twist, touching, collided, bumped)
+
+
+@wp.kernel
+def after_substep(
+    sensordata: wp.array2d(dtype=Any),
+    qpos: wp.array2d(dtype=Any),
+    qvel: wp.array2d(dtype=Any),
+    robots: int,
+    qpos_stride: int,
+    qvel_stride: int,
+    threshold: float,
+    pose: wp.array2d(dtype=wp.float32),
+    twist: wp.array2d(dtype=wp.float32),
+    touching: wp.array(dtype=wp.uint8),
+    collided: wp.array(dtype=wp.uint8),
+    bumped: wp.array(dtype=wp.uint8),
+) -> None:
+    """`count_contacts`, then `read_bodies`, in one launch: the order matters, because both use `twist`."""
     row = wp.tid()
-    world = row / robots
-    found = float(sensordata[world, row % robots]) > 0.0
-    if found and touching[row] == wp.uint8(0):
-        v = wp.sqrt(twist[row, 0] * twist[row, 0] + twist[row, 2] * twist[row, 2])
-        if v > threshold or wp.abs(twist[row, 1]) > threshold:
-            collided[row] = wp.uint8(1)
-        else:
-            bumped[row] = wp.uint8(1)
-    touching[row] = wp.uint8(0)
-    if found:
-        touching[row] = wp.uint8(1)
+    count_contact(row, sensordata, robots, threshold, twist, touching, collided, bumped)
+    read_body(row, qpos, qvel, robots, qpos_stride, qvel_stride, pose, twist)

@@ -265,8 +265,7 @@ def test_robots_of_one_world_stand_in_each_others_scan(site: Site) -> None:
     if env.navigate.episode.numpy().any():  # they were outside their corridors: look at the step's own scan instead
         qpos[0, :6] = (*at, 0.0, at[0] + 1.0, at[1], 0.0)
         env._read.launch()
-        for launch in env._sense_all:
-            launch.launch()
+        env.observe()
     # 64 rays: number 32 looks ahead
     assert env.scan.numpy()[0, 32] == pytest.approx(1.0 - 0.32, abs=1e-3)
     assert env.scan.numpy()[1, 0] == pytest.approx(1.0 - 0.32, abs=1e-3)
