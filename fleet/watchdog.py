@@ -140,8 +140,8 @@ class Watch:
     lockstep: bool
     speaking: set[int] = field(default_factory=set)
     """Robots that the watchdog speaks for"""
-    _said: dict[int, int] = field(default_factory=dict)
-    """By robot: the round, or the period of its plan, that was answered last"""
+    _said: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """By robot: the round and the period of its plan for which a command was sent last"""
 
     def look(self, now: int) -> tuple[str, ...]:
         """Robots that the watchdog newly speaks for (monotonic ns); one whose heart beats again is let go."""
@@ -162,8 +162,10 @@ class Watch:
         out = []
         for index in sorted(self.speaking):
             plan = self.board.plan(index) or StoredPlan(0, 100_000_000, newest_round - 1, ())
-            open_round = max(newest_round, plan.round + 1)  # the loop's unanswered one or later
-            turn = open_round if self.lockstep else max(now - plan.published, 0) // plan.period
+            periods = max(now - plan.published, 0) // plan.period
+            # the plant hears no answer to a round that is over: in wall time its round has gone on with the clock
+            open_round = max(newest_round, plan.round + (1 if self.lockstep else 1 + periods))
+            turn = (open_round, 0 if self.lockstep else periods)
             if self._said.get(index) == turn:
                 continue
             self._said[index] = turn
@@ -224,7 +226,8 @@ def main(words: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the loop, which says when it is over
     board = Board(robots.split(","), int(handle))
     keys: Keys | None = None if key == "-" else read_keys(key)
-    plant = ZmqClient(f"watchdog_{board.robots[0]}"[:32], PLANT, keys, address)
+    # the process id tells it from the watchdog of a loop that died before and may still be speaking
+    plant = ZmqClient(f"watchdog_{os.getpid()}_{board.robots[0]}"[:32], PLANT, keys, address)
     try:
         serve(board, plant, Watch(board, int(float(silence) * 1e9), bool(int(lockstep))), int(loop))
     finally:

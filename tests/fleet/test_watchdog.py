@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import random
+import signal
+import time
+from pathlib import Path
 
 import pytest
 
+from coordination.keys import new_keys, write_keys
 from fleet import watchdog
+from fleet.rundir import RunDirectory, create_run
 from fleet.watchdog import Board, StoredPlan, Watch
+from tests.fleet.lanes import REST, LaneFleet
 
 PERIOD = 100_000_000
 BRAKE = ((0.9, 0.1), (0.6, 0.07), (0.3, 0.03))
@@ -132,3 +138,37 @@ def test_plans_survive_random_interleavings_of_writes_and_reads(board: Board) ->
             board.publish(0, StoredPlan(newest, PERIOD, newest, commands))
         plan = board.plan(0)
         assert (plan.round if plan else 0) == newest
+
+
+@pytest.fixture
+def run_directory(tmp_path: Path) -> RunDirectory:
+    run = create_run(tmp_path)
+    write_keys(run.key, new_keys())
+    return run
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_dead_or_hung_loop_comes_to_rest_by_its_watchdog(run_directory: RunDirectory, number: signal.Signals) -> None:
+    fleet = LaneFleet(run_directory, 1)
+    try:
+        assert fleet.wait_until_driving([0], 40.0), (run_directory.logs / "robot-0.log").read_text()
+        fleet.strike(0, number)
+        time.sleep(2.5)
+        assert fleet.speeds([0]) < REST
+        assert fleet.plant.outcome.watched, "nobody spoke for the robot"
+        fleet.revive(0)
+        assert fleet.wait_until_driving([0], 40.0)
+    finally:
+        fleet.close()
+
+
+def test_without_a_watchdog_the_last_command_goes_on(run_directory: RunDirectory) -> None:
+    """What the test above would see were there no watchdog: it bites."""
+    fleet = LaneFleet(run_directory, 1, words=("--no-watchdog",))
+    try:
+        assert fleet.wait_until_driving([0], 40.0)
+        fleet.strike(0, signal.SIGKILL)
+        time.sleep(2.5)
+        assert fleet.speeds([0]) > REST
+    finally:
+        fleet.close()
