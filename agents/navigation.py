@@ -11,8 +11,11 @@ from collections.abc import Sequence
 
 from agents.errors import TrainingError
 from agents.ppo import PpoConfig
+from safety.shield import Shield
 from sim.env import BatchEnv
 from sim.generate import generate_campus
+from sim.points import Points
+from sim.site import Site
 from sim.tasks.navigate import NavigateConfig
 
 LANES = 2
@@ -22,16 +25,40 @@ TRAINING, HELD_OUT, EVALUATION = 0, 1_000_000, 2_000_000
 """First campus seed of each range."""
 
 
-def make_lanes(task: NavigateConfig, campus: int, worlds: int, seed: int) -> Sequence[BatchEnv]:
+def make_lanes(task: NavigateConfig, campus: int, worlds: int, seed: int, shielded: bool) -> Sequence[BatchEnv]:
     """LANES environments of `worlds` worlds in all on one campus, each with draws of its own.
 
+    With `shielded` the last lane runs under the shield. A policy that never met it proposes what the shield refuses and
+    stands still (0.23 of v0's episodes succeeded, 2026-11); one that only knew it would not keep its distance by
+    itself; half and half learns both in the same time (0.97 and 0.91 after 0.7 M steps).
     Raises TrainingError when the worlds cannot be shared out.
     """
     if worlds < LANES or worlds % LANES:
         better = LANES * max(1, worlds // LANES)
         raise TrainingError(f"expected worlds in pairs, one for each of {LANES} lanes, got {worlds}; try {better}")
     site = generate_campus(campus)
-    return [BatchEnv(site, task, worlds=worlds // LANES, seed=seed * LANES + lane, threads=1) for lane in range(LANES)]
+    share = worlds // LANES
+    lanes = [
+        BatchEnv(site, task, worlds=share, seed=seed * LANES + lane, threads=1) for lane in range(LANES - shielded)
+    ]
+    if shielded:
+        lanes.append(shielded_environment(site, task, share, seed * LANES + LANES - 1, person_speed=0.0))
+    return lanes
+
+
+def shielded_environment(site: Site, task: NavigateConfig, worlds: int, seed: int, *, person_speed: float) -> BatchEnv:
+    """An environment whose commands the shield judges, for people of at most `person_speed` m/s."""
+    points = Points(site, task.spec, person_speed)
+    memory = points.init(worlds)
+    return BatchEnv(
+        site,
+        task,
+        worlds=worlds,
+        seed=seed,
+        threads=1,
+        filter=Shield(task.spec),
+        point_speeds=lambda inputs: points.launch(inputs, memory),
+    )
 
 
 def training_task() -> NavigateConfig:

@@ -57,7 +57,7 @@ class PpoConfig:
     divergence: float = 0.01
     """Desired KL divergence of a gradient step's policy from the one that collected, nats."""
     anneal: float = 0.0
-    """Last share of the step budget, over which the desired divergence falls to 0; 0 for a run that ends at a target."""
+    """Last share of the step budget, in which the desired divergence falls to 0; 0 for runs that end at a target."""
     value_weight: float = 1.0
     """Weight of the critic's loss."""
     entropy_weight: float = 0.0

@@ -80,9 +80,12 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
     if config.device != "cpu" and not (config.device.startswith("cuda") and torch.cuda.is_available()):
         raise TrainingError(f'expected device cpu, or cuda where there is one, got "{config.device}"; train on cpu')
     task = training_task()
-    lanes = make_lanes(task, TRAINING + config.seed, config.worlds, config.seed)
+    lanes = make_lanes(task, TRAINING + config.seed, config.worlds, config.seed, shielded=True)
     watched = LANES * max(1, min(config.check_episodes, 250) // LANES)
-    held_out = HeldOut(make_lanes(task, HELD_OUT + config.seed, watched, HELD_OUT + config.seed), config.check_episodes)
+    held_out = HeldOut(
+        make_lanes(task, HELD_OUT + config.seed, watched, HELD_OUT + config.seed, shielded=False),
+        config.check_episodes,
+    )
     settings = TrainerConfig(
         ppo=ppo_for_speed() if config.until_target else ppo_for_best(),
         seed=config.seed,

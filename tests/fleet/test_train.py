@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -64,6 +65,21 @@ def test_run_goes_on_from_its_checkpoint(tmp_path: Path, capsys: pytest.CaptureF
     steps = [json.loads(line)["steps"] for line in (tmp_path / "train.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps))
     assert steps[-1] >= 6000
+
+
+def test_resumed_navigation_ends_with_the_weights_of_an_uninterrupted_run(tmp_path: Path) -> None:
+    # the shield's memory, the people and the physics are all in the checkpoint: any of them missing changes the weights
+    config = Config(steps=6000, worlds=32, target=1.0, check_episodes=2)
+    hashes = []
+    for stops in ((6000,), (3000, 6000)):
+        directory = tmp_path / str(len(stops))
+        for index, steps in enumerate(stops):
+            trainer = make_trainer(dataclasses.replace(config, steps=steps), directory)
+            if index:
+                trainer.resume(directory)
+            trainer.run(lambda progress: None)
+        hashes.append(trainer.weights_hash())
+    assert hashes[0] == hashes[1]
 
 
 def test_resume_from_nowhere_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
