@@ -12,6 +12,7 @@ that is counted as oversized.
 from __future__ import annotations
 
 import errno
+import math
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
@@ -139,7 +140,7 @@ class ZmqClient:
 
     def connected(self, timeout: float) -> bool:
         """Whether a connection stands, after waiting at most `timeout` seconds for it."""
-        return bool(self.socket.poll(max(0, int(timeout * 1000)), zmq.POLLOUT))
+        return bool(self.socket.poll(_milliseconds(timeout), zmq.POLLOUT))
 
     def send(self, peer: str, body: msgspec.Struct, stamp: int) -> bool:
         """See `Transport.send`; `peer` is the server."""
@@ -182,7 +183,7 @@ def wait_any(ends: Sequence[ZmqServer | ZmqClient], timeout: float) -> list[ZmqS
     for end in ends:
         poller.register(end.socket, zmq.POLLIN)
         by_socket[end.socket] = end
-    return [by_socket[socket] for socket, _ in poller.poll(max(0, int(timeout * 1000)))]
+    return [by_socket[socket] for socket, _ in poller.poll(_milliseconds(timeout))]
 
 
 def _socket(kind: int) -> zmq.Socket[bytes]:
@@ -210,7 +211,7 @@ def _until(timeout: float, take: Callable[[float], list[Received]]) -> list[Rece
 
 def _drain(socket: zmq.Socket[bytes], timeout: float) -> list[list[bytes]]:
     frames: list[list[bytes]] = []
-    if timeout > 0 and not socket.poll(int(timeout * 1000), zmq.POLLIN):
+    if timeout > 0 and not socket.poll(_milliseconds(timeout), zmq.POLLIN):
         return frames
     while len(frames) < BATCH:
         try:
@@ -218,6 +219,11 @@ def _drain(socket: zmq.Socket[bytes], timeout: float) -> list[list[bytes]]:
         except zmq.Again:
             break
     return frames
+
+
+def _milliseconds(seconds: float) -> int:
+    """For a poll: rounded up, so that a loop does not spin through the last millisecond of its wait."""
+    return max(0, math.ceil(seconds * 1000))
 
 
 def _bind_error(address: str, error: zmq.ZMQError) -> str:

@@ -76,6 +76,7 @@ PERIOD = 100 * MILLISECOND
 SPEED = 1.5
 """m/s"""
 SPEC = RobotSpec()
+EMBODIMENT = SPEC.embodiment_hash()
 FLOOR = (
     "............",
     ".##.##.##.#.",
@@ -350,7 +351,7 @@ class Puppet:
             legs_done=self.legs_done,
             goal=leg.cell if leg else -1,
             stop_epoch=picture.stop_epoch if picture else 0,
-            embodiment=SPEC.embodiment_hash(),
+            embodiment=EMBODIMENT,
             site=self.site.hash,
             payload_max=SPEC.payload_max,
         )
@@ -435,8 +436,9 @@ class Errands:
             stations = [int(cell) for cell in self.site.stations]
             tasks = []
             for _ in range(self.draw.randrange(1, 3)):
-                source, target = self.draw.sample(stations, 2)
-                legs = (Leg(source, LegKind.FETCH, 0.3), Leg(target, LegKind.DELIVER, 0.2))
+                source = self.draw.randrange(len(stations))
+                target = (source + self.draw.choice((-1, 1))) % len(stations)  # near: what is tested is not the driving
+                legs = (Leg(stations[source], LegKind.FETCH, 0.3), Leg(stations[target], LegKind.DELIVER, 0.2))
                 tasks.append(Task(new_task_id(), legs, priority=self.draw.randrange(3)))
             self.waiting, self.asked = Submit(tasks[0].id, tuple(tasks)), 0.0
             self.more -= 1
@@ -656,8 +658,7 @@ class _Drill:
                     self.member = True
                     self.plant.send("coordinator", Joined(self.site.hash, "lockstep", now), now)
                 elif isinstance(message.body, Round) and message.body.round == number:
-                    for puppet in self.puppets:
-                        puppet.client.wait_for_round(number, 0.2)
+                    self._wait_for_pictures(number, now)
                     return
             # At once, as others would: what is not read when its sender dies is lost with the connection.
             self.errands.listen()
@@ -666,6 +667,17 @@ class _Drill:
             if not self.nursery.alive():
                 self.member = False
                 return
+
+    def _wait_for_pictures(self, number: int, now: int) -> None:
+        """All robots at once do what `CoordinatorClient.wait_for_round` does for one."""
+        lacking, deadline, again = self.puppets, time.monotonic() + 0.3, time.monotonic() + 0.02
+        while lacking and time.monotonic() < deadline:
+            for puppet in lacking:
+                puppet.client.poll(0.001)
+                if time.monotonic() > again:
+                    puppet.client.report(puppet.report(number, now))
+            again += 0.05 if time.monotonic() > again else 0.0
+            lacking = [p for p in lacking if (picture := p.client.view(now).picture) is None or picture.round < number]
 
     def _all_done(self) -> bool:
         if self.outcome.rounds % 5 or self.reader is None:
