@@ -45,7 +45,7 @@ from sim.tasks.navigate import (
     make_paths,
     reset_rows,
 )
-from sim.tasks.navigate_contract import ACTION, OBSERVATION, act, bin_rays, navigate_contract, observe, ray_directions
+from sim.tasks.navigate_contract import ACTION, OBSERVATION, act, bin_hull, bin_rays, navigate_contract, observe, ray_directions
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,7 @@ class BatchEnv:
 
         directions = ray_directions(spec.lidar, self.device)
         bins = wp.array(bin_rays(spec.lidar.rays), dtype=wp.int32, device=self.device)
+        hull = wp.array(bin_hull(spec), dtype=wp.float32, device=self.device)
 
         def sense(mask: wp.array) -> list[wp.Launch]:
             readings = self._launch(
@@ -246,7 +247,7 @@ class BatchEnv:
             observation = self._launch(
                 observe,
                 self.rows,
-                [self.scan, directions, bins, self.measured_pose, self.measured_twist, drive.released, *corridor,
+                [self.scan, directions, bins, hull, self.measured_pose, self.measured_twist, drive.released, *corridor,
                  spec.drive.speed_max, spec.drive.turn_max, mask, self.observation],
             )  # fmt: skip
             return [readings, sweep, observation] if self._with_lidar else [readings, observation]
