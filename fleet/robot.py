@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -362,6 +363,8 @@ class Host:
                     self.board, self.config.plant, key, lockstep=lockstep, period=_spec(self).period, log=log
                 )
             recorder = Recorder(self.boxes) if self.boxes else None
+            gc.collect()
+            gc.freeze()  # what lives from here on is little: no collection walks the libraries in the middle of a step
             print(f"robots ready: {', '.join(seat.name for seat in self.seats)}", flush=True)
             silent = self._loop()
         finally:
