@@ -25,12 +25,8 @@ from numpy.typing import NDArray
 STATE_FIELDS = ("qpos", "qvel", "act", "ctrl", "mocap_pos", "mocap_quat", "qacc_warmstart", "time")
 """State that a snapshot holds, beside the expanded model fields."""
 
-BAD = (
-    int(mujoco.mjtWarning.mjWARN_BADQPOS),
-    int(mujoco.mjtWarning.mjWARN_BADQVEL),
-    int(mujoco.mjtWarning.mjWARN_BADQACC),
-)
-"""Warnings that mean a world's numbers were not finite or ran away."""
+BAD = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
+"""Warnings that mean a world's numbers were not finite or ran away: bad qpos, qvel and qacc, in a row."""
 
 
 class Backend(Protocol):
@@ -113,8 +109,10 @@ class BatchBackend:
         self.ctrl = as_warp(self._views["ctrl"])
         self.mocap_pos = as_warp(self._views["mocap_pos"])
         self.sensordata = as_warp(self._sensors)
-        self._expanded: list[str] = []
-        self._bad = self.batch.warning[:, BAD, 1].sum(axis=1)
+        self._expanded: dict[str, NDArray] = {}
+        self._warnings = self.batch.warning[:, BAD, 1]  # a live view
+        self._bad = self._warnings.sum(axis=1)
+        self._none = np.zeros(worlds, bool)
 
     def step(self, substeps: int = 1) -> None:
         """Advance every world, without the GIL."""
@@ -127,21 +125,23 @@ class BatchBackend:
 
     def set_field(self, name: str, values: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> None:
         """Per-world values of a model field; `mj_setConst` runs where the field needs it."""
-        if name not in batch.MODEL_FIELDS:
-            raise ValueError(
-                f"expected a model field that can vary between worlds, got {name!r}; see batch.MODEL_FIELDS"
-            )
-        field = self.batch.expand(name)
+        field = self._expanded.get(name)
+        if field is None:
+            if name not in batch.MODEL_FIELDS:
+                raise ValueError(
+                    f"expected a model field that can vary between worlds, got {name!r}; see batch.MODEL_FIELDS"
+                )
+            field = self._expanded[name] = self.batch.expand(name)
         where = slice(None) if mask is None else np.asarray(mask, bool)
         field[where] = np.asarray(values)[where]
-        if name not in self._expanded:
-            self._expanded.append(name)
         if name in mujoco.MjModel._setconst_inputs or name.startswith("opt."):
             self.batch.set_const(None if mask is None else np.asarray(mask, bool))
 
     def diverged(self) -> NDArray[np.bool_]:
         """Worlds that the engine had to reset since the last call."""
-        bad = self.batch.warning[:, BAD, 1].sum(axis=1)
+        if self._warnings.sum() == self._bad.sum():
+            return self._none
+        bad = self._warnings.sum(axis=1)
         fresh = bad > self._bad
         self._bad = bad
         return fresh
@@ -149,7 +149,7 @@ class BatchBackend:
     def snapshot(self) -> dict[str, NDArray]:
         """Copies of state and expanded fields."""
         saved = {name: np.array(view) for name, view in self._views.items()}
-        saved |= {f"field.{name}": np.array(self.batch.expand(name)) for name in self._expanded}
+        saved |= {f"field.{name}": np.array(field) for name, field in self._expanded.items()}
         return saved
 
     def restore(self, saved: Mapping[str, NDArray]) -> None:

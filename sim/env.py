@@ -45,7 +45,16 @@ from sim.tasks.navigate import (
     make_paths,
     reset_rows,
 )
-from sim.tasks.navigate_contract import ACTION, OBSERVATION, act, bin_hull, bin_rays, navigate_contract, observe, ray_directions
+from sim.tasks.navigate_contract import (
+    ACTION,
+    OBSERVATION,
+    act,
+    bin_hull,
+    bin_rays,
+    navigate_contract,
+    observe,
+    ray_directions,
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ class BatchEnv:
         )
         self.floor = floor_arrays(site, device)
         self.paths = make_paths(site, config, device)
-        self.navigate = make_navigate(worlds, robots, device)
+        self.navigate = make_navigate(worlds, robots, self.scene.ctrl_stride, device)
         self.people = make_people(worlds, config.people, device)
         self.drive = make_drive(self.rows, device)
         self.filter, self._point_speeds, self.substep_hook = filter, point_speeds, substep_hook
@@ -145,7 +154,6 @@ class BatchEnv:
         self.terminated, self.truncated, self.ended, self.ending = (bytes_() for _ in range(4))
         self.touching, self.collided, self.bumped = (bytes_() for _ in range(3))
         self.diverged = bytes_(self.worlds)
-        self._limits = np.zeros((self.worlds, self.robots, self.scene.ctrl_stride, 2), np.float32)
         self.all_rows = bytes_(value=1)
         self.margin, self.reason = floats(rows), wp.zeros(rows, dtype=wp.int8, device=device)
         person_speed = 0.0 if self.config.profile == Profile.STILL else SPEED_HIGH
@@ -217,9 +225,9 @@ class BatchEnv:
                  max(spec.latency_bound - 0.01, 0.0), spec.motor_period / SECOND, spec.period / SECOND, vary.level,
                  *vary.friction, vary.thrust, vary.start_offset, vary.stall_share, vary.stall_longest,
                  vary.person_share, SPEED_LOW, SPEED_HIGH, scene.qpos_stride, scene.qvel_stride,
-                 scene.rest_height, mask,
+                 scene.rest_height, spec.drive.track / 2, spec.drive.wheel_radius, mask,
                  paths.cells, paths.lengths, paths.first, nav.episode, nav.step, nav.layout, *place, *corridor,
-                 nav.grip, nav.friction, nav.payload, self.pose, self.twist, self.touching, drive.released,
+                 nav.limits, nav.friction, nav.payload, self.pose, self.twist, self.touching, drive.released,
                  drive.before,
                  drive.latency, drive.lag, drive.setpoint, drive.output, people.position, people.origin, people.target,
                  people.walked, people.speed, people.pause, people.held, people.count, people.life, backend.qpos,
@@ -264,13 +272,15 @@ class BatchEnv:
         }  # fmt: skip
         self._released, self._before = self.drive.released.numpy(), self.drive.before.numpy()
         self._proposed = self.proposed.numpy()
-        self._grip = self.navigate.grip.numpy()
+        self._limits = np.asarray(self.navigate.limits.numpy(), np.float32).reshape(
+            self.worlds, -1, 2
+        )  # the same memory
 
     def reset(self) -> NDArray[np.float32]:
         """Begin every row's next episode; (rows, observation)."""
         self.backend.reset(np.ones(self.worlds, bool))
         self._reset_all.launch()
-        self._set_grip(np.ones(self.rows, bool))
+        self._set_limits(np.ones(self.rows, bool))
         if self.filter is not None:
             self.filter.reset(self.all_rows, self.filter_memory)
         self._read.launch()
@@ -314,7 +324,7 @@ class BatchEnv:
         if ended.any():
             view["final_observation"][ended] = view["observation"][ended]
             self._reset_ended.launch()
-            self._set_grip(ended)
+            self._set_limits(ended)
             if self.filter is not None:
                 self.filter.reset(self.ended, self.filter_memory)
             for launch in self._sense_ended:
@@ -332,19 +342,10 @@ class BatchEnv:
             bumped=view["bumped"],
         )
 
-    def _set_grip(self, rows: NDArray[np.bool_]) -> None:
-        """Write the traction drawn for new episodes into the worlds' force limits."""
-        limits = self._limits
-        grip = self._grip.reshape(self.worlds, self.robots, 2)
-        drive = self.spec.drive
-        if self.scene.body == "planar":
-            limits[:, :, :2, 1] = grip
-            limits[:, :, 2, 1] = grip[..., 1] * np.float32(drive.track / 2.0)
-        else:  # the torque at which half the robot's weight on a wheel would slip
-            limits[..., 1] = grip[..., :1] * np.float32(drive.wheel_radius / 2.0)
-        limits[..., 0] = -limits[..., 1]
+    def _set_limits(self, rows: NDArray[np.bool_]) -> None:
+        """Write the force limits drawn for new episodes into the model fields of their worlds."""
         mask: NDArray[np.bool_] = rows.reshape(self.worlds, self.robots).max(axis=1)
-        self.backend.set_field("actuator_forcerange", limits.reshape(self.worlds, -1, 2), mask)
+        self.backend.set_field("actuator_forcerange", self._limits, mask)
 
     def _arrays(self) -> dict[str, wp.array]:
         groups = {"navigate": self.navigate, "people": self.people, "drive": self.drive}

@@ -176,8 +176,8 @@ class NavigateArrays:
     """int32 (rows,)"""
     final: wp.array
     """Whether the corridor ends where the path ends, uint8 (rows,)."""
-    grip: wp.array
-    """Force limits drawn for the episode: forward and sideways, float32 (rows, 2), N."""
+    limits: wp.array
+    """Force or torque range of each actuator, from the floor and the payload drawn, float32 (rows, actuators, 2)."""
     friction: wp.array
     """Friction coefficient drawn for the episode, float32 (rows,)."""
     payload: wp.array
@@ -197,8 +197,8 @@ def make_paths(site: Site, config: NavigateConfig, device: str) -> PathArrays:
     )
 
 
-def make_navigate(worlds: int, robots: int, device: str) -> NavigateArrays:
-    """Arrays for `worlds` worlds, no episode begun."""
+def make_navigate(worlds: int, robots: int, actuators: int, device: str) -> NavigateArrays:
+    """Arrays for `worlds` worlds of robots with `actuators` actuators each, no episode begun."""
     rows = worlds * robots
 
     def integers(n: int = rows, value: int = 0) -> wp.array:
@@ -222,7 +222,7 @@ def make_navigate(worlds: int, robots: int, device: str) -> NavigateArrays:
         half_width=floats(rows, CORRIDOR_POINTS),
         count=integers(),
         final=wp.zeros(rows, dtype=wp.uint8, device=device),
-        grip=floats(rows, 2),
+        limits=floats(rows, actuators, 2),
         friction=floats(rows),
         payload=floats(rows),
     )
@@ -517,6 +517,8 @@ def reset_rows(
     qpos_stride: int,
     qvel_stride: int,
     rest_height: float,
+    half_track: float,
+    wheel_radius: float,
     mask: wp.array(dtype=wp.uint8),
     cells: wp.array2d(dtype=wp.int32),
     lengths: wp.array(dtype=wp.int32),
@@ -535,7 +537,7 @@ def reset_rows(
     half_width: wp.array2d(dtype=wp.float32),
     count: wp.array(dtype=wp.int32),
     final: wp.array(dtype=wp.uint8),
-    grip: wp.array2d(dtype=wp.float32),
+    limits: wp.array3d(dtype=wp.float32),
     friction: wp.array(dtype=wp.float32),
     payload: wp.array(dtype=wp.float32),
     pose: wp.array2d(dtype=wp.float32),
@@ -660,8 +662,18 @@ def reset_rows(
             )
             payload[row] = load
             friction[row] = rub
-            grip[row, 0] = mass * wp.min(rub * 9.81, thrust / (mass + load))
-            grip[row, 1] = mass * rub * 9.81
+            pull = mass * wp.min(rub * 9.81, thrust / (mass + load))
+            slip = mass * rub * 9.81
+            for k in range(limits.shape[1]):
+                limit = pull
+                if limits.shape[1] == 2:
+                    limit = pull * 0.5 * wheel_radius  # the torque at which a wheel under half the weight slips
+                elif k == 1:
+                    limit = slip
+                elif k == 2:
+                    limit = slip * half_track
+                limits[row, k, 0] = -limit
+                limits[row, k, 1] = limit
             # latency in whole substeps; the motor lag gets what the specification's bound leaves
             late = wp.int32(0)
             if level > 0.0:

@@ -345,7 +345,7 @@ def test_randomization_stays_within_the_specification(site: Site) -> None:
     payload = env.navigate.payload.numpy()
     assert 0.0 <= payload.min() < 5.0 < 35.0 < payload.max() <= spec.payload_max
     # what tyres and motors give is above what the firmware commands
-    assert (env.navigate.grip.numpy() / spec.mass).min() > 1.2 * spec.drive.brake_min
+    assert (env.navigate.limits.numpy()[:, :2, 1] / spec.mass).min() > 1.2 * spec.drive.brake_min
     for _ in range(20):
         env.step(np.zeros((256, 2), np.float32))
         error = np.linalg.norm(env.measured_pose.numpy()[:, :2] - env.pose.numpy()[:, :2], axis=1)
