@@ -73,4 +73,4 @@ def ppo_for_speed() -> PpoConfig:
 
 def ppo_for_best() -> PpoConfig:
     """Settings that end best when there are minutes to spend."""
-    return PpoConfig(gamma=0.98, hidden=(128, 128))
+    return PpoConfig(gamma=0.98, hidden=(128, 128), anneal=0.4)

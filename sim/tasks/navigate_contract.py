@@ -46,8 +46,8 @@ BINS = 64
 
 NEAR = 0.2
 """m; a gap of this much is half way between touching and far. What decides a collision happens within decimetres: with
-ranges / 6 m instead, training reached 0.91 on held-out layouts after 1.0 M steps, with nearness 0.945 after 0.5 M; counted
-from the hull, half as many episodes end at a rack as when counted from its middle (2026-11)."""
+ranges / 6 m instead, training reached 0.91 on held-out layouts after 1.0 M steps, with nearness 0.945 after 0.5 M;
+counted from the hull, half as many episodes end at a rack as when counted from its middle (2026-11)."""
 
 WAYPOINTS = 5
 """Way-points observed: the coordinator's look-ahead."""
