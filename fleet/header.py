@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -41,12 +42,16 @@ class Header:
     site: Site
     policy_hash: str
     """sha256 of the policy's graph; empty when there was none"""
+    policy_place: str
+    """Directory from which the robot loaded it; empty where that was not said"""
     versions: dict[str, str]
     cpu: dict[str, object]
 
 
-def write_header(config: ControlConfig, site: Site, policy: Policy | None) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Metadata and attachments of a black box."""
+def write_header(
+    config: ControlConfig, site: Site, policy: Policy | None, policy_place: Path | None = None
+) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Metadata and attachments of a black box; `policy_place` is where the policy's files lie."""
     metadata = {
         "robot": config.robot,
         "schema": str(SCHEMA),
@@ -54,6 +59,7 @@ def write_header(config: ControlConfig, site: Site, policy: Policy | None) -> tu
         "site": site.hash,
         "embodiment": config.spec.embodiment_hash(),
         "policy": policy.hash if policy is not None else "",
+        "policy_place": str(policy_place.resolve()) if policy_place is not None else "",
         "contract": policy.contract_hash if policy is not None else "",
         "versions": json.dumps(versions(), sort_keys=True),
         "cpu": json.dumps(cpu(), sort_keys=True),
@@ -77,7 +83,8 @@ def read_header(recording: Recording) -> Header:
     try:
         config = msgspec.convert(json.loads(data["config"]), ControlConfig)
         site = unpack_site(recording.attachments["site"])
-        header = Header(config, site, data["policy"], json.loads(data["versions"]), json.loads(data["cpu"]))
+        place = data.get("policy_place", "")
+        header = Header(config, site, data["policy"], place, json.loads(data["versions"]), json.loads(data["cpu"]))
     except (ValueError, msgspec.MsgspecError) as error:
         raise BlackBoxError(f"expected a readable header, that of {path} is damaged ({error})") from error
     if site.hash != data["site"]:

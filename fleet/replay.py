@@ -131,18 +131,21 @@ def find_files(path: Path) -> list[Path]:
 
 
 def find_policy(file: Path, header: Header, given: Path | None) -> Policy:
-    """The policy that was recorded with; raises BlackBoxError when it is not the one that is found."""
-    place = given or next((p for p in (file.parent, file.parent.parent) if (p / MODEL).exists()), None)
-    if place is None:
-        raise BlackBoxError(
-            f"expected policy {header.policy_hash[:12]} of {file} in {file.parent.parent}, there is none; give --policy"
-        )
-    policy = Policy.load(place)
-    if policy.hash != header.policy_hash:
-        raise BlackBoxError(
-            f"expected policy {header.policy_hash[:12]} of {file}, {place} holds {policy.hash[:12]}; give --policy"
-        )
-    return policy
+    """The policy that was recorded with: given, beside the black box, in its run, or where the robot found it.
+
+    Raises BlackBoxError when none of these places holds it.
+    """
+    places = [given] if given is not None else [file.parent, file.parent.parent, Path(header.policy_place or ".")]
+    found = []
+    for place in places:
+        if given is not None or (place / MODEL).exists():
+            policy = Policy.load(place)
+            if policy.hash == header.policy_hash:
+                return policy
+            found.append(f"{place} holds {policy.hash[:12]}")
+    raise BlackBoxError(
+        f"expected policy {header.policy_hash[:12]} of {file}, {'; '.join(found) or 'none is near it'}; give --policy"
+    )
 
 
 def replay(recording: Recording, header: Header, policy: Policy | None) -> Verdict:

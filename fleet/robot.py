@@ -337,7 +337,9 @@ class Host:
         for index, name in enumerate(names):
             box = None
             if config.blackbox:
-                metadata, attachments = write_header(steppers[name].config, site, policy)
+                metadata, attachments = write_header(
+                    steppers[name].config, site, policy, config.policy or directory.root
+                )
                 box = BlackBox(directory.blackbox, name, metadata, attachments)
                 self.boxes.append(box)
             ends = ZmqClient(name, PLANT, keys, config.plant), ZmqClient(name, COORDINATOR, keys, config.coordinator)

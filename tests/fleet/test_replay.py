@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agents.errors import PolicyError
 from agents.policy import Policy
 from fleet import replay as replaying
 from fleet.blackbox import BlackBox, BlackBoxError, Step, read_recording
@@ -165,10 +166,21 @@ def test_a_run_without_its_policy_asks_for_it(recorded: tuple[Path, Policy, list
     path = write_box(tmp_path, policy, steps[:7])
     with pytest.raises(BlackBoxError, match="give --policy"):
         run(Config(path))
-    other = tmp_path / "other"
-    other.mkdir()
-    write_hand_policy(other, RobotSpec(name="other"))
+    with pytest.raises(PolicyError):
+        run(Config(path, tmp_path / "nowhere"))
     assert run(Config(path, root)) == 0
+
+
+def test_a_policy_that_lies_elsewhere_is_found_by_the_header(
+    recorded: tuple[Path, Policy, list[Step]], tmp_path: Path
+) -> None:
+    root, policy, steps = recorded
+    metadata, attachments = write_header(CONFIG, SITE, policy, root)
+    box = BlackBox(tmp_path, "r0", metadata, attachments)
+    for step in steps[:40]:
+        box.append(step)
+    box.close()
+    assert run(Config(tmp_path)) == 0
 
 
 def test_a_recording_of_another_schema_is_refused(recorded: tuple[Path, Policy, list[Step]], tmp_path: Path) -> None:
