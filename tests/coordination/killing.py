@@ -92,7 +92,8 @@ def make_floor() -> Site:
     """Blocks of racks with aisles one cell wide."""
     blocked = np.array([[character == "#" for character in row] for row in FLOOR])
     width = blocked.shape[1]
-    stations = [column for column in range(1, width - 1, 2)]
+    # In pairs, far from each other: what is tested is not the driving.
+    stations = [row * width + column for row in (0, 3, 6) for column in (2, 4, 7, 10)]
     return make_site("drill", blocked, stations=stations, chargers=[6 * width, 6 * width + width - 1])
 
 
@@ -437,7 +438,7 @@ class Errands:
             tasks = []
             for _ in range(self.draw.randrange(1, 3)):
                 source = self.draw.randrange(len(stations))
-                target = (source + self.draw.choice((-1, 1))) % len(stations)  # near: what is tested is not the driving
+                target = source ^ 1
                 legs = (Leg(stations[source], LegKind.FETCH, 0.3), Leg(stations[target], LegKind.DELIVER, 0.2))
                 tasks.append(Task(new_task_id(), legs, priority=self.draw.randrange(3)))
             self.waiting, self.asked = Submit(tasks[0].id, tuple(tasks)), 0.0
