@@ -14,11 +14,14 @@ coordinator's own errand: it is in no store, and a robot that comes back with on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import msgspec
+import numpy as np
+from scipy.spatial import KDTree
 
 from coordination import planner, rightofway, roadmap
 from coordination.assignment import Candidate, Energy, assign
@@ -53,6 +56,10 @@ CHARGE = "charge-"
 
 LISTED = 400
 """Robots in a fleet state: 400 lines stay below MAX_MESSAGE."""
+
+
+NEAR = 16
+"""Robots that a picture tells of: as many as `sim.points` has room for."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +159,9 @@ class Coordinator:
         for line in self.right_of_way.conflicts:
             self.store.note("conflict", now, detail=line)
         self.right_of_way.conflicts.clear()
+        near = self._near(now)
         return [
-            (robot, self._picture(robot, known, now))
+            (robot, self._picture(robot, known, near[robot], now))
             for robot, known in self._robots.items()
             if now - known.heard <= self.policy.pictures
         ]
@@ -177,6 +185,9 @@ class Coordinator:
         known = self._robots.get(robot)
         if known is not None and report.stamp < known.report.stamp:
             return
+        if not all(map(math.isfinite, (*report.pose, *report.twist))):
+            self.store.note("conflict", now, robot=robot, detail=f"{robot} reports a pose or speed that is no number")
+            return  # it is as good as silent: its cells stay its own, and its lease is not renewed
         if known is None:
             known = self._robots[robot] = _Robot(report, now)
         known.report, known.heard = report, now
@@ -349,7 +360,32 @@ class Coordinator:
             return known.charge.legs[0].cell, 0
         return NONE, 0
 
-    def _picture(self, robot: str, known: _Robot, now: int) -> Picture:
+    def _near(self, now: int) -> dict[str, tuple[tuple[float, float, float], ...]]:
+        """For each robot the others near it: where they will be one period from now, and within what radius.
+
+        The radius covers the footprint's circle, localisation and lidar noise, and what braking may change meanwhile.
+        """
+        names = list(self._robots)
+        if not names:
+            return {}
+        spec, brake = self.spec, 1.2 * self.spec.drive.brake_min  # drives brake up to 20 % better than guaranteed
+        pose = np.array([self._robots[name].report.pose for name in names])
+        v, w = np.array([self._robots[name].report.twist for name in names]).T
+        age = np.array([(now - self._robots[name].heard) / SECOND for name in names]) + spec.period / SECOND
+        heading = pose[:, 2] + 0.5 * w * age
+        x, y = pose[:, 0] + v * age * np.cos(heading), pose[:, 1] + v * age * np.sin(heading)
+        fixed = spec.radius + spec.localisation_bound + 3.0 * spec.lidar.noise + 0.02
+        radius = fixed + np.minimum(0.5 * brake * age**2, 2.0 * spec.drive.speed_max * age)
+        places = np.stack([x, y], axis=-1)
+        reach = spec.lidar.range_max
+        _, nearest = KDTree(places).query(places, k=NEAR + 1, distance_upper_bound=reach)
+        seen = list(zip(x.tolist(), y.tolist(), radius.tolist(), strict=True))
+        return {
+            name: tuple(seen[other] for other in nearest[i].tolist() if other not in (i, len(names)))[:NEAR]
+            for i, name in enumerate(names)
+        }
+
+    def _picture(self, robot: str, known: _Robot, near: tuple[tuple[float, float, float], ...], now: int) -> Picture:
         latch = self.store.latch()
         mover: Mover | None = self.right_of_way.movers.get(robot)
         error = known.error or (mover.conflict if mover is not None else "")
@@ -359,6 +395,7 @@ class Coordinator:
             site=self.site.hash,
             grant=None if error else self.right_of_way.grant(robot, now),
             others=self.right_of_way.others(robot),
+            robots=near,
             assignment=self._assignment(robot, known),
             stop_epoch=latch.stop_epoch,
             stopped=latch.stopped,
