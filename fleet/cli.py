@@ -68,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _main(list(sys.argv[1:] if arguments is None else arguments))
     except MusterError as error:
-        print(f"muster: {error}", file=sys.stderr)
+        print(f"muster: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        if (rundir := sys.modules.get("fleet.rundir")) is not None:  # else no run directory can have been made
+            rundir.discard_unused()
         return 2
     except KeyboardInterrupt:
         return 130

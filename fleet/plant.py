@@ -36,7 +36,7 @@ from fleet.rundir import join_run
 from fleet.world import World
 from sim.errors import MusterError
 from sim.people import Profile
-from sim.readers import load_problem
+from sim.readers import check_site, load_problem
 from sim.robot import SECOND, RobotSpec, robot_names
 from sim.site import CELL
 
@@ -128,6 +128,7 @@ def run(config: Config) -> int:
     if config.people < 0:
         raise PlantError(f"expected a number of people from 0 up, got {config.people}")
     problem = load_problem(config.site, config.cell)
+    check_site(problem.site, len(names))
     starts = problem.starts
     if config.starts:
         try:

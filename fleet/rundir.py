@@ -12,6 +12,7 @@ it in the environment variable MUSTER_RUN. Wall time appears in run.json and in 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -19,6 +20,7 @@ import json
 import os
 import platform
 import secrets
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +50,9 @@ RECORDED = (
 
 class RunError(MusterError):
     """A run directory cannot be made or is not one."""
+
+
+_made: list[RunDirectory] = []
 
 
 @dataclass(frozen=True)
@@ -143,8 +148,31 @@ def create_run(
         "versions": versions(),
         "cpu": cpu(),
     }
-    write_atomic(run.record, json.dumps(record, indent=2) + "\n")
+    try:
+        write_atomic(run.record, json.dumps(record, indent=2) + "\n")
+    except FileError:
+        _discard(run)
+        raise
+    _made.append(run)
     return run
+
+
+def discard_unused() -> None:
+    """Remove the run directories that this process made if nothing happened in them: no more than a record and a key.
+
+    Called when a command ends with an error of its user.
+    """
+    for run in _made:
+        files = {path.relative_to(run.root).as_posix() for path in run.root.rglob("*") if path.is_file()}
+        if files <= {run.record.name, run.key.name}:
+            _discard(run)
+    _made.clear()
+
+
+def _discard(run: RunDirectory) -> None:
+    shutil.rmtree(run.root, ignore_errors=True)
+    with contextlib.suppress(OSError):  # runs/ too, if there is no other run in it
+        run.root.parent.rmdir()
 
 
 def open_run(path: Path) -> RunDirectory:

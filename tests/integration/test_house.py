@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from fleet import cli
+
 PACKAGES = ("sim", "safety", "coordination", "agents", "hierarchy", "fleet")
 HEAVY = ("torch", "mujoco", "gymnasium", "numba", "networkx", "scipy")
 
@@ -127,3 +129,17 @@ def test_every_pin_is_exact_and_torch_is_the_one_that_was_tested(root: Path) -> 
     pins = [line for line in (root / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     assert "torch==2.13.0" in pins
     assert all(line.count("==") == 1 for line in pins)
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_every_command_can_be_asked_for_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.parse(name, cli.load(name).Config, ["--help"])
+    assert caught.value.code == 0
+    assert f"muster {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_a_command_line_is_read_without_heavy_imports(name: str) -> None:
+    """`muster train --helpp` must not cost the 3 s of importing torch."""
+    assert not loaded_by(cli.COMMANDS[name].module) & {"torch", "numba", "scipy"}

@@ -1,0 +1,222 @@
+"""Bad input on the command line: one clear line, exit code 2, no traceback, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from agents.export import export
+from agents.networks import ActorCritic
+from agents.normalize import Moments
+from fleet import cli
+from fleet.world import World
+from sim.readers import load_site
+from sim.robot import RobotSpec
+from sim.tasks.navigate_contract import navigate_contract
+
+ROOT = Path(__file__).resolve().parents[2]
+FLOORS = {
+    "good.map": "type octile\nheight 2\nwidth 3\nmap\n...\n...\n",
+    "ragged.map": "type octile\nheight 2\nwidth 3\nmap\n...\n..\n",
+    "wrong.map": "type octile\nheight 2\nwidth 3\nmap\n...\n.x.\n",
+    "empty.map": "",
+    "island.map": "type octile\nheight 3\nwidth 5\nmap\nE..@E\n...@@\n.....\n",
+    "floor.txt": "...\n",
+    "broken.launch.yaml": "launch:\n  - executable: {cmd: sleep 1, outptu: log}\n",
+    "good.launch.yaml": "launch:\n  - arg: {name: robots, default: '1'}\n  - executable: {cmd: sleep 1}\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in FLOORS.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def muster(
+    folder: Path, *words: str, prepare: Callable[[], None] | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run muster in `folder`; `prepare` runs in the new process before it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
+    return subprocess.run(
+        [sys.executable, "-m", "fleet.cli", *words],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+        preexec_fn=prepare,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., str]]:
+    """Run muster in this process, which spares its imports; returns the one line that a refused command says."""
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MUSTER_RUN", raising=False)
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def check(*words: str) -> str:
+        before = contents(folder)
+        capfd.readouterr()
+        assert cli.main(words) == 2
+        return one_line(capfd.readouterr().err, folder, before)
+
+    yield check
+    signal.signal(signal.SIGTERM, handler)
+
+
+def contents(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def one_line(error: str, folder: Path, before: set[str]) -> str:
+    """Assert that `error` is one line and that nothing was left in `folder` but whole stores and keys."""
+    assert error.startswith("muster: ")
+    assert error.count("\n") == 1, error
+    assert contents(folder) - before <= {"fleet.key", "tasks.sqlite", "tasks.sqlite.lock"}
+    return error
+
+
+def full_disk() -> None:
+    """Every write to a file fails from now on, as on a disk without space."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+@pytest.fixture
+def port_in_use() -> Iterator[str]:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield f"tcp://127.0.0.1:{holder.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("site", "expected"),
+    [
+        ("none.map", "cannot read none.map: No such file or directory"),
+        ("ragged.map", "ragged.map, line 6: expected 3 characters as the header's width says, got 2"),
+        ("wrong.map", 'wrong.map, line 6, column 2: expected one of .GSE (free) or @OTW (blocked), got "x"'),
+        ("empty.map", "empty.map: expected"),
+        ("floor.txt", "expected a site as a .map, .json or .npz file"),
+        ("generate:x", 'expected "generate:SEED"'),
+        ("genrate:7", 'did you mean "generate"?'),
+        ("island.map", "expected a way between all stations"),
+    ],
+)
+def test_a_bad_floor_is_refused(refused: Callable[..., str], site: str, expected: str) -> None:
+    assert expected in refused("sim", "--robots", "r0", "--site", site)
+
+
+@pytest.mark.parametrize("command", ["coordinate", "robot", "fleet"])
+def test_every_process_refuses_a_bad_floor(refused: Callable[..., str], command: str) -> None:
+    assert "ragged.map, line 6" in refused(command, "--site", "ragged.map")
+
+
+def test_more_robots_than_free_cells_are_refused(refused: Callable[..., str]) -> None:
+    message = refused("sim", "--site", "good.map", "--robots", "r[0:7]")
+    assert "expected at most 6 robots, one for each free cell of good, got 7" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("sim", "--robts", "r0"), 'unknown option "--robts"; did you mean "--robots"?'),
+        (("sim", "--robots", ""), "expected at least one robot"),
+        (("sim", "--robots", "R0"), '"R0" is no robot id'),
+        (("sim", "--people", "-1"), "expected a number of people from 0 up"),
+        (("sim", "--person-speed", "3"), "expected a person speed of 0 or 1.6"),
+        (("sim", "--clock", "sundial"), "sundial"),
+        (("train", "--seconds", "0"), "expected positive seconds"),
+        (("train", "--device", "abacus"), 'got "abacus"'),
+        (("coordinate", "--plant", ""), "lockstep needs the plant's address"),
+        (("robot", "--policy", "."), "policy.json"),
+        (("replay", "nowhere.mcap"), "nowhere.mcap"),
+        (("view", "nowhere"), "nowhere"),
+        (("evaluate", "--policy", "."), "policy.json"),
+        (("keys", "derive"), "make one with `muster keys create`"),
+        (("launch", "nowhere.launch.yaml"), "cannot read launch file nowhere.launch.yaml"),
+        (
+            ("launch", "broken.launch.yaml"),
+            'broken.launch.yaml:2: executable: unknown key "outptu"; did you mean "output"?',
+        ),
+        (("launch", "good.launch.yaml", "robot:=2"), 'unknown launch argument "robot"; did you mean "robots"?'),
+        (("launch", "good.launch.yaml", "robots=2"), "expected name:=value"),
+        (("lunch", "good.launch.yaml"), 'unknown command "lunch"; did you mean "launch"?'),
+    ],
+)
+def test_a_wrong_word_is_named(refused: Callable[..., str], words: tuple[str, ...], expected: str) -> None:
+    assert expected in refused(*words)
+
+
+def test_a_port_in_use_is_named(refused: Callable[..., str], port_in_use: str) -> None:
+    for words in (("sim", "--robots", "r0"), ("coordinate", "--clock", "wall")):
+        message = refused(*words, "--address", port_in_use)
+        assert f"{port_in_use} is in use by another process; stop that process or choose another port" in message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("sim", "--robots", "r0"), ("train", "--steps", "1000"), ("keys", "create"), ("coordinate", "--clock", "wall")],
+)
+def test_a_full_disk_is_named(folder: Path, words: tuple[str, ...]) -> None:
+    before = contents(folder)
+    done = muster(folder, *words, prepare=full_disk)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "File too large" in one_line(done.stderr, folder, before)
+    assert contents(folder) == before
+
+
+def test_a_truncated_checkpoint_is_refused(refused: Callable[..., str], folder: Path) -> None:
+    (folder / "checkpoints").mkdir()
+    for path in (folder / "checkpoint.pt", folder / "checkpoints" / "checkpoint.pt"):
+        path.write_bytes(b"PK\x03\x04 half of a file")
+    message = refused("train", "--resume", "checkpoint.pt", "--steps", "1000")
+    assert "checkpoint.pt" in message
+
+
+def test_a_truncated_policy_is_refused(refused: Callable[..., str], folder: Path) -> None:
+    (folder / "policy.onnx").write_bytes(b"\x08\x08")
+    (folder / "policy.json").write_text('{"muster": 1, "onnx_')
+    assert "policy.json" in refused("robot", "--policy", ".")
+
+
+def test_a_machine_without_opengl_is_told_what_to_install(folder: Path) -> None:
+    """Without a vendor's file EGL finds no driver, and OSMesa is not installed here; a fake would prove nothing."""
+    world = World(load_site(folder / "good.map"), RobotSpec(), 1)
+    world.step()
+    world.write(folder, ("r0",))
+    before = contents(folder)
+    done = muster(folder, "view", "plant.npz", __EGL_VENDOR_LIBRARY_FILENAMES=str(folder / "none.json"))
+    if done.returncode == 0:
+        pytest.skip("this machine draws by OSMesa")
+    assert done.returncode == 2
+    message = one_line(done.stderr, folder, before)
+    assert "expected OpenGL by EGL or OSMesa" in message
+    assert "install libegl1" in message
+
+
+def test_a_policy_of_another_embodiment_is_refused_with_both_contracts(
+    refused: Callable[..., str], folder: Path
+) -> None:
+    other = replace(navigate_contract(RobotSpec()), embodiment="a" * 64)
+    network = ActorCritic(other.observation_size, other.action_size, (8,), generator=torch.Generator().manual_seed(1))
+    export(folder, network, Moments(other.observation_size), other, training={}, evaluation={})
+    message = refused("robot", "--site", "good.map", "--policy", ".")
+    assert "embodiment" in message
+    assert other.json() in message
+    assert navigate_contract(RobotSpec()).json() in message
