@@ -10,7 +10,7 @@ Shared memory: an anonymous file that the child inherits, one region per robot. 
 in turn, each with a checksum, so that a writer killed half way leaves the other one whole. The reader takes the newer
 valid one; a reader without any valid plan commands a stop, which is the best that is left.
 
-This module knows nothing about policies, shields or numpy: it imports the wire and the standard library.
+This module knows nothing about policies and shields: it imports the wire alone.
 """
 
 from __future__ import annotations

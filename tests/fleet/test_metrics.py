@@ -1,0 +1,43 @@
+"""The metrics page: what a robot process serves is what docs/metrics.md lists."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from fleet.metrics import RobotMetrics
+from sim.errors import MusterError
+
+
+def listed(root: Path) -> set[str]:
+    """Names in the robots' table of the page."""
+    text = (root / "docs" / "metrics.md").read_text(encoding="utf-8")
+    section = text.split("## Robots")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `(muster_[a-z_]+)`", section, re.MULTILINE))
+
+
+def test_every_metric_is_listed_and_every_listed_one_is_served(root: Path) -> None:
+    served = {family.name for family in RobotMetrics(("r0",)).registry.collect()}
+    assert served == listed(root)
+
+
+def test_the_page_shows_what_was_counted() -> None:
+    metrics = RobotMetrics(("r0", "r1"))
+    metrics.step["r1"].observe(0.0004)
+    metrics.intervention("r1", "person")
+    metrics.message("r0", "plant", "malformed", 3)
+    with socket.socket() as finder:
+        finder.bind(("127.0.0.1", 0))
+        port = finder.getsockname()[1]
+    metrics.serve(port)
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        page = answer.read().decode()
+    assert 'muster_control_step_seconds_bucket{le="0.0005",robot="r1"} 1.0' in page
+    assert 'muster_shield_interventions_total{reason="person",robot="r1"} 1.0' in page
+    assert 'muster_robot_messages_total{kind="malformed",peer="plant",robot="r0"} 3.0' in page
+    with pytest.raises(MusterError, match=f"port {port}"):
+        RobotMetrics(("r2",)).serve(port)
