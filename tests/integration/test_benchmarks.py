@@ -100,4 +100,11 @@ def test_every_committed_figure_can_be_read(root: Path) -> None:
         if line.startswith("{"):
             figure = json.loads(line)
             assert set(figure) == {"id", "part", "value", "unit", "rival", "rival_value", "seconds", "commit"}
-            assert figure["id"] in IDS
+            assert (root / "tests" / "benchmarks" / f"{figure['id']}.py").is_file()
+
+
+def test_every_id_of_the_page_has_its_script(root: Path) -> None:
+    page = (root / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for identity in IDS:
+        assert f"`{identity}`" in page
+        assert (root / "tests" / "benchmarks" / f"{identity}.py").is_file(), identity
