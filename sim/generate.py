@@ -1,9 +1,12 @@
 """Seeded floors: a warehouse to work in, a campus of small walled blocks to learn on, and paths over either.
 
 `generate_warehouse` lays racks in blocks. Between the racks of a block run aisles of one cell, declared person-free: a
-robot fits, a person beside it would not. Around and between the blocks run main and cross aisles of two or three cells,
-where people walk. Stations stand along the two long sides, chargers along the two short ones. Every aisle is open at
-both ends, so the floor is strongly connected and no single cell cuts it in two.
+robot fits, a person beside it would not. Around and between the blocks run aisles of three cells. In those beside and
+between the blocks the middle is a walkway, where people walk; the lanes on both sides of it and the aisles along the
+stations are declared person-free. Thus every corner keeps a lane between what hides a person and a robot that comes
+round it: at a blind corner without one no robot can guarantee to stand before a person of 1.6 m/s touches it. Stations
+stand along the two long sides, where their workers reach in from outside, chargers along the two short ones. Every
+aisle is open at both ends, so the floor is strongly connected and no single cell cuts it in two.
 
 `generate_campus` makes one big floor of independent walled blocks, each with its own draw of rack sizes, aisle widths,
 rooms or scattered obstacles. An environment trains on a campus: a world stands in one block, so a draw of the block is
@@ -22,11 +25,8 @@ from numpy.typing import NDArray
 
 from sim.site import CELL, MOVES, Site, SiteError, make_site
 
-MAIN = 3
-"""Width of the main aisles around the racks, cells: two robots and a person pass each other."""
-
-CROSS = 2
-"""Width of the aisles between blocks of racks, cells."""
+AISLE = 3
+"""Width of the aisles around and between the blocks, cells: a lane, a walkway, a lane."""
 
 FAR = np.int32(1 << 30)
 """Distance of a cell from which the goal cannot be reached."""
@@ -58,10 +58,10 @@ def generate_warehouse(
     lets robots drive the rack aisles in one direction only, up and down in turn. Raises `SiteError` where the size
     leaves no room for racks, or a side none for its stations or chargers.
     """
-    least = 2 + 2 * MAIN + 3
+    least = 2 + 2 * AISLE + 3
     if width < least or height < least:
         raise SiteError(
-            f"expected a warehouse of at least {least} x {least} cells (walls, main aisles and one rack), "
+            f"expected a warehouse of at least {least} x {least} cells (walls, aisles and one rack), "
             f"got {width} x {height}; make it larger"
         )
     for count, room, what in ((stations, width - 4, "stations"), (chargers, height - 8, "chargers")):
@@ -73,15 +73,20 @@ def generate_warehouse(
     rng = np.random.default_rng([seed, 0x57A2E])
     blocked = np.ones((height, width), bool)
     blocked[1:-1, 1:-1] = False
-    person_free = np.zeros_like(blocked)
+    person_free = ~blocked
     exits_up: list[int] = []
     exits_down: list[int] = []
-    rows = _split(rng, 1 + MAIN, height - 1 - MAIN, CROSS, 4, 7)
-    columns = _split(rng, 1 + MAIN, width - 1 - MAIN, CROSS, 8, 12)
+    rows = _split(rng, 1 + AISLE, height - 1 - AISLE, AISLE, 3, 7)
+    columns = _split(rng, 1 + AISLE, width - 1 - AISLE, AISLE, 7, 12)
+    for row in (top - 2 for top, _ in rows[1:]):
+        person_free[row, 2 : width - 2] = False
+    for column in (2, width - 3, *(left - 2 for left, _ in columns[1:])):
+        person_free[rows[0][0] : rows[-1][1], column] = False
     for left, right in columns:
         aisles = _rack_aisles(rng, left, right)
         for top, bottom in rows:
             blocked[top:bottom, left:right] = True
+            person_free[top:bottom, left:right] = False
             for number, column in enumerate(aisles):
                 blocked[top:bottom, column] = False
                 person_free[top:bottom, column] = True

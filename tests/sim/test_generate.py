@@ -33,9 +33,12 @@ def test_one_way_warehouse_is_strongly_connected_and_has_no_way_back_in_its_rack
     site = generate_warehouse(seed, one_way=True)
     graph = graph_of(site)
     assert nx.is_strongly_connected(graph)
-    for a, b in graph.edges:
-        if site.person_free.reshape(-1)[a] or site.person_free.reshape(-1)[b]:
-            assert not graph.has_edge(b, a)
+    flat = site.blocked.reshape(-1)
+    narrow = [cell for cell in site.free_cells.tolist() if flat[cell - 1] and flat[cell + 1]]
+    assert narrow
+    for cell in narrow:
+        for other in (cell - site.width, cell + site.width):
+            assert graph.has_edge(cell, other) != graph.has_edge(other, cell)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -51,16 +54,22 @@ def test_stations_and_chargers_are_free_apart_and_along_the_sides(seed: int) -> 
         assert np.diff(np.sort(columns[rows == row])).min() >= 2, site.name
 
 
-def test_people_walk_only_where_two_cells_lie_side_by_side() -> None:
-    site = generate_warehouse(3)
-    open_to_people = ~site.blocked & ~site.person_free
-    square = open_to_people[:-1, :-1] & open_to_people[1:, :-1] & open_to_people[:-1, 1:] & open_to_people[1:, 1:]
-    wide = np.zeros_like(open_to_people)
-    for down in (0, 1):
-        for right in (0, 1):
-            wide[down : down + square.shape[0], right : right + square.shape[1]] |= square
-    assert (open_to_people == wide).all()
-    assert site.person_free.any()
+@pytest.mark.parametrize("seed", range(6))
+def test_walkways_have_a_lane_without_people_on_both_sides(seed: int) -> None:
+    site = generate_warehouse(seed)
+    walkway = ~site.blocked & ~site.person_free
+    assert walkway.sum() > 40
+    for row, column in np.argwhere(walkway):
+        for beside in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
+            assert not site.blocked[beside]
+    assert not (site.blocked & site.person_free).any()
+    assert site.person_free.reshape(-1)[site.stations].all()
+
+
+def test_the_walkways_of_a_warehouse_with_two_rows_of_blocks_are_connected() -> None:
+    site = generate_warehouse(7)
+    graph = graph_of(site).subgraph(np.flatnonzero(~(site.blocked | site.person_free)).tolist())
+    assert nx.is_strongly_connected(graph)
 
 
 def test_the_same_seed_gives_the_same_floor_and_another_seed_another() -> None:
