@@ -83,10 +83,11 @@ class CoordinatorClient:
         self.server = server
         self._picture: Picture | None = None
         self._report: Report | None = None
+        self._reported = 0.0
 
     def report(self, report: Report) -> bool:
         """Send the robot's state; False when nobody is there to hear it."""
-        self._report = report
+        self._report, self._reported = report, time.monotonic()
         return self.transport.send(self.server, report, report.stamp)
 
     def poll(self, timeout: float = 0.0) -> None:
@@ -97,19 +98,20 @@ class CoordinatorClient:
                 self._picture = body
 
     def wait_for_round(self, number: int, timeout: float) -> bool:
-        """Wait (lockstep) until the picture of a round or a later one is here; False after `timeout` seconds.
-
-        Meanwhile the last report is sent again now and then.
-        """
+        """Wait (lockstep) until the picture of a round or a later one is here; False after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while self._picture is None or self._picture.round < number:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             self.poll(min(left, REPORT_AGAIN))
-            if self._report is not None and (self._picture is None or self._picture.round < number):
-                self.report(self._report)
+            self.remind()
         return True
+
+    def remind(self) -> None:
+        """For a robot that waits for its picture: send the last report again, every REPORT_AGAIN."""
+        if self._report is not None and time.monotonic() - self._reported >= REPORT_AGAIN:
+            self.report(self._report)
 
     def view(self, now: int) -> View:
         """What holds at `now` (site clock, ns)."""

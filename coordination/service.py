@@ -215,7 +215,7 @@ class Service:
         """
         late = [m for m in self._reports.values() if m.stamp < self.now or (m.stamp == self.now and self._ended)]
         if late and self._joined:
-            self._end_round(max(self.round, *(message.body.round for message in late)), self.now)
+            self._end_round(max(self.round, *(message.body.round for message in late)), self.now, late)
 
     def _longest_wait(self) -> float:
         if self.clock == "wall" and self._joined:
@@ -263,11 +263,13 @@ class Service:
         except StoreError as error:  # the store refuses this request alone, such as a task id that is taken
             return [(message.peer, _refusal(body, str(error)))]
 
-    def _end_round(self, number: int, now: int) -> None:
-        """Handle the reports, tick, commit, and send every robot its picture."""
+    def _end_round(self, number: int, now: int, only: Sequence[Received] | None = None) -> None:
+        """Handle the reports that wait (or only some), tick, commit, and send every robot its picture."""
         begin = time.perf_counter()
-        reports = sorted(self._reports.values(), key=lambda m: (m.stamp, m.sender, m.sequence))
-        self._reports.clear()
+        chosen = list(self._reports.values()) if only is None else only
+        reports = sorted(chosen, key=lambda message: (message.stamp, message.sender, message.sequence))
+        for message in reports:
+            del self._reports[message.sender]
         out: list[tuple[str, msgspec.Struct]] = []
         with self.store.transaction():
             self.at("round:begin")

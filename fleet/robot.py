@@ -163,7 +163,10 @@ class Seat:
         if not self.lockstep or not cycle.coordinator or now - self.waiting_since > PATIENCE:
             return True
         picture = self.link.view(cycle.stamp).picture
-        return picture is not None and picture.round >= cycle.round - 1
+        if picture is not None and picture.round >= cycle.round - 1:
+            return True
+        self.link.remind()  # our report may have gone to a coordinator that is no more
+        return False
 
     def silent(self, now: float) -> bool:
         """In wall time: no readings for two periods, so that the step must judge old ones."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
+import coordination.client as client_module
 from coordination.client import CoordinatorClient, FleetClient, NoAnswerError, RefusedError, new_task_id
 from coordination.keys import new_keys
 from coordination.messages import (
@@ -86,6 +87,20 @@ def test_a_robot_waits_for_its_round_and_no_longer_than_told() -> None:
     server.send("r1", make_picture(3, 5), 0)
     assert robot.wait_for_round(3, 0.01)
     assert robot.wait_for_round(2, 0.01)
+
+
+def test_a_robot_that_waits_for_its_picture_repeats_its_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "REPORT_AGAIN", 0.01)
+    network = Network()
+    server = network.server("coordinator", KEYS)
+    robot = CoordinatorClient(network.client("r1", "coordinator", KEYS))
+    robot.remind()
+    assert server.receive(0.0) == []
+    robot.report(Report(3, 5, (1.0, 2.0, 0.5), (0.1, 0.0), (7,), 0.9, RobotStatus.IDLE))
+    assert not robot.wait_for_round(3, 0.05)
+    reports = [message.body for message in server.receive(0.0)]
+    assert len(reports) >= 3
+    assert len(set(reports)) == 1
 
 
 Answer = Callable[[msgspec.Struct], "msgspec.Struct | None"]

@@ -181,6 +181,29 @@ def test_an_old_report_does_not_end_a_round_and_a_missing_one_holds_it_only_so_l
     assert time.monotonic() - begin >= 0.15
 
 
+def test_a_late_report_gets_its_picture_in_a_tick_without_time(start: Callable[..., Rig]) -> None:
+    rig = start("lockstep", plant=True)
+    assert rig.plant is not None
+    join(rig, stamp=700)
+    robot = rig.client("r1")
+    robot.send("coordinator", make_report(7, 700), 700)
+    for _ in range(3):
+        rig.service.turn()
+    assert rig.core.ticks == [], "the report of the open round waits for its end"
+    robot.send("coordinator", make_report(6, 600), 600)
+    other = rig.client("r2")
+    other.send("coordinator", make_report(6, 600), 600)
+    picture = rig.answer(other)
+    assert isinstance(picture, Picture)
+    assert (picture.round, picture.stamp) == (6, 700)
+    assert rig.core.ticks == [700]
+    assert rig.plant.receive(0.05) == [], "the plant asked nothing"
+    rig.plant.send("coordinator", Round(7, 700, ("r1",)), 700)
+    rig.turn_until(lambda: len(rig.core.ticks) == 2)
+    heard = [(sender, m.round) for sender, m, _ in rig.core.heard if isinstance(m, Report)]
+    assert heard == [("r2", 6), ("r1", 7)]
+
+
 def test_nothing_leaves_before_the_commit(start: Callable[..., Rig]) -> None:
     class Killed(Exception):
         pass
