@@ -1,6 +1,6 @@
 """Robots that drive to and fro, each in a lane of its own, while somebody kills and hangs their loops.
 
-The plant is the real one (`fleet.plant`, MuJoCo, wall time) in a thread of this process; the coordinator is a fake that
+The plant is the real one (`fleet.plant`, MuJoCo) in a thread of this process; the coordinator is a fake that
 answers each report with a picture: the lane's cells ahead, and endless errands between its ends. The robots are real
 `muster robot` processes with their watchdogs.
 """
@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -100,6 +101,7 @@ class LaneFleet:
     per_process: int = 1
     words: tuple[str, ...] = ()
     """More of the robots' command line"""
+    clock: Literal["lockstep", "wall"] = "wall"
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -111,7 +113,7 @@ class LaneFleet:
         self.world = World(self.site, RobotSpec(), self.count, profile=Profile.STILL, starts=starts)
         self._plant_end = ZmqServer("plant", keys)
         names = tuple(f"r{index}" for index in range(self.count))
-        self.plant = Plant(self.world, self._plant_end, names, clock="wall")
+        self.plant = Plant(self.world, self._plant_end, names, clock=self.clock)
         self._coordinator_end = ZmqServer("coordinator", keys)
         self.coordinator = LaneCoordinator(self.site, self._coordinator_end)
         self.coordinator.start()

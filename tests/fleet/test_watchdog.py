@@ -162,6 +162,21 @@ def test_a_dead_or_hung_loop_comes_to_rest_by_its_watchdog(run_directory: RunDir
         fleet.close()
 
 
+def test_in_lockstep_the_watchdog_answers_the_open_round_and_no_robot_is_lost(run_directory: RunDirectory) -> None:
+    fleet = LaneFleet(run_directory, 1, clock="lockstep")
+    try:
+        assert fleet.wait_until_driving([0], 40.0), (run_directory.logs / "robot-0.log").read_text()
+        fleet.strike(0, signal.SIGKILL)
+        time.sleep(2.5)
+        assert fleet.speeds([0]) < REST
+        assert fleet.plant.outcome.watched
+        assert fleet.plant.outcome.gone == []
+        fleet.revive(0)
+        assert fleet.wait_until_driving([0], 40.0)
+    finally:
+        fleet.close()
+
+
 def test_without_a_watchdog_the_last_command_goes_on(run_directory: RunDirectory) -> None:
     """What the test above would see were there no watchdog: it bites."""
     fleet = LaneFleet(run_directory, 1, words=("--no-watchdog",))
