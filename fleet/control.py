@@ -206,6 +206,7 @@ class Stepper:
             corridor_half_width=floats(1, CORRIDOR_POINTS),
             corridor_count=wp.zeros(1, dtype=wp.int32, device="cpu"),
             phantoms=floats(1, PHANTOMS, 6),
+            person_free=floats(1),
         )
         self._out = FilterOutputs(
             command=floats(1, 2), margin=floats(1), reason=wp.zeros(1, dtype=wp.int8, device="cpu")

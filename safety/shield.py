@@ -17,6 +17,9 @@ once trails one that answers late, count into the bound, so no slice can be tunn
 one candidate; it runs over (rows) for the proposal and over (rows, candidates) for the lattice, with the same
 result for a row whatever the number of rows.
 
+What moves is a person, and some cells are declared person-free: slices that stay within the disc around the robot that
+no person can enter (`FilterInputs.person_free`) are judged by standing things alone.
+
 A standing robot cannot be at fault: slices without speed are not judged. A robot with a standing obstacle inside
 its bound (but outside its circle) may creep away from it.
 """
@@ -98,7 +101,8 @@ CLEAR = wp.constant(0.5)
 ROUNDING = wp.constant(0.001)
 """m; far above float32's error at 10 m (1e-6 m) times the operations of a path."""
 
-Slices = wp.types.matrix(shape=(11, 6), dtype=wp.float32)
+Slices = wp.types.matrix(shape=(11, 7), dtype=wp.float32)
+"""Chord ax, ay, bx, by, its growth, its end time, its furthest distance from the start; growth included."""
 
 _CORRIDOR = wp.constant(int(Reason.CORRIDOR))
 _OBSTACLE = wp.constant(int(Reason.OBSTACLE))
@@ -127,7 +131,7 @@ class ShieldMemory:
     rectangles: wp.array
     rectangle_count: wp.array
     start: wp.array
-    """v, w at the scan, the corridor's own -outside at the start, the age; (rows, 4)."""
+    """v, w at the scan, the corridor's own -outside at the start, the age, the person-free radius; (rows, 5)."""
     status: wp.array
     """0 judge, 1 verified, 2 only the stored plan; int32 (rows,)."""
     culprit: wp.array
@@ -202,6 +206,9 @@ def advance(
         # sagitta of the slice's own arc and of the trail behind it, |w| way / 8 each at most
         path.slices[k, 4] = b.e0 + b.e1 * time + 0.125 * (wp.abs(way) + trail) * wp.abs(turn) + ROUNDING
         path.slices[k, 5] = time
+        ax = path.slices[k, 0]
+        ay = path.slices[k, 1]
+        path.slices[k, 6] = wp.sqrt(wp.max(ax * ax + ay * ay, bx * bx + by * by)) + path.slices[k, 4]
         path.count = k + 1
     after = Travel()
     after.x = bx
@@ -310,6 +317,8 @@ def judge(
         verdict.reason = _NO_CORRIDOR
         return verdict
     inside = start[row, 2]
+    # what stays this near to the start is out of every moving body's reach
+    refuge = start[row, 4] - b.radius
     for k in range(path.count):
         margin = b.radius + b.localisation + path.slices[k, 4]
         if not covered(
@@ -357,6 +366,8 @@ def judge(
                         px, py, path.slices[k, 0], path.slices[k, 1], path.slices[k, 2], path.slices[k, 3]
                     )
                     clearance = distance - (bound + path.slices[k, 4] + speed * path.slices[k, 5])
+                    if speed > 0.0 and path.slices[k, 6] < refuge:
+                        clearance = wp.max(clearance, refuge - path.slices[k, 6])
                     if not (clearance > 0.0):
                         if escaping and distance >= now - ROUNDING:
                             clearance = 0.0
@@ -378,6 +389,8 @@ def judge(
                 path.slices[k, 0], path.slices[k, 1], path.slices[k, 2], path.slices[k, 3], ax, ay, bx, by
             )
             clearance = distance - (bound + path.slices[k, 4] + phantoms[row, j, 5] * path.slices[k, 5])
+            if path.slices[k, 6] < refuge:
+                clearance = wp.max(clearance, refuge - path.slices[k, 6])
             if not (clearance > 0.0):
                 verdict.reason = _PHANTOM
                 return verdict
@@ -409,6 +422,7 @@ def judge_proposals(
     corridor_half_width: wp.array2d(dtype=wp.float32),
     corridor_count: wp.array(dtype=wp.int32),
     phantoms: wp.array3d(dtype=wp.float32),
+    person_free: wp.array(dtype=wp.float32),
     ray_cos: wp.array(dtype=wp.float32),
     ray_sin: wp.array(dtype=wp.float32),
     b: Bounds,
@@ -482,6 +496,9 @@ def judge_proposals(
             depth = -1.0e3  # too far out: every chord is judged by the full margin and refused
         start[row, 2] = -depth
         start[row, 3] = age
+        start[row, 4] = 0.0
+        if finite(person_free[row]):
+            start[row, 4] = person_free[row]
         # the longest stop of this cycle: as fast as the drive can be when the candidate ends
         before = age + b.latency + b.period
         fastest = wp.max(wp.abs(v0), wp.max(wp.abs(last_v), 0.0))
@@ -778,7 +795,7 @@ class Shield:
             phantom_count=zeros((rows,), wp.int32),
             rectangles=zeros((rows, CORRIDOR_POINTS, 6)),
             rectangle_count=zeros((rows,), wp.int32),
-            start=zeros((rows, 4)),
+            start=zeros((rows, 5)),
             status=zeros((rows,), wp.int32),
             culprit=zeros((rows,), wp.int32),
             best=zeros((rows,), wp.int32),
@@ -817,6 +834,7 @@ class Shield:
         ray_cos = wp.array(np.cos(angles).astype(np.float32), device=device)
         ray_sin = wp.array(np.sin(angles).astype(np.float32), device=device)
         phantoms = memory.zero_phantoms if inputs.phantoms is None else inputs.phantoms
+        nobody_free = wp.zeros(rows, dtype=wp.float32, device=device)
         m = memory
         scene = [m.points, m.point_count, m.phantoms, m.phantom_count, m.rectangles, m.rectangle_count, m.start]
         proposal = wp.launch(
@@ -834,6 +852,7 @@ class Shield:
                 inputs.corridor_half_width,
                 inputs.corridor_count,
                 phantoms,
+                nobody_free if inputs.person_free is None else inputs.person_free,
                 ray_cos,
                 ray_sin,
                 self.bounds,
@@ -887,7 +906,7 @@ class Shield:
             device=device,
             record_cmd=True,
         )
-        return Recording(commands=(proposal, lattice, last), keep=(inputs, memory, out, ray_cos, ray_sin))
+        return Recording(commands=(proposal, lattice, last), keep=(inputs, memory, out, ray_cos, ray_sin, nobody_free))
 
 
 def stored_plan(memory: ShieldMemory, row: int, spec: RobotSpec) -> np.ndarray:

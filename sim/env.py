@@ -169,6 +169,7 @@ class BatchEnv:
             corridor_half_width=self.navigate.half_width,
             corridor_count=self.navigate.count,
             phantoms=floats(rows, PHANTOMS, 6),
+            person_free=floats(rows),
         )
         self.filter_outputs = FilterOutputs(command=self.drive.released, margin=self.margin, reason=self.reason)
 

@@ -47,6 +47,9 @@ class FilterInputs:
     phantoms: wp.array | None = None
     """Centres of persons that may stand hidden: segments ax, ay, bx, by in B, radius (0: unused), speed; float32
     (rows, PHANTOMS, 6). None where nobody can hide."""
+    person_free: wp.array | None = None
+    """Radius around the robot within which no body can come that moves, m: the site's declaration of person-free cells,
+    as far as it reaches; float32 (rows,). None for 0."""
 
 
 @dataclass(frozen=True)

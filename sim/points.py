@@ -18,6 +18,9 @@ or wall) or stands in a person-free cell; a disc of which some ray would have se
 are too narrow for a body, among them those of single rays that dropped out). A person nearer than such a centre
 cannot be hidden; a hidden one deeper in the shadow must cross the segment, or the thing that hides it, first.
 
+Around a robot in person-free cells there is a disc that no person's body can enter; its radius lets the shield judge
+what stays inside it by standing things alone.
+
 The kernels are launched on preallocated arrays over rows, like every stage of a control step. This module needs
 numpy and warp alone.
 """
@@ -271,6 +274,40 @@ def find_phantoms(
                     phantoms[row, slot, 5] = person_speed
 
 
+@wp.kernel
+def find_person_free(
+    pose: wp.array2d(dtype=wp.float32),
+    flags: wp.array2d(dtype=wp.uint8),
+    cell: float,
+    others_fresh: wp.array(dtype=wp.uint8),
+    radius: wp.array(dtype=wp.float32),
+) -> None:
+    """Distance of each row to the nearest cell that people may enter, m, less CLOSE; at most two cells.
+
+    Without a fresh picture it is 0: then a robot may come anywhere.
+    """
+    row = wp.tid()
+    radius[row] = 0.0
+    if others_fresh[row] == wp.uint8(0):
+        return
+    x = pose[row, 0]
+    y = pose[row, 1]
+    if not (wp.abs(x) < 1.0e6 and wp.abs(y) < 1.0e6):
+        return
+    best = 2.0 * cell
+    column = int(wp.floor(x / cell))
+    line = int(wp.floor(y / cell))
+    for dy in range(-2, 3):
+        for dx in range(-2, 3):
+            cx = (float(column + dx) + 0.5) * cell
+            cy = (float(line + dy) + 0.5) * cell
+            if flag_at(cx, cy, flags, cell) == 0:
+                ex = wp.max(wp.abs(x - cx) - 0.5 * cell, 0.0)
+                ey = wp.max(wp.abs(y - cy) - 0.5 * cell, 0.0)
+                best = wp.min(best, wp.sqrt(ex * ex + ey * ey))
+    radius[row] = wp.max(best - CLOSE, 0.0)
+
+
 @dataclass(frozen=True)
 class PointMemory:
     """What a caller knows of the other robots, one row each; written in place before a launch."""
@@ -282,7 +319,7 @@ class PointMemory:
 
 
 class Points:
-    """Fills `point_speed` and `phantoms` of filter inputs from their scan and pose. Owns its recorded launches.
+    """Fills `point_speed`, `phantoms` and `person_free` of filter inputs. Owns its recorded launches.
 
     Args:
         site: the floor. spec: lidar and bounds of the robot.
@@ -347,4 +384,13 @@ class Points:
                 record_cmd=True,
             )
             recording.append(hide)
+        if inputs.person_free is not None:
+            clear = wp.launch(
+                find_person_free,
+                dim=rows,
+                inputs=[inputs.pose, flags, float(self.site.cell), memory.others_fresh, inputs.person_free],
+                device=device,
+                record_cmd=True,
+            )
+            recording.append(clear)
         return tuple(recording)

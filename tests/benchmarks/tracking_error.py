@@ -50,7 +50,7 @@ def predict_all(
         twist[row, 0], twist[row, 1], last[row, 0], last[row, 1], command[row, 0], command[row, 1], 0.0, True, b
     )
     for k in range(path.count):
-        for j in range(6):
+        for j in range(7):
             slices[row, k, j] = path.slices[k, j]
     plan[row, 0] = path.v
     plan[row, 1] = path.w
@@ -86,7 +86,7 @@ def trial(env: BatchEnv, rng: np.random.Generator) -> tuple[NDArray[np.float64],
     near = rng.random(rows) < 0.5
     candidate = np.where(near[:, None], np.clip(command, low, high), rng.uniform(low, high, (rows, 2)))
     pose = env.pose.numpy().astype(np.float64)
-    slices = wp.zeros((rows, SLICE, 6), dtype=wp.float32)
+    slices = wp.zeros((rows, SLICE, 7), dtype=wp.float32)
     plan = wp.zeros((rows, 3), dtype=wp.float32)
     wp.launch(
         predict_all,

@@ -46,6 +46,7 @@ class Scene:
             corridor_half_width=zeros(rows, CORRIDOR_POINTS),
             corridor_count=zeros(rows, dtype=wp.int32),
             phantoms=zeros(rows, PHANTOMS, 6),
+            person_free=zeros(rows),
         )
         self.out = FilterOutputs(command=zeros(rows, 2), margin=zeros(rows), reason=zeros(rows, dtype=wp.int8))
         self.corridor([(-50.0, 0.0), (50.0, 0.0)], 50.0)

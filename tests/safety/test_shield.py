@@ -258,6 +258,29 @@ def test_hidden_person_is_a_disc_that_walks(make_scene: Callable[..., object]) -
         assert scene.judge()[2] is reason
 
 
+def test_where_no_body_can_come_moving_things_do_not_count_but_standing_ones_do(
+    make_scene: Callable[..., object],
+) -> None:
+    # at 0.5 m/s: way 0.15 * 0.5 + 0.01125 + 0.65^2 / 3 = 0.227 m, growth 0.033 m, circle 0.40 m: 0.660 m
+    for free, speed, reason in (
+        (0.66 + 0.01, 1.6, Reason.NONE),
+        (0.66 - 0.01, 1.6, Reason.PERSON),
+        (0.66 + 0.01, 0.0, Reason.OBSTACLE),
+        (np.nan, 1.6, Reason.PERSON),
+    ):
+        scene = make_scene()
+        scene.point(0.0, 0.68, speed)
+        scene.inputs.person_free.numpy()[:] = free
+        scene.ask(1.5, twist=(0.5, 0.0))
+        assert scene.judge()[2] is reason, (free, speed)
+    scene = make_scene()
+    scene.inputs.phantoms.numpy()[0, 0] = (1.0, 0.0, 2.0, 0.0, 0.25, 1.6)
+    scene.ask(1.5, twist=(0.5, 0.0))
+    assert scene.judge()[2] is Reason.PHANTOM
+    scene.inputs.person_free.numpy()[:] = 0.67
+    assert scene.judge()[2] is Reason.NONE
+
+
 def test_point_between_the_ends_of_a_phantom_is_met_too(scene: object) -> None:
     scene.inputs.phantoms.numpy()[0, 0] = (1.0, -3.0, 1.0, 3.0, 0.25, 0.0)
     scene.ask(1.0, twist=(0.8, 0.0))

@@ -78,6 +78,7 @@ class Seen:
             corridor_half_width=zeros(1, CORRIDOR_POINTS),
             corridor_count=zeros(1, dtype=wp.int32),
             phantoms=zeros(1, PHANTOMS, 6),
+            person_free=zeros(1),
         )
         self.points = Points(site, SPEC, person_speed)
         self.memory = self.points.init(1)
@@ -256,3 +257,18 @@ def test_no_hidden_body_is_nearer_than_what_the_phantoms_say(seed: int) -> None:
                 near = min(near, np.hypot(*(p - a - share[:, None] * u).T).min(initial=np.inf))
             assert near <= gap + 0.05, (x, y, yaw, centre, gap, near)
     assert places > 1000
+
+
+def test_ground_that_people_never_enter_is_as_wide_as_the_way_to_their_nearest_cell() -> None:
+    site = floor_with_crossing()
+    free = np.zeros_like(site.blocked)
+    free[3, 1:4] = True  # the left arm of the aisle; x = 4.8 is its mouth
+    declared = make_site("arm", site.blocked, person_free=free)
+    for x, expected in ((4.1, 0.70 - 0.06), (3.0, 1.80 - 0.06), (1.8, 2.4 - 0.06), (4.85, 0.0), (5.4, 0.0)):
+        seen = Seen(declared, (x, 4.2, 0.3), 1.6, [])
+        seen.launch()
+        assert seen.inputs.person_free.numpy()[0] == pytest.approx(expected, abs=1e-5)
+    seen = Seen(declared, (3.0, 4.2, 0.3), 1.6, [])
+    seen.memory.others_fresh.numpy()[0] = 0
+    seen.launch()
+    assert seen.inputs.person_free.numpy()[0] == 0.0
