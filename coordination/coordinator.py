@@ -113,6 +113,8 @@ class Coordinator:
         self.right_of_way = RightOfWay(self.roadmap, self.rules, self.spec)
         self._robots: dict[str, _Robot] = {}
         self._live: dict[str, TaskRecord] = {}
+        self._begun: int | None = None
+        """Stamp of the first tick of this life"""
         for record in self.store.open_tasks().values():
             if record.robot:
                 self._live[record.robot] = record
@@ -272,9 +274,12 @@ class Coordinator:
     # the tick --------------------------------------------------------------------------------------------------
 
     def _take_back_from_silent(self, now: int) -> None:
+        # A restarted coordinator has heard nobody yet: silence counts from its own beginning.
+        if self._begun is None:
+            self._begun = now
         for robot, live in list(self._live.items()):
             known = self._robots.get(robot)
-            heard = max(known.heard if known is not None else 0, live.changed)
+            heard = max(known.heard if known is not None else self._begun, live.changed)
             if now - heard > self.policy.task_lease and live.legs_done == 0:
                 self._give_up(live, f"{robot} was silent for {(now - heard) / SECOND:.0f} s", now)
                 self._refresh(robot, live.task.id)
@@ -378,7 +383,7 @@ class Coordinator:
         radius = fixed + np.minimum(0.5 * brake * age**2, 2.0 * spec.drive.speed_max * age)
         places = np.stack([x, y], axis=-1)
         reach = spec.lidar.range_max
-        _, nearest = KDTree(places).query(places, k=NEAR + 1, distance_upper_bound=reach)
+        nearest = np.asarray(KDTree(places).query(places, k=NEAR + 1, distance_upper_bound=reach)[1])
         seen = list(zip(x.tolist(), y.tolist(), radius.tolist(), strict=True))
         return {
             name: tuple(seen[other] for other in nearest[i].tolist() if other not in (i, len(names)))[:NEAR]

@@ -57,5 +57,5 @@ class Motor:
         self._setpoint[:] = memory.setpoint
         self._output[:] = memory.output
         self._launch.launch()
-        output = self._output.copy()
-        return output, MotorMemory(self._setpoint.copy(), output)
+        output = np.array(self._output, np.float32)
+        return output, MotorMemory(np.array(self._setpoint, np.float32), output)

@@ -69,8 +69,8 @@ def record(worlds: int, robots: int, steps: int) -> Records:
     records = Records(start=env.backend.snapshot())
 
     def look(env: BatchEnv) -> None:
-        records.controls.append(env.backend.ctrl.numpy().copy())
-        records.people.append(env.backend.mocap_pos.numpy().copy())
+        records.controls.append(np.array(env.backend.ctrl.numpy(), np.float64))
+        records.people.append(np.array(env.backend.mocap_pos.numpy(), np.float64))
 
     env.substep_hook = look
     for _ in range(steps):

@@ -41,7 +41,7 @@ class Launched:
 
 
 def launch(file: str, arguments: Sequence[str], limit: float) -> Launched:
-    """`muster launch FILE name:=value ...` into a run directory under runs/bench/; raises if it leaves none."""
+    """`muster launch FILE name:=value ...` with its run under runs/bench/; raises if it leaves none."""
     parent = ROOT / "runs" / "bench"
     parent.mkdir(parents=True, exist_ok=True)
     runs = Path(tempfile.mkdtemp(prefix="fleet-", dir=parent))

@@ -114,7 +114,7 @@ def train_sb3(seed: int, own: bool) -> float:
 
             def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
                 if isinstance(normalised, VecNormalize):
-                    observation = normalised.normalize_obs(observation.copy())
+                    observation = np.asarray(normalised.normalize_obs(observation.copy()), np.float32)
                 return model.predict(observation, deterministic=True)[0]
 
             if held_out.check(act, pool.map).success >= TARGET:
