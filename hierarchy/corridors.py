@@ -62,6 +62,10 @@ def window(site: Site, cells: tuple[int, ...], position: tuple[float, float], go
     last = len(cells)
     if goal in cells[here:]:
         last = cells.index(goal, here) + 1
+    # a way that turns back is cut where it would enter a cell again: of two segments in one place neither is the nearer
+    last = next((index for index in range(here + 1, last) if cells[index] in cells[here:index]), last)
+    if cells[first] in cells[here:last]:
+        first = here
     last = min(last, first + CORRIDOR_POINTS)
     shown = cells[first:last]
     final = shown[-1] == goal if goal >= 0 else last == len(cells)

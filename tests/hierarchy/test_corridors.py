@@ -48,6 +48,12 @@ def test_without_a_goal_the_end_of_the_grant_is_final() -> None:
     assert window(LONG, (3, 4), (3.5 * 1.2, 0.6), goal=-1, radius=0.4).final
 
 
+def test_a_way_that_turns_back_is_cut_where_it_would_enter_a_cell_again() -> None:
+    assert window(LONG, (3, 4, 5, 4, 3), (3.5 * 1.2, 0.6), goal=-1, radius=0.4).cells == (3, 4, 5)
+    way = window(LONG, (4, 5, 4, 3), (5.1 * 1.2, 0.6), goal=-1, radius=0.4)  # the footprint still reaches into cell 4
+    assert (way.cells, way.here) == ((5, 4, 3), 0)
+
+
 def test_a_robot_outside_of_its_grant_has_no_way() -> None:
     assert window(LONG, (3, 4), (6.5 * 1.2, 0.6), goal=-1, radius=0.4) == NO_WAY
     assert window(LONG, (), (6.5 * 1.2, 0.6), goal=-1, radius=0.4) == NO_WAY
