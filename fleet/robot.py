@@ -351,6 +351,7 @@ class Host:
             link = CoordinatorClient(ends[1])
             self.seats.append(Seat(index, plant, link, steppers[name], box, self.board, metrics))
         self._stop = ""
+        self._cpu_begun = time.process_time()
 
     def run(self, key: Path) -> int:
         """Join, loop, leave."""
@@ -371,6 +372,7 @@ class Host:
             gc.collect()
             gc.freeze()  # what lives from here on is little: no collection walks the libraries in the middle of a step
             print(f"robots ready: {', '.join(seat.name for seat in self.seats)}", flush=True)
+            self._cpu_begun = time.process_time()
             silent = self._loop()
         finally:
             self.board.beat(time.monotonic_ns(), driving=False)
@@ -458,7 +460,8 @@ class Host:
                 },
             }
         with contextlib.suppress(MusterError):  # a full disk must not hide why the process ends
-            text = json.dumps({"pid": os.getpid(), "robots": lines}, indent=2)
+            cpu = round(time.process_time() - self._cpu_begun, 3)
+            text = json.dumps({"pid": os.getpid(), "cpu_seconds": cpu, "robots": lines}, indent=2)
             write_atomic(self.directory.root / f"robots-{self.seats[0].name}.json", text + "\n")
 
 
