@@ -189,7 +189,7 @@ class Coordinator:
             return
         if not all(map(math.isfinite, (*report.pose, *report.twist))):
             self.store.note("conflict", now, robot=robot, detail=f"{robot} reports a pose or speed that is no number")
-            return  # it is as good as silent: its cells stay its own, and its lease is not renewed
+            return  # as good as silent: its cells stay its own
         if known is None:
             known = self._robots[robot] = _Robot(report, now)
         known.report, known.heard = report, now

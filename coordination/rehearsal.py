@@ -143,9 +143,11 @@ class Floor:
         return RobotStatus.MOVING if self._ahead(actor) else RobotStatus.WAITING
 
     def _place(self, actor: Actor) -> tuple[float, float]:
-        x0, y0 = self.site.centre(actor.cell)
-        x1, y1 = self.site.centre(actor.towards)
-        return float(x0 + actor.progress * (x1 - x0)), float(y0 + actor.progress * (y1 - y0))
+        width, size = self.site.width, self.site.cell
+        (row, column), (next_row, next_column) = divmod(actor.cell, width), divmod(actor.towards, width)
+        x = column + actor.progress * (next_column - column) + 0.5
+        y = self.site.height - (row + actor.progress * (next_row - row)) - 0.5
+        return x * size, y * size
 
     def _under(self, actor: Actor, radius: float) -> tuple[int, ...]:
         far = actor.progress * self.site.cell

@@ -145,6 +145,7 @@ class RightOfWay:
         self._next_id = 1
         self._blocked: dict[int, int] = {}
         self._grid = self._owner.reshape(roadmap.site.height, roadmap.site.width)
+        self._around = _steps_by_distance(rules.picture_radius)
 
     # what others ask -------------------------------------------------------------------------------------------
 
@@ -179,14 +180,10 @@ class RightOfWay:
         mover = self.movers.get(robot)
         if mover is None or not mover.path:
             return ()
-        radius = self.rules.picture_radius
         row, column = divmod(mover.path[mover.at], self.roadmap.width)
-        top, left = max(0, row - radius), max(0, column - radius)
-        window = self._grid[top : row + radius + 1, left : column + radius + 1]
-        rows, columns = np.nonzero((window >= 0) & (window != mover.index))
-        rows, columns = rows + top, columns + left
-        nearest = np.argsort((rows - row) ** 2 + (columns - column) ** 2, kind="stable")[: self.rules.picture_cells]
-        return tuple((rows[nearest] * self.roadmap.width + columns[nearest]).tolist())
+        found = np.empty(self.rules.picture_cells, np.int32)
+        count = _held_nearby(row, column, mover.index, self._grid, self._around, found)
+        return tuple(found[:count].tolist())
 
     # what happens ----------------------------------------------------------------------------------------------
 
@@ -295,6 +292,12 @@ class RightOfWay:
             return NONE
         return row * site.width + column
 
+    def _centre(self, cell: int) -> tuple[float, float]:
+        """`Site.centre` of one cell, without arrays."""
+        site = self.roadmap.site
+        row, column = divmod(cell, site.width)
+        return (column + 0.5) * site.cell, (site.height - row - 0.5) * site.cell
+
     def _claimed_by_others(self, mover: Mover, report: Report) -> list[int]:
         return [
             cell
@@ -366,7 +369,7 @@ class RightOfWay:
                 keep = index
         speed = abs(report.twist[0])
         if mover.at + 1 < len(mover.path):
-            x, y = self.roadmap.site.centre(mover.path[mover.at])
+            x, y = self._centre(mover.path[mover.at])
             step = mover.path[mover.at + 1] - mover.path[mover.at]
             ahead_x, ahead_y = _direction(step, self.roadmap.width)
             progress = (report.pose[0] - x) * ahead_x + (report.pose[1] - y) * ahead_y
@@ -396,7 +399,7 @@ class RightOfWay:
         for cell, identity in list(mover.returning.items()):
             if report.grant < identity or cell in report.cells:
                 continue
-            x, y = self.roadmap.site.centre(cell)
+            x, y = self._centre(cell)
             dx, dy = x - report.pose[0], y - report.pose[1]
             heading = (math.cos(report.pose[2]), math.sin(report.pose[2]))
             forwards = (dx * heading[0] + dy * heading[1]) * (1.0 if report.twist[0] >= 0 else -1.0) > 0.0
@@ -641,6 +644,34 @@ def _larger(old: Situation) -> Situation:
     )
 
 
+def _steps_by_distance(radius: int) -> NDArray[np.int32]:
+    """(row, column) steps to all cells of a square around one, (steps, 2), nearest first."""
+    steps = [(row, column) for row in range(-radius, radius + 1) for column in range(-radius, radius + 1)]
+    return np.array(sorted(steps, key=lambda step: (step[0] ** 2 + step[1] ** 2, step)), np.int32)
+
+
+@njit(cache=True, nogil=True)
+def _held_nearby(
+    row: int,
+    column: int,
+    robot: int,
+    owner: NDArray[np.int32],
+    steps: NDArray[np.int32],
+    found: NDArray[np.int32],
+) -> int:
+    """Write the nearest cells that others own, as far as there is room; returns how many. `owner` (height, width)."""
+    height, width = owner.shape
+    count = 0
+    for index in range(len(steps)):
+        r, c = row + steps[index, 0], column + steps[index, 1]
+        if 0 <= r < height and 0 <= c < width and owner[r, c] >= 0 and owner[r, c] != robot:
+            if count == len(found):
+                break
+            found[count] = r * width + c
+            count += 1
+    return count
+
+
 @njit(cache=True, nogil=True)
 def _meets(
     cell: int,
@@ -673,4 +704,5 @@ def warm() -> None:
     """Compile (or load from numba's cache) what this module runs in a tick."""
     roadmap = Roadmap(make_site("warm", np.zeros((1, 3), bool)))
     closed = np.zeros(roadmap.cells, np.uint8)
+    _held_nearby(0, 0, 0, np.full((1, 3), NONE, np.int32), _steps_by_distance(1), np.empty(4, np.int32))
     _meets(0, roadmap.field(2), closed, np.full(3, NONE, np.int32), 0, roadmap.exits, roadmap.offsets)
