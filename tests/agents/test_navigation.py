@@ -16,9 +16,9 @@ def test_half_of_the_training_worlds_are_under_the_shield() -> None:
     assert [lane.filter is not None for lane in lanes] == [False, False]
 
 
-def test_lanes_live_different_lives_on_the_same_floor() -> None:
+def test_lanes_live_different_lives_on_different_floors() -> None:
     one, two = make_lanes(training_task(), TRAINING + 1, 8, seed=1, shielded=False)
-    assert one.site.hash == two.site.hash
+    assert one.site.hash != two.site.hash
     assert not np.array_equal(one.reset(), two.reset())
 
 
