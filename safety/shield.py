@@ -34,7 +34,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import warp as wp
 
-from safety.dynamics import Bounds, bounds, chord_factor, finite, slew, stop_time, stopping_ticks, waiting_target
+from safety.dynamics import (
+    PLAN_TICKS,
+    Bounds,
+    bounds,
+    chord_factor,
+    finite,
+    slew,
+    stop_time,
+    stopping_ticks,
+    waiting_target,
+)
 from safety.occupancy import (
     TAILS,
     covered,
@@ -45,11 +55,16 @@ from safety.occupancy import (
     point_segment,
     segment_segment,
 )
+from sim.errors import MusterError
 from sim.filter import PHANTOMS, FilterInputs, FilterOutputs
 from sim.geometry import CORRIDOR_POINTS
-from sim.robot import RobotSpec
+from sim.robot import SECOND, RobotSpec
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+
+class ShieldError(MusterError):
+    """A robot or a scan that this shield cannot judge."""
 
 
 class Reason(enum.IntEnum):
@@ -777,6 +792,14 @@ class Shield:
 
     def __post_init__(self) -> None:
         self.bounds = bounds(self.spec)
+        drive = self.spec.drive
+        longest = max(drive.speed_max / drive.brake_min, drive.turn_max / drive.turn_accel_max)
+        room = PLAN_TICKS * self.spec.period / SECOND
+        if longest > room:
+            raise ShieldError(
+                f"robot {self.spec.name} needs {longest:.2f} s to stop, a stored plan has room for {room:.2f} s; "
+                f"lower its top speed or turn rate, or let it brake better"
+            )
 
     def init(self, rows: int, device: str = "cpu") -> ShieldMemory:
         """Memory for `rows` robots at rest."""
@@ -825,9 +848,9 @@ class Shield:
     def _record(self, inputs: FilterInputs, memory: ShieldMemory, out: FilterOutputs) -> Recording:
         rows, rays = inputs.scan.shape
         if rays != self.spec.lidar.rays or memory.plan.shape[0] != rows:
-            raise ValueError(
+            raise ShieldError(
                 f"scan has shape {inputs.scan.shape}; robot {self.spec.name} has {self.spec.lidar.rays} rays and "
-                f"the memory {memory.plan.shape[0]} rows"
+                f"the memory {memory.plan.shape[0]} rows; make both from one RobotSpec"
             )
         device = inputs.scan.device
         angles = self.spec.lidar.angles().astype(np.float64)

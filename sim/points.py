@@ -36,8 +36,9 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
+from sim.errors import MusterError
 from sim.filter import FilterInputs
-from sim.robot import RobotSpec
+from sim.robot import SECOND, RobotSpec
 from sim.site import Site
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -63,11 +64,25 @@ STEP = wp.constant(0.3)
 SAMPLE = wp.constant(0.05)
 """Spacing at which centres along a line of sight are tried, m; the first one found moves one spacing nearer."""
 
-DEPTH = wp.constant(4.0)
-"""m; hidden persons further away than this reach no stop (1.6 m/s for 1.25 s, and a stop of 1.2 m)."""
-
 CLOSE = wp.constant(0.06)
 """m; a person overlapping the map by less may stand there: localisation bound and range noise."""
+
+
+class PointsError(MusterError):
+    """A robot that cannot see as far as it must."""
+
+
+def relevant_range(spec: RobotSpec, person_speed: float) -> float:
+    """How far away a person can be and still matter to a stop from top speed, m; the lidar must reach as far.
+
+    Own circle, the way of age, latency, period and stop, what a person walks meanwhile, and 0.5 m for a person's
+    breadth, errors and noise.
+    """
+    drive = spec.drive
+    before = spec.sensor_age_bound + spec.latency_bound + spec.period / SECOND
+    stop = max(drive.speed_max / drive.brake_min, drive.turn_max / drive.turn_accel_max)
+    way = drive.speed_max * (before + 0.5 * stop)
+    return spec.radius + way + person_speed * (before + stop) + 0.5
 
 
 def grid_flags(site: Site) -> NDArray[np.uint8]:
@@ -206,6 +221,7 @@ def find_phantoms(
     cell: float,
     person_speed: float,
     ray_angle: float,
+    depth: float,
     phantoms: wp.array3d(dtype=wp.float32),
 ) -> None:
     """The segments of centres at which persons may hide from each row, nearest kept where there are too many."""
@@ -223,7 +239,7 @@ def find_phantoms(
             j = 0
         ri = scan[row, i]
         rj = scan[row, j]
-        if wp.abs(ri - rj) > STEP and wp.min(ri, rj) < DEPTH:
+        if wp.abs(ri - rj) > STEP and wp.min(ri, rj) < depth:
             # the near side hides; n points from the line of sight into its shadow
             edge = i
             near = ri
@@ -238,7 +254,7 @@ def find_phantoms(
             dy = ray_sin[edge]
             nx = -side * dy
             ny = side * dx
-            last = wp.min(far, DEPTH + 1.0)
+            last = wp.min(far, depth + 1.0)
             first = wp.float32(-1.0)
             steps = int(wp.ceil((last - near) / SAMPLE))
             for k in range(steps + 1):
@@ -333,6 +349,12 @@ class Points:
         self.person_speed = float(person_speed)
         # points further than 2 m matter to no stop of a robot whose map points all stand: the yaw's part counts there
         self.near = spec.localisation_bound + 3.0 * spec.lidar.noise + 2.0 * yaw_error
+        self.depth = relevant_range(spec, self.person_speed)
+        if self.depth > spec.lidar.range_max:
+            raise PointsError(
+                f"robot {spec.name} at {spec.drive.speed_max} m/s among people at {person_speed} m/s needs to see "
+                f"{self.depth:.1f} m, its lidar sees {spec.lidar.range_max} m; lower its top speed"
+            )
         self.recorded: dict[tuple[int, int], tuple[object, ...]] = {}
 
     def init(self, rows: int, device: str = "cpu") -> PointMemory:
@@ -356,7 +378,9 @@ class Points:
     def _record(self, inputs: FilterInputs, memory: PointMemory) -> tuple[object, ...]:
         rows, rays = inputs.scan.shape
         if rays != self.spec.lidar.rays:
-            raise ValueError(f"scan has {rays} rays, robot {self.spec.name} has {self.spec.lidar.rays}")
+            raise PointsError(
+                f"scan has {rays} rays, robot {self.spec.name} has {self.spec.lidar.rays}; make both from one RobotSpec"
+            )
         device = inputs.scan.device
         angles = self.spec.lidar.angles().astype(np.float64)
         ray_cos = wp.array(np.cos(angles).astype(np.float32), device=device)
@@ -379,7 +403,7 @@ class Points:
             hide = wp.launch(
                 find_phantoms,
                 dim=rows,
-                inputs=[*lidar, self.person_speed, 2.0 * math.pi / rays, inputs.phantoms],
+                inputs=[*lidar, self.person_speed, 2.0 * math.pi / rays, self.depth, inputs.phantoms],
                 device=device,
                 record_cmd=True,
             )

@@ -9,9 +9,9 @@ import pytest
 import warp as wp
 
 from safety.dynamics import PLAN_TICKS, needed_gap
-from safety.shield import LATTICE, Reason, Shield, stored_plan
+from safety.shield import LATTICE, Reason, Shield, ShieldError, stored_plan
 from sim.filter import FilterOutputs
-from sim.robot import Lidar, RobotSpec
+from sim.robot import DiffDrive, Lidar, RobotSpec
 
 SPEC = RobotSpec()
 RHO = 0.15
@@ -473,8 +473,13 @@ def test_reset_forgets_the_masked_rows_only(make_scene: Callable[..., object]) -
 
 def test_scan_of_another_lidar_is_refused(scene: object) -> None:
     shield = Shield(RobotSpec(lidar=Lidar(rays=64)))
-    with pytest.raises(ValueError, match="360"):
+    with pytest.raises(ShieldError, match="360"):
         shield.launch(scene.inputs, scene.memory, scene.out)
+
+
+def test_robot_whose_stop_outlasts_a_stored_plan_is_refused() -> None:
+    with pytest.raises(ShieldError, match=r"3\.00 s to stop.*1\.60 s"):
+        Shield(RobotSpec(drive=DiffDrive(speed_max=3.0, brake_min=1.0)))
 
 
 def test_launch_allocates_nothing(scene: object) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sim.filter import PHANTOMS, FilterInputs
 from sim.geometry import CORRIDOR_POINTS
-from sim.points import BLOCKED, PERSON_FREE, Points, grid_flags
+from sim.points import BLOCKED, PERSON_FREE, Points, PointsError, grid_flags, relevant_range
 from sim.robot import Lidar, RobotSpec
 from sim.site import Site, make_site, merged_boxes
 
@@ -96,6 +96,13 @@ class Seen:
         """The ray that looks at a point of W."""
         bearing = np.arctan2(y - self.pose[1], x - self.pose[0]) - self.pose[2]
         return round((bearing + np.pi) / (2 * np.pi) * SPEC.lidar.rays) % SPEC.lidar.rays
+
+
+def test_robot_that_sees_less_far_than_it_must_is_refused() -> None:
+    # 0.40 + 1.5 (0.25 + 0.5) + 1.6 (0.25 + 1.0) + 0.5
+    assert relevant_range(SPEC, 1.6) == pytest.approx(4.025)
+    with pytest.raises(PointsError, match=r"4\.0 m, its lidar sees 3\.0 m"):
+        Points(open_floor(), RobotSpec(lidar=Lidar(range_max=3.0)), 1.6)
 
 
 def test_grid_flags_tell_blocked_and_person_free_cells() -> None:
