@@ -8,7 +8,7 @@ time goes on without a coordinator, sometimes past the leases.
 Around it, in the calling process: a plant that keeps time, puppets (robots that move along the cell centres, obey
 their grants and their leases, and do their tasks once), a client that gives work until it is acknowledged, a stranger
 who stops the fleet and an operator who resets it. The oracles here read the database with plain SQL and share no code
-with the coordinator.
+with the coordinator; at the end its auditor reads the logs too.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 
+from coordination.auditor import audit
 from coordination.client import CoordinatorClient, new_task_id
 from coordination.keys import Keys, ensure_keys
 from coordination.messages import (
@@ -701,6 +702,10 @@ class _Drill:
             elif state != 3:
                 outcome.stuck += 1
                 outcome.notes.append(f"task {task} is still in state {state}")
+        for finding in audit(self.database):
+            kind = {"lost_task": "lost", "doubled_task": "doubled", "doubled_robot": "doubled"}.get(finding.kind)
+            setattr(outcome, kind or "moved_after_lease", getattr(outcome, kind or "moved_after_lease") + 1)
+            outcome.notes.append(f"auditor: {finding.kind}: {finding.detail}")
         for task in {*ends, *done}:
             if ends[task] > 1 or done[task] > 1:
                 outcome.doubled += 1
