@@ -108,6 +108,8 @@ class BatchEnv:
         every physics substep, for oracles and recorders that evaluate. `lidar=False` leaves the sweep out
         (benchmarks).
         """
+        if device != "cpu":
+            raise ValueError(f"expected device cpu, got {device!r}: steps hand out views of host memory")
         spec = config.spec
         start_warp()
         self.site, self.config, self.spec = site, config, spec
