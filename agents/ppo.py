@@ -42,8 +42,8 @@ class PpoConfig:
     """Control steps of each row in one iteration."""
     epochs: int = 4
     """Passes over an iteration's samples."""
-    minibatch: int = 2048
-    """Samples in one gradient step."""
+    minibatches: int = 4
+    """Gradient steps of one pass: each takes an equal share of the iteration's samples."""
     gamma: float = 0.99
     """Discount of one control step."""
     lam: float = 0.95
@@ -102,7 +102,7 @@ class Learner:
         config = self.config
         batch = self._prepare(rollouts)
         size = len(batch.advantage)
-        minibatch = min(config.minibatch, size)
+        minibatch = size // config.minibatches
         old_log_std = self.network.log_std.detach().clone()
         totals = torch.zeros(3, dtype=torch.float64)
         divergences = 0.0

@@ -14,7 +14,7 @@ from agents.trainer import Outcome, Progress, Trainer, TrainerConfig
 from sim.tasks.contract import Contract
 from tests.agents.point_goal import CONTRACT, PointGoal
 
-SMALL = PpoConfig(hidden=(16, 16), horizon=16, epochs=3, minibatch=256, gamma=0.97)
+SMALL = PpoConfig(hidden=(16, 16), horizon=16, epochs=3, minibatches=4, gamma=0.97)
 
 
 def make_trainer(

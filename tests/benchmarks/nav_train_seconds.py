@@ -80,7 +80,7 @@ def train_sb3(seed: int, own: bool) -> float:
         if own
         else {
             "n_steps": mine.horizon,
-            "batch_size": mine.minibatch,
+            "batch_size": WORLDS * mine.horizon // mine.minibatches,
             "n_epochs": mine.epochs,
             "gamma": mine.gamma,
             "gae_lambda": mine.lam,
