@@ -123,7 +123,7 @@ class Service:
         self._next_tick = 0.0
         self._joined = plant is None
         self._ended = False
-        """A round has ended in this life"""
+        """The round at `now` has ended"""
 
     def run(self, ended: Callable[[], bool]) -> None:
         """Turn until `ended()`. Raises MusterError when the plant refuses us or the disk takes no more."""
@@ -173,6 +173,7 @@ class Service:
                     self._joined = True
                     self._offset = stamp - time.monotonic_ns()
                     self.now = max(self.now, stamp) if self.clock == "wall" else stamp
+                    self._ended = False  # the round at this stamp is open, also when we joined again in mid-life
                 case Round(stamp=stamp) if self.clock == "wall":
                     # Taken anew each round: a plant that falls behind real time takes the site's time with it.
                     self._offset = stamp - time.monotonic_ns()

@@ -204,6 +204,25 @@ def test_a_late_report_gets_its_picture_in_a_tick_without_time(start: Callable[.
     assert heard == [("r2", 6), ("r1", 7)]
 
 
+def test_joining_again_in_a_slow_round_takes_no_report_from_it(start: Callable[..., Rig]) -> None:
+    rig = start("lockstep", plant=True)
+    assert rig.plant is not None
+    join(rig)
+    robot = rig.client("r1")
+    for number in (1, 2):
+        robot.send("coordinator", make_report(number, number * 100), number * 100)
+        if number == 2:
+            rig.plant.send("coordinator", Joined("site", "lockstep", 200), 200)
+            for _ in range(4):
+                rig.service.turn()
+            assert len(rig.core.ticks) == 1, "the report waits for its round"
+        rig.plant.send("coordinator", Round(number, number * 100, ("r1",)), number * 100)
+        begin = time.monotonic()
+        rig.turn_until(lambda number=number: len(rig.core.ticks) == number)
+        assert time.monotonic() - begin < service_module.REPORTS / 2
+    assert [now for _, _, now in rig.core.heard] == [100, 200]
+
+
 def test_nothing_leaves_before_the_commit(start: Callable[..., Rig]) -> None:
     class Killed(Exception):
         pass
