@@ -8,8 +8,10 @@ still (V = 0)      nobody moves so as to come nearer to a robot that moves (over
                    1.0 m + v 1.0 s + v^2 / 3 between surfaces; walking away is free
 walking (V = 1.6)  people ignore robots until a step would bring them within GAP of a robot's circle
 
-Under both, a person held up for one to two seconds turns round, so that nobody blocks an aisle for ever. People are
-mocap bodies: they push and are not pushed, and pass through each other.
+Under both, a person held up for one to two seconds turns round, so that nobody blocks an aisle for ever, and gives way:
+stands for a while at the next cell's centre before walking on. Without that a person in a dead end walks to and fro in
+front of a robot that may not move while somebody so near could step under it. People are mocap bodies: they push and are
+not pushed, and pass through each other.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -51,6 +53,10 @@ PAUSE_CHANCE = 0.15
 PAUSE_LONGEST = 3.0
 """s"""
 
+GIVE_WAY = 4.0
+"""A person whom a robot turned round stands at the next cell's centre for one to two times as long, s: at the 0.1 m/s that
+the shield allows half a metre from a person, a robot leaves the cell in front."""
+
 PARKED = -20.0
 """x and y of people who are not on the floor, m: outside the outer walls."""
 
@@ -60,6 +66,8 @@ MOVING_AT = wp.constant(float(MOVING))
 GAP_AT = wp.constant(float(GAP))
 PAUSE_AT = wp.constant(float(PAUSE_CHANCE))
 PAUSE_UP_TO = wp.constant(float(PAUSE_LONGEST))
+GIVE_WAY_FOR = wp.constant(float(GIVE_WAY))
+TURNED = wp.constant(-1.0)
 SLOWEST = wp.constant(float(SPEED_LOW))
 FASTEST = wp.constant(float(SPEED_HIGH))
 WALK_TERM = wp.constant(int(Term.PERSON_WALK))
@@ -91,7 +99,7 @@ class PeopleArrays:
     pause: wp.array
     """Time left to stand, float32, s."""
     held: wp.array
-    """Time held up by robots, float32, s."""
+    """Time held up by robots, float32, s; negative from turning round to the next cell's centre."""
     count: wp.array
     """Draws made, int32."""
     life: wp.array
@@ -225,7 +233,7 @@ def walk_people(
                     if (v > MOVING_AT or wp.abs(twist[row, 1]) > MOVING_AT) and between < danger:
                         blocked = True
         if blocked:
-            waited = held[world, person] + dt
+            waited = wp.max(held[world, person], 0.0) + dt
             limit = 1.0 + unit(draw_from(key, -1 - count[world, person]))
             if waited > limit:
                 # turn round: the same place on the way back
@@ -233,10 +241,12 @@ def walk_people(
                 target[world, person] = here
                 walked[world, person] = cell - walked[world, person]
                 count[world, person] = count[world, person] + 1
-                waited = 0.0
+                waited = TURNED
             held[world, person] = waited
         else:
-            held[world, person] = 0.0
+            gives_way = held[world, person] < 0.0
+            if not gives_way:
+                held[world, person] = 0.0
             x = nx
             y = ny
             position[world, person, 0] = x
@@ -248,7 +258,10 @@ def walk_people(
                 target[world, person] = next_cell(flags, width, height, there, here, draw_from(key, drawn))
                 walked[world, person] = 0.0
                 stands = unit(draw_from(key, drawn + 1))
-                if stands < PAUSE_AT:
+                if gives_way:
+                    pause[world, person] = GIVE_WAY_FOR * (1.0 + unit(draw_from(key, drawn + 2)))
+                    held[world, person] = 0.0
+                elif stands < PAUSE_AT:
                     pause[world, person] = PAUSE_UP_TO * unit(draw_from(key, drawn + 2))
                 count[world, person] = drawn + 3
     mocap[world, person, 0] = mocap.dtype(x)
