@@ -8,10 +8,10 @@ still (V = 0)      nobody moves so as to come nearer to a robot that moves (over
                    1.0 m + v 1.0 s + v^2 / 3 between surfaces; walking away is free
 walking (V = 1.6)  people ignore robots until a step would bring them within GAP of a robot's circle
 
-Under both, a person held up for one to two seconds turns round, so that nobody blocks an aisle for ever, and gives way:
-stands for a while at the next cell's centre before walking on. Without that a person in a dead end walks to and fro in
-front of a robot that may not move while somebody so near could step under it. People are mocap bodies: they push and are
-not pushed, and pass through each other.
+Under both, a person held up for one to two seconds turns round, so that nobody blocks an aisle for ever, and gives
+way: stands for a while at the next cell's centre before walking on. Without that a person in a dead end walks to and
+fro in front of a robot that may not move while somebody so near could step under it. People are mocap bodies: they
+push and are not pushed, and pass through each other.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -54,8 +54,8 @@ PAUSE_LONGEST = 3.0
 """s"""
 
 GIVE_WAY = 4.0
-"""A person whom a robot turned round stands at the next cell's centre for one to two times as long, s: at the 0.1 m/s that
-the shield allows half a metre from a person, a robot leaves the cell in front."""
+"""A person whom a robot turned round stands at the next cell's centre for one to two times as long, s: at the 0.1 m/s
+that the shield allows half a metre from a person, a robot leaves the cell in front."""
 
 PARKED = -20.0
 """x and y of people who are not on the floor, m: outside the outer walls."""
