@@ -327,13 +327,10 @@ class World:
                 self.data.qpos[at : at + 7] = x, y, 0.0, np.cos(half), 0.0, 0.0, np.sin(half)
 
     def _place_people(self) -> None:
-        """Everybody on a cell of their own, drawn by the seed, away from the robots and where robots can come."""
+        """Everybody on a cell of their own from which there is a way on, drawn by the seed, away from the robots."""
         if not self.people:
             return
-        part = components(self.site)
-        open_cells = np.flatnonzero(
-            ~(self.site.blocked | self.site.person_free).reshape(-1) & np.isin(part, part[self.starts])
-        )
+        open_cells = np.flatnonzero(_walkable(self.site).reshape(-1))
         gap = self.site.centre(open_cells)[:, None] - self.site.centre(self.starts)[None]
         away = open_cells[(np.hypot(gap[..., 0], gap[..., 1]) > CLEARANCE).all(axis=1)]
         if len(away) < self.people:
@@ -381,31 +378,27 @@ def start_cells(site: Site, robots: int, seed: int, given: NDArray[np.int32] | N
     given cell that is blocked or given twice.
     """
     first = np.zeros(0, np.int32) if given is None else np.asarray(given, np.int32)[:robots]
-    free = len(site.free_cells)
-    if robots > free:
-        raise SiteError(
-            f"expected at most {free} robots, one for each free cell of {site.name}, got {robots}; "
-            "take fewer or a larger site"
-        )
     for number, cell in enumerate(first.tolist()):
         if not 0 <= cell < site.blocked.size or site.blocked.reshape(-1)[cell] or cell in first[:number]:
             raise SiteError(
                 f"expected a free cell of its own for each robot to start on, got cell {cell} for robot {number}; "
                 "choose another start"
             )
-    missing = robots - len(first)
-    if missing == 0:
-        return first
     part = components(site)
     home = part[site.stations[0]] if len(site.stations) else np.bincount(part[part >= 0]).argmax()
-    rank = np.where(part == home, 0, 2)
+    rank = np.where(part == home, 0, 9)
     if len(site.stations):
-        rank[distances(site, site.stations[:1]) >= FAR] = 2
+        rank[distances(site, site.stations[:1]) >= FAR] = 9
     rank[np.concatenate([site.stations, site.chargers])] += 1
     rank[first] = 9
-    rank[site.blocked.reshape(-1)] = 9
+    room = len(first) + int((rank < 9).sum())
+    if robots > room:
+        raise SiteError(
+            f"expected at most {room} robots, one for each free cell of {site.name} that has a way to the others, "
+            f"got {robots}; take fewer or a larger site"
+        )
     order = np.argsort(draw_numpy(seed, int(Term.START), 0, 0, np.arange(site.blocked.size)), kind="stable")
-    drawn = order[np.argsort(rank[order], kind="stable")][:missing]
+    drawn = order[np.argsort(rank[order], kind="stable")][: robots - len(first)]
     return np.concatenate([first, drawn.astype(np.int32)])
 
 
@@ -419,6 +412,17 @@ def start_yaws(site: Site, cells: NDArray[np.int32], seed: int) -> NDArray[np.fl
             row, column = MOVES[moves[pick]]
             yaws[robot] = np.arctan2(-row, column)
     return yaws
+
+
+def _walkable(site: Site) -> NDArray[np.bool_]:
+    """Cells that people may enter and leave again."""
+    cells = ~(site.blocked | site.person_free)
+    beside = np.zeros_like(cells)
+    beside[1:] |= cells[:-1]
+    beside[:-1] |= cells[1:]
+    beside[:, 1:] |= cells[:, :-1]
+    beside[:, :-1] |= cells[:, 1:]
+    return cells & beside
 
 
 _FLOOR, _PERSON, _STATIC = -1, -2, -3

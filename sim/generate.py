@@ -1,12 +1,16 @@
 """Seeded floors: a warehouse to work in, a campus of small walled blocks to learn on, and paths over either.
 
 `generate_warehouse` lays racks in blocks. Between the racks of a block run aisles of one cell, declared person-free: a
-robot fits, a person beside it would not. Around and between the blocks run aisles of three cells. In those beside and
-between the blocks the middle is a walkway, where people walk; the lanes on both sides of it and the aisles along the
-stations are declared person-free. Thus every corner keeps a lane between what hides a person and a robot that comes
-round it: at a blind corner without one no robot can guarantee to stand before a person of 1.6 m/s touches it. Stations
-stand along the two long sides, where their workers reach in from outside, chargers along the two short ones. Every
-aisle is open at both ends, so the floor is strongly connected and no single cell cuts it in two.
+robot fits, a person beside it would not. Around the blocks run aisles of three cells: along the wall a walkway for
+people, which robots may not enter, then a lane with the stations (along the two long sides) and chargers (along the
+short ones), served from the walkway, then a lane for driving. Between rows of blocks run three cells too: a lane, a
+walkway, a lane; robots may cross the walkway there but not follow it. The two cells between columns of blocks are a
+lane each.
+
+The walkways form rings without dead ends, so that no robot can pen a person in, and every corner keeps a lane between
+what hides a person and a robot that comes round it: at a blind corner without one no robot can guarantee to stand
+before a person of 1.6 m/s touches it. Lanes and rack aisles are open at both ends: what robots may enter is strongly
+connected, and no single cell cuts it in two.
 
 `generate_campus` makes one big floor of independent walled blocks, each with its own draw of rack sizes, aisle widths,
 rooms or scattered obstacles. An environment trains on a campus: a world stands in one block, so a draw of the block is
@@ -26,7 +30,10 @@ from numpy.typing import NDArray
 from sim.site import CELL, MOVES, Site, SiteError, make_site
 
 AISLE = 3
-"""Width of the aisles around and between the blocks, cells: a lane, a walkway, a lane."""
+"""Width of the aisles with a walkway, cells."""
+
+CROSS = 2
+"""Width of the aisles between columns of blocks, cells."""
 
 FAR = np.int32(1 << 30)
 """Distance of a cell from which the goal cannot be reached."""
@@ -64,7 +71,7 @@ def generate_warehouse(
             f"expected a warehouse of at least {least} x {least} cells (walls, aisles and one rack), "
             f"got {width} x {height}; make it larger"
         )
-    for count, room, what in ((stations, width - 4, "stations"), (chargers, height - 8, "chargers")):
+    for count, room, what in ((stations, width - 6, "stations"), (chargers, height - 10, "chargers")):
         if not 0 <= count <= 2 * (room // 2):
             raise SiteError(
                 f"expected at most {2 * (room // 2)} {what} along two sides of a {width} x {height} warehouse, "
@@ -77,11 +84,13 @@ def generate_warehouse(
     exits_up: list[int] = []
     exits_down: list[int] = []
     rows = _split(rng, 1 + AISLE, height - 1 - AISLE, AISLE, 3, 7)
-    columns = _split(rng, 1 + AISLE, width - 1 - AISLE, AISLE, 7, 12)
+    columns = _split(rng, 1 + AISLE, width - 1 - AISLE, CROSS, 7, 12)
+    ring = np.zeros_like(blocked)
+    ring[[1, -2], 1:-1] = ring[1:-1, [1, -2]] = True
+    crossings = np.zeros_like(blocked)
     for row in (top - 2 for top, _ in rows[1:]):
-        person_free[row, 2 : width - 2] = False
-    for column in (2, width - 3, *(left - 2 for left, _ in columns[1:])):
-        person_free[rows[0][0] : rows[-1][1], column] = False
+        crossings[row, 2 : width - 2] = True
+    person_free[ring | crossings] = False
     for left, right in columns:
         aisles = _rack_aisles(rng, left, right)
         for top, bottom in rows:
@@ -97,12 +106,16 @@ def generate_warehouse(
         f"generate:{seed}",
         blocked,
         person_free=person_free,
-        stations=_along(rng, stations, 2, width - 2, lambda side, at: (1, height - 2)[side] * width + at),
-        chargers=_along(rng, chargers, 4, height - 4, lambda side, at: at * width + (1, width - 2)[side]),
+        stations=_along(rng, stations, 3, width - 3, lambda side, at: (2, height - 3)[side] * width + at),
+        chargers=_along(rng, chargers, 5, height - 5, lambda side, at: at * width + (2, width - 3)[side]),
         cell=cell,
     )
+    exits = site.exits.reshape(-1, 4)
+    exits[np.flatnonzero(ring)] = False
+    exits[np.flatnonzero(crossings)[:, None], [0, 2]] = False
+    for move, (down, right) in enumerate(MOVES):
+        exits[np.flatnonzero(np.roll(ring, (-down, -right), (0, 1))), move] = False
     if one_way:
-        exits = site.exits.reshape(-1, 4)
         exits[exits_up, 3] = False
         exits[exits_down, 1] = False
         # Nor in at the wrong end, from the cell before it.

@@ -252,7 +252,7 @@ def _generated(name: str, kind: str, rest: str, cell: float) -> Site:
     if not match.group(2):
         return generate_warehouse(seed, cell=cell)
     width, height = int(match.group(2)), int(match.group(3))
-    stations, chargers = max(2, (width - 4) // 2), max(0, 2 * ((height - 8) // 4))
+    stations, chargers = max(2, (width - 6) // 2), max(0, 2 * ((height - 10) // 4))
     site = generate_warehouse(seed, width=width, height=height, stations=stations, chargers=chargers, cell=cell)
     return replace(site, name=name)
 

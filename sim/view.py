@@ -2,7 +2,7 @@
 
 plant.npz in the run directory holds the floor and every pose; cargo.json, where there is one, says who carried what
 when. The scene is built for the eye alone: racks are kept low, so that a camera at a slant sees into every aisle;
-floor marks show where nobody walks, stations and chargers; robots wear colours, their load and a nose; people are
+floor marks show where people walk, stations and chargers; robots wear colours, their load and a nose; people are
 orange. It simulates nothing: poses are set, drawn by MuJoCo's renderer and encoded by ffmpeg (imageio-ffmpeg brings
 its own).
 
@@ -48,7 +48,7 @@ DETAILED = 600
 """Rack cells up to which each gets a box of its own; larger floors get whole blocks."""
 
 STEEL, WALL = (0.30, 0.36, 0.45, 1.0), (0.72, 0.74, 0.77, 1.0)
-FLOOR, FREE = (0.87, 0.88, 0.89, 1.0), (0.77, 0.80, 0.86, 1.0)
+FLOOR, WALKWAY = (0.83, 0.85, 0.88, 1.0), (0.96, 0.88, 0.62, 1.0)
 STATION, CHARGER = (0.13, 0.45, 0.80, 1.0), (0.18, 0.65, 0.35, 1.0)
 VEST, SKIN, CARDBOARD = (0.93, 0.42, 0.10, 1.0), (0.80, 0.62, 0.50, 1.0), (0.74, 0.57, 0.37, 1.0)
 
@@ -242,8 +242,9 @@ def build_picture(trace: Trace) -> Any:  # a mujoco.MjModel
         )
 
     box((0.0, 0.0, width, height), -0.10, 0.0, FLOOR)
-    for where in _runs(site, site.person_free & ~site.blocked):
-        box(where, 0.0, 0.01, FREE)
+    if site.person_free.any():
+        for where in _runs(site, ~(site.person_free | site.blocked)):
+            box(where, 0.0, 0.01, WALKWAY)
     for cells, colour in ((site.chargers, CHARGER), (site.stations, STATION)):
         for x, y in site.centre(cells):
             side = site.cell * 0.38
