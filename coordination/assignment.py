@@ -51,6 +51,8 @@ class Candidate:
     payload_max: float = 0.0
     """kg"""
     capabilities: frozenset[str] = frozenset()
+    given_up: frozenset[str] = frozenset()
+    """Tasks that it gave up lately: others shall try those first"""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def costs(
             part = int(fields.matrix[fields.slot(end.cell), start.cell])
             between += part if part < FAR else np.inf
         possible &= battery >= (way + between) * energy.per_cell + energy.reserve
+        possible &= np.array([record.task.id not in candidate.given_up for candidate in candidates])
         if record.task.capability:
             possible &= np.array([record.task.capability in candidate.capabilities for candidate in candidates])
         cost[:, column] = np.where(possible, way - URGENCY * level(record, now), np.inf)

@@ -68,6 +68,10 @@ class Policy:
 
     attempts: int = 5
     """A task that so many robots gave up has failed."""
+    rest: int = 30 * SECOND
+    """A robot that gave a task up gets no other for so long: what held it up may hold it still."""
+    retry: int = 180 * SECOND
+    """And not the same one for so long, so that others try it first."""
     task_lease: int = 60 * SECOND
     """A robot silent for so long loses a task of which it has done no leg yet (later its load may be on board)."""
     pictures: int = 60 * SECOND
@@ -90,6 +94,9 @@ class _Robot:
     report: Report
     heard: int
     charge: Assignment | None = None
+    given_up: dict[str, int] = field(default_factory=dict)
+    """Tasks that it gave up since this process started, and when"""
+    rests_until: int = 0
     error: str = ""
     """Why it is not served"""
 
@@ -212,6 +219,9 @@ class Coordinator:
             self.store.finish(report.task, report.attempt, TaskState.DONE, now)
         elif report.failed:
             self._give_up(live, report.failed, now)
+            known = self._robots[robot]
+            known.given_up[report.task] = now
+            known.rests_until = now + self.policy.rest
         else:
             self.store.progress(report.task, report.attempt, report.legs_done, now)
         self._refresh(robot, report.task)
@@ -293,6 +303,7 @@ class Coordinator:
             if robot not in self._live
             and known.charge is None
             and not known.error
+            and now >= known.rests_until
             and now - known.heard <= self.rules.silent
             and known.report.status in well
             and self.right_of_way.tail(robot) != NONE
@@ -313,6 +324,7 @@ class Coordinator:
                 known.report.battery,
                 known.report.payload_max or self.spec.payload_max,
                 frozenset(known.report.capabilities),
+                frozenset(task for task, when in known.given_up.items() if now - when < self.policy.retry),
             )
             for robot, known in free
             if known.report.battery >= self.policy.battery_low or not len(self.site.chargers)

@@ -289,6 +289,25 @@ def test_a_robot_that_gives_up_hands_its_task_to_another_and_after_five_it_has_f
     rehearsal.end()
 
 
+def test_a_robot_does_not_soon_get_a_task_again_that_it_gave_up(rehearse: Rehearse, tmp_path: Path) -> None:
+    rehearsal = rehearse(tmp_path, floor("......"), [0], policy=Policy(rest=5 * SECOND, retry=60 * SECOND))
+    rehearsal.give(2)
+    rehearsal.run(0.2)
+    content = rehearsal.floor.report(rehearsal.floor.actors["r0"])
+    failed = {"task": "t0", "attempt": 1, "failed": "blocked"}
+    report = Report(**{name: getattr(content, name) for name in content.__struct_fields__} | failed)
+    rehearsal.core.handle("r0", report, rehearsal.floor.now)
+    rehearsal.give(4)
+    rehearsal.run(4)
+    assert rehearsal.store.counts()["QUEUED"] == 2, "it rests first"
+    assert rehearsal.run(60, until=1) == 1
+    assert [record.task.id for record in rehearsal.store.open_tasks().values()] == ["t0"]
+    rehearsal.run(20)
+    assert rehearsal.store.counts()["QUEUED"] == 1
+    assert rehearsal.run(60, until=2) == 2
+    rehearsal.end()
+
+
 def test_an_empty_battery_goes_to_a_free_charger_first(rehearse: Rehearse, tmp_path: Path) -> None:
     rehearsal = rehearse(tmp_path, floor(*AISLES, chargers=(0, 11)), [39, 45], policy=Policy(charge_seconds=20.0))
     for actor in rehearsal.floor.actors.values():
