@@ -115,7 +115,10 @@ class Service:
         """The plant has said goodbye"""
         self._restarted = self.now > 0
         self._reports: dict[str, Received] = {}
-        self._known: set[str] = set()
+        self._handled: dict[str, int] = {}
+        """Stamp of the newest report of each robot that a tick has seen"""
+        self._pictures: dict[str, Picture] = {}
+        """What the last round sent"""
         self._pending: Round | None = None
         self._asked = 0.0
         self._heard = 0.0
@@ -172,6 +175,8 @@ class Service:
                 case Joined(stamp=stamp):
                     self._joined = True
                     self._offset = stamp - time.monotonic_ns()
+                    if stamp < self.now:  # another plant, whose time begins anew
+                        self._handled.clear()
                     self.now = max(self.now, stamp) if self.clock == "wall" else stamp
                     self._ended = False  # the round at this stamp is open, also when we joined again in mid-life
                 case Round(stamp=stamp) if self.clock == "wall":
@@ -188,14 +193,22 @@ class Service:
         requests: list[Received] = []
         for message in self.server.receive(0.0):
             if isinstance(message.body, Report):
+                if message.body.stamp <= self._handled.get(message.sender, -1):
+                    self._send_again(message.sender)
+                    continue
                 known = self._reports.get(message.sender)
                 if known is None or (message.stamp, message.sequence) > (known.stamp, known.sequence):
                     self._reports[message.sender] = message
-                    self._known.add(message.sender)
             elif isinstance(message.body, _REQUESTS):
                 requests.append(message)
         if requests:
             self._answer(requests)
+
+    def _send_again(self, robot: str) -> None:
+        """A report that was handled comes again: its robot waits for a picture; nothing is decided anew."""
+        picture = self._pictures.get(robot)
+        if picture is not None:
+            self._send([(robot, picture)], self.now)
 
     def _missing(self) -> list[str]:
         """Robots that the plant named and whose report of the round is not here."""
@@ -205,14 +218,14 @@ class Service:
 
     def _patience(self, missing: Sequence[str]) -> float:
         """Until when the round waits for them."""
-        strangers = self._restarted and self._known.isdisjoint(missing)
+        strangers = self._restarted and self._handled.keys().isdisjoint(missing)
         return self._asked + (STRANGERS if strangers else REPORTS)
 
     def _answer_late(self) -> None:
-        """Lockstep: a report of a round that is over gets a picture all the same, in a tick without time.
+        """Lockstep: a report of a round that is over and that no tick has seen gets a picture, in a tick without time.
 
-        It comes from a robot that sends again because it hears nothing: its report, or our picture, went to a
-        coordinator that is no more.
+        It comes from a robot that sends again because it hears nothing: the report went to a coordinator that is no
+        more, or came too late. Where no member is lost this never happens.
         """
         late = [m for m in self._reports.values() if m.stamp < self.now or (m.stamp == self.now and self._ended)]
         if late and self._joined:
@@ -271,6 +284,7 @@ class Service:
         reports = sorted(chosen, key=lambda message: (message.stamp, message.sender, message.sequence))
         for message in reports:
             del self._reports[message.sender]
+            self._handled[message.sender] = message.body.stamp
         out: list[tuple[str, msgspec.Struct]] = []
         with self.store.transaction():
             self.at("round:begin")
@@ -284,6 +298,7 @@ class Service:
         self.now, self.round, self._ended = now, number, True
         if self.clock == "lockstep":  # robots wait for the picture of this round, whoever of them reported in it
             out = [(p, msgspec.structs.replace(b, round=number) if isinstance(b, Picture) else b) for p, b in out]
+        self._pictures = {peer: body for peer, body in out if isinstance(body, Picture)}
         half = len(out) // 2
         self._send(out[:half], now)
         self.at("round:sending")
