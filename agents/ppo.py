@@ -52,12 +52,14 @@ class PpoConfig:
     """Range of the probability ratio."""
     learning_rate: float = 1e-3
     """The first; the divergence moves it."""
-    rate_bounds: tuple[float, float] = (1e-5, 3e-3)
+    rate_bounds: tuple[float, float] = (1e-4, 3e-3)
     """It stays between these."""
     divergence: float = 0.01
     """Desired KL divergence of a gradient step's policy from the one that collected, nats."""
     anneal: float = 0.0
     """Last share of the step budget, in which the desired divergence falls to 0; 0 for runs that end at a target."""
+    care: float = 0.0
+    """Taken off the reward of a failure, in full once most episodes succeed: see `Trainer.care`."""
     value_weight: float = 1.0
     """Weight of the critic's loss."""
     entropy_weight: float = 0.0
