@@ -112,8 +112,8 @@ class Controller:
         lane = self.navigate.set_corridor(way)
         command, answer, observation = np.zeros(2, np.float32), None, b""
         at_end = bool(way.cells) and not way.ahead and (way.left <= NEAR_END or speed < SLOW)
-        if at_end and not inputs.held:
-            command[:] = settle(inputs.pose, centre(self.site, way.cells[-1]))
+        if (at_end or intent.blocked) and way.cells and not inputs.held:
+            command[:] = settle(inputs.pose, centre(self.site, way.cells[way.here]))
         elif intent.option is OptionName.NAVIGATE and way.cells and not inputs.held:
             seen = self.navigate.observe(
                 inputs.scan,

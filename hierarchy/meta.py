@@ -7,8 +7,10 @@ its memory is a record.
 
 A blocked aisle. Something that no map and no grant explains stands in the granted corridor: after BLOCKED_SECONDS the
 cells are reported as blocked, and the coordinator plans another way. A robot that does not get on for any other
-reason reports the next cell after STUCK_SECONDS. Each such report is one replan of the leg; after REPLANS of them the
-attempt has failed, the status says OPERATOR, and the coordinator gives the task to another robot.
+reason reports the next cell after STUCK_SECONDS. While it reports, the robot stands in the middle of its cell, so that
+the next ones can be taken back. Each report is one replan of the leg, and so is each RETRY_SECONDS that bring no other
+way. After REPLANS of them the attempt has failed, the status says OPERATOR, and the coordinator gives the task to
+another robot.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ STUCK_SECONDS = 12.0
 has had its try (see `fleet.control`)."""
 PROGRESS = 0.15
 """A robot that moved this far got on, m: five times the localisation bound."""
+RETRY_SECONDS = 15.0
+"""A report that has led to no other way counts as one more replan after this long, s."""
 REPLANS = 5
 """Reports of a blocked way in one leg before a person is asked."""
 
@@ -54,6 +58,8 @@ class MetaMemory(msgspec.Struct, frozen=True):
     anchored_at: int = 0
     reported: tuple[int, ...] = ()
     """Cells that are being reported as blocked"""
+    reported_at: int = 0
+    """Stamp of the last replan"""
     replans: int = 0
     """Reports in this leg"""
 
@@ -157,7 +163,7 @@ def _watch_progress(view: View, memory: MetaMemory) -> tuple[MetaMemory, float]:
     somewhere_to_go = bool(view.ahead) or view.path_left > REACHED
     wants = memory.option == OptionName.NAVIGATE and somewhere_to_go and not view.held
     moved = math.dist(view.position, memory.anchor) > PROGRESS
-    if moved or not wants:
+    if moved or not wants or memory.reported:  # while it reports it stands on purpose
         memory = msgspec.structs.replace(memory, anchor=view.position, anchored_at=view.now)
     obstructed_since = memory.obstructed_since
     if not (wants and view.obstructed) or moved:
@@ -165,23 +171,31 @@ def _watch_progress(view: View, memory: MetaMemory) -> tuple[MetaMemory, float]:
     elif obstructed_since < 0:
         obstructed_since = view.now
     stuck = (view.now - memory.anchored_at) / SECOND
-    reported = tuple(cell for cell in memory.reported if cell in view.ahead) if wants and not moved else ()
+    # a report stands while its cells are granted, at least for RETRY_SECONDS, then as long as something is seen there
+    young = view.now - memory.reported_at < RETRY_SECONDS * SECOND
+    reported = tuple(
+        cell for cell in memory.reported if wants and cell in view.ahead and (young or cell in view.obstructed)
+    )
     found: Sequence[int] = ()
     if obstructed_since >= 0 and view.now - obstructed_since >= BLOCKED_SECONDS * SECOND:
         found = view.obstructed
     elif stuck >= STUCK_SECONDS:
         found = view.ahead[:1]
-    replans, failed = memory.replans, memory.failed
-    fresh = [cell for cell in found if cell not in reported]
-    if fresh:
-        reported = tuple(sorted({*reported, *fresh}))
-        memory = msgspec.structs.replace(memory, anchored_at=view.now)  # another way gets a fair try
+    replans, failed, reported_at = memory.replans, memory.failed, memory.reported_at
+    if set(found) - set(reported) or (found and not young):
+        reported = tuple(sorted({*reported, *found}))
+        reported_at = view.now
         if not failed and memory.task:
             replans += 1
             if replans > REPLANS:
                 failed = f"blocked: no way on after {REPLANS} replans; cells {', '.join(map(str, reported))}"
     memory = msgspec.structs.replace(
-        memory, obstructed_since=obstructed_since, reported=reported, replans=replans, failed=failed
+        memory,
+        obstructed_since=obstructed_since,
+        reported=reported,
+        reported_at=reported_at,
+        replans=replans,
+        failed=failed,
     )
     return memory, stuck
 

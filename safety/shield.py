@@ -374,8 +374,9 @@ def judge(
                 verdict.margin = wp.min(verdict.margin, quick)
             else:
                 now = wp.sqrt(px * px + py * py)
-                # a standing thing already inside the bound, but outside the robot's circle: away from it, slowly
-                escaping = slow and speed == 0.0 and now <= bound + b.e0 + ROUNDING and now > b.radius
+                # a standing thing already inside the bound, but outside the robot's circle: away from it, slowly. The
+                # bound is that of the plan's end: between it and the bound at rest nothing at all would be verified
+                escaping = slow and speed == 0.0 and now <= bound + growth + ROUNDING and now > b.radius
                 for k in range(path.count):
                     distance = point_segment(
                         px, py, path.slices[k, 0], path.slices[k, 1], path.slices[k, 2], path.slices[k, 3]

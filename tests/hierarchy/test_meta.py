@@ -8,7 +8,7 @@ import math
 import pytest
 
 from coordination.messages import Assignment, Leg, LegKind, RobotStatus
-from hierarchy.meta import BLOCKED_SECONDS, REPLANS, STUCK_SECONDS, Intent, MetaMemory, View, step
+from hierarchy.meta import BLOCKED_SECONDS, REPLANS, RETRY_SECONDS, STUCK_SECONDS, Intent, MetaMemory, View, step
 from hierarchy.options import OPTIONS, OptionName, Situation
 from sim.robot import MILLISECOND, SECOND
 
@@ -203,3 +203,28 @@ def test_some_option_may_begin_in_every_situation_and_does_not_end_at_once() -> 
         option = next(option for option in OPTIONS if option.initiation(situation))
         ends_with_leg = option.name is OptionName.WORK and situation.worked >= 1.0
         assert ends_with_leg or not option.termination(situation), situation
+
+
+def test_a_report_stands_while_the_robot_goes_back_to_the_middle_of_its_cell() -> None:
+    aisle = Aisle()
+    aisle.granted, aisle.obstructed = (0, 1, 2), (1,)
+    aisle.steps(FETCH_DELIVER, BLOCKED_SECONDS + 0.1)
+    aisle.obstructed, aisle.x = (), -0.3  # it moves, and does not look while it does
+    assert aisle.step(FETCH_DELIVER).blocked == (1,)
+    aisle.granted = (0, 20)  # taken back: another way
+    assert aisle.step(FETCH_DELIVER).blocked == ()
+
+
+def test_a_report_without_another_way_counts_again_and_a_person_is_asked() -> None:
+    aisle = Aisle()
+    aisle.granted, aisle.obstructed = (0, 1, 2), (1,)
+    asked = next(i for i, intent in enumerate(aisle.steps(FETCH_DELIVER, 120.0)) if intent.failed)
+    assert asked / 10 == pytest.approx(BLOCKED_SECONDS + REPLANS * RETRY_SECONDS, abs=1.0)
+
+
+def test_a_report_ends_when_what_stood_there_is_gone() -> None:
+    aisle = Aisle()
+    aisle.granted, aisle.obstructed = (0, 1, 2), (1,)
+    aisle.steps(FETCH_DELIVER, BLOCKED_SECONDS + 0.1)
+    aisle.obstructed = ()
+    assert aisle.steps(FETCH_DELIVER, RETRY_SECONDS + 0.2)[-1].blocked == ()
