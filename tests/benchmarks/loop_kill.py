@@ -49,12 +49,12 @@ class Blows(threading.Thread):
         """All blows, one after the other."""
         for number in range(self.count):
             if not self.fleet.wait_until_driving([self.robot], TO_DRIVE):
-                self.failure = f"robot {self.robot} did not drive within {TO_DRIVE:g} s of blow {number}"
+                self.failure = f"robot {self.robot} did not drive within {TO_DRIVE:g} s of blow {number}: {self._log()}"
                 return
             time.sleep(self.draw.uniform(0.0, 1.5))
             # a robot that turns round at a lane's end stands for a moment: only a moving one can fail to stop
             if not self.fleet.wait_until_driving([self.robot], TO_DRIVE):
-                self.failure = f"robot {self.robot} stood still before blow {number}"
+                self.failure = f"robot {self.robot} stood still before blow {number}: {self._log()}"
                 return
             self.fleet.strike(self.robot, signal.SIGKILL if (number + self.robot) % 2 else signal.SIGSTOP)
             begun = time.monotonic()
@@ -69,6 +69,13 @@ class Blows(threading.Thread):
             else:
                 self.seconds.append(rest)
             self.fleet.revive(self.robot)
+
+    def _log(self) -> str:
+        """Where the robot stands, and the last words of its process."""
+        log = (self.fleet.directory.logs / f"robot-{self.robot}.log").read_text()
+        return (
+            f"at {self.fleet.world.poses[self.robot].round(2).tolist()}, {self.fleet.plant.members}, log: {log[-600:]}"
+        )
 
 
 def measure(quick: bool) -> Iterable[Figure]:
