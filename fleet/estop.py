@@ -1,6 +1,6 @@
 """`muster estop`: raise, reset or show the fleet's emergency stop.
 
-    muster estop raise --reason "smoke in aisle 4"     anyone, with or without a key
+    muster estop raise --reason "smoke in aisle 4"     anyone; no key is used
     muster estop show                                  needs a key of the fleet
     muster estop reset --epoch 3                       an operator's key; names the stop that it ends
 
@@ -9,7 +9,6 @@ A run's fleet key ($MUSTER_RUN/fleet.key) serves every name; elsewhere --key nam
 
 from __future__ import annotations
 
-import getpass
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,7 @@ class Config:
     address: str = ADDRESS
     """Of the coordinator"""
     key: Path | None = None
-    """Key file; $MUSTER_RUN/fleet.key if not given and there. A raise needs none"""
+    """Key file; $MUSTER_RUN/fleet.key if not given and there. A raise uses none"""
     name: str = "operator"
     """Who speaks, if the key is the fleet's"""
     reason: str = ""
@@ -50,7 +49,8 @@ class Config:
 
 def run(config: Config) -> int:
     """Do what `config.action` says and print how the stop stands; raises MusterError when that is not known."""
-    keys = find_keys(config.key)
+    # A raise goes out unsigned: nothing that is wrong with a key may keep it from being heard.
+    keys = None if config.action == "raise" else find_keys(config.key)
     if keys is None and config.action != "raise":
         raise EstopError(f"{config.action} needs a key; name an operator's key file with --key")
     if config.action == "reset" and config.epoch <= 0:
@@ -60,9 +60,9 @@ def run(config: Config) -> int:
     try:
         client = FleetClient(end)
         if config.action == "raise":
-            state = client.stop(getpass.getuser(), config.reason, config.timeout)
+            state = client.stop(who(), config.reason, config.timeout)
         elif config.action == "reset":
-            state = client.reset(getpass.getuser(), config.epoch, config.timeout)
+            state = client.reset(who(), config.epoch, config.timeout)
         else:
             fleet = client.query(config.timeout)
             state = StopState("", fleet.stopped, fleet.stop_epoch)
@@ -70,6 +70,11 @@ def run(config: Config) -> int:
         end.close()
     print(describe(state))
     return 0
+
+
+def who() -> str:
+    """The person at this terminal, as far as the system knows."""
+    return os.environ.get("USER") or f"uid {os.getuid()}"
 
 
 def find_keys(path: Path | None) -> Keys | None:

@@ -87,7 +87,9 @@ def test_a_killed_coordinator_goes_on_where_it_stood_and_a_terminated_one_ends_c
             fleet.cancel(tasks[0].id)
         with pytest.raises(RefusedError, match="no free cell"):
             fleet.submit([Task(new_task_id(), (Leg(13, LegKind.VISIT),))])
-        assert main(["estop", "raise", "--reason", "drill", "--address", address]) == 0
+        (tmp_path / "broken.key").write_text("no key")
+        broken = ["--key", str(tmp_path / "broken.key")]
+        assert main(["estop", "raise", "--reason", "drill", "--address", address, *broken]) == 0
         process.send_signal(signal.SIGKILL)
         assert process.wait(10.0) == -signal.SIGKILL
     with coordinator(tmp_path, address) as process, client(tmp_path, address) as fleet:

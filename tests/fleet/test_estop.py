@@ -1,0 +1,42 @@
+"""`muster estop` where it cannot do what it is asked; the rest stands in tests/coordination/test_serve.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from coordination.keys import new_keys, write_keys
+from fleet.cli import main
+
+NOBODY = ["--address", "tcp://127.0.0.1:9", "--timeout", "0.2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["raise"], "no answer from coordinator within 0.2 s"),
+        (["show"], "show needs a key"),
+        (["reset", "--key", "fleet.key"], "reset names the stop that it ends"),
+        (["reset", "--epoch", "1"], "reset needs a key"),
+        (["show", "--key", "missing.key"], "cannot read the key file"),
+        (["show", "--key", "fleet.key", "--name", "Ann B"], "is no name on the wire"),
+        (["raise", "--address", "nowhere"], "cannot connect to"),
+        (["rise"], "rise"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    expected: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MUSTER_RUN", raising=False)
+    write_keys(tmp_path / "fleet.key", new_keys())
+    rest = [] if "--address" in arguments else NOBODY
+    assert main(["estop", *arguments, *rest]) == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert said.count("\n") == 1
