@@ -1,0 +1,44 @@
+"""The adversarial benchmark in small: the shield holds in the plant, and the measure finds one that does not."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from sim.people import Profile
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("shield_adversarial")
+
+
+@pytest.mark.parametrize(
+    ("profile", "person_speed", "policy"),
+    [(Profile.STILL, 0.0, "throttle"), (Profile.WALKING, 1.6, "throttle"), (Profile.WALKING, 1.6, "worst")],
+)
+def test_nothing_is_hit_through_the_shield(
+    bench: ModuleType, profile: Profile, person_speed: float, policy: str
+) -> None:
+    tally = bench.run(profile, person_speed, policy, True, 60, 60)
+    assert tally.episodes >= 60
+    assert (tally.contacts, tally.overlaps, tally.left) == (0, 0, 0)
+    assert tally.distance / tally.steps > 0.3 * 0.03  # far from standing still
+
+
+def test_without_a_shield_both_witnesses_count_collisions(bench: ModuleType) -> None:
+    tally = bench.run(Profile.WALKING, 1.6, "throttle", False, 60, 60)
+    assert tally.contacts > 10
+    assert abs(tally.contacts - tally.overlaps) <= 0.1 * tally.contacts
+
+
+def test_shield_that_takes_walking_people_for_standing_ones_is_found_out(bench: ModuleType) -> None:
+    tally = bench.run(Profile.WALKING, 0.0, "throttle", True, 200, 100)
+    assert tally.contacts > 0
+    assert tally.overlaps > 0
