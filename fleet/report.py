@@ -348,7 +348,7 @@ def _audit(findings: Findings) -> str:
     if gone:
         words = ", ".join(f"{entry['member']} in round {entry['round']}" for entry in gone[:20])
         content += f'<p class="note">Members that fell silent: {html.escape(words)}</p>'
-    note = "double grants, early releases, lost and doubled tasks, from the committed log"
+    note = "double grants, lost and doubled tasks, from the committed log; robots on ground that was not theirs"
     return _card("The auditor", content, note)
 
 

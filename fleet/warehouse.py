@@ -4,9 +4,10 @@
               fetched at rack faces and delivered to open cells
     errands   the cells of a League-of-Robot-Runners problem, one visit each, in the file's order
 
-Afterwards it audits the task store with the coordinator's independent auditor, draws the video and writes the report
-side by side, prints one table, and ends with 0 only if all tasks are done, nobody collided by either count, the counts
-agree and the auditor found nothing. A run that its bound ends is reported all the same, with the tasks that are open.
+Afterwards it audits the task store with the coordinator's independent auditor, holds the true poses against the
+grants, draws the video and writes the report side by side, prints one table, and ends with 0 only if all tasks are
+done, nobody collided by either count, the counts agree and the auditor found nothing. A run that its bound ends is
+reported all the same, with the tasks that are open.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from coordination.auditor import audit
+from coordination.auditor import Finding, audit
 from coordination.client import ADDRESS, COORDINATOR, FleetClient, NoAnswerError, new_task_id
 from coordination.keys import ensure_keys
 from coordination.messages import FleetState, Leave, Leg, LegKind, RobotStatus, Task
 from coordination.zmq_transport import ZmqClient
 from fleet.findings import Findings, read_findings
+from fleet.ground import Strayed, judge_ground
 from fleet.report import write_report
 from fleet.rundir import RunDirectory, join_run
 from sim.errors import MusterError
@@ -41,6 +43,7 @@ from sim.generate import FAR, components, distances
 from sim.readers import Problem, check_site, load_problem
 from sim.robot import SECOND
 from sim.site import CELL, Site
+from sim.view import read_trace
 
 CLIENT, PLANT = "client", "plant"
 
@@ -230,7 +233,9 @@ def describe(state: FleetState) -> str:
 
 def conclude(directory: RunDirectory, config: Config, watched: Watched) -> Findings:
     """Audit, draw the video and write the report, the last two side by side; returns what is known of the run."""
-    found = audit(directory.tasks)
+    found: list[Finding | Strayed] = [*audit(directory.tasks)]
+    if directory.trace.exists():
+        found += judge_ground(read_trace(directory.trace), directory.tasks)
     kinds = Counter(finding.kind for finding in found)
     notes = {
         "findings": len(found),

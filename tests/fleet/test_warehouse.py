@@ -169,6 +169,8 @@ def test_a_failing_film_is_a_complaint_and_no_loss_of_the_report(
     directory = create_run(tmp_path)
     Store(directory.tasks).close()
     directory.trace.write_bytes(b"")
+    monkeypatch.setattr(warehouse, "read_trace", lambda path: None)
+    monkeypatch.setattr(warehouse, "judge_ground", lambda trace, store: [])
     monkeypatch.setattr(warehouse, "write_report", lambda directory: directory.report.write_text("page"))
     findings = conclude(directory, Config(), FINISHED)
     assert any(line.startswith("no video: muster: ") for line in complaints(findings, FINISHED))
