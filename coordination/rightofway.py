@@ -313,13 +313,17 @@ class RightOfWay:
             self._object(mover, f"{mover.name} stands in cells {sorted(claimed)} that {', '.join(holders)} holds")
             return
         mover.conflict = ""
+        self._cancel(mover)
         old = mover.path
         under = [other for other in report.cells if 0 <= other < self.roadmap.cells and self.roadmap.free[other]]
-        start = len(old)
-        while start > 0 and (start == len(old) or self.roadmap.adjacent(old[start - 1], old[start])):
-            start -= 1
-        if cell in old[start:]:
-            path = old[start:]
+        if cell in old:
+            # The log keeps cells in the order of granting; where it jumps, cells had been cut off or stepped on.
+            start = end = old.index(cell)
+            while start > 0 and self.roadmap.adjacent(old[start - 1], old[start]):
+                start -= 1
+            while end + 1 < len(old) and self.roadmap.adjacent(old[end], old[end + 1]):
+                end += 1
+            path = old[start : end + 1]
         else:
             beside = [other for other in under if other != cell and self.roadmap.adjacent(other, cell)]
             path = [*beside[:1], cell]
@@ -327,13 +331,17 @@ class RightOfWay:
             if self._owner[other] == NONE:
                 self._hold(mover, other, self._id(), "cover")
         mover.grant_id = self._id()
-        mover.returning = {other: mover.grant_id for other in [*old, *under] if other not in path}
+        for other in [*old, *under]:
+            if other not in path:
+                mover.returning[other] = mover.grant_id
+        for other in path:
+            mover.returning.pop(other, None)
         mover.path = path
         mover.at = path.index(cell)
         mover.anchor, mover.still_since = report.pose, now
         self._evict(path[-1], mover)
-        self._now.at[path[-1]] = mover.index
-        self._now.end[mover.index] = self._now.tail[mover.index] = path[-1]
+        self._move_end(mover, path[-1])
+        self._now.tail[mover.index] = path[-1]
 
     def _object(self, mover: Mover, why: str) -> None:
         if mover.conflict != why:

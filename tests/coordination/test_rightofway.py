@@ -264,6 +264,26 @@ def test_a_pose_off_the_floor_is_objected_to_and_changes_nothing() -> None:
     assert "off the free floor" in hall.law.conflicts[0]
 
 
+def test_a_robot_that_finds_itself_again_goes_on_and_loses_no_cell() -> None:
+    hall = Hall("..........", "@.........")
+    hall.report("a", 1)
+    hall.report("b", 5)
+    hall.law.set_goal("a", 9, hall.now)
+    hall.law.set_goal("b", 9, hall.now)
+    hall.tick(4)
+    held = hall.owners().count("a")
+    hall.report("a", 10)
+    assert hall.law.grant("a", hall.now) is None
+    for _ in range(40):
+        hall.tick()
+        hall.report("a", 1)
+        hall.report("b", 8, status=RobotStatus.WORKING)
+    assert hall.law.grant("a", hall.now) is not None
+    assert hall.owners().count("a") >= held
+    mover = hall.law.movers["a"]
+    assert sorted([*mover.path, *mover.returning]) == [c for c in range(20) if hall.law.owner(c) == "a"]
+
+
 def test_a_cell_beside_the_grant_is_held_while_the_footprint_covers_it() -> None:
     hall = Hall("......", "......")
     hall.report("a", 1)
