@@ -19,7 +19,8 @@ where robots are from whoever knows it (a plant, black boxes, a rehearsal). It c
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class Auditor:
         self.findings: list[Finding] = []
         self.grants = 0
         """Cells given so far"""
-        self._file = sqlite3.connect(f"file:{Path(path).resolve()}?mode=ro", uri=True)
+        self._file = sqlite3.connect(f"file:{Path(path).resolve()}?mode=ro", uri=True, isolation_level=None)
         self._holder: dict[int, str] = {}
         self._last_holder: dict[int, str] = {}
         self._last_grant = 0
@@ -65,8 +66,9 @@ class Auditor:
         newest commit was made, or later, before the next. Robots that no log names yet are left out.
         """
         before = len(self.findings)
-        self._read_events()
-        self._read_grants()
+        with self._snapshot():
+            self._read_events()
+            self._read_grants()
         covered: dict[int, str] = {}
         for robot, cells in (footprints or {}).items():
             for cell in cells:
@@ -83,15 +85,26 @@ class Auditor:
 
     def close(self) -> list[Finding]:
         """Read the rest, judge tasks and tables as they stand, and let go of the file; returns all findings."""
-        self.follow()
-        self._judge_holdings()
-        self._judge_tasks()
+        with self._snapshot():
+            self._read_events()
+            self._read_grants()
+            self._judge_holdings()
+            self._judge_tasks()
         self.stop()
         return self.findings
 
     def stop(self) -> None:
         """Let go of the file; safe to call twice."""
         self._file.close()
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """All tables as of one commit, while the writer goes on."""
+        self._file.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._file.execute("COMMIT")
 
     # cells -----------------------------------------------------------------------------------------------------
 

@@ -161,4 +161,4 @@ def test_the_auditor_imports_nothing_of_what_it_audits() -> None:
             else []
         )
     }
-    assert imported == {"__future__", "sqlite3", "collections.abc", "dataclasses", "pathlib"}
+    assert imported == {"__future__", "sqlite3", "collections.abc", "contextlib", "dataclasses", "pathlib"}
