@@ -23,8 +23,8 @@ from figure import Figure
 from tests.coordination.killing import drill, planned
 from tests.coordination.power_cuts import cut_everywhere
 
-KILLS, QUICK_KILLS = 50, {"lockstep": 10, "wall": 6}
-TICKS, QUICK_TICKS = 80, 20
+KILLS, QUICK_KILLS = 50, {"lockstep": 10, "wall": 4}
+TICKS, QUICK_TICKS = 80, 10
 SEED = 20
 
 

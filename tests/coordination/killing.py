@@ -727,9 +727,10 @@ def planned(count: int, seed: int, *, longest: int = 40) -> list[Kill]:
     Every fourth is followed by a blackout past the leases.
     """
     draw = random.Random(seed)
+    points = draw.sample(POINTS, len(POINTS))
     kills = []
     for number in range(count):
-        point = "" if number % 2 == 0 else POINTS[number // 2 % len(POINTS)]
+        point = "" if number % 2 == 0 else points[number // 2 % len(points)]
         occurrence = 1 if point.startswith("answer") else draw.randrange(2, longest)
         kills.append(Kill(point, occurrence, draw.randrange(21, 26) if number % 4 == 0 else draw.randrange(4)))
     return kills
