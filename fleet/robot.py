@@ -35,6 +35,7 @@ import zmq
 from agents.policy import Policy
 from coordination.client import ADDRESS, COORDINATOR, CoordinatorClient
 from coordination.keys import Keys, ensure_keys
+from coordination.messages import Report
 from coordination.zmq_transport import ZmqClient
 from fleet import watchdog
 from fleet.blackbox import BlackBox, Recorder, Step
@@ -143,8 +144,10 @@ class Seat:
         self._missed_in_row = 0
         self._cause = Cause.NONE
         self._plan: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
+        self._report: Report | None = None
         self._handed: Counter[str] = Counter()
         self._last_step = time.monotonic()
+        self._last_silent = 0.0
 
     def take(self) -> None:
         """Read what has come from both sides."""
@@ -171,7 +174,8 @@ class Seat:
     def silent(self, now: float) -> bool:
         """In wall time: no readings for two periods, so that the step must judge old ones."""
         period = self.stepper.config.spec.period / SECOND
-        return not self.lockstep and self._readings is not None and now - self._last_step > 2.0 * period
+        long_silent = now - self._last_step > 2.0 * period and now - self._last_silent >= period
+        return not self.lockstep and self._readings is not None and long_silent
 
     def step(self) -> None:
         """One control step on the newest readings, and everything that follows from it."""
@@ -183,6 +187,7 @@ class Seat:
         arrived = self.waiting_since
         if arrived < 0.0:  # nothing came: the site clock goes on by the wall's
             stamp += int((now - self._last_step) * SECOND)
+            self._last_silent = now
         else:
             self._last_step = now
         self.waiting_since = -1.0
@@ -208,11 +213,11 @@ class Seat:
             self.tally.errors += 1
             if self.tally.errors <= 3:
                 traceback.print_exc()
-            self._play_plan()
+            self._play_plan(inputs)
             return
         self.link.report(outputs.report)
         self.plant.write(RobotCommand(*outputs.released))
-        self._plan = outputs.plan
+        self._plan, self._report = outputs.plan, outputs.report
         self._publish(outputs)
         if self.box is not None:
             self.box.append(Step(inputs.cycle, inputs.stamp, inputs, before, outputs))
@@ -240,11 +245,16 @@ class Seat:
         self.plant.close(reason)
         self.link.transport.close()
 
-    def _play_plan(self) -> None:
+    def _play_plan(self, inputs: Inputs) -> None:
+        """Release the next command of the stored plan, and say what was said before: nothing newer is known."""
         command, *rest = self._plan[1:] or ((0.0, 0.0),)
-        self._plan = ((0.0, 0.0), command, *rest)[1:]
+        self._plan = (command, *rest)
+        if self._report is not None:
+            self.link.report(msgspec.structs.replace(self._report, round=inputs.cycle, stamp=inputs.stamp))
         self.plant.write(RobotCommand(*command))
-        self.memory = msgspec.structs.replace(self.memory, last_command=command)
+        replace, shield = msgspec.structs.replace, self.memory.shield
+        played = replace(shield, elapsed=shield.elapsed + _period(self.stepper), played=shield.played + 1)
+        self.memory = replace(self.memory, last_command=command, shield=played)
 
     def _publish(self, outputs: Outputs) -> None:
         period = self.stepper.config.spec.period
