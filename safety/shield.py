@@ -86,7 +86,7 @@ class Reason(enum.IntEnum):
     STALE_SCAN = 7
     """The scan is older than the robot's bound."""
     NOT_FINITE = 8
-    """A number among the inputs is none."""
+    """A number among the inputs is none, or a speed absurd."""
 
 
 LATTICE = 64
@@ -112,6 +112,9 @@ OUTSIDE_MAX = wp.constant(0.3)
 
 CLEAR = wp.constant(0.5)
 """m; margins are told up to here, larger ones (and those of standing robots) as this."""
+
+ABSURD = wp.constant(3.0)
+"""A speed so many times the commanded limit is a broken reading: it counts as no number."""
 
 ROUNDING = wp.constant(0.001)
 """m; far above float32's error at 10 m (1e-6 m) times the operations of a path."""
@@ -483,6 +486,8 @@ def judge_proposals(
         and finite(pose[row, 2])
         and finite(age)
         and age >= 0.0
+        and wp.max(wp.abs(v0), wp.abs(last_v)) <= ABSURD * b.speed_max
+        and wp.max(wp.abs(w0), wp.abs(last_w)) <= ABSURD * b.turn_max
     ):
         reason = _NOT_FINITE
     elif age > b.age_bound + 1.0e-6:

@@ -341,6 +341,34 @@ def test_input_that_is_no_number_plays_the_stored_plan(scene: object, name: str,
     assert w == pytest.approx(plan_w * (1.0 - 0.1 / stop))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_comes_in_what_goes_out_is_a_command_within_limits(
+    make_scene: Callable[..., object], seed: int
+) -> None:
+    rows = 256
+    scene = make_scene(rows=rows)
+    rng = np.random.default_rng(seed)
+    odd = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 3e38, 1e-40, -0.0, 1e6, -7.0], np.float32)
+    names = ("command", "last_command", "scan", "point_speed", "scan_age", "pose", "twist", "corridor_points",
+             "corridor_half_width", "phantoms", "person_free")  # fmt: skip
+    for _ in range(4):
+        random_rows(scene, seed)
+        for row in range(rows):
+            for name in rng.choice(names, 1 + seed % 3, replace=False):
+                flat = getattr(scene.inputs, name).numpy()[row : row + 1].reshape(-1)
+                hit = rng.integers(0, flat.size, min(flat.size, 3))
+                flat[hit] = rng.choice(odd, len(hit))
+        scene.inputs.corridor_count.numpy()[::17] = rng.choice([-5, 0, 9, 1000])
+        scene.judge()
+        out, margin, reason = scene.out.command.numpy(), scene.out.margin.numpy(), scene.out.reason.numpy()
+        assert np.isfinite(out).all()
+        assert np.all((out[:, 0] >= -0.3 - 1e-6) & (out[:, 0] <= 1.5 + 1e-6))
+        assert np.all(np.abs(out[:, 1]) <= 2.0 + 1e-6)
+        assert np.all((margin == -1.0) | ((margin >= 0.0) & (margin <= 0.5)))
+        assert np.all((reason >= 0) & (reason <= int(max(Reason))))
+        assert np.isfinite(scene.memory.plan.numpy()).all()
+
+
 def test_range_that_is_negative_is_no_range(scene: object) -> None:
     scene.inputs.scan.numpy()[0, 7] = -0.5
     scene.ask(0.5)
