@@ -110,8 +110,10 @@ class BatchBackend:
         self.mocap_pos = as_warp(self._views["mocap_pos"])
         self.sensordata = as_warp(self._sensors)
         self._expanded: dict[str, NDArray] = {}
+        self._derives: dict[str, bool] = {}
         self._warnings = self.batch.warning[:, BAD, 1]  # a live view
         self._bad = self._warnings.sum(axis=1)
+        self._bad_total = int(self._bad.sum())
         self._none = np.zeros(worlds, bool)
 
     def step(self, substeps: int = 1) -> None:
@@ -132,18 +134,20 @@ class BatchBackend:
                     f"expected a model field that can vary between worlds, got {name!r}; see batch.MODEL_FIELDS"
                 )
             field = self._expanded[name] = self.batch.expand(name)
-        where = slice(None) if mask is None else np.asarray(mask, bool)
-        field[where] = np.asarray(values)[where]
-        if name in mujoco.MjModel._setconst_inputs or name.startswith("opt."):
+            self._derives[name] = name in mujoco.MjModel._setconst_inputs or name.startswith("opt.")
+        where = slice(None) if mask is None else np.flatnonzero(mask)
+        field[where] = values[where]
+        if self._derives[name]:
             self.batch.set_const(None if mask is None else np.asarray(mask, bool))
 
     def diverged(self) -> NDArray[np.bool_]:
         """Worlds that the engine had to reset since the last call."""
-        if self._warnings.sum() == self._bad.sum():
+        total = int(self._warnings.sum())
+        if total == self._bad_total:
             return self._none
         bad = self._warnings.sum(axis=1)
         fresh = bad > self._bad
-        self._bad = bad
+        self._bad, self._bad_total = bad, total
         return fresh
 
     def snapshot(self) -> dict[str, NDArray]:

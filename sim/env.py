@@ -187,8 +187,9 @@ class BatchEnv:
         self._act = self._launch(
             act,
             self.rows,
-            [self.action, spec.drive.speed_max, spec.drive.reverse_max, spec.drive.turn_max, self.proposed],
-        )
+            [self.action, spec.drive.speed_max, spec.drive.reverse_max, spec.drive.turn_max, int(self.filter is None),
+             self.proposed, drive.released, drive.before, self.collided, self.bumped],
+        )  # fmt: skip
         self.substeps = round(spec.motor_period / SECOND / scene.timestep)
         self._walk = self._launch(
             walk_people,
@@ -271,10 +272,8 @@ class BatchEnv:
         self._view = {
             name: getattr(self, name).numpy()
             for name in ("action", "observation", "final_observation", "reward", "terminated", "truncated", "ended",
-                         "ending", "bumped", "collided", "diverged")
+                         "ending", "bumped", "diverged")
         }  # fmt: skip
-        self._released, self._before = self.drive.released.numpy(), self.drive.before.numpy()
-        self._proposed = self.proposed.numpy()
         self._limits = np.asarray(self.navigate.limits.numpy(), np.float32).reshape(
             self.worlds, -1, 2
         )  # the same memory
@@ -299,16 +298,11 @@ class BatchEnv:
         """One control step; action (rows, 2) in [-1, 1], clipped."""
         view = self._view
         view["action"][...] = action
-        self._before[...] = self._released
         self._act.launch()
-        if self.filter is None:
-            self._released[...] = self._proposed
-        else:
+        if self.filter is not None:
             if self._point_speeds is not None:
                 self._point_speeds(self.filter_inputs)
             self.filter.launch(self.filter_inputs, self.filter_memory, self.filter_outputs)
-        view["collided"][...] = 0
-        view["bumped"][...] = 0
         for drive in self._drives:
             self._walk.launch()
             drive.launch()
@@ -347,7 +341,7 @@ class BatchEnv:
 
     def _set_limits(self, rows: NDArray[np.bool_]) -> None:
         """Write the force limits drawn for new episodes into the model fields of their worlds."""
-        mask: NDArray[np.bool_] = rows.reshape(self.worlds, self.robots).max(axis=1)
+        mask = rows if self.robots == 1 else rows.reshape(self.worlds, self.robots).max(axis=1)
         self.backend.set_field("actuator_forcerange", self._limits, mask)
 
     def _arrays(self) -> dict[str, wp.array]:
