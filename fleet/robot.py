@@ -56,8 +56,8 @@ from sim.site import CELL, Site
 PATIENCE = 1.0
 """Wall time for which a lockstep round waits for the coordinator's picture, s: half of the plant's 2 s of silence, so
 that a robot whose coordinator died answers before it counts as gone itself."""
-REJOIN = 3.0
-"""A robot in lockstep without a cycle for this long, s, asks the plant to be heard again: it may count as gone."""
+REJOIN = 1.0
+"""A robot that has been sent no cycle for this long asks to be heard again, s: the plant may have given it up."""
 POLL = 0.05
 """Longest wait for messages, s: the heartbeat's period when nothing happens."""
 HOUSEKEEPING = 1.0
@@ -138,7 +138,7 @@ class Seat:
         self.lockstep = True
         self.waiting_since = -1.0
         """Wall time at which the open cycle came; negative without one"""
-        self.asked = time.monotonic()
+        self.heard = time.monotonic()
         """Wall time of the newest cycle, or of the newest request to be heard again"""
         self._readings: Readings | None = None
         self._missed_in_row = 0
@@ -154,9 +154,14 @@ class Seat:
         self.link.poll()
         readings = self.plant.read(0.0)
         if readings is not None and (self._readings is None or readings.stamp != self._readings.stamp):
-            self.asked = time.monotonic()
             self._readings = readings
-            self.waiting_since = time.monotonic()
+            self.waiting_since = self.heard = time.monotonic()
+
+    def rejoin(self, now: float) -> None:
+        """Ask to be heard again when no cycle has come for a while: harmless where the plant merely waits."""
+        if now - self.heard > REJOIN:
+            self.heard = now
+            self.plant.rejoin()
 
     def due(self, now: float) -> bool:
         """Whether the open cycle can be stepped: the picture of the round before is here, or not waited for."""
@@ -421,17 +426,18 @@ class Host:
             if now - last > silence:  # we hung: the watchdog may have spoken, and the plant hears us only after a join
                 for seat in self.seats:
                     seat.plant.rejoin()
+            for seat in self.seats:
+                seat.rejoin(now)
             last = now
             for index in sorted(ready):
                 self.seats[index].take()
             for seat in self.seats:
-                if seat.lockstep and now - seat.asked > REJOIN:
-                    seat.asked = now
-                    seat.plant.rejoin()
-                if seat.due(now) or seat.silent(now):
-                    seat.step()
-                    self.board.beat(time.monotonic_ns())
+                if seat.due(now):
                     heard = now
+                elif not seat.silent(now):
+                    continue
+                seat.step()
+                self.board.beat(time.monotonic_ns())
             if self.seats[0].plant.left:
                 self._stop = self.seats[0].plant.left
             if now - heard > self.config.patience:

@@ -32,18 +32,21 @@ class Way:
     """The window in driving order; empty without a grant, or when the robot stands outside of it"""
     here: int
     """Index in `cells` of the cell that the robot is in"""
+    end: int
+    """Index in `cells` of the last one to drive to: the goal, or where the grant ends. What is shown beyond it lies
+    under the footprint alone"""
     final: bool
-    """The window ends at the goal, or there is no goal and it ends where the grant ends"""
+    """`end` is the goal, or there is no goal and it is where the grant ends"""
     left: float
-    """From the robot to the centre of the last cell, m (straight; it is only compared with a tolerance)"""
+    """From the robot to the centre of the cell at `end`, m (straight; it is only compared with a tolerance)"""
 
     @property
     def ahead(self) -> tuple[int, ...]:
-        """The cells after the robot's."""
-        return self.cells[self.here + 1 :]
+        """The cells to drive through after the robot's."""
+        return self.cells[self.here + 1 : self.end + 1]
 
 
-NO_WAY = Way((), 0, True, 0.0)
+NO_WAY = Way((), 0, -1, True, 0.0)
 """No permission to move."""
 
 
@@ -56,20 +59,26 @@ def window(site: Site, cells: tuple[int, ...], position: tuple[float, float], go
     half = site.cell / 2.0
     if max(abs(centres[here][0] - position[0]), abs(centres[here][1] - position[1])) > half:
         return NO_WAY  # outside of everything granted: nothing may be built on it
-    first = here
-    if here > 0 and max(abs(a - b) for a, b in zip(centres[here - 1], position, strict=True)) < half + radius:
-        first = here - 1
-    last = len(cells)
+    reach = half + radius
+
+    def under(index: int) -> bool:
+        """Whether the footprint may reach into a cell."""
+        return max(abs(a - b) for a, b in zip(centres[index], position, strict=True)) < reach
+
+    first = here - 1 if here > 0 and under(here - 1) else here
+    end = len(cells)
     if goal in cells[here:]:
-        last = cells.index(goal, here) + 1
+        end = cells.index(goal, here) + 1
     # a way that turns back is cut where it would enter a cell again: of two segments in one place neither is the nearer
-    last = next((index for index in range(here + 1, last) if cells[index] in cells[here:index]), last)
-    if cells[first] in cells[here:last]:
+    end = next((index for index in range(here + 1, end) if cells[index] in cells[here:index]), end)
+    if cells[first] in cells[here:end]:
         first = here
-    last = min(last, first + CORRIDOR_POINTS)
-    shown = cells[first:last]
-    final = shown[-1] == goal if goal >= 0 else last == len(cells)
-    return Way(shown, here - first, final, math.dist(centres[last - 1], position))
+    end = min(end, first + CORRIDOR_POINTS)
+    last = end
+    if end == here + 1 < len(cells) and cells[end] not in cells[first:end] and under(end):
+        last = min(end + 1, first + CORRIDOR_POINTS)  # at the goal, but the footprint still reaches beyond it
+    final = cells[end - 1] == goal if goal >= 0 else end == len(cells)
+    return Way(cells[first:last], here - first, end - 1 - first, final, math.dist(centres[end - 1], position))
 
 
 def corridor(site: Site, way: Way) -> Corridor:

@@ -177,6 +177,16 @@ def test_a_robot_that_fell_behind_acts_on_the_newest_cycle_alone(
     assert bench.seat.plant.skipped == 3
 
 
+def test_a_robot_that_is_sent_nothing_asks_to_be_heard_again(
+    bench: Bench, moments: list[tuple[Cycle, Picture | None]]
+) -> None:
+    drive(bench, moments, 3)
+    now = time.monotonic()
+    for seconds in (0.5, 1.2, 1.7, 2.5):
+        bench.seat.rejoin(now + seconds)
+    assert len(bench.answers(Join)) == 2
+
+
 def test_counters_reach_the_metrics_once(bench: Bench, moments: list[tuple[Cycle, Picture | None]]) -> None:
     drive(bench, moments, 12)
     for _ in range(3):

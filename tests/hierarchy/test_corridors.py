@@ -54,6 +54,13 @@ def test_a_way_that_turns_back_is_cut_where_it_would_enter_a_cell_again() -> Non
     assert (way.cells, way.here) == ((5, 4, 3), 0)
 
 
+def test_a_robot_at_its_goal_keeps_the_ground_under_its_footprint() -> None:
+    way = window(LONG, (5, 6, 7), (5.9 * 1.2, 0.6), goal=5, radius=0.43)
+    assert (way.cells, way.here, way.end, way.ahead, way.final) == ((5, 6), 0, 0, (), True)
+    assert way.left == pytest.approx(0.48)
+    assert window(LONG, (5, 6, 7), (5.5 * 1.2, 0.6), goal=5, radius=0.43).cells == (5,)
+
+
 def test_a_robot_outside_of_its_grant_has_no_way() -> None:
     assert window(LONG, (3, 4), (6.5 * 1.2, 0.6), goal=-1, radius=0.4) == NO_WAY
     assert window(LONG, (), (6.5 * 1.2, 0.6), goal=-1, radius=0.4) == NO_WAY
