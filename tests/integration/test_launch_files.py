@@ -46,3 +46,10 @@ def test_training_stops_at_its_target_only_when_told(flag: str) -> None:
     plan = read_plan(FOLDER / "warehouse_train.launch.yaml", {"until_target": flag}, ENVIRONMENT)
     (train,) = plan.processes
     assert train.command[-1] == {"true": "--until-target", "false": "--no-until-target"}[flag]
+
+
+def test_a_plain_launch_trains_as_a_plain_command_does() -> None:
+    """A launch file that repeats a default goes stale when the default is tuned."""
+    (train,) = read_plan(FOLDER / "warehouse_train.launch.yaml", {}, ENVIRONMENT).processes
+    config = cli.parse("train", cli.load("train").Config, train.command[2:])
+    assert config == cli.load("train").Config()
