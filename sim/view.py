@@ -44,6 +44,9 @@ NO_GL = 3
 RACK_HEIGHT = 0.75
 """m; real racks are higher, but these are to be looked over."""
 
+LARGE = 60.0
+"""m; floors with a longer side are seen from higher above, and what moves on them is drawn larger."""
+
 DETAILED = 600
 """Rack cells up to which each gets a box of its own; larger floors get whole blocks."""
 
@@ -196,6 +199,14 @@ def camera_distance(site: Site, aspect: float, fov_deg: float, elevation_deg: fl
     return high
 
 
+def drawn_scale(trace: Trace) -> float:
+    """How much larger than life robots and people are drawn: a cell on a large floor, so that they can be seen."""
+    site = trace.site
+    if max(site.width, site.height) * site.cell <= LARGE:
+        return 1.0
+    return max(1.0, 0.98 * site.cell / trace.footprint[0])
+
+
 def build_picture(trace: Trace) -> Any:  # a mujoco.MjModel
     """The model that is drawn: floor, racks, marks; a mocap body for each robot and person. Nothing collides."""
     import mujoco
@@ -250,13 +261,14 @@ def build_picture(trace: Trace) -> Any:  # a mujoco.MjModel
             side = site.cell * 0.38
             box((x - side, y - side, x + side, y + side), 0.0, 0.025, colour)
     _add_racks(site, box)
-    length, broad, tall = trace.footprint
+    scale = drawn_scale(trace)
+    length, broad, tall = (scale * size for size in trace.footprint)
     for robot in range(trace.poses.shape[1]):
         _add_robot(mujoco, world, robot, length, broad, tall)
     for person in range(trace.people.shape[1]):
         body = world.worldbody.add_body(name=f"person{person}", mocap=True)
-        _solid(body, mujoco.mjtGeom.mjGEOM_CYLINDER, (0.25, 0.55, 0.0), (0.0, 0.0, 0.6), VEST)
-        _solid(body, mujoco.mjtGeom.mjGEOM_SPHERE, (0.17, 0.0, 0.0), (0.0, 0.0, 1.3), SKIN)
+        _solid(body, mujoco.mjtGeom.mjGEOM_CYLINDER, (0.25 * scale, 0.55, 0.0), (0.0, 0.0, 0.6), VEST)
+        _solid(body, mujoco.mjtGeom.mjGEOM_SPHERE, (0.17 * scale, 0.0, 0.0), (0.0, 0.0, 1.3), SKIN)
     return world.compile()
 
 
@@ -271,7 +283,7 @@ def draw(trace: Trace, carrying: NDArray[np.bool_], times: NDArray[np.float64], 
     camera = mujoco.MjvCamera()
     camera.type = mujoco.mjtCamera.mjCAMERA_FREE
     site = trace.site
-    camera.azimuth, camera.elevation = 90.0, -60.0
+    camera.azimuth, camera.elevation = 90.0, -82.0 if drawn_scale(trace) > 1.0 else -60.0
     camera.lookat[:] = site.width * site.cell / 2, site.height * site.cell / 2, 0.0
     aspect = config.width / config.height
     camera.distance = camera_distance(site, aspect, float(model.vis.global_.fovy), -camera.elevation)
@@ -335,6 +347,8 @@ def _label(frame: NDArray[np.uint8], trace: Trace, at: float, speed: float) -> N
     text = f"{int(seconds // 60)}:{int(seconds % 60):02d}   {speed:g} x   {len(trace.names)} robots"
     if trace.people.shape[1]:
         text += f", {trace.people.shape[1]} people"
+    if drawn_scale(trace) > 1.0:
+        text += f", drawn {drawn_scale(trace):.1f} x as large"
     ImageDraw.Draw(picture).text((size, size // 2), text, fill=(40, 48, 60), font=ImageFont.load_default(size))
     return np.asarray(picture)
 
