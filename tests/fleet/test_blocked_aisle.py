@@ -18,6 +18,7 @@ from coordination.messages import Leg, LegKind, Picture, Report, RobotStatus, Su
 from coordination.tasks import Store
 from fleet.control import ControlConfig, Inputs, Memory, Stepper, at_start
 from fleet.hardware import FakeRobot
+from hierarchy import meta
 from sim.robot import RobotCommand, RobotSpec
 from sim.site import Site, make_site
 from tests.fleet.hand_policy import write_hand_policy
@@ -125,10 +126,13 @@ def test_a_blocked_aisle_leads_to_another_route(begin: Callable[[Site, tuple[flo
     assert not any(report.failed for report in life.reports)
 
 
-def test_without_another_route_a_person_is_asked_in_the_end(begin: Callable[[Site, tuple[float, float]], Life]) -> None:
+def test_without_another_route_a_person_is_asked_in_the_end(
+    begin: Callable[[Site, tuple[float, float]], Life], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meta, "RETRY_SECONDS", 3.0)
     site = ring(closed=True)
     pallet = tuple(float(value) for value in site.centre(site.width + 4))
     life = begin(site, (pallet[0], pallet[1]))
-    assert life.run(400.0, (pallet[0], pallet[1]), lambda report: report.status is RobotStatus.OPERATOR)
+    assert life.run(60.0, (pallet[0], pallet[1]), lambda report: report.status is RobotStatus.OPERATOR)
     assert "replans" in life.reports[-1].failed
     assert life.nearest > PALLET + SPEC.radius
