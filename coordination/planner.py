@@ -99,12 +99,12 @@ def decide(
     fields: Fields,
     rank: NDArray[np.int64],
     now: Situation,
-    detour: NDArray[np.bool_] | None = None,
+    around: NDArray[np.int32] | None = None,
 ) -> None:
     """Write the next cell of every robot to `now.next`, and the fields that were used to `now.slot`.
 
     `rank` (robots,): smaller chooses earlier, the index breaks ties; robots on their way out of a pocket choose before
-    all others. `detour` (robots,): who shall keep out of the cells that `fields` has closed.
+    all others. `around` (robots,): the slot of the detour by which a robot plans, NONE for those who need none.
     """
     goal = now.goal.copy()
     users = np.full(len(roadmap.mouth), NONE, np.int32)
@@ -112,7 +112,9 @@ def decide(
     _empty_pockets(
         now.end, now.owner, roadmap.pocket, roadmap.mouth, roadmap.depth, roadmap.pocket_cells, goal, users, leaving
     )
-    now.slot[:] = fields.slots(goal, detour)
+    now.slot[:] = fields.slots(goal)
+    if around is not None:
+        np.copyto(now.slot, around, where=around != NONE)
     order = np.lexsort((rank, ~leaving)).astype(np.int32)
     target = np.where(goal >= 0, roadmap.pocket[goal], NONE).astype(np.int32)
     _decide(

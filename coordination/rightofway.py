@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from coordination.messages import Grant, Report, RobotStatus
 from coordination.planner import NONE, Situation, decide, situation
-from coordination.roadmap import FAR, Fields, Roadmap
+from coordination.roadmap import FAR, NO_SLOT, Fields, Roadmap
 from sim.geometry import CORRIDOR_POINTS
 from sim.robot import SECOND, RobotSpec
 from sim.site import make_site
@@ -116,8 +116,8 @@ class Mover:
     """Why it gets no grant"""
     trespassed: set[int] = field(default_factory=set)
     """Cells of others under its footprint, already objected to"""
-    detour: bool = False
-    """It plans around closed cells"""
+    slot: int = NONE
+    """The field by which it plans around closed cells; NONE while it does not"""
 
     @property
     def ahead(self) -> int:
@@ -144,6 +144,7 @@ class RightOfWay:
         self._names: list[str] = []
         self._next_id = 1
         self._blocked: dict[int, int] = {}
+        self._closed: frozenset[int] = frozenset()
         self._grid = self._owner.reshape(roadmap.site.height, roadmap.site.width)
         self._around = _steps_by_distance(rules.picture_radius)
 
@@ -261,10 +262,10 @@ class RightOfWay:
         if not self.movers:
             return
         self._close(now)
-        detour = self._choose_detours(now)
-        self._cut_before_blocked(detour)
+        around = self._choose_detours(now)
+        self._cut_before_blocked()
         rank = self._prepare(now)
-        decide(self.roadmap, self.fields, rank, self._now, detour)
+        decide(self.roadmap, self.fields, rank, self._now, around)
         for mover in self.movers.values():
             self._apply(mover, now)
 
@@ -434,20 +435,23 @@ class RightOfWay:
         closed = set(self._blocked)
         for mover in self.movers.values():
             stands = now - mover.still_since > self.rules.standing or now - mover.heard > self.rules.standing
-            if stands and (self._fixed(mover, now) or mover.ahead > 0):
-                closed.update(mover.path)
+            if stands:
+                # One that can be pushed still closes what it reaches into beside its own cell: that is not left soon.
+                pushable = mover.ahead == 0 and not self._fixed(mover, now)
+                closed.update(mover.path[: mover.at] if pushable else mover.path)
                 closed.update(mover.returning)
-        self.fields.close(frozenset(closed))
+        self._closed = frozenset(closed)
 
-    def _choose_detours(self, now: int) -> NDArray[np.bool_]:
-        """Who plans around what is closed: only those whose way meets it and for whom there is another."""
-        detour = np.zeros(len(self._now.end), np.bool_)
+    def _choose_detours(self, now: int) -> NDArray[np.int32]:
+        """The field of everyone who plans around what is closed: whose way meets it and for whom there is another."""
+        around = np.full(len(self._now.end), NONE, np.int32)
         for mover in self.movers.values():
-            mover.detour = False
-        if not self.fields.closed:
-            return detour
+            mover.slot = NONE
+        if not self._closed:
+            return around
+        self.fields.new_tick()
         closed = np.zeros(self.roadmap.cells, np.uint8)
-        closed[list(self.fields.closed)] = STANDING
+        closed[list(self._closed)] = STANDING
         closed[list(self._blocked)] = BLOCKED
         for mover in self.movers.values():
             if mover.goal == NONE or not mover.path or mover.report is None:
@@ -459,12 +463,15 @@ class RightOfWay:
                 tail, plain, closed, self._owner, mover.index, self.roadmap.exits, self.roadmap.offsets
             ):
                 continue
-            length = int(plain[tail])
-            around = int(self.fields.matrix[self.fields.slot(mover.goal, detour=True), tail])
+            own = self._closed.intersection([*mover.path, *mover.returning]).difference(self._blocked)
+            slot = self.fields.around(mover.goal, self._closed - own)
+            if slot == NO_SLOT:
+                continue
+            extra = int(self.fields.matrix[slot, tail]) - int(plain[tail])
             waited = (now - mover.still_since) / SECOND
-            mover.detour = bool(around < FAR and around - length <= self.rules.detour + waited)
-            detour[mover.index] = mover.detour
-        return detour
+            if self.fields.matrix[slot, tail] < FAR and extra <= self.rules.detour + waited:
+                mover.slot = around[mover.index] = slot
+        return around
 
     def _first_blocked(self, mover: Mover) -> int:
         """Index in the path of the first cell ahead that is reported blocked and may be cut off; NONE for none."""
@@ -474,9 +481,9 @@ class RightOfWay:
                     return index
         return NONE
 
-    def _cut_before_blocked(self, detour: NDArray[np.bool_]) -> None:
+    def _cut_before_blocked(self) -> None:
         for mover in self.movers.values():
-            if detour[mover.index]:
+            if mover.slot != NONE:
                 index = self._first_blocked(mover)
                 if index != NONE:
                     self._cut(mover, index)
@@ -511,7 +518,7 @@ class RightOfWay:
     def _would_turn_back(self, mover: Mover, previous: int) -> bool:
         if previous == NONE or mover.goal == NONE:
             return False
-        field_ = self.fields.matrix[self.fields.slot(mover.goal, mover.detour)]
+        field_ = self.fields.matrix[mover.slot if mover.slot != NONE else self.fields.slot(mover.goal)]
         return bool(field_[previous] < field_[mover.path[-1]])
 
     def _apply(self, mover: Mover, now: int) -> None:

@@ -26,6 +26,9 @@ FAR = np.uint16(65535)
 NO_SLOT = -1
 """No field."""
 
+AROUND = 32
+"""Detours kept: for so many robots at once another way is looked for."""
+
 OPPOSITE = (2, 3, 0, 1)
 """Index in MOVES of the opposite move."""
 
@@ -99,76 +102,86 @@ class Roadmap:
 class Fields:
     """Owns the fields in use: a matrix of rows (slots), by goal, the least recently used thrown out.
 
-    A goal has two fields: the plain one, and its detour, in which the cells of `close` may not be entered.
+    Beside them AROUND rows hold *detours*: fields of a goal around cells that are closed for the one who asks.
     """
 
     def __init__(self, roadmap: Roadmap, slots: int) -> None:
         """Room for `slots` fields; that must be more than the goals asked for at once."""
         self.roadmap = roadmap
-        self.matrix: NDArray[np.uint16] = np.empty((slots, roadmap.cells), np.uint16)
-        """(slots, cells): moves to the slot's goal."""
+        self.matrix: NDArray[np.uint16] = np.empty((slots + AROUND, roadmap.cells), np.uint16)
+        """(slots + AROUND, cells): moves to the slot's goal."""
         self.computed = 0
         """Fields computed so far."""
-        self.closed: frozenset[int] = frozenset()
-        """Cells that a detour may not enter."""
-        self._entries = roadmap.entries
         self._queue = np.empty(roadmap.cells, np.int32)
-        self._slot_of = np.full(2 * roadmap.cells, NO_SLOT, np.int32)  # plain fields, then detours
-        self._key_of = np.full(slots, NO_SLOT, np.int32)
+        self._slot_of = np.full(roadmap.cells, NO_SLOT, np.int32)
+        self._goal_of = np.full(slots, NO_SLOT, np.int32)
         self._used = np.zeros(slots, np.int64)
         self._clock = 0
+        self._detours: dict[tuple[int, frozenset[int]], tuple[int, int]] = {}  # slot and tick, least recent first
+        self._tick = 0
 
-    def close(self, cells: frozenset[int]) -> None:
-        """From now on detours may not enter these cells (a goal among them can still be reached)."""
-        if cells == self.closed:
-            return
-        self.closed = cells
-        self._entries = self.roadmap.entries.copy()
-        self._entries[list(cells)] = 0
-        self._slot_of[self.roadmap.cells :] = NO_SLOT
-        stale = self._key_of >= self.roadmap.cells
-        self._key_of[stale] = NO_SLOT
-        self._used[stale] = 0
+    def slots(self, goals: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The slot of each goal's field, computing those that are missing; goals below 0 give NO_SLOT.
 
-    def slots(self, goals: NDArray[np.int32], detour: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
-        """The slot of each goal's field (or detour), computing those that are missing; goals below 0 give -1.
-
-        Slots stay valid until the next call of `slots` or `close`.
+        Slots stay valid until the next call of `slots` or `slot`.
         """
         self._clock += 1
-        keys = goals if detour is None else goals + np.where(detour, self.roadmap.cells, 0).astype(np.int32)
         wanted = goals >= 0
-        slots = np.where(wanted, self._slot_of[keys], NO_SLOT).astype(np.int32)
+        slots = np.where(wanted, self._slot_of[goals], NO_SLOT).astype(np.int32)
         self._used[slots[slots >= 0]] = self._clock
         for index in np.flatnonzero(wanted & (slots < 0)):
-            slots[index] = self._compute(int(keys[index]))
+            slots[index] = self._take(int(goals[index]))
         return slots
 
-    def slot(self, goal: int, detour: bool = False) -> int:
+    def slot(self, goal: int) -> int:
         """The slot of one goal's field."""
-        return int(self.slots(np.array([goal], np.int32), np.array([detour]))[0])
+        return int(self.slots(np.array([goal], np.int32))[0])
 
-    def _compute(self, key: int) -> int:
-        slot = int(self._slot_of[key])
+    def new_tick(self) -> None:
+        """Detours of the tick before may be thrown out from now on."""
+        self._tick += 1
+
+    def around(self, goal: int, closed: frozenset[int]) -> int:
+        """The slot of a field that enters no closed cell but the goal; NO_SLOT when this tick has too many of them.
+
+        Valid for this tick.
+        """
+        key = (goal, closed)
+        slot, _ = self._detours.pop(key, (NO_SLOT, 0))
+        if slot == NO_SLOT:
+            if len(self._detours) < AROUND:
+                slot = len(self._used) + len(self._detours)
+            else:
+                oldest = next(iter(self._detours))
+                if self._detours[oldest][1] == self._tick:
+                    return NO_SLOT
+                slot, _ = self._detours.pop(oldest)
+            entries = self.roadmap.entries.copy()
+            entries[list(closed)] = 0
+            self._search(goal, entries, slot)
+            # The search reaches closed cells from behind; nobody shall take one for the next step.
+            self.matrix[slot, [cell for cell in closed if cell != goal]] = FAR
+        self._detours[key] = (slot, self._tick)
+        return slot
+
+    def _take(self, goal: int) -> int:
+        slot = int(self._slot_of[goal])
         if slot < 0:
             slot = int(np.argmin(self._used))
             if self._used[slot] == self._clock:
                 raise ValueError(f"{len(self._used)} fields are too few for the goals asked for at once")
-            if self._key_of[slot] >= 0:
-                self._slot_of[self._key_of[slot]] = NO_SLOT
-            detour, goal = divmod(key, self.roadmap.cells)
-            entries = self._entries if detour else self.roadmap.entries
-            _breadth_first(
-                goal, self.roadmap.entries[goal], entries, self.roadmap.offsets, self.matrix[slot], self._queue
-            )
-            if detour:
-                # The search reaches closed cells from behind; nobody shall take one for the next step.
-                self.matrix[slot, [cell for cell in self.closed if cell != goal]] = FAR
-            self.computed += 1
-            self._key_of[slot] = key
-            self._slot_of[key] = slot
+            if self._goal_of[slot] >= 0:
+                self._slot_of[self._goal_of[slot]] = NO_SLOT
+            self._search(goal, self.roadmap.entries, slot)
+            self._goal_of[slot] = goal
+            self._slot_of[goal] = slot
         self._used[slot] = self._clock
         return slot
+
+    def _search(self, goal: int, entries: NDArray[np.uint8], slot: int) -> None:
+        goal_entries = self.roadmap.entries[goal]
+        _breadth_first(goal, goal_entries, entries, self.roadmap.offsets, self.matrix[slot], self._queue)
+        self.computed += 1
 
 
 @njit(cache=True, nogil=True)

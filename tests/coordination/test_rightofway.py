@@ -322,6 +322,18 @@ def test_a_blocked_cell_without_another_way_stays_granted() -> None:
     assert hall.cells("a") == (0, 1, 2, 3, 4, 5)
 
 
+def test_a_robot_that_stands_across_two_cells_is_driven_around() -> None:
+    hall = Hall("......", ".@@@@.", "......")
+    hall.report("a", 2, also=(3,), status=RobotStatus.IDLE)
+    hall.report("b", 5)
+    hall.law.set_goal("b", 12, hall.now)
+    for _ in range(80):
+        hall.report("a", 2, also=(3,), status=RobotStatus.IDLE)
+        hall.report("b", 5)
+        hall.tick()
+    assert hall.cells("b")[1] == 11, "the way past cell 3 would be the shorter one"
+
+
 def test_others_are_the_cells_nearby_that_are_not_its_own() -> None:
     hall = Hall("." * 40)
     hall.report("a", 5)

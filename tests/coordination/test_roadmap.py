@@ -2,7 +2,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from coordination.roadmap import FAR, Fields, Roadmap, RoadmapError
+from coordination.roadmap import AROUND, FAR, NO_SLOT, Fields, Roadmap, RoadmapError
 from sim.site import MOVES, Site, make_site
 
 
@@ -77,13 +77,25 @@ def test_cells_off_the_floor_or_blocked_are_named() -> None:
 
 def test_a_detour_keeps_out_of_closed_cells_and_still_reaches_a_closed_goal() -> None:
     fields = Fields(Roadmap(floor("...", ".@.", "...")), slots=4)
-    fields.close(frozenset({1}))
-    assert fields.matrix[fields.slot(2), 0] == 2, "the plain field does not know of closed cells"
-    assert fields.matrix[fields.slot(2, detour=True), 0] == 6
-    assert fields.matrix[fields.slot(2, detour=True), 1] == FAR, "nobody steps into it from beside"
-    assert fields.matrix[fields.slot(1, detour=True), 0] == 1, "a robot may still be sent to the closed cell itself"
-    fields.close(frozenset())
-    assert fields.matrix[fields.slot(2, detour=True), 0] == 2
+    closed = frozenset({1})
+    assert fields.matrix[fields.slot(2), 0] == 2
+    assert fields.matrix[fields.around(2, closed), 0] == 6
+    assert fields.matrix[fields.around(2, closed), 1] == FAR, "nobody steps into it from beside"
+    assert fields.matrix[fields.around(1, closed), 0] == 1, "a robot may still be sent to the closed cell itself"
+    assert fields.matrix[fields.slot(2), 0] == 2, "the plain field knows of no closed cells"
+
+
+def test_detours_are_kept_while_there_is_room_and_refused_when_one_tick_wants_too_many() -> None:
+    fields = Fields(Roadmap(floor("." * 50)), slots=4)
+    slots = [fields.around(0, frozenset({cell})) for cell in range(1, 1 + AROUND)]
+    assert len(set(slots)) == AROUND
+    assert fields.around(0, frozenset({40})) == NO_SLOT
+    assert [fields.around(0, frozenset({cell})) for cell in range(1, 1 + AROUND)] == slots
+    assert fields.computed == AROUND
+    fields.new_tick()
+    again = fields.around(0, frozenset({40}))
+    assert fields.matrix[again, 39] == 39
+    assert fields.matrix[again, 41] == FAR
 
 
 def test_fields_are_kept_until_newer_ones_need_the_room() -> None:
