@@ -228,6 +228,7 @@ class _File:
         head.append(_definitions())
         try:
             self._put(b"".join(head))
+            _sync_directory(path.parent)  # else a power cut may take the name, and with it what fdatasync saves later
         except OSError:
             self.usable = False
             os.close(self._handle)
@@ -314,6 +315,14 @@ class _File:
             raise
         self.size += len(data)
         return len(data)
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _next_path(directory: Path, robot: str) -> Path:
