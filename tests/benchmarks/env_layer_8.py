@@ -10,4 +10,4 @@ from figure import Figure
 
 def measure(quick: bool) -> Iterable[Figure]:
     """Parts env and with_lidar."""
-    return layer(worlds=64, robots=8, quick=quick)
+    return layer(worlds=128, robots=8, quick=quick)
