@@ -90,9 +90,14 @@ class Findings:
 
     @property
     def work_seconds(self) -> float:
-        """Simulated time from the first submission to the last task done, s."""
+        """Simulated time from the first assignment to the last task done, s."""
         done = self.done
-        return (max(task.ended for task in done) - min(task.submitted for task in done)) / SECOND if done else 0.0
+        return (max(task.ended for task in done) - self.begin) / SECOND if done else 0.0
+
+    @property
+    def begin(self) -> int:
+        """Stamp of the first assignment, ns. Not of the submission: a coordinator without a plant has its own clock."""
+        return min((task.started for task in self.tasks if task.started >= 0), default=0)
 
     @property
     def tasks_per_hour(self) -> float:

@@ -176,7 +176,7 @@ def _work(findings: Findings) -> str:
     done = sorted(task.ended / SECOND for task in findings.done)
     if not done:
         return ""
-    begin = min(task.submitted for task in findings.tasks) / SECOND
+    begin = findings.begin / SECOND
     minutes = [0.0, *((stamp - begin) / 60 for stamp in done)]
     chart = line_chart(
         [Line("tasks done", minutes, list(range(len(minutes))), "var(--a)", step=True)], "simulated minutes", "tasks"

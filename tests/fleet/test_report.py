@@ -101,8 +101,8 @@ def test_findings_are_those_of_the_files(tmp_path: Path) -> None:
     assert [task.state for task in findings.tasks] == [TaskState.DONE, TaskState.DONE, TaskState.QUEUED]
     assert [task.attempts for task in findings.tasks] == [1, 2, 0]
     assert findings.tasks[1].robot == "r1"
-    assert findings.work_seconds == 36.0
-    assert findings.tasks_per_hour == pytest.approx(200.0)  # 2 tasks in 36 s
+    assert findings.work_seconds == 35.0  # from the first assignment at 1 s to 36 s
+    assert findings.tasks_per_hour == pytest.approx(2 * 3600 / 35)
     assert findings.total("interventions") == {"OBSTACLE": 6, "PERSON": 2}
     assert findings.step_milliseconds() == {"p50": 1.0, "p99": 4.0, "max": 10.0}
     assert [entry["steps"] for entry in findings.curve] == [1000, 2000]  # the half-written line is dropped
