@@ -125,7 +125,7 @@ def test_the_page_is_one_file_that_loads_nothing_and_says_the_figures(tmp_path: 
     for shown in (
         "96.0 %",
         "2 / 3",
-        "200",
+        "206",
         "obstacle",
         "Learning curve",
         "Control-step latency",
