@@ -23,8 +23,8 @@ def job(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[Path, str
     """Run directory and console text of one launch in which the coordinator was killed while it had work under way."""
     runs = tmp_path_factory.mktemp("runs")
     words = [
-        "launch/warehouse_demo.launch.yaml", "steps:=150000", "seconds:=75", "target:=0.5", f"robots:={ROBOTS}",
-        f"tasks:={TASKS}", "people:=1", "respawn:=true", "video:=false", "limit:=60",
+        "launch/warehouse_demo.launch.yaml", "steps:=150000", "seconds:=170", "target:=0.5", f"robots:={ROBOTS}",
+        f"tasks:={TASKS}", "people:=1", "respawn:=true", "video:=false", "limit:=120",
     ]  # fmt: skip
     command = [sys.executable, "-m", "fleet.cli", "launch", *words, "--runs", str(runs)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
@@ -33,7 +33,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[Path, str
     )
     try:
         kill_coordinator_at_work(runs, launcher)
-        text, _ = launcher.communicate(timeout=150)
+        text, _ = launcher.communicate(timeout=240)
     finally:
         launcher.terminate()
         launcher.wait(timeout=30)
@@ -44,7 +44,7 @@ def job(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[Path, str
 
 def kill_coordinator_at_work(runs: Path, launcher: subprocess.Popen[str]) -> None:
     """kill -9 as soon as the store says that a robot is carrying out a task."""
-    deadline = time.monotonic() + 120.0
+    deadline = time.monotonic() + 240.0
     while launcher.poll() is None and time.monotonic() < deadline:
         for store in runs.glob("*/tasks.sqlite"):
             if running_tasks(store):
