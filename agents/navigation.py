@@ -75,7 +75,7 @@ def training_task() -> NavigateConfig:
 
 def ppo_for_speed() -> PpoConfig:
     """Settings that reach the target soonest."""
-    return PpoConfig(gamma=0.98, horizon=16, care=10.0)
+    return PpoConfig(gamma=0.98, horizon=16)
 
 
 def ppo_for_best() -> PpoConfig:
