@@ -88,7 +88,10 @@ def run(config: Config) -> int:
         ensure_keys(directory.key)
     environment[ENVIRONMENT] = str(directory.root)
     plan = read_plan(path, given, environment)
+    addresses = {name: environment[name] for name in PORTS}
+    amend_record(directory, addresses=addresses)
     print(f"run directory: {directory.root}", flush=True)
+    print(", ".join(f"{name}={address}" for name, address in addresses.items()), flush=True)
     for message in plan.messages:
         print(message, flush=True)
     if config.warm and any(process.command[0] == "muster" for process in plan.processes):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.launch import Config, free_addresses, run
+from fleet.launch import Config, free_addresses, newest_policy, run
 
 
 def write(folder: Path, text: str) -> str:
@@ -175,3 +175,13 @@ def _alive(pid: int) -> bool:
         return False
     state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return state != "Z"
+
+
+def test_the_newest_run_with_a_policy_is_offered(tmp_path: Path) -> None:
+    assert newest_policy({}, tmp_path) == {}
+    for name in ("20260101T000000Z-aaaaaa", "20260102T000000Z-bbbbbb", "20260103T000000Z-cccccc"):
+        (tmp_path / name).mkdir()
+    for name in ("20260101T000000Z-aaaaaa", "20260102T000000Z-bbbbbb"):
+        (tmp_path / name / "policy.json").write_text("{}")
+    assert newest_policy({}, tmp_path) == {"MUSTER_POLICY": str(tmp_path / "20260102T000000Z-bbbbbb")}
+    assert newest_policy({"MUSTER_POLICY": "mine"}, tmp_path) == {}
