@@ -36,6 +36,7 @@ from sim.scene import Body, Scene, build_scene
 from sim.sensors import measure
 from sim.site import Site
 from sim.tasks.contract import Contract
+from sim.tasks.episodes import reset_rows
 from sim.tasks.navigate import (
     COLLIDED,
     SUCCEEDED,
@@ -43,7 +44,6 @@ from sim.tasks.navigate import (
     advance,
     make_navigate,
     make_paths,
-    reset_rows,
 )
 from sim.tasks.navigate_contract import (
     ACTION,

@@ -1,0 +1,148 @@
+"""Where a robot is on its path, and the corridor that its grant shows: Warp functions that the task's kernels share.
+
+A path is a row of cells; `index` is the cell on it under the robot, `granted` the last cell granted. What the robot
+holds runs from the cell behind it to the last one granted.
+"""
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+
+from __future__ import annotations
+
+import warp as wp
+
+from sim.geometry import CORRIDOR_POINTS
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+POINTS_C = wp.constant(CORRIDOR_POINTS)
+
+
+@wp.func
+def centre_of(cell_number: int, width: int, height: int, cell: float) -> wp.vec2:
+    """Centre of a cell in W, m."""
+    return wp.vec2((float(cell_number % width) + 0.5) * cell, (float(height - 1 - cell_number / width) + 0.5) * cell)
+
+
+@wp.func
+def cell_under(x: float, y: float, width: int, height: int, cell: float) -> int:
+    """The cell under a point; -1 off the floor."""
+    column = int(wp.floor(x / cell))
+    row = height - 1 - int(wp.floor(y / cell))
+    if column < 0 or column >= width or row < 0 or row >= height:
+        return -1
+    return row * width + column
+
+
+@wp.func
+def segment_gap(a: wp.vec2, b: wp.vec2, x: float, y: float) -> wp.vec2:
+    """Squared distance from segment ab, and the share of it behind the foot of the perpendicular."""
+    u = b - a
+    square = u[0] * u[0] + u[1] * u[1]
+    t = wp.float32(1.0)
+    if square > 1.0e-9:
+        t = wp.clamp(((x - a[0]) * u[0] + (y - a[1]) * u[1]) / square, 0.0, 1.0)
+    dx = x - a[0] - t * u[0]
+    dy = y - a[1] - t * u[1]
+    return wp.vec2(dx * dx + dy * dy, t)
+
+
+@wp.func
+def track_path(
+    cells: wp.array2d(dtype=wp.int32),
+    path: int,
+    length: int,
+    index: int,
+    granted: int,
+    width: int,
+    height: int,
+    cell: float,
+    x: float,
+    y: float,
+) -> wp.vec2:
+    """Distance along the path to its end, and from the path's centre line near cell `index`, m."""
+    here = centre_of(cells[path, index], width, height, cell)
+    best = wp.float32(1.0e9)
+    end = index
+    share = wp.float32(1.0)
+    if index > 0:
+        gap = segment_gap(centre_of(cells[path, index - 1], width, height, cell), here, x, y)
+        best = gap[0]
+        share = gap[1]
+    if index + 1 < length and index < granted:
+        gap = segment_gap(here, centre_of(cells[path, index + 1], width, height, cell), x, y)
+        if gap[0] <= best:
+            best = gap[0]
+            share = gap[1]
+            end = index + 1
+    if best > 1.0e8:
+        dx = x - here[0]
+        dy = y - here[1]
+        best = dx * dx + dy * dy
+    return wp.vec2(float(length - 1 - end) * cell + (1.0 - share) * cell, wp.sqrt(best))
+
+
+@wp.func
+def holds(cells: wp.array2d(dtype=wp.int32), path: int, index: int, granted: int, cell_number: int) -> bool:
+    """Whether a robot at `index` of its path, granted up to `granted`, holds the cell."""
+    found = wp.bool(False)
+    for k in range(wp.max(index - 1, 0), granted + 1):
+        if cells[path, k] == cell_number:
+            found = True
+    return found
+
+
+@wp.func
+def write_corridor(
+    row: int,
+    cells: wp.array2d(dtype=wp.int32),
+    path: int,
+    length: int,
+    index: int,
+    granted: int,
+    width: int,
+    height: int,
+    cell: float,
+    radius: float,
+    x: float,
+    y: float,
+    points: wp.array3d(dtype=wp.float32),
+    half_width: wp.array2d(dtype=wp.float32),
+    count: wp.array(dtype=wp.int32),
+    final: wp.array(dtype=wp.uint8),
+) -> None:
+    """The corridor of a row: the cell behind while the footprint reaches into it, then all up to the grant pointer.
+
+    No cell comes twice: a path that turns back is cut where it would enter a cell again, because two segments in the
+    same place leave open which one the robot is on.
+    """
+    last = index
+    repeated = wp.bool(False)
+    for k in range(index + 1, wp.min(granted, index + POINTS_C - 1) + 1):
+        for j in range(index, k):
+            if cells[path, j] == cells[path, k]:
+                repeated = True
+        if not repeated:
+            last = k
+    first = index
+    if index > 0:
+        here = cells[path, index - 1]
+        behind = centre_of(here, width, height, cell)
+        reach = 0.5 * cell + radius
+        if wp.abs(x - behind[0]) < reach and wp.abs(y - behind[1]) < reach:
+            first = index - 1
+            for k in range(index, last + 1):
+                if cells[path, k] == here:
+                    first = index
+    last = wp.min(last, first + POINTS_C - 1)
+    for k in range(POINTS_C):
+        at = centre_of(cells[path, wp.min(first + k, last)], width, height, cell)
+        points[row, k, 0] = at[0]
+        points[row, k, 1] = at[1]
+        half_width[row, k] = 0.5 * cell
+    count[row] = last - first + 1
+    final[row] = wp.uint8(0)
+    if last == length - 1:
+        final[row] = wp.uint8(1)
