@@ -134,7 +134,7 @@ def run(config: Config) -> int:
     findings = conclude(directory, config, watched)
     console.print(summary(findings, watched))
     for line in complaints(findings, watched):
-        console.print(f"[red]{line}[/red]", highlight=False)
+        console.print(f"[red]{line}[/red]", highlight=False, soft_wrap=True)
     console.print(f"report  {directory.report}", highlight=False, soft_wrap=True)
     if directory.video.exists():
         console.print(f"video   {directory.video}", highlight=False, soft_wrap=True)
