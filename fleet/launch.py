@@ -24,6 +24,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections import deque
@@ -267,6 +268,7 @@ class _Member:
         environment = {**launch.environment, **self.process.environment}
         if on_terminal:
             reading, writing = pty.openpty()
+            termios.tcsetwinsize(writing, termios.tcgetwinsize(sys.stdout.fileno()))
         else:
             reading, writing = os.pipe()
         try:

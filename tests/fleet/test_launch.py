@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import textwrap
 import time
 from pathlib import Path
@@ -185,3 +188,20 @@ def test_the_newest_run_with_a_policy_is_offered(tmp_path: Path) -> None:
         (tmp_path / name / "policy.json").write_text("{}")
     assert newest_policy({}, tmp_path) == {"MUSTER_POLICY": str(tmp_path / "20260102T000000Z-bbbbbb")}
     assert newest_policy({"MUSTER_POLICY": "mine"}, tmp_path) == {}
+
+
+def test_a_progress_bar_finds_a_terminal_when_the_launcher_has_one(tmp_path: Path, root: Path) -> None:
+    text = "launch:\n  - executable:\n      cmd: python -c 'import os; print(os.get_terminal_size().columns)'\n"
+    file = write(tmp_path, text + "      output: screen\n")
+    command = [sys.executable, "-m", "fleet.cli", "launch", file, "--runs", str(tmp_path / "runs"), "--no-warm"]
+    reading, writing = pty.openpty()
+    termios.tcsetwinsize(writing, (40, 123))
+    with subprocess.Popen(command, stdout=writing, cwd=root) as launcher:
+        assert launcher.wait(timeout=60) == 0
+    os.close(writing)
+    seen = b""
+    # an OSError is how Linux says that a terminal's last writer is gone
+    with os.fdopen(reading, "rb", buffering=0) as stream, contextlib.suppress(OSError):
+        while chunk := stream.read(4096):
+            seen += chunk
+    assert b"123\r" in seen
