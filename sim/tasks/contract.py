@@ -82,8 +82,8 @@ class Contract:
 def contract_from_json(text: str | bytes | Mapping[str, Any]) -> Contract:
     """The contract of a canonical text, or of its parsed form; ValueError, KeyError or TypeError where it is none."""
     data: Mapping[str, Any] = text if isinstance(text, Mapping) else json.loads(text)
-    if data.get("muster") != 1:
-        raise ValueError(f'expected a contract with "muster": 1, got {data.get("muster")!r}')
+    if not isinstance(data, Mapping) or data.get("muster") != 1:
+        raise ValueError(f'expected a contract with "muster": 1, got {str(data)[:60]!r}')
 
     def fields(items: list[dict[str, Any]]) -> tuple[Field, ...]:
         return tuple(Field(**{**item, "shape": tuple(item["shape"])}) for item in items)

@@ -18,7 +18,7 @@ left behind. Without this field a policy of the same size drove into one in ten 
 steps).
 
 The robot's segment is the nearest one of the corridor; of two equally near the later. A corridor of one way-point is
-a segment of no length that points from the robot to it. Without a corridor all its fields are 0. This module needs
+a segment of no length that points from the robot to it. Without a corridor its fields are 0. This module needs
 numpy and Warp alone, because robots import it.
 """
 
