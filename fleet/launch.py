@@ -36,7 +36,8 @@ from typing import IO
 import tyro
 
 from coordination.keys import ensure_keys
-from fleet.launchfile import LaunchError, Plan, Process, read_plan, split_assignments
+from fleet.launchfile import Plan, Process, read_plan, split_assignments
+from fleet.launchyaml import LaunchError
 from fleet.rundir import ENVIRONMENT, RunDirectory, amend_record, create_run, open_run
 
 STOPPING = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))

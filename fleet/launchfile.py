@@ -31,20 +31,11 @@ from pathlib import Path
 
 import yaml
 
-from sim.errors import MusterError, nearest
+from fleet.launchyaml import LaunchError, at, boolean, entries_of, list_of, substituted, text_of
+from sim.errors import nearest
 
 CONDITIONS = ("if", "unless")
 OUTPUTS = ("log", "screen", "both")
-ROS_ONLY = {
-    "param": "there is no ROS node to take parameters; pass args",
-    "remap": "there is no ROS node to remap; pass args",
-    "ros_args": "there is no ROS node to take them; pass args",
-}
-"""Known to ROS and refused here, with the reason."""
-
-
-class LaunchError(MusterError):
-    """A launch file or an argument for it is wrong; the message names file, line and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +164,7 @@ class _Reader:
             raise LaunchError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
         if root is None:
             raise LaunchError(f"{path}: empty; expected the root key launch: with a list of actions")
-        entries = _entries(root, str(path), "a launch file", required=("launch",))
+        entries = entries_of(root, str(path), "a launch file", required=("launch",))
         self.stack.append(path.resolve())
         self.declared.append(set())
         scope.directory = str(path.resolve().parent)
@@ -184,7 +175,7 @@ class _Reader:
     def actions(self, node: yaml.Node, file: str, scope: _Scope) -> None:
         """Evaluate a list of actions in order."""
         if not isinstance(node, yaml.SequenceNode):
-            raise LaunchError(f"{_at(node, file)}: expected a list of actions, each with a dash")
+            raise LaunchError(f"{at(node, file)}: expected a list of actions, each with a dash")
         handlers: dict[str, Callable[[yaml.Node, str, _Scope], None]] = {
             "arg": self.arg,
             "let": self.let,
@@ -198,31 +189,31 @@ class _Reader:
         }
         for entry in node.value:
             if not isinstance(entry, yaml.MappingNode) or len(entry.value) != 1:
-                raise LaunchError(f"{_at(entry, file)}: expected one action such as `- executable:`")
+                raise LaunchError(f"{at(entry, file)}: expected one action such as `- executable:`")
             key, value = entry.value[0]
             if key.value not in handlers:
                 raise LaunchError(
-                    f'{_at(key, file)}: action "{key.value}" is not in the subset that muster reads'
+                    f'{at(key, file)}: action "{key.value}" is not in the subset that muster reads'
                     f"{nearest(str(key.value), handlers)}"
                 )
             handlers[key.value](value, file, scope)
 
     def arg(self, node: yaml.Node, file: str, scope: _Scope) -> None:
-        entries = _entries(node, file, "arg", ("name",), ("default", "description", "choice"))
-        name = _text(entries["name"], file)
+        entries = entries_of(node, file, "arg", ("name",), ("default", "description", "choice"))
+        name = text_of(entries["name"], file)
         choices: tuple[str, ...] = ()
         if "choice" in entries:
             listed = entries["choice"]
             if not isinstance(listed, yaml.SequenceNode):
-                raise LaunchError(f"{_at(listed, file)}: choice: expected a list of entries with a value")
-            choices = tuple(_text(_entries(one, file, "choice", ("value",))["value"], file) for one in listed.value)
+                raise LaunchError(f"{at(listed, file)}: choice: expected a list of entries with a value")
+            choices = tuple(text_of(entries_of(one, file, "choice", ("value",))["value"], file) for one in listed.value)
         default = entries.get("default")
         argument = Argument(
             name,
-            _text(default, file) if default is not None else None,
-            _text(entries["description"], file) if "description" in entries else "",
+            text_of(default, file) if default is not None else None,
+            text_of(entries["description"], file) if "description" in entries else "",
             choices,
-            _at(node, file),
+            at(node, file),
         )
         if name not in {known.name for known in self.arguments}:
             self.arguments.append(argument)
@@ -239,42 +230,42 @@ class _Reader:
             raise LaunchError(f"{name}:={scope.values[name]}: expected one of {', '.join(choices)}")
 
     def let(self, node: yaml.Node, file: str, scope: _Scope) -> None:
-        entries = _entries(node, file, "let", ("name", "value"), CONDITIONS)
+        entries = entries_of(node, file, "let", ("name", "value"), CONDITIONS)
         if self.wanted(entries, file, scope):
-            scope.values[_text(entries["name"], file)] = self.text(entries["value"], file, scope)
+            scope.values[text_of(entries["name"], file)] = self.text(entries["value"], file, scope)
 
     def group(self, node: yaml.Node, file: str, scope: _Scope) -> None:
         if isinstance(node, yaml.SequenceNode):
             self.actions(node, file, scope.copy())
             return
-        entries = _entries(node, file, "group", ("children",), (*CONDITIONS, "scoped"))
+        entries = entries_of(node, file, "group", ("children",), (*CONDITIONS, "scoped"))
         scoped = self.truth(entries["scoped"], file, scope) if "scoped" in entries else True
         if self.wanted(entries, file, scope):
             self.actions(entries["children"], file, scope.copy() if scoped else scope)
 
     def include(self, node: yaml.Node, file: str, scope: _Scope) -> None:
-        entries = _entries(node, file, "include", ("file",), (*CONDITIONS, "arg"))
+        entries = entries_of(node, file, "include", ("file",), (*CONDITIONS, "arg"))
         if not self.wanted(entries, file, scope):
             return
         inner = scope.copy()
         passed: dict[str, str] = {}
-        for one in _list(entries.get("arg"), file, "arg"):
-            pair = _entries(one, file, "arg", ("name", "value"))
-            name = _text(pair["name"], file)
+        for one in list_of(entries.get("arg"), file, "arg"):
+            pair = entries_of(one, file, "arg", ("name", "value"))
+            name = text_of(pair["name"], file)
             passed[name] = inner.values[name] = self.text(pair["value"], file, scope)
         target = Path(self.text(entries["file"], file, scope))
-        declared = self.file(target, inner, _at(entries["file"], file))
+        declared = self.file(target, inner, at(entries["file"], file))
         for name in passed:
             if name not in declared:
-                raise LaunchError(f'{_at(node, file)}: {target} has no argument "{name}"{nearest(name, declared)}')
+                raise LaunchError(f'{at(node, file)}: {target} has no argument "{name}"{nearest(name, declared)}')
 
     def executable(self, node: yaml.Node, file: str, scope: _Scope) -> None:
         optional = (*CONDITIONS, "name", "cwd", "output", "env", "respawn", "respawn_delay")
-        entries = _entries(node, file, "executable", ("cmd",), optional)
+        entries = entries_of(node, file, "executable", ("cmd",), optional)
         if self.wanted(entries, file, scope):
             words = self.words(entries["cmd"], file, scope)
             if not words:
-                raise LaunchError(f"{_at(node, file)}: cmd is empty; expected a program and its arguments")
+                raise LaunchError(f"{at(node, file)}: cmd is empty; expected a program and its arguments")
             default = words[0].rpartition("/")[2]
             if default == "muster":
                 default = next((word for word in words[1:] if not word.startswith("-") and "/" not in word), default)
@@ -282,7 +273,7 @@ class _Reader:
 
     def node(self, node: yaml.Node, file: str, scope: _Scope) -> None:
         optional = (*CONDITIONS, "name", "namespace", "output", "args", "env", "respawn", "respawn_delay")
-        entries = _entries(node, file, "node", ("pkg", "exec"), optional)
+        entries = entries_of(node, file, "node", ("pkg", "exec"), optional)
         if not self.wanted(entries, file, scope):
             return
         package, program = (self.text(entries[key], file, scope) for key in ("pkg", "exec"))
@@ -299,16 +290,14 @@ class _Reader:
     ) -> None:
         name = self.text(entries["name"], file, scope) if "name" in entries else default
         environment = dict(scope.environment)
-        for one in _list(entries.get("env"), file, "env"):
-            pair = _entries(one, file, "env", ("name", "value"))
-            environment[_text(pair["name"], file)] = self.text(pair["value"], file, scope)
+        for one in list_of(entries.get("env"), file, "env"):
+            pair = entries_of(one, file, "env", ("name", "value"))
+            environment[text_of(pair["name"], file)] = self.text(pair["value"], file, scope)
         if scope.namespace:
             environment["MUSTER_NAMESPACE"] = scope.namespace
         output = self.text(entries["output"], file, scope) if "output" in entries else "log"
         if output not in OUTPUTS:
-            raise LaunchError(
-                f'{_at(entries["output"], file)}: output "{output}": expected one of {", ".join(OUTPUTS)}'
-            )
+            raise LaunchError(f'{at(entries["output"], file)}: output "{output}": expected one of {", ".join(OUTPUTS)}')
         delay = 0.0
         if "respawn_delay" in entries:
             word = self.text(entries["respawn_delay"], file, scope, loose=True)
@@ -318,7 +307,7 @@ class _Reader:
                 delay = -1.0
             if not 0.0 <= delay < float("inf"):
                 raise LaunchError(
-                    f'{_at(entries["respawn_delay"], file)}: respawn_delay "{word}": expected seconds >= 0'
+                    f'{at(entries["respawn_delay"], file)}: respawn_delay "{word}": expected seconds >= 0'
                 )
         self.processes.append(
             Process(
@@ -329,29 +318,29 @@ class _Reader:
                 output=output,
                 respawn=self.truth(entries["respawn"], file, scope) if "respawn" in entries else False,
                 respawn_delay=delay,
-                where=_at(next(iter(entries.values())), file),
+                where=at(next(iter(entries.values())), file),
             )
         )
 
     def set_env(self, node: yaml.Node, file: str, scope: _Scope) -> None:
-        entries = _entries(node, file, "set_env", ("name", "value"), CONDITIONS)
+        entries = entries_of(node, file, "set_env", ("name", "value"), CONDITIONS)
         if self.wanted(entries, file, scope):
-            scope.environment[_text(entries["name"], file)] = self.text(entries["value"], file, scope)
+            scope.environment[text_of(entries["name"], file)] = self.text(entries["value"], file, scope)
 
     def push_namespace(self, node: yaml.Node, file: str, scope: _Scope) -> None:
-        entries = _entries(node, file, "push_ros_namespace", ("namespace",), CONDITIONS)
+        entries = entries_of(node, file, "push_ros_namespace", ("namespace",), CONDITIONS)
         if self.wanted(entries, file, scope):
             scope.namespace = _join(scope.namespace, self.text(entries["namespace"], file, scope))
 
     def log(self, node: yaml.Node, file: str, scope: _Scope) -> None:
-        entries = _entries(node, file, "log", ("message",), CONDITIONS)
+        entries = entries_of(node, file, "log", ("message",), CONDITIONS)
         if self.wanted(entries, file, scope):
             self.messages.append(self.text(entries["message"], file, scope))
 
     def wanted(self, entries: Mapping[str, yaml.Node], file: str, scope: _Scope) -> bool:
         """Whether `if` and `unless` let an action happen."""
         if "if" in entries and "unless" in entries:
-            raise LaunchError(f"{_at(entries['unless'], file)}: both if and unless; expected one of them")
+            raise LaunchError(f"{at(entries['unless'], file)}: both if and unless; expected one of them")
         if "if" in entries:
             return self.truth(entries["if"], file, scope)
         return not self.truth(entries["unless"], file, scope) if "unless" in entries else True
@@ -360,23 +349,23 @@ class _Reader:
         word = self.text(node, file, scope, loose=True)
         if self.listing and not word:
             return False
-        return _boolean(word, _at(node, file))
+        return boolean(word, at(node, file))
 
     def text(self, node: yaml.Node, file: str, scope: _Scope, *, loose: bool = False) -> str:
         """A scalar with its substitutions made; `loose` takes unquoted numbers and booleans too."""
-        where = _at(node, file)
-        return "".join(self.pieces(_text(node, file, loose=loose), where, scope))
+        where = at(node, file)
+        return "".join(self.pieces(text_of(node, file, loose=loose), where, scope))
 
     def words(self, node: yaml.Node, file: str, scope: _Scope) -> list[str]:
         """A command as words: split as a shell would before substitution, so that a value stays one word."""
-        where = _at(node, file)
+        where = at(node, file)
         marks: list[str] = []
 
         def hold(inner: str) -> str:
             marks.append(inner)
             return f"\0{len(marks) - 1}\0"
 
-        template = _replace_substitutions(_text(node, file), where, hold)
+        template = substituted(text_of(node, file), where, hold)
         try:
             parts = shlex.split(template)
         except ValueError as error:
@@ -389,7 +378,7 @@ class _Reader:
         return words
 
     def pieces(self, text: str, where: str, scope: _Scope) -> list[str]:
-        return [_replace_substitutions(text, where, lambda inner: self.substitute(inner, where, scope))]
+        return [substituted(text, where, lambda inner: self.substitute(inner, where, scope))]
 
     def substitute(self, inner: str, where: str, scope: _Scope) -> str:
         """The value of what stands in `$(...)`."""
@@ -413,79 +402,12 @@ class _Reader:
             case "not", 1:
                 if self.listing and not plain:
                     return "true"
-                return "false" if _boolean(plain, where) else "true"
+                return "false" if boolean(plain, where) else "true"
             case "var" | "env" | "dirname" | "not", _:
                 raise LaunchError(
                     f"{where}: $({inner}): expected $(var name), $(env NAME default), $(dirname) or $(not value)"
                 )
         raise LaunchError(f"{where}: $({name} ...) is not in the subset that muster reads: var, env, dirname, not")
-
-
-# the YAML tree ------------------------------------------------------------------------------------------------
-
-
-def _at(node: yaml.Node, file: str) -> str:
-    return f"{file}:{node.start_mark.line + 1}"
-
-
-def _entries(
-    node: yaml.Node, file: str, what: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
-) -> dict[str, yaml.Node]:
-    """A mapping with exactly the keys that `what` has."""
-    if not isinstance(node, yaml.MappingNode):
-        raise LaunchError(f"{_at(node, file)}: {what}: expected the keys {', '.join((*required, *optional))}")
-    entries: dict[str, yaml.Node] = {}
-    for key, value in node.value:
-        name = str(key.value)
-        if name in ROS_ONLY and what == "node":
-            raise LaunchError(f'{_at(key, file)}: node: "{name}" is not supported: {ROS_ONLY[name]}')
-        if name not in required and name not in optional:
-            raise LaunchError(f'{_at(key, file)}: {what}: unknown key "{name}"{nearest(name, (*required, *optional))}')
-        if name in entries:
-            raise LaunchError(f'{_at(key, file)}: {what}: key "{name}" stands twice; keep one')
-        entries[name] = value
-    for name in required:
-        if name not in entries:
-            raise LaunchError(f'{_at(node, file)}: {what}: the key "{name}" is missing')
-    return entries
-
-
-def _list(node: yaml.Node | None, file: str, what: str) -> list[yaml.Node]:
-    if node is None:
-        return []
-    if not isinstance(node, yaml.SequenceNode):
-        raise LaunchError(f"{_at(node, file)}: {what}: expected a list, each entry with a dash")
-    return node.value
-
-
-def _text(node: yaml.Node, file: str, *, loose: bool = False) -> str:
-    if not isinstance(node, yaml.ScalarNode):
-        raise LaunchError(f"{_at(node, file)}: expected text")
-    if not loose and node.tag != "tag:yaml.org,2002:str":
-        raise LaunchError(f'{_at(node, file)}: expected text, came {node.value}; quote it: "{node.value}"')
-    return node.value
-
-
-def _replace_substitutions(text: str, where: str, value: Callable[[str], str]) -> str:
-    """`text` with each outermost `$(...)` replaced by `value` of what stands inside."""
-    out, position = [], 0
-    while (start := text.find("$(", position)) >= 0:
-        depth, end = 1, start + 2
-        while end < len(text) and depth:
-            depth += {"(": 1, ")": -1}.get(text[end], 0)
-            end += 1
-        if depth:
-            raise LaunchError(f"{where}: $( without its ); close it")
-        out += [text[position:start], value(text[start + 2 : end - 1])]
-        position = end
-    return "".join([*out, text[position:]])
-
-
-def _boolean(word: str, where: str) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False}
-    if word.strip().lower() not in known:
-        raise LaunchError(f'{where}: "{word}" is no condition; expected true, false, 1 or 0')
-    return known[word.strip().lower()]
 
 
 def _join(namespace: str, name: str) -> str:

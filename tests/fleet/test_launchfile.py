@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.launchfile import LaunchError, Plan, read_plan, split_assignments
+from fleet.launchfile import Plan, read_plan, split_assignments
+from fleet.launchyaml import LaunchError
 
 
 def plan(folder: Path, text: str, given: dict[str, str] | None = None, **environment: str) -> Plan:
