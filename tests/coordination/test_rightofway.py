@@ -312,6 +312,19 @@ def test_a_blocked_cell_is_driven_around_and_tried_again_later() -> None:
     assert hall.cells("a")[1] == 1
 
 
+def test_a_robot_waits_behind_one_that_stands_rather_than_try_a_blocked_cell() -> None:
+    hall = Hall("......", ".@@@@.", "......")
+    hall.report("a", 0)
+    hall.report("b", 14)
+    hall.law.set_goal("a", 5, hall.now)
+    hall.tick(5)
+    for _ in range(100):
+        hall.report("a", 0, blocked=(2,), status=RobotStatus.BLOCKED)
+        hall.report("b", 14, status=RobotStatus.WORKING)
+        hall.tick()
+    assert hall.cells("a") == (0, 6, 12, 13)
+
+
 def test_a_blocked_cell_without_another_way_stays_granted() -> None:
     hall = Hall("......")
     hall.report("a", 0)
