@@ -118,6 +118,47 @@ def test_curve_is_judged_along_the_curve(scene: object) -> None:
     assert scene.judge()[2] is Reason.NONE
 
 
+@pytest.mark.parametrize(("off", "free"), [(-0.03, False), (-0.004, False), (0.004, True)])
+def test_person_behind_meets_the_drive_that_answers_early_where_it_trails(
+    make_scene: Callable[..., object], off: float, free: bool
+) -> None:
+    # steady 1.5 m/s; the last of 8 slices of the stop ends at 0.15 + 1.0 s and begins at 0.225 + 0.75 (1 - 1/64) m;
+    # a drive that heard its commands at once is 1.5 * 0.05 m behind there
+    end = 0.15 + 1.0
+    begins = 0.225 + 0.75 * (1.0 - 1.0 / 64.0) - 0.075
+    error = SPEC.tracking_e0 + SPEC.tracking_e1 * end + 0.001
+    behind = (0.40 + 0.03 + error + 1.6 * end - begins) / (1.0 - 2.0 * SPACING)
+    scene = make_scene()
+    scene.point(np.pi, behind + off, 1.6)
+    scene.ask(1.5, twist=(1.5, 0.0))
+    assert (scene.judge()[2] is Reason.NONE) is free
+
+
+def test_arc_bulges_out_of_its_chord(make_scene: Callable[..., object]) -> None:
+    # 1.5 m/s and 2 rad/s: the period's arc of 0.15 m leaves its chord by 0.15 * 0.2 / 8 = 3.75 mm. A point that the
+    # circle would just touch on the arc, R + 3 mm from the chord, is found only with the sagitta (latency, noise and
+    # error set to 0; ROUNDING is 1 mm)
+    t = np.linspace(0.0, 0.1, 2001)
+    arc = 0.75 * np.stack([np.sin(2.0 * t), 1.0 - np.cos(2.0 * t)], axis=-1)  # radius v / w
+    found = 0
+    for ray in range(-75, -15):
+        direction = np.array((np.cos(np.radians(ray)), np.sin(np.radians(ray))))
+        reach = np.linspace(0.3, 0.8, 5001)
+        gap = np.linalg.norm(reach[:, None, None] * direction - arc[None, ::20], axis=-1)
+        k = int(np.argmax(gap.min(axis=1) > 0.40 - 0.0005)) - 1  # the last range at which the circle touches
+        nearest = t[::20][gap[k].argmin()]
+        if k <= 0 or not 0.045 < nearest < 0.055:
+            continue
+        found += 1
+        scene = make_scene()
+        for name in ("latency", "e0", "e1", "range_noise"):
+            setattr(scene.shield.bounds, name, 0.0)
+        scene.point(np.radians(ray), float(reach[k]), -1.0)
+        scene.ask(1.5, 2.0, twist=(1.5, 2.0))
+        assert scene.judge()[2] is Reason.OBSTACLE
+    assert found > 0
+
+
 def test_lattice_releases_the_nearest_slower_command_on_the_same_way(scene: object) -> None:
     scene.ask(1.2, 0.3, twist=(1.0, 0.3))
     scene.point(0.12, 1.0, 0.0)
