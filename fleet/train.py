@@ -37,7 +37,7 @@ class Config:
     """End as soon as the target is reached, instead of spending the budget on a better policy."""
     seed: int = 1
     """Of layouts, weights and noise."""
-    worlds: int = 128
+    worlds: int = 256
     """Worlds that are simulated side by side."""
     check_episodes: int = 500
     """Episodes of a held-out check; fewer make the target a rough one."""

@@ -33,7 +33,7 @@ SEEDS = tuple(int(seed) for seed in os.environ.get("MUSTER_BENCH_SEEDS", "1,2,3"
 LIMIT = 600.0
 """s; a run is given up then."""
 
-WORLDS = 128
+WORLDS = 256
 TARGET = 0.95
 
 
