@@ -23,8 +23,8 @@ def job(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[Path, str
     """Run directory and console text of one launch in which the coordinator was killed while it had work under way."""
     runs = tmp_path_factory.mktemp("runs")
     words = [
-        "launch/warehouse_demo.launch.yaml", "steps:=150000", "worlds:=64", "seconds:=170", "target:=0.5", f"robots:={ROBOTS}",
-        f"tasks:={TASKS}", "people:=1", "respawn:=true", "video:=false", "limit:=120",
+        "launch/warehouse_demo.launch.yaml", "steps:=150000", "worlds:=64", "seconds:=170", "target:=0.5",
+        f"robots:={ROBOTS}", f"tasks:={TASKS}", "people:=1", "respawn:=true", "video:=false", "limit:=120",
     ]  # fmt: skip
     command = [sys.executable, "-m", "fleet.cli", "launch", *words, "--runs", str(runs)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
