@@ -33,6 +33,7 @@ from coordination.messages import Grant, Picture
 from fleet.blackbox import BlackBox, Recorder, Step
 from fleet.control import ControlConfig, Inputs, Memory, Stepper
 from fleet.header import write_header
+from fleet.robot import quieten
 from hierarchy.skills import Answer
 from safety.shield import Reason
 from sim.robot import SECOND, RobotSpec
@@ -95,7 +96,7 @@ def measure(quick: bool) -> Iterable[Figure]:
     """Percentiles of both kinds of step."""
     count = 3000 if quick else 20000
     free, intervening, reasons, busy = [], [], {}, []
-    before = os.sched_getaffinity(0)
+    before, interval = os.sched_getaffinity(0), sys.getswitchinterval()
     with tempfile.TemporaryDirectory() as folder:
         policy = random_policy(Path(folder))
         config = ControlConfig(spec=SPEC, person_speed=1.6)
@@ -105,8 +106,7 @@ def measure(quick: bool) -> Iterable[Figure]:
         try:
             os.sched_setaffinity(0, {min(before)})
             recorder = Recorder([box])
-            gc.collect()
-            gc.freeze()  # as fleet.robot does once it is ready
+            quieten()
             for number in range(count + 100):
                 inputs, memory, proposal = prepared[number % len(prepared)]
 
@@ -125,6 +125,7 @@ def measure(quick: bool) -> Iterable[Figure]:
             recorder.close()
         finally:
             gc.unfreeze()
+            sys.setswitchinterval(interval)
             os.sched_setaffinity(0, before)
     p50, p99 = (1e3 * float(value) for value in np.percentile(busy, (50, 99)))
     print(
