@@ -4,9 +4,9 @@ Each tick assigns the next errand to every robot that arrived, computes the dist
 decides the next move of all robots. Every tick is audited here, outside the timing and without the planner's help:
 one robot to a cell, no two exchange places, and only moves along the map or standing still.
 
-Parts: `p50`, `p99` (ms of wall time, over all ticks, the first with its 1,000 fields included), `cpu_p50`, `cpu_p99` (ms of
-this thread's CPU time: what is left of them when other work takes the cores), `errands_per_tick`, and `faults` (audited
-violations, 0 when all is well).
+Parts: `p50`, `p99` (ms of wall time over all ticks, the first with its 1,000 fields included), `cpu_p50`, `cpu_p99` (ms
+of this thread's CPU time: what is left of them when other work takes the cores), `errands_per_tick`, and `faults`
+(audited violations, 0 when all is well).
 """
 
 from __future__ import annotations
