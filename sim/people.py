@@ -8,10 +8,10 @@ still (V = 0)      nobody moves so as to come nearer to a robot that moves (over
                    1.0 m + v 1.0 s + v^2 / 3 between surfaces; walking away is free
 walking (V = 1.6)  people ignore robots until a step would bring them within GAP of a robot's circle
 
-Under both, a person held up for one to two seconds turns round, so that nobody blocks an aisle for ever, and gives
-way: stands for a while at the next cell's centre before walking on. Without that a person in a dead end walks to and
-fro in front of a robot that may not move while somebody so near could step under it. People are mocap bodies: they
-push and are not pushed, and pass through each other.
+Under both, a person held up for one to two seconds turns round, so that nobody blocks an aisle for ever; one whom that
+brings to a dead end stands there for a while before coming back. Without that a person in a dead end walks to and fro
+in front of a robot that may not move while somebody so near could step under it. People are mocap bodies: they push
+and are not pushed, and pass through each other.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -54,8 +54,8 @@ PAUSE_LONGEST = 3.0
 """s"""
 
 GIVE_WAY = 4.0
-"""A person whom a robot turned round stands at the next cell's centre for one to two times as long, s: at the 0.1 m/s
-that the shield allows half a metre from a person, a robot leaves the cell in front."""
+"""A person whom a robot turned round into a dead end stands there for one to two times as long, s: at the 0.1 m/s that
+the shield allows half a metre from a person, a robot leaves the cell in front."""
 
 PARKED = -20.0
 """x and y of people who are not on the floor, m: outside the outer walls."""
@@ -259,8 +259,9 @@ def walk_people(
                 walked[world, person] = 0.0
                 stands = unit(draw_from(key, drawn + 1))
                 if gives_way:
-                    pause[world, person] = GIVE_WAY_FOR * (1.0 + unit(draw_from(key, drawn + 2)))
                     held[world, person] = 0.0
+                if gives_way and target[world, person] == here:
+                    pause[world, person] = GIVE_WAY_FOR * (1.0 + unit(draw_from(key, drawn + 2)))
                 elif stands < PAUSE_AT:
                     pause[world, person] = PAUSE_UP_TO * unit(draw_from(key, drawn + 2))
                 count[world, person] = drawn + 3
