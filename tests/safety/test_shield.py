@@ -62,18 +62,20 @@ def test_age_of_the_scan_lengthens_the_gap_by_what_happens_in_it(make_scene: Cal
         assert (scene.judge()[2] is Reason.NONE) is free
 
 
-def test_gap_that_equals_the_bound_is_unsafe(scene: object) -> None:
-    # a robot that turns on the spot: the path is a point, the distance exact
-    scene.shield.bounds.e0 = 0.0
-    scene.shield.bounds.e1 = 0.0
-    scene.shield.bounds.range_noise = 0.0
-    scene.shield.bounds.radius = 0.5 - 0.001 - 1e-7
+@pytest.mark.parametrize(("ulps", "free"), [(-1, False), (0, False), (1, True)])
+def test_gap_that_equals_the_bound_is_unsafe(make_scene: Callable[..., object], ulps: int, free: bool) -> None:
+    # turning on the spot the distance is the range itself; all margins but the circle and the rounding are set to 0
+    scene = make_scene()
+    for name in ("e0", "e1", "range_noise", "ray_angle"):
+        setattr(scene.shield.bounds, name, 0.0)
+    radius, rounding = np.float32(0.4), np.float32(0.001)
+    scene.shield.bounds.radius = float(radius)
+    distance = radius + rounding
+    for _ in range(abs(ulps)):
+        distance = np.nextafter(distance, np.float32(np.sign(ulps) * 10.0))
     scene.ask(0.0, 1.0)
-    scene.point(0.0, 0.5, -1.0)
-    assert scene.judge()[2] is Reason.NONE  # the smallest float above
-    scene.shield.bounds.radius = 0.5
-    scene.shield.recorded.clear()
-    assert scene.judge()[2] is Reason.OBSTACLE
+    scene.point(0.0, float(distance), 1e-30)  # as good as standing, but nothing that may be crept away from
+    assert (scene.judge()[2] is Reason.NONE) is free
 
 
 def test_obstacle_that_is_inside_already_at_the_start_is_seen(scene: object) -> None:
