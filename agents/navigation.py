@@ -79,9 +79,9 @@ def ppo_for_speed() -> PpoConfig:
     Fewer worlds or a shorter horizon learn to arrive in fewer steps (0.73 of the held-out layouts after 150,000 on 64
     worlds, where 256 have just begun) but settle on driving at a third of the speed (2026-11).
     """
-    return PpoConfig(gamma=0.98)
+    return PpoConfig(gamma=0.98, hidden=(128, 128))
 
 
 def ppo_for_best() -> PpoConfig:
     """Settings that end best when there are minutes to spend."""
-    return replace(ppo_for_speed(), hidden=(128, 128), anneal=0.5)
+    return replace(ppo_for_speed(), anneal=0.5)

@@ -54,6 +54,12 @@ HEADWAY_BRAKE = wp.constant(1.4)
 HEADWAY_SIDE = wp.constant(0.10)
 """A person this far beside the hull's track counts as ahead, m."""
 
+LATERAL_REST = 0.2
+"""m/s; what a lateral offset costs at rest: the rest of its price comes with speed, so that cutting a corner costs more
+than it gains and starting beside the middle little."""
+
+REST_C = wp.constant(LATERAL_REST)
+
 RUNNING, SUCCEEDED, COLLIDED, LEFT, TIMED_OUT, DIVERGED = range(6)
 """How an episode stands: `Ending` as kernels write it."""
 
@@ -66,13 +72,13 @@ class Reward:
     """Per metre along the path."""
     time: float = 0.03
     """Per step: at full speed a step earns 0.3 by progress."""
-    lateral: float = 0.3
-    """Per metre of lateral offset beyond the free band, each step."""
+    lateral: float = 1.0
+    """Per metre of lateral offset beyond the free band, each step, times the speed (and LATERAL_REST of it at rest)."""
     lateral_free: float = 0.10
     """m; the shield's eroded corridor is 0.14 m to each side."""
     jerk: float = 0.01
     """Per squared change of the command, as shares of its range, each step."""
-    headway: float = 0.6
+    headway: float = 1.2
     """Per metre that the braking distance reaches beyond a person's disc ahead, times the speed, each step."""
     success: float = 5.0
     failure: float = 5.0
@@ -281,7 +287,7 @@ def advance(
         dv = (released[row, 0] - before[row, 0]) / speed_max
         dw = (released[row, 1] - before[row, 1]) / turn_max
         r = w_progress * wp.clamp(remaining[row] - track[0], -cell, cell) - w_time
-        r -= w_lateral * wp.max(track[1] - lateral_free, 0.0)
+        r -= w_lateral * wp.max(track[1] - lateral_free, 0.0) * (REST_C + wp.abs(twist[row, 0]))
         r -= w_jerk * (dv * dv + dw * dw)
         v = twist[row, 0]
         if v > 0.05:
