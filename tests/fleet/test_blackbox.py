@@ -168,6 +168,7 @@ FULL_DISK = """
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         box.append(Step(cycle, cycle, {{"scan": bytes(400)}}, {{}}, {{}}))
         box.flush()
+        assert box._file.size == (directory / "r0-0.mcap").stat().st_size, "half a chunk was left"
     box.close()
     counts = box.counts
     assert counts.written + counts.dropped == 60, counts

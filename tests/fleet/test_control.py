@@ -131,6 +131,27 @@ def test_every_doubt_is_a_verdict_and_no_exception(stepper: Stepper, spoil: dict
     assert all(math.isfinite(value) for output in outputs for value in (*output.released, *output.report.pose))
 
 
+def test_a_grant_for_another_floor_is_no_permission(stepper: Stepper) -> None:
+    episode = under_way(stepper)
+    picture = episode.coordinator.picture
+    assert picture is not None
+    episode.spoil = {"picture": msgspec.structs.replace(picture, site="0" * 64)}
+    outputs = episode.run(1.5)
+    assert {output.cause for output in outputs} == {Cause.GRANT_STALE}
+    assert outputs[-1].released == (0.0, 0.0)
+
+
+def test_the_next_step_is_told_what_was_released_and_not_what_was_proposed(stepper: Stepper) -> None:
+    episode = begin(stepper)
+    episode.act = lambda observation: Answer((1.0, 1.0))
+    changed = 0
+    for _ in range(30):
+        outputs = episode.step()
+        changed += outputs.released != outputs.proposed
+        assert episode.memory.last_command == outputs.released
+    assert changed > 5
+
+
 @pytest.mark.parametrize("action", [(math.nan, 0.0), (math.inf, 0.0), (0.5, -math.inf)])
 def test_a_policy_without_a_usable_answer_is_replaced_by_the_fallback(
     stepper: Stepper, action: tuple[float, float]
