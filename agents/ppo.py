@@ -58,8 +58,6 @@ class PpoConfig:
     """Desired KL divergence of a gradient step's policy from the one that collected, nats."""
     anneal: float = 0.0
     """Last share of the step budget, in which the desired divergence falls to 0; 0 for runs that end at a target."""
-    care: float = 0.0
-    """Taken off the reward of a failure, in full once most episodes succeed: see `Trainer.care`."""
     value_weight: float = 1.0
     """Weight of the critic's loss."""
     entropy_weight: float = 0.0

@@ -158,11 +158,8 @@ class Lane:
         self._length = np.zeros(environment.rows, np.int64)
 
     @torch.no_grad()
-    def collect(self, network: ActorCritic, shift: Tensor, scale: Tensor, steps: int, care: float = 0.0) -> Rollout:
-        """Act for `steps` control steps; `shift` and `scale` (observation,) normalise what is seen.
-
-        `care` is taken off the reward where an episode ends in failure, on top of what the task itself takes off.
-        """
+    def collect(self, network: ActorCritic, shift: Tensor, scale: Tensor, steps: int) -> Rollout:
+        """Act for `steps` control steps; `shift` and `scale` (observation,) normalise what is seen."""
         rows, size = self._observation.shape
         raw = torch.empty((steps + 1, rows, size), device=self.device)
         observation = torch.empty_like(raw)
@@ -187,7 +184,6 @@ class Lane:
             truncated[t] = step.truncated
             self._reward += reward[t]
             self._length += 1
-            reward[t] -= care * (terminated[t] & ~np.asarray(step.success, bool))
             ended = np.flatnonzero(terminated[t] | truncated[t])
             if len(ended):
                 episodes.append(self._finish(step, ended, truncated[t]))

@@ -195,15 +195,6 @@ class Trainer:
         shift, scale = self.learner.observation_moments.shift_scale()
         return mean_action(self.learner.network, shift, scale)
 
-    def care(self) -> float:
-        """What a failure costs beyond the task's own price: 0 until 60 % of the episodes succeed, all of it from 90 %.
-
-        A high price from the start teaches to stand still; a low one to the end leaves a policy that takes corners as
-        fast as pays off on average.
-        """
-        success = float(self._recent.success.mean()) if len(self._recent) else 0.0
-        return self.config.ppo.care * min(1.0, max(0.0, (success - 0.6) / 0.3))
-
     @property
     def seconds(self) -> float:
         """Wall time in training, s."""
@@ -268,9 +259,8 @@ class Trainer:
     def _iterate(self) -> Losses:
         shift, scale = self.learner.observation_moments.shift_scale()
         horizon = self.config.ppo.horizon
-        care = self.care()
         rollouts = list(
-            self._pool.map(lambda lane: lane.collect(self.learner.network, shift, scale, horizon, care), self._lanes)
+            self._pool.map(lambda lane: lane.collect(self.learner.network, shift, scale, horizon), self._lanes)
         )
         losses = self.learner.update(rollouts, min(1.0, self.steps / self.config.steps), self._pool.map)
         self.iterations += 1

@@ -195,11 +195,3 @@ def test_full_disk_leaves_the_last_checkpoint_whole(trained: Path, tmp_path: Pat
 
 def test_only_the_newest_checkpoints_are_kept(trained: Path) -> None:
     assert len(list_checkpoints(trained / "checkpoints")) == 2
-
-
-def test_failures_grow_dearer_as_they_grow_rare(tmp_path: Path) -> None:
-    trainer = make_trainer(tmp_path, ppo=dataclasses.replace(SMALL, care=9.0))
-    assert trainer.care() == 0.0
-    for share, expected in ((0.5, 0.0), (0.6, 0.0), (0.75, 4.5), (0.9, 9.0), (1.0, 9.0)):
-        trainer._recent = dataclasses.replace(trainer._recent, success=np.arange(100) < 100 * share)
-        assert trainer.care() == pytest.approx(expected)
