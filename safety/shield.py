@@ -6,11 +6,12 @@ every instant until standstill,
     inside the corridor          or, for a robot that already is outside, no deeper outside than it is now;
     clear of every obstacle      distance(point, path) > R + radius + e(t) + speed (t + age): equal is unsafe.
 
-Otherwise the nearest command of a lattice that passes the same test; otherwise the next tick of the stored stopping
-plan, which was verified when it was stored. By induction a robot that starts at rest always holds a plan that ends
-in rest before anything that moves within its bounds can be touched (passive safety: a person may still walk into a
-standing robot). After Mitsch et al. (IJRR 2017) for the law and the simplex shields of Hobbs et al. (2023) for the
-replacement.
+Otherwise the nearest command of a lattice that passes the same test (a robot that wants to get on and may only turn on
+the spot turns along its corridor, since a policy that repeats the same refused advance would stand for ever);
+otherwise the next tick of the stored stopping plan, which was verified when it was stored. By induction a robot that
+starts at rest always holds a plan that ends in rest before anything that moves within its bounds can be touched
+(passive safety: a person may still walk into a standing robot). After Mitsch et al. (IJRR 2017) for the law and the
+simplex shields of Hobbs et al. (2023) for the replacement.
 
 Between two instants the path is a chord; the sagitta of its arc, and the distance by which a drive that answers at
 once trails one that answers late, count into the bound, so no slice can be tunnelled through. One function judges
@@ -104,6 +105,15 @@ SLICE_TIME = wp.constant(0.13)
 CREEP = wp.constant(0.2)
 """m/s; slow enough that the tracking error is far below e0 (docs/benchmarks.md), fast enough to get away."""
 
+ALIGNED = wp.constant(0.1)
+"""rad; a robot that points along its corridor as well as this need not turn to get on."""
+
+ALIGN_RATE = wp.constant(2.0)
+"""1/s; turning on the spot towards the corridor's way, so fast for each radian that is left."""
+
+ARRIVED = wp.constant(0.15)
+"""m; nearer to a way-point than this the way leads to the next one (the free half width of a cell is 0.2 m)."""
+
 REST = wp.constant(0.02)
 """m/s and rad/s; slower is standing (the project's definition of a collision)."""
 
@@ -149,7 +159,8 @@ class ShieldMemory:
     rectangles: wp.array
     rectangle_count: wp.array
     start: wp.array
-    """v, w at the scan, the corridor's own -outside at the start, the age, the person-free radius; (rows, 5)."""
+    """v, w at the scan, the corridor's own -outside at the start, the age, the person-free radius, the bearing of the
+    corridor's way in B; (rows, 6)."""
     status: wp.array
     """0 judge, 1 verified, 2 only the stored plan; int32 (rows,)."""
     culprit: wp.array
@@ -517,6 +528,18 @@ def judge_proposals(
             depth = -1.0e3  # too far out: every chord is judged by the full margin and refused
         start[row, 2] = -depth
         start[row, 3] = age
+        start[row, 5] = 0.0
+        if n > 0:
+            start[row, 5] = way_bearing(
+                row,
+                pose[row, 0],
+                pose[row, 1],
+                pose[row, 2],
+                corridor_points,
+                corridor_half_width,
+                wp.clamp(corridor_count[row], 0, corridor_points.shape[1]),
+                b.radius,
+            )
         start[row, 4] = 0.0
         if finite(person_free[row]):
             start[row, 4] = person_free[row]
@@ -614,6 +637,50 @@ def node(low: float, high: float, wish: float, n: int, i: int) -> wp.vec2:
 
 
 @wp.func
+def way_bearing(
+    row: int,
+    x: float,
+    y: float,
+    yaw: float,
+    points: wp.array3d(dtype=wp.float32),
+    half_width: wp.array2d(dtype=wp.float32),
+    count: int,
+    radius: float,
+) -> float:
+    """Where the corridor leads from here, rad in B: to the end of the last segment whose free ground is nearest."""
+    best = wp.float32(1.0e6)
+    chosen = wp.int32(0)
+    for i in range(wp.max(count - 1, 1)):
+        j = wp.min(i + 1, count - 1)
+        ax = points[row, i, 0] - x
+        ay = points[row, i, 1] - y
+        bx = points[row, j, 0] - x
+        by = points[row, j, 1] - y
+        slack = wp.max(half_width[row, j] - radius, 0.0)
+        length = wp.sqrt((bx - ax) * (bx - ax) + (by - ay) * (by - ay))
+        ux = wp.float32(1.0)
+        uy = wp.float32(0.0)
+        if length > 0.0:
+            ux = (bx - ax) / length
+            uy = (by - ay) / length
+        along = -(ax * ux + ay * uy)
+        beside = wp.abs(ax * uy - ay * ux)
+        depth = wp.max(wp.max(-along, along - length), beside) - slack
+        if wp.max(depth, 0.0) <= best + 1.0e-4:
+            best = wp.max(depth, 0.0)
+            chosen = j
+    tx = points[row, chosen, 0] - x
+    ty = points[row, chosen, 1] - y
+    if chosen + 1 < count and tx * tx + ty * ty < ARRIVED * ARRIVED:
+        tx = points[row, chosen + 1, 0] - x
+        ty = points[row, chosen + 1, 1] - y
+    if tx * tx + ty * ty < ARRIVED * ARRIVED:
+        return 0.0
+    turn = wp.atan2(ty, tx) - yaw
+    return wp.atan2(wp.sin(turn), wp.cos(turn))
+
+
+@wp.func
 def candidate(
     row: int,
     c: int,
@@ -643,10 +710,14 @@ def candidate(
         c // TURNS,
     )
     turn = b.turn_accel * b.period
+    wish = wp.clamp(command[row, 1], -b.turn_max, b.turn_max)
+    if command[row, 0] > CREEP and wp.abs(v[0]) <= REST and wp.abs(start[row, 5]) > ALIGNED:
+        # it wants to get on and may only turn on the spot: along the way, or a deterministic policy asks for ever
+        wish = wp.clamp(ALIGN_RATE * start[row, 5], -b.turn_max, b.turn_max)
     w = node(
         wp.max(w0 - turn, -b.turn_max),
         wp.min(w0 + turn, b.turn_max),
-        wp.clamp(command[row, 1], -b.turn_max, b.turn_max),
+        wish,
         TURNS,
         c % TURNS,
     )
@@ -824,7 +895,7 @@ class Shield:
             phantom_count=zeros((rows,), wp.int32),
             rectangles=zeros((rows, CORRIDOR_POINTS, 6)),
             rectangle_count=zeros((rows,), wp.int32),
-            start=zeros((rows, 5)),
+            start=zeros((rows, 6)),
             status=zeros((rows,), wp.int32),
             culprit=zeros((rows,), wp.int32),
             best=zeros((rows,), wp.int32),

@@ -134,7 +134,9 @@ def generate_campus(
     """One floor of `blocks` (rows, columns) walled blocks of `block` (rows, columns) cells each, all different.
 
     Block (i, j) covers rows i * block[0] and up, columns j * block[1] and up; its outermost ring is wall and its free
-    cells are connected, so it shares nothing with its neighbours. Raises `SiteError` where a block has no inside.
+    cells are connected, so it shares nothing with its neighbours. Narrow aisles are person-free in half of the blocks,
+    dead ends in all: a robot sent to one and the person in it would wait for each other for ever. Raises `SiteError`
+    where a block has no inside.
     """
     if min(block) < 7 or min(blocks) < 1:
         raise SiteError(f"expected blocks of at least 7 x 7 cells, got {blocks} blocks of {block}; make them larger")
@@ -149,7 +151,22 @@ def generate_campus(
             blocked[at] = inside
             if rng.random() < 0.5:
                 person_free[at] = _narrow(inside)
+            person_free[at] |= dead_ends(inside | person_free[at]) & ~inside
     return make_site(f"campus:{seed}", blocked, person_free=person_free, cell=cell)
+
+
+def dead_ends(closed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Cells of a grid from which every way on ends: what is left after keeping only cells with two open neighbours."""
+    kept = np.pad(~closed, 1)
+    while True:
+        neighbours = np.zeros(kept.shape, np.int8)
+        neighbours[1:-1, 1:-1] = (
+            kept[:-2, 1:-1].astype(np.int8) + kept[2:, 1:-1] + kept[1:-1, :-2] + kept[1:-1, 2:]
+        )  # fmt: skip
+        fewer = kept & (neighbours >= 2)
+        if (fewer == kept).all():
+            return ~closed & ~kept[1:-1, 1:-1]
+        kept = fewer
 
 
 def corridor_library(site: Site, seed: int, count: int, shortest: int = 2, longest: int = 24) -> CorridorLibrary:

@@ -254,6 +254,34 @@ def test_robot_drives_round_a_corner_through_the_centre_of_its_cell(make_scene: 
     assert np.hypot(x - 2.4, y - 2.4) < 0.15
 
 
+@pytest.mark.parametrize("y", [0.16, -0.16])
+def test_policy_that_repeats_a_refused_advance_is_turned_along_its_corridor(
+    make_scene: Callable[..., object], y: float
+) -> None:
+    scene = make_scene()
+    scene.corridor([(0.0, 0.0), (1.2, 0.0), (2.4, 0.0), (3.6, 0.0)], 0.6)
+    x, yaw, v, w = 0.3, 0.4 * np.sign(y), 0.0, 0.0  # at the edge of the free ground, looking out of it
+    for cycle in range(60):
+        scene.inputs.pose.numpy()[:] = (x, y, yaw)
+        last = tuple(scene.out.command.numpy()[0])
+        scene.ask(0.8, 0.0, twist=(v, w))
+        scene.inputs.last_command.numpy()[:] = last
+        (cv, cw), _, reason = scene.judge()
+        if cycle == 0:
+            assert reason is Reason.CORRIDOR
+            assert cv == 0.0
+            assert cw * y < 0.0  # inwards
+        after_v = min(max(cv, v - 0.15), v + 0.10)
+        after_w = min(max(cw, w - 0.4), w + 0.4)
+        x += 0.05 * (v + after_v) * np.cos(yaw)
+        y += 0.05 * (v + after_v) * np.sin(yaw)
+        yaw += 0.05 * (w + after_w)
+        v, w = after_v, after_w
+        if x > 1.5:
+            break
+    assert x > 1.5
+
+
 def test_robot_slightly_outside_comes_back_and_goes_no_further(make_scene: Callable[..., object]) -> None:
     for yaw, free in ((-0.6, True), (0.0, True), (0.6, False)):
         scene = make_scene()

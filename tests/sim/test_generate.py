@@ -5,7 +5,15 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from sim.generate import FAR, components, corridor_library, distances, generate_campus, generate_warehouse
+from sim.generate import (
+    FAR,
+    components,
+    corridor_library,
+    dead_ends,
+    distances,
+    generate_campus,
+    generate_warehouse,
+)
 from sim.site import MOVES, Site, SiteError, make_site
 
 
@@ -185,3 +193,16 @@ def test_the_same_seed_gives_the_same_paths() -> None:
 def test_a_floor_too_small_for_the_paths_asked_for_is_refused() -> None:
     with pytest.raises(SiteError, match="4 to 9 moves apart"):
         corridor_library(make_site("two", np.zeros((1, 2), bool)), 0, 10, shortest=5, longest=10)
+
+
+def test_dead_ends_are_what_no_loop_passes_through() -> None:
+    # a ring of cells with a spur of two cells, and a cell on its own
+    grid = ["#######", "#...#.#", "#.#.###", "#......", "#######"]
+    closed = np.array([[c == "#" for c in line] for line in grid])
+    assert np.argwhere(dead_ends(closed)).tolist() == [[1, 5], [3, 4], [3, 5], [3, 6]]
+
+
+def test_nobody_is_met_in_a_dead_end_of_a_campus() -> None:
+    site = generate_campus(4, blocks=(3, 3))
+    assert not dead_ends(site.blocked | site.person_free).any()
+    assert (~site.blocked & ~site.person_free).any()
