@@ -104,18 +104,11 @@ def run(config: Config) -> int:
         )
     policy = Policy.load(config.policy)
     policy.check(navigate_contract(RobotSpec()))
-    table = Table(title=f"policy {policy.hash[:12]}, {config.episodes} episodes a profile, seed {config.seed}")
-    columns = (
-        "profile",
-        "success",
-        "collisions",
-        "by oracle",
-        "bumps",
-        "left",
-        "timeouts",
-        "mission s",
-        "interventions",
+    table = Table(
+        caption="collisions an episode: engine, geometry; late: not there in 60 s",
+        title=f"policy {policy.hash[:12]}, {config.episodes} episodes a profile, seed {config.seed}",
     )
+    columns = ("profile", "success", "collisions", "bumps", "left", "late", "mission", "interventions")
     for name in columns:
         table.add_column(name, justify="left" if name == "profile" else "right")
     agree = True
@@ -125,13 +118,12 @@ def run(config: Config) -> int:
         table.add_row(
             profile,
             f"{found.success:.1%}",
-            f"{found.collisions:.4f}",
-            f"{found.oracle_collisions:.4f}",
+            f"{found.collisions:.4f}, {found.oracle_collisions:.4f}",
             f"{found.bumps:.4f}",
             f"{found.left:.2%}",
             f"{found.timeouts:.2%}",
-            f"{found.mission_time:.1f}",
-            f"{found.interventions:.1%}" + "".join(f" {name} {share:.1%}" for name, share in found.reasons.items()),
+            f"{found.mission_time:.1f} s",
+            f"{found.interventions:.1%}" + "".join(f"\n{name} {share:.1%}" for name, share in found.reasons.items()),
         )
     Console().print(table)
     if not agree:
@@ -189,6 +181,9 @@ class Witness:
         self._shielded = shielded
         self._touching = np.zeros(worlds, bool)
         self._hit = np.zeros(worlds, bool)
+        self._pose = np.zeros((worlds, 3))
+        self._twist = np.zeros((worlds, 3))
+        self._before = np.zeros((worlds, 3))
         self.reasons = np.zeros(16, np.int64)
         """Control steps by the shield's reason, within counted episodes."""
 
@@ -205,6 +200,7 @@ class Witness:
         bumps = np.zeros(rows, np.int64)
         parts: list[dict[str, NDArray[np.generic]]] = []
         observation = environment.reset()
+        self._before[...] = environment.pose.numpy()
         while done.min() < wanted:
             step = environment.step(policy.act(observation))
             observation = step.observation
@@ -233,30 +229,33 @@ class Witness:
             bumps[ended] = 0
             self._hit[ended] = False
             self._touching[ended] = False
+            self._remember(ended)
+            self._before[...] = environment.pose.numpy()  # as the resets left them
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _look(self, environment: BatchEnv) -> None:
-        """After a substep: the oracle's own opinion on every world, each a scene of one robot and its people."""
+        """After a substep: the oracle's own opinion on every world, each a scene of one robot and its people.
+
+        The state judged is the one that the engine computed its contacts from: robots before the substep, people in it.
+        """
         import numpy as np
 
         from fleet.oracle import SPEED_LIMIT, touching
         from sim.people import PERSON_RADIUS
 
         spec = environment.spec
-        touch = touching(
-            self.site,
-            spec.length,
-            spec.width,
-            np.asarray(environment.pose.numpy(), np.float64)[:, None, :],
-            np.asarray(environment.people.position.numpy(), np.float64),
-            PERSON_RADIUS,
-        )
+        people = np.asarray(environment.people.position.numpy(), np.float64)
+        touch = touching(self.site, spec.length, spec.width, self._pose[:, None, :], people, PERSON_RADIUS)
         now = (touch.solid | touch.person)[:, 0]
         began = np.flatnonzero(now & ~self._touching)
-        if len(began):
-            v, w, sideways = environment.twist.numpy()[began].T
-            self._hit[began] |= (np.hypot(v, sideways) > SPEED_LIMIT) | (np.abs(w) > SPEED_LIMIT)
+        v, w, sideways = self._twist[began].T
+        self._hit[began] |= (np.hypot(v, sideways) > SPEED_LIMIT) | (np.abs(w) > SPEED_LIMIT)
         self._touching = now
+        self._remember(np.arange(environment.rows))
+
+    def _remember(self, rows: NDArray[np.intp]) -> None:
+        self._pose[rows] = self.environment.pose.numpy()[rows]
+        self._twist[rows] = self.environment.twist.numpy()[rows]
 
 
 def _summarize(
