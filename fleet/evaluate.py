@@ -105,10 +105,10 @@ def run(config: Config) -> int:
     policy = Policy.load(config.policy)
     policy.check(navigate_contract(RobotSpec()))
     table = Table(
-        caption="collisions an episode: engine, geometry; late: not there in 60 s",
+        caption="hits: collisions an episode, by engine and by geometry; late: not there in 60 s; shield: control steps that it changed",
         title=f"policy {policy.hash[:12]}, {config.episodes} episodes a profile, seed {config.seed}",
     )
-    columns = ("profile", "success", "collisions", "bumps", "left", "late", "mission", "interventions")
+    columns = ("profile", "success", "hits", "bumps", "left", "late", "mission", "shield")
     for name in columns:
         table.add_column(name, justify="left" if name == "profile" else "right")
     agree = True
