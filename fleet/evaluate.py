@@ -105,7 +105,8 @@ def run(config: Config) -> int:
     policy = Policy.load(config.policy)
     policy.check(navigate_contract(RobotSpec()))
     table = Table(
-        caption="hits: collisions an episode, by engine and by geometry; late: not there in 60 s; shield: control steps that it changed",
+        caption="hits: collisions an episode, by engine and by geometry; late: not there in 60 s; "
+        "shield: control steps that it changed",
         title=f"policy {policy.hash[:12]}, {config.episodes} episodes a profile, seed {config.seed}",
     )
     columns = ("profile", "success", "hits", "bumps", "left", "late", "mission", "shield")
