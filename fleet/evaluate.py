@@ -184,7 +184,6 @@ class Witness:
         self._hit = np.zeros(worlds, bool)
         self._pose = np.zeros((worlds, 3))
         self._twist = np.zeros((worlds, 3))
-        self._before = np.zeros((worlds, 3))
         self.reasons = np.zeros(16, np.int64)
         """Control steps by the shield's reason, within counted episodes."""
 
@@ -201,7 +200,7 @@ class Witness:
         bumps = np.zeros(rows, np.int64)
         parts: list[dict[str, NDArray[np.generic]]] = []
         observation = environment.reset()
-        self._before[...] = environment.pose.numpy()
+        self._remember(np.arange(rows))
         while done.min() < wanted:
             step = environment.step(policy.act(observation))
             observation = step.observation
@@ -231,7 +230,6 @@ class Witness:
             self._hit[ended] = False
             self._touching[ended] = False
             self._remember(ended)
-            self._before[...] = environment.pose.numpy()  # as the resets left them
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _look(self, environment: BatchEnv) -> None:
