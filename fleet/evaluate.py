@@ -137,8 +137,10 @@ def measure(policy: Policy, profile: ProfileName, episodes: int, seed: int, worl
     import numpy as np
 
     from agents.navigation import EVALUATION, LANES
+    from sim.device import start_warp
     from sim.generate import generate_campus
 
+    start_warp()
     site = generate_campus(EVALUATION + seed)
     share = max(1, worlds // LANES)
     wanted = math.ceil(episodes / (share * LANES))

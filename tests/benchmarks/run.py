@@ -171,6 +171,9 @@ def _load(identity: str):  # noqa: ANN202 - a module with measure(quick)
     spec = importlib.util.spec_from_file_location(f"benchmark_{identity}", HERE / f"{identity}.py")
     assert spec is not None
     assert spec.loader is not None
+    from sim.device import start_warp
+
+    start_warp()  # or its banner stands between the JSON lines
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
