@@ -47,7 +47,7 @@ class Policy:
         Raises PolicyError when a file is missing, damaged or does not match the other.
         """
         place = Path(place)
-        directory = place if place.is_dir() else place.parent
+        directory = place.parent if place.name in (MANIFEST, MODEL) else place
         manifest = _read_manifest(directory / MANIFEST)
         graph = _read(directory / MODEL)
         digest = graph_hash(graph)
