@@ -231,6 +231,8 @@ class Stepper:
             tracked, tracking = watch_tracking(memory.tracking, readings, self.config.spec)
         pose = inputs.pose if usable else memory.pose
         twist = inputs.twist if usable else (0.0, 0.0)
+        # a robot that cannot tell its speed does not say that it stands: right of way would free the ground before it
+        told = inputs.twist if usable else (self.config.spec.drive.speed_max, 0.0)
         cells = self._granted(inputs.picture)
         stop = worst(
             fault,
@@ -295,7 +297,7 @@ class Stepper:
             mode=supervisor.mode,
             cause=supervisor.cause,
             plan=self._plan(released, shield),
-            report=self._report(inputs, pose, twist, proposal.intent, supervisor),
+            report=self._report(inputs, pose, told, proposal.intent, supervisor),
             option=proposal.intent.option,
             mission=f"{proposal.intent.task}/{proposal.intent.attempt}" if proposal.intent.task else "",
         )
