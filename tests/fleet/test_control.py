@@ -131,6 +131,12 @@ def test_every_doubt_is_a_verdict_and_no_exception(stepper: Stepper, spoil: dict
     assert all(math.isfinite(value) for output in outputs for value in (*output.released, *output.report.pose))
 
 
+def test_robot_that_cannot_tell_its_speed_does_not_report_that_it_stands(stepper: Stepper) -> None:
+    episode = under_way(stepper)
+    episode.spoil = {"twist": (0.0, math.nan)}
+    assert all(output.report.twist[0] == SPEC.drive.speed_max for output in episode.run(0.5))
+
+
 def test_a_grant_for_another_floor_is_no_permission(stepper: Stepper) -> None:
     episode = under_way(stepper)
     picture = episode.coordinator.picture
