@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 from scipy.spatial import KDTree
 
-from coordination import planner, rightofway, roadmap
+from coordination import pibt, rightofway, roadmap
 from coordination.assignment import Candidate, Energy, assign
 from coordination.messages import (
     Assignment,
@@ -41,9 +41,8 @@ from coordination.messages import (
     Task,
     TaskState,
 )
-from coordination.planner import NONE
 from coordination.rightofway import Mover, RightOfWay, Rules
-from coordination.roadmap import FAR, Roadmap
+from coordination.roadmap import FAR, NONE, Roadmap
 from coordination.tasks import Store, TaskEvent, TaskRecord
 from sim.robot import MILLISECOND, SECOND, RobotSpec
 from sim.site import Site
@@ -422,6 +421,6 @@ class Coordinator:
 
 def warm(progress: Callable[[str], None] = lambda _: None) -> None:
     """Compile (or load from numba's cache) everything that a tick runs; call it before saying ready."""
-    for module in (roadmap, planner, rightofway):
+    for module in (roadmap, pibt, rightofway):
         progress(module.__name__)
         module.warm()

@@ -10,7 +10,7 @@ plans change. The law:
    which of the two messages is late.
 2. What a robot may hold outlives this process: changes go to the store before any grant leaves; `restore` takes them
    back, and a robot's cells stay its own until it reports. A silent robot keeps its cells.
-3. A step into a cell that its owner is bound to leave is *pending* (see `planner`): reserved, told to nobody, granted
+3. A step into a cell that its owner is bound to leave is *pending* (see `pibt`): reserved, told to nobody, granted
    when the cell is released, and given up after `patience`. The pairs of `waits_for` are the action dependency graph.
 4. Robots that stand for long and cannot be pushed, and cells that robots report blocked, are closed to the detour field
    of those who would meet them; everyone else plans as before.
@@ -29,8 +29,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from coordination.messages import Grant, Report, RobotStatus
-from coordination.planner import NONE, Situation, decide, situation
-from coordination.roadmap import FAR, NO_SLOT, Fields, Roadmap
+from coordination.pibt import Situation, decide, situation
+from coordination.roadmap import FAR, NO_SLOT, NONE, Fields, Roadmap
 from sim.geometry import CORRIDOR_POINTS
 from sim.robot import SECOND, RobotSpec
 from sim.site import make_site
@@ -649,20 +649,7 @@ def _larger(old: Situation) -> Situation:
     new = situation(2 * robots, 0)
     for name in ("end", "tail", "previous", "goal", "slot", "heading", "ready", "next"):
         getattr(new, name)[:robots] = getattr(old, name)
-    return Situation(
-        end=new.end,
-        tail=new.tail,
-        previous=new.previous,
-        goal=new.goal,
-        slot=new.slot,
-        heading=new.heading,
-        ready=new.ready,
-        next=new.next,
-        owner=old.owner,
-        at=old.at,
-        own=old.own,
-        claim=old.claim,
-    )
+    return new._replace(owner=old.owner, at=old.at, own=old.own, claim=old.claim)
 
 
 def _steps_by_distance(radius: int) -> NDArray[np.int32]:

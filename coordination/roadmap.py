@@ -17,8 +17,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from coordination.pockets import find_pockets
 from sim.errors import MusterError
 from sim.site import MOVES, Site
+
+NONE = -1
+"""No cell, no robot, no decision."""
 
 FAR = np.uint16(65535)
 """Distance of a cell from which the goal cannot be reached."""
@@ -69,10 +73,9 @@ class Roadmap:
         self.bridges: NDArray[np.uint8] = np.zeros(self.cells, np.uint8)
         """Bit m: MOVES[m] from the cell lies on no ring, so that two robots on it cannot go around each other."""
         _find_bridges(self.exits | self.entries, self.offsets, self.bridges)
-        dead_ends = _dead_ends(self.exits | self.entries, self.offsets)
-        self.pocket, self.mouth, self.depth = _find_pockets(self.exits | self.entries, self.offsets, dead_ends)
-        """Pockets are what leads nowhere but back to the rest of the floor: `pocket` (cells,) is each cell's, or -1;
-        `mouth` (pockets,) the cell before it; `depth` (cells,) moves from the mouth. A floor without a ring has none.
+        self.pocket, self.mouth, self.depth = find_pockets(self.exits | self.entries, self.offsets)
+        """`pocket` (cells,) is each cell's, or NONE; `mouth` (pockets,) the cell before it; `depth` (cells,) moves from
+        the mouth.
         """
         self.pocket_cells: NDArray[np.int32] = np.flatnonzero(self.pocket >= 0).astype(np.int32)
 
@@ -268,73 +271,6 @@ def _find_bridges(ways: NDArray[np.uint8], offsets: NDArray[np.int32], bridges: 
                     move = parent_move[cell]
                     bridges[parent] |= 1 << move
                     bridges[cell] |= 1 << ((move + 2) % 4)
-
-
-@njit(cache=True, nogil=True)
-def _dead_ends(ways: NDArray[np.uint8], offsets: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Cells that vanish when cells with at most one way out are taken away again and again."""
-    cells = len(ways)
-    degree = np.zeros(cells, np.int8)
-    dead = np.zeros(cells, np.uint8)
-    queue = np.empty(cells, np.int32)
-    tail = 0
-    for cell in range(cells):
-        for move in range(4):
-            degree[cell] += ways[cell] >> move & 1
-        if ways[cell] and degree[cell] <= 1:
-            dead[cell] = 1
-            queue[tail] = cell
-            tail += 1
-    head = 0
-    while head < tail:
-        cell = queue[head]
-        head += 1
-        for move in range(4):
-            if ways[cell] >> move & 1:
-                there = cell + offsets[move]
-                degree[there] -= 1
-                if dead[there] == 0 and degree[there] <= 1:
-                    dead[there] = 1
-                    queue[tail] = there
-                    tail += 1
-    return dead
-
-
-@njit(cache=True, nogil=True)
-def _find_pockets(
-    ways: NDArray[np.uint8], offsets: NDArray[np.int32], dead_end: NDArray[np.uint8]
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Dead ends reached from a cell that is none, each with that cell and its moves from there."""
-    cells = len(ways)
-    pocket = np.full(cells, -1, np.int32)
-    depth = np.zeros(cells, np.int32)
-    mouth = np.empty(cells, np.int32)
-    queue = np.empty(cells, np.int32)
-    count = 0
-    for start in range(cells):
-        if dead_end[start] or ways[start] == 0:
-            continue
-        for way in range(4):
-            first = start + offsets[way]
-            if not ways[start] >> way & 1 or not dead_end[first] or pocket[first] >= 0:
-                continue
-            mouth[count] = start
-            pocket[first] = count
-            depth[first] = 1
-            queue[0] = first
-            head, tail = 0, 1
-            while head < tail:
-                cell = queue[head]
-                head += 1
-                for move in range(4):
-                    there = cell + offsets[move]
-                    if ways[cell] >> move & 1 and dead_end[there] and pocket[there] < 0:
-                        pocket[there] = count
-                        depth[there] = depth[cell] + 1
-                        queue[tail] = there
-                        tail += 1
-            count += 1
-    return pocket, mouth[:count].copy(), depth
 
 
 def warm() -> None:

@@ -19,7 +19,8 @@ import numpy as np
 from figure import Figure
 from numpy.typing import NDArray
 
-from coordination import planner, roadmap
+from coordination import pibt, roadmap
+from coordination.lifelong import Lifelong
 from sim.site import make_site
 
 DOMAIN = Path(__file__).resolve().parents[3] / "shared" / "data" / "lorr2023" / "test" / "warehouse.domain"
@@ -47,13 +48,13 @@ def measure(quick: bool) -> Iterable[Figure]:
     """2,000 ticks (500 when quick) of the test round's instance with 1,000 robots."""
     lines = (DOMAIN / "maps" / "warehouse_large.map").read_text().splitlines()[4:]
     free = ~np.array([[character in "@OTW" for character in line] for line in lines])
-    fleet = planner.Lifelong(
+    fleet = Lifelong(
         roadmap.Roadmap(make_site("warehouse_large", ~free)),
         _numbers(DOMAIN / "agents" / "warehouse_large_1000.agents")[:ROBOTS],
         _numbers(DOMAIN / "tasks" / "warehouse_large.tasks"),
     )
     roadmap.warm()
-    planner.warm()
+    pibt.warm()
     ticks = QUICK_TICKS if quick else TICKS
     seconds, cpu = np.zeros(ticks), np.zeros(ticks)
     wrong = 0

@@ -10,9 +10,9 @@ import pytest
 from coordination.auditor import Auditor
 from coordination.coordinator import Coordinator
 from coordination.messages import Leg, LegKind, Submit, Task
-from coordination.planner import NONE
 from coordination.rehearsal import Floor, Pace
 from coordination.rightofway import RightOfWay
+from coordination.roadmap import NONE
 from coordination.tasks import Store
 from sim.site import make_site
 

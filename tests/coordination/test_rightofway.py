@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from coordination.messages import Report, RobotStatus
-from coordination.planner import NONE
 from coordination.rightofway import GRANT_ID_GAP, RightOfWay, Rules, braking_distance
-from coordination.roadmap import Roadmap
+from coordination.roadmap import NONE, Roadmap
 from sim.robot import MILLISECOND, SECOND, RobotSpec
 from sim.site import Site, make_site
 

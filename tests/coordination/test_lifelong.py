@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from coordination.planner import Lifelong
+from coordination.lifelong import Lifelong
 from coordination.roadmap import Roadmap, RoadmapError
 from sim.site import Site, make_site
 

@@ -6,7 +6,7 @@ next; when it finds no way out, the chooser takes its next best. A pair that mus
 recognised a few moves ahead, and the one with the higher priority backs off to a branch, drawing the other after it
 (the swap of LaCAM2, Okumura, IJCAI 2023; here only on bridges: on a ring it undoes what pushing does).
 
-One kernel, `decide`, serves two executions. In the *synchronous* one (`Lifelong`) every robot moves at once. In the
+One kernel, `decide`, serves two executions. In the *synchronous* one (`lifelong`) every robot moves at once. In the
 *asynchronous* one (`rightofway`) a robot plans from the end of the cells that it was granted, and everything that it
 still holds on the way there is in `owner`:
 
@@ -15,35 +15,32 @@ still holds on the way there is in `owner`:
   has left. This is an edge of the action dependency graph: the pair (who waits, for whom).
 - Edges never close a ring: a choice that would (exchanging places, rotating in a full ring) is not made. So every
   pending step is granted once the robots ahead have driven, whatever their speeds.
-- Pockets (dead ends) take one robot at a time: who wants in waits outside until it is empty, who comes out goes first,
-  and nobody is pushed in. Everywhere else on rings PIBT's pushing always ends at a free cell, if there is one.
+- Pockets (dead ends, see `pockets`) take one robot at a time, and nobody is pushed in. Everywhere else on rings PIBT's
+  pushing always ends at a free cell, if there is one.
 - A robot that is not ready (at work, stopped, silent, or with a step pending) is a fixed obstacle at its plan's end.
 
 The kernel is deterministic: ties are broken by going straight on, then by a hash of robot and cell.
+
+The helpers of `_decide` are inlined, for passing them the tuples costs half as much again, and stand in this one file:
+numba's cache looks at the kernel's file alone, and would go on using what it compiled of a helper elsewhere.
 """
 
 # numpy's stubs give an element of an array of unknown rank the array's own type, which the kernels' helpers refuse:
 # pyright: reportArgumentType=false, reportAssignmentType=false, reportReturnType=false
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from coordination.roadmap import Fields, Roadmap
+from coordination.pockets import empty_pockets
+from coordination.roadmap import NONE, Fields, Roadmap
 from sim.site import make_site
 
-NONE = -1
-"""No cell, no robot, no decision."""
 
-SHARED = -2
-"""A pocket in which several robots are."""
-
-
-@dataclass(frozen=True)
-class Situation:
+class Situation(NamedTuple):
     """What `decide` sees and writes. `(robots,)` and `(cells,)` arrays, all int32 unless said."""
 
     end: NDArray[np.int32]
@@ -70,6 +67,20 @@ class Situation:
     """(robots,) out: the next cell of each robot's plan, `end` for staying."""
     claim: NDArray[np.int32]
     """(cells,) scratch, NONE everywhere between calls."""
+
+
+class Ways(NamedTuple):
+    """What `decide` knows of the floor: `(cells,)` arrays of its Roadmap, and of this pass."""
+
+    exits: NDArray[np.uint8]
+    bridges: NDArray[np.uint8]
+    pocket: NDArray[np.int32]
+    offsets: NDArray[np.int32]
+    """(4,) MOVES as steps between cells."""
+    target: NDArray[np.int32]
+    """(robots,) pocket of each robot's goal, or NONE."""
+    users: NDArray[np.int32]
+    """(pockets,) the robot that is in each pocket, NONE, or SHARED; kept up to date during the pass."""
 
 
 def situation(robots: int, cells: int) -> Situation:
@@ -109,7 +120,7 @@ def decide(
     goal = now.goal.copy()
     users = np.full(len(roadmap.mouth), NONE, np.int32)
     leaving = np.zeros(len(goal), np.bool_)
-    _empty_pockets(
+    empty_pockets(
         now.end, now.owner, roadmap.pocket, roadmap.mouth, roadmap.depth, roadmap.pocket_cells, goal, users, leaving
     )
     now.slot[:] = fields.slots(goal)
@@ -117,92 +128,14 @@ def decide(
         np.copyto(now.slot, around, where=around != NONE)
     order = np.lexsort((rank, ~leaving)).astype(np.int32)
     target = np.where(goal >= 0, roadmap.pocket[goal], NONE).astype(np.int32)
-    _decide(
-        order,
-        now.end,
-        now.tail,
-        now.previous,
-        now.slot,
-        now.heading,
-        now.ready,
-        now.owner,
-        now.at,
-        now.own,
-        now.next,
-        now.claim,
-        fields.matrix,
-        target,
-        users,
-        roadmap.exits,
-        roadmap.bridges,
-        roadmap.pocket,
-        roadmap.offsets,
-    )
+    ways = Ways(roadmap.exits, roadmap.bridges, roadmap.pocket, roadmap.offsets, target, users)
+    _decide(order, now, fields.matrix, ways)
 
 
 @njit(cache=True, nogil=True)
-def _empty_pockets(
-    end: NDArray[np.int32],
-    owner: NDArray[np.int32],
-    pocket: NDArray[np.int32],
-    mouth: NDArray[np.int32],
-    depth: NDArray[np.int32],
-    pocket_cells: NDArray[np.int32],
-    goal: NDArray[np.int32],
-    users: NDArray[np.int32],
-    leaving: NDArray[np.bool_],
-) -> None:
-    """Say who is in each pocket, and send out who has nothing to do there or stands before another."""
-    for cell in pocket_cells:
-        robot = owner[cell]
-        if robot >= 0 and users[pocket[cell]] != robot:
-            users[pocket[cell]] = robot if users[pocket[cell]] == -1 else SHARED
-    deepest = np.full(len(users), -1, np.int32)
-    for robot in range(len(end)):
-        if end[robot] < 0 or pocket[end[robot]] < 0:
-            continue
-        where = pocket[end[robot]]
-        if users[where] == -1:
-            users[where] = robot
-        elif users[where] != robot:
-            users[where] = SHARED
-        if deepest[where] < 0 or depth[end[robot]] > depth[end[deepest[where]]]:
-            deepest[where] = robot
-    for robot in range(len(end)):
-        if end[robot] < 0 or pocket[end[robot]] < 0:
-            continue
-        where = pocket[end[robot]]
-        stays = goal[robot] >= 0 and pocket[goal[robot]] == where
-        if users[where] == SHARED and deepest[where] != robot:
-            stays = False
-            goal[robot] = mouth[where]
-        elif goal[robot] < 0:
-            goal[robot] = mouth[where]
-        leaving[robot] = not stays
-
-
-@njit(cache=True, nogil=True)
-def _decide(
-    order: NDArray[np.int32],
-    end: NDArray[np.int32],
-    tail: NDArray[np.int32],
-    previous: NDArray[np.int32],
-    slot: NDArray[np.int32],
-    heading: NDArray[np.int32],
-    ready: NDArray[np.uint8],
-    owner: NDArray[np.int32],
-    at: NDArray[np.int32],
-    own: NDArray[np.uint8],
-    chosen: NDArray[np.int32],
-    claim: NDArray[np.int32],
-    fields: NDArray[np.uint16],
-    target: NDArray[np.int32],
-    users: NDArray[np.int32],
-    exits: NDArray[np.uint8],
-    bridges: NDArray[np.uint8],
-    pocket: NDArray[np.int32],
-    offsets: NDArray[np.int32],
-) -> None:
+def _decide(order: NDArray[np.int32], now: Situation, fields: NDArray[np.uint16], ways: Ways) -> None:
+    end, ready, at, chosen, claim = now.end, now.ready, now.at, now.next, now.claim
+    pocket, users = ways.pocket, ways.users
     robots = len(end)
     stack = np.empty(robots + 1, np.int32)
     choices = np.empty((robots + 1, 5), np.int32)
@@ -224,43 +157,13 @@ def _decide(
         while depth >= 0:
             robot = stack[depth]
             if counts[depth] < 0:
-                counts[depth] = _rank(
-                    robot,
-                    end,
-                    slot,
-                    heading,
-                    previous,
-                    at,
-                    owner,
-                    own,
-                    target,
-                    users,
-                    fields,
-                    exits,
-                    pocket,
-                    offsets,
-                    choices[depth],
-                )
-                partner[depth] = _swap_partner(
-                    robot,
-                    choices[depth],
-                    counts[depth],
-                    end,
-                    slot,
-                    ready,
-                    chosen,
-                    at,
-                    fields,
-                    exits,
-                    bridges,
-                    pocket,
-                    offsets,
-                )
+                counts[depth] = _rank(robot, now, fields, ways, choices[depth])
+                partner[depth] = _swap_partner(robot, choices[depth], counts[depth], now, fields, ways)
                 if partner[depth] >= 0:
                     choices[depth, : counts[depth]] = choices[depth, : counts[depth]][::-1].copy()
                 position[depth] = 0
             elif settled:
-                _draw_after(robot, partner[depth], position[depth], end, tail, owner, chosen, claim)
+                _draw_after(robot, partner[depth], position[depth], now)
                 depth -= 1
                 continue
             else:
@@ -275,7 +178,7 @@ def _decide(
                     if there >= 0 and there != robot and chosen[there] < 0:
                         pushed = there
                     else:
-                        settled = _leads_out(robot, cell, previous[robot], end, tail, owner, own, chosen)
+                        settled = _leads_out(robot, cell, now)
                     if pushed >= 0 or settled:
                         chosen[robot] = cell
                         claim[cell] = robot
@@ -289,7 +192,7 @@ def _decide(
                 counts[depth] = -1
                 continue
             if settled:
-                _draw_after(robot, partner[depth], position[depth], end, tail, owner, chosen, claim)
+                _draw_after(robot, partner[depth], position[depth], now)
             else:
                 chosen[robot] = end[robot]
                 claim[end[robot]] = robot
@@ -302,33 +205,19 @@ def _decide(
             claim[end[robot]] = -1
 
 
-@njit(cache=True, nogil=True)
-def _rank(
-    robot: int,
-    end: NDArray[np.int32],
-    slot: NDArray[np.int32],
-    heading: NDArray[np.int32],
-    previous: NDArray[np.int32],
-    at: NDArray[np.int32],
-    owner: NDArray[np.int32],
-    own: NDArray[np.uint8],
-    target: NDArray[np.int32],
-    users: NDArray[np.int32],
-    fields: NDArray[np.uint16],
-    exits: NDArray[np.uint8],
-    pocket: NDArray[np.int32],
-    offsets: NDArray[np.int32],
-    choices: NDArray[np.int32],
-) -> int:
+@njit(forceinline=True)
+def _rank(robot: int, now: Situation, fields: NDArray[np.uint16], ways: Ways, choices: NDArray[np.int32]) -> int:
     """Write the cells that the robot may want, best first; returns how many."""
-    here = end[robot]
+    slot, heading, at, owner = now.slot, now.heading, now.at, now.owner
+    pocket, users = ways.pocket, ways.users
+    here = now.end[robot]
     keys = np.empty(5, np.int64)
     count = 0
     for move in range(5):
         if move == 4:
             cell = here
-        elif exits[here] >> move & 1:
-            cell = here + offsets[move]
+        elif ways.exits[here] >> move & 1:
+            cell = here + ways.offsets[move]
         else:
             continue
         if slot[robot] >= 0:
@@ -337,12 +226,12 @@ def _rank(
                 continue
         else:
             distance = np.int64(0 if cell == here else 1)
-        if cell != here and owner[cell] == robot and cell != previous[robot] and own[cell] == 0:
+        if cell != here and owner[cell] == robot and cell != now.previous[robot] and now.own[cell] == 0:
             continue
         if pocket[cell] >= 0 and pocket[cell] != pocket[here]:
             # nobody is pushed into a pocket, and who wants in waits until it is empty
             user = users[pocket[cell]]
-            if pocket[cell] != target[robot] or (user != -1 and user != robot):
+            if pocket[cell] != ways.target[robot] or (user != -1 and user != robot):
                 continue
         # distance, then a free cell, then straight on, then a hash that spreads robots over equal ways
         key = distance * 64
@@ -362,26 +251,18 @@ def _rank(
     return count
 
 
-@njit(cache=True, nogil=True)
-def _leads_out(
-    robot: int,
-    cell: int,
-    previous: int,
-    end: NDArray[np.int32],
-    tail: NDArray[np.int32],
-    owner: NDArray[np.int32],
-    own: NDArray[np.uint8],
-    chosen: NDArray[np.int32],
-) -> bool:
+@njit(forceinline=True)
+def _leads_out(robot: int, cell: int, now: Situation) -> bool:
     """Whether a step into the cell closes no ring of robots that wait for each other.
 
     Follows who must leave for whom: a robot leaves a cell unconditionally when its granted cells go on from there.
     """
+    end, tail, owner, chosen = now.end, now.tail, now.owner, now.next
     holder = owner[cell]
     if holder < 0:
         return True
     if holder == robot:
-        return cell == end[robot] or cell == previous or own[cell] != 0
+        return cell == end[robot] or cell == now.previous[robot] or now.own[cell] != 0
     for _ in range(len(end)):
         if holder == robot:
             return False
@@ -397,18 +278,10 @@ def _leads_out(
     return False
 
 
-@njit(cache=True, nogil=True)
-def _draw_after(
-    robot: int,
-    partner: int,
-    position: int,
-    end: NDArray[np.int32],
-    tail: NDArray[np.int32],
-    owner: NDArray[np.int32],
-    chosen: NDArray[np.int32],
-    claim: NDArray[np.int32],
-) -> None:
+@njit(forceinline=True)
+def _draw_after(robot: int, partner: int, position: int, now: Situation) -> None:
     """The swap partner follows into the cell that the robot, on its first choice, leaves."""
+    end, chosen, claim = now.end, now.next, now.claim
     if partner < 0 or position != 0 or chosen[partner] >= 0 or chosen[robot] == end[robot]:
         return
     cell = end[robot]
@@ -418,44 +291,27 @@ def _draw_after(
     claim[cell] = partner
 
 
-@njit(cache=True, nogil=True)
-def _branches(
-    cell: int,
-    came_from: int,
-    at: NDArray[np.int32],
-    exits: NDArray[np.uint8],
-    pocket: NDArray[np.int32],
-    offsets: NDArray[np.int32],
-) -> tuple[int, int]:
+@njit(forceinline=True)
+def _branches(cell: int, came_from: int, ways: Ways) -> tuple[int, int]:
     """How many ways lead on from a cell (not back and not into a pocket), and the last one."""
     count = 0
     onward = -1
     for move in range(4):
-        if exits[cell] >> move & 1:
-            there = cell + offsets[move]
-            if there == came_from:
-                continue
-            if pocket[there] >= 0:
+        if ways.exits[cell] >> move & 1:
+            there = cell + ways.offsets[move]
+            if there == came_from or ways.pocket[there] >= 0:
                 continue
             count += 1
             onward = there
     return count, onward
 
 
-@njit(cache=True, nogil=True)
+@njit(forceinline=True)
 def _swap_required(
-    pusher: int,
-    pulled: int,
-    pusher_cell: int,
-    pulled_cell: int,
-    slot: NDArray[np.int32],
-    at: NDArray[np.int32],
-    fields: NDArray[np.uint16],
-    exits: NDArray[np.uint8],
-    pocket: NDArray[np.int32],
-    offsets: NDArray[np.int32],
+    pusher: int, pulled: int, pusher_cell: int, pulled_cell: int, now: Situation, fields: NDArray[np.uint16], ways: Ways
 ) -> bool:
     """Whether pushing on would come to no branch before the pusher's goal, so that the two must change places."""
+    slot = now.slot
     if slot[pusher] < 0:
         return False
     field = fields[slot[pusher]]
@@ -463,7 +319,7 @@ def _swap_required(
     idle = slot[pulled] < 0
     steps = 0
     while field[pulled_cell] < field[pusher_cell]:
-        count, onward = _branches(pulled_cell, pusher_cell, at, exits, pocket, offsets)
+        count, onward = _branches(pulled_cell, pusher_cell, ways)
         if count >= 2:
             return False
         if count <= 0:
@@ -478,20 +334,13 @@ def _swap_required(
     return other[pusher_cell] < other[pulled_cell] and deeper
 
 
-@njit(cache=True, nogil=True)
-def _swap_possible(
-    pusher_cell: int,
-    pulled_cell: int,
-    at: NDArray[np.int32],
-    exits: NDArray[np.uint8],
-    pocket: NDArray[np.int32],
-    offsets: NDArray[np.int32],
-) -> bool:
+@njit(forceinline=True)
+def _swap_possible(pusher_cell: int, pulled_cell: int, ways: Ways) -> bool:
     """Whether backing off from `pusher_cell` by way of `pulled_cell` comes to a branch."""
     origin = pusher_cell
     steps = 0
     while pulled_cell != origin and steps <= 4096:
-        count, onward = _branches(pulled_cell, pusher_cell, at, exits, pocket, offsets)
+        count, onward = _branches(pulled_cell, pusher_cell, ways)
         if count >= 2:
             return True
         if count <= 0:
@@ -501,30 +350,19 @@ def _swap_possible(
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(forceinline=True)
 def _swap_partner(
-    robot: int,
-    choices: NDArray[np.int32],
-    count: int,
-    end: NDArray[np.int32],
-    slot: NDArray[np.int32],
-    ready: NDArray[np.uint8],
-    chosen: NDArray[np.int32],
-    at: NDArray[np.int32],
-    fields: NDArray[np.uint16],
-    exits: NDArray[np.uint8],
-    bridges: NDArray[np.uint8],
-    pocket: NDArray[np.int32],
-    offsets: NDArray[np.int32],
+    robot: int, choices: NDArray[np.int32], count: int, now: Situation, fields: NDArray[np.uint16], ways: Ways
 ) -> int:
     """The robot with which this one must change places and can, or -1."""
-    if count == 0 or slot[robot] < 0:
+    at, chosen = now.at, now.next
+    if count == 0 or now.slot[robot] < 0:
         return -1
-    here = end[robot]
+    here = now.end[robot]
     want = choices[0]
     on_ring = True
     for move in range(4):
-        if bridges[here] >> move & 1 and want == here + offsets[move]:
+        if ways.bridges[here] >> move & 1 and want == here + ways.offsets[move]:
             on_ring = False
     if on_ring:
         return -1  # whoever stands there can go around: PIBT's pushing suffices, and backing off would undo it
@@ -532,86 +370,23 @@ def _swap_partner(
     if (
         there >= 0
         and chosen[there] < 0
-        and _swap_required(robot, there, here, want, slot, at, fields, exits, pocket, offsets)
-        and _swap_possible(want, here, at, exits, pocket, offsets)
+        and _swap_required(robot, there, here, want, now, fields, ways)
+        and _swap_possible(want, here, ways)
     ):
         return there
     for move in range(4):
-        if exits[here] >> move & 1:
-            cell = here + offsets[move]
+        if ways.exits[here] >> move & 1:
+            cell = here + ways.offsets[move]
             beside = at[cell]
-            if beside < 0 or cell == want or chosen[beside] >= 0 or ready[beside] == 0:
+            if beside < 0 or cell == want or chosen[beside] >= 0 or now.ready[beside] == 0:
                 continue
-            if _swap_required(beside, robot, here, want, slot, at, fields, exits, pocket, offsets) and _swap_possible(
-                want, here, at, exits, pocket, offsets
-            ):
+            if _swap_required(beside, robot, here, want, now, fields, ways) and _swap_possible(want, here, ways):
                 return beside
     return -1
 
 
-class Lifelong:
-    """The synchronous form: every robot moves at once each tick, and gets its next errand when it reaches its goal.
-
-    Owns the robots' cells. Robot i does errands i, i + robots, i + 2 robots, ... for ever (the round-robin rule of the
-    League of Robot Runners 2023). Priority is the time since the last goal was reached.
-    """
-
-    def __init__(self, roadmap: Roadmap, starts: NDArray[np.int32], errands: NDArray[np.int32]) -> None:
-        """Raises RoadmapError when a start or an errand is no free cell."""
-        robots = len(starts)
-        roadmap.check_cells(starts.tolist(), "start cells")
-        roadmap.check_cells(np.unique(errands).tolist(), "errands")
-        self.roadmap = roadmap
-        self.errands = errands.astype(np.int32)
-        self.fields = Fields(roadmap, slots=robots + 256)
-        self.done = 0
-        """Errands done so far."""
-        self._next_errand = np.arange(robots) % len(errands)
-        self._since = np.zeros(robots, np.int64)
-        self._ticks = 0
-        self._now = situation(robots, roadmap.cells)
-        self._now.end[:] = starts
-        self._now.tail[:] = starts
-        self._now.ready[:] = 1
-        self._now.owner[starts] = np.arange(robots)
-        self._now.at[starts] = np.arange(robots)
-        self._renew(np.arange(robots))
-
-    @property
-    def cells(self) -> NDArray[np.int32]:
-        """Where the robots are, (robots,)."""
-        return self._now.end.copy()
-
-    @property
-    def goals(self) -> NDArray[np.int32]:
-        """Where they want to go, (robots,)."""
-        return self._now.goal.copy()
-
-    def tick(self) -> None:
-        """Assign errands, compute missing fields, decide and move."""
-        now = self._now
-        arrived = np.flatnonzero(now.end == now.goal)
-        self.done += len(arrived)
-        self._renew(arrived)
-        decide(self.roadmap, self.fields, self._since, now)
-        moved = np.flatnonzero(now.next != now.end)
-        step = now.next[moved] - now.end[moved]
-        now.heading[moved] = np.argmax(self.roadmap.offsets[None, :] == step[:, None], axis=1)
-        now.at[now.end[moved]] = NONE
-        now.owner[now.end[moved]] = NONE
-        now.end[moved] = now.next[moved]
-        now.tail[moved] = now.next[moved]
-        now.at[now.end] = np.arange(len(now.end))
-        now.owner[now.end] = now.at[now.end]
-        self._ticks += 1
-
-    def _renew(self, robots: NDArray[np.integer]) -> None:
-        self._now.goal[robots] = self.errands[self._next_errand[robots]]
-        self._next_errand[robots] = (self._next_errand[robots] + len(self._since)) % len(self.errands)
-        self._since[robots] = self._ticks
-
-
 def warm() -> None:
     """Compile (or load from numba's cache) what this module runs in a tick."""
-    corridor = Roadmap(make_site("warm", np.zeros((1, 3), bool)))
-    Lifelong(corridor, np.array([0, 1], np.int32), np.array([2, 0], np.int32)).tick()
+    roadmap = Roadmap(make_site("warm", np.zeros((1, 3), bool)))
+    now = situation(2, roadmap.cells)
+    decide(roadmap, Fields(roadmap, slots=2), np.zeros(2, np.int64), now)
