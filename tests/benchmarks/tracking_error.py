@@ -23,7 +23,7 @@ from figure import Figure
 from numpy.typing import NDArray
 
 from safety.dynamics import Bounds, bounds
-from safety.shield import predict
+from safety.path import predict
 from sim.env import BatchEnv
 from sim.robot import RobotSpec
 from sim.scene import Body

@@ -1,0 +1,108 @@
+"""The lattice: what the shield tries instead of a proposal that it refused, and which of it is nearest.
+
+    candidates   7 speeds by 9 yaw rates that the drive can reach within one period, and a full stop
+    cost         (dv / span of v)^2 + 8 (dw / span of w)^2, the distance to the proposal
+
+A further command means the same for one period, so the lattice lies around the measured twist and not on a fixed grid.
+A robot that wants to get on and may only turn on the spot turns along its corridor: a policy that repeats the same
+refused advance would stand for ever.
+
+The lattice proposes; `safety/judge.py` decides on each of its candidates as on any other command.
+"""
+
+from __future__ import annotations
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false, reportAssignmentType=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+import warp as wp
+
+from safety.dynamics import Bounds
+from safety.judge import CREEP
+from safety.sight import REST, Ask, Sight
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+LATTICE = 64
+"""Candidates when the proposal is refused: 7 speeds by 9 yaw rates that one period can reach, and a full stop."""
+
+SPEEDS = wp.constant(7)
+TURNS = wp.constant(9)
+
+ALIGNED = wp.constant(0.1)
+"""rad; a robot that points along its corridor as well as this need not turn to get on."""
+
+ALIGN_RATE = wp.constant(2.0)
+"""1/s; turning on the spot towards the corridor's way, so fast for each radian that is left."""
+
+
+@wp.func
+def candidate(row: int, c: int, ask: Ask, sight: Sight, b: Bounds) -> wp.vec3:
+    """Command c of a row's lattice: v, w, and its cost, the weighted square distance to the proposal.
+
+    The lattice spans what the drive can reach within one period (a further command means the same for that long).
+    """
+    if c == SPEEDS * TURNS:
+        return wp.vec3(0.0, 0.0, 14.0)
+    v0 = sight.start[row, 0]
+    w0 = sight.start[row, 1]
+    fall = b.brake * b.period
+    if v0 < 0.0:
+        fall = b.accel * b.period
+    rise = b.accel * b.period
+    if v0 < 0.0:
+        rise = b.brake * b.period
+    v = node(
+        wp.max(v0 - fall, -b.reverse_max),
+        wp.min(v0 + rise, b.speed_max),
+        wp.clamp(ask.command[row, 0], -b.reverse_max, b.speed_max),
+        SPEEDS,
+        c // TURNS,
+    )
+    turn = b.turn_accel * b.period
+    wish = wp.clamp(ask.command[row, 1], -b.turn_max, b.turn_max)
+    if ask.command[row, 0] > CREEP and wp.abs(v[0]) <= REST and wp.abs(sight.start[row, 5]) > ALIGNED:
+        # it wants to get on and may only turn on the spot: along the way, or a deterministic policy asks for ever
+        wish = wp.clamp(ALIGN_RATE * sight.start[row, 5], -b.turn_max, b.turn_max)
+    w = node(
+        wp.max(w0 - turn, -b.turn_max),
+        wp.min(w0 + turn, b.turn_max),
+        wish,
+        TURNS,
+        c % TURNS,
+    )
+    # one step of turn weighs as two of speed: slowing down keeps the way that the policy chose
+    return wp.vec3(v[0], w[0], v[1] * v[1] + 8.0 * w[1] * w[1])
+
+
+@wp.func
+def rank(cost: float, c: int) -> int:
+    """Cost and index in one integer: atomic_min over it finds the nearest, the lowest index among equals."""
+    return int(wp.min(cost, 15.0) * 1048576.0) * 64 + c
+
+
+@wp.func
+def node(low: float, high: float, wish: float, n: int, i: int) -> wp.vec2:
+    """The i-th nearest of n values in [low, high], and its distance to the wish over the interval's length.
+
+    The node nearest to the wish is the wish itself, the one nearest to zero is zero.
+    """
+    span = wp.max(high - low, 1.0e-6)
+    target = wp.clamp(wish, low, high)
+    step = span / float(n - 1)
+    centre = wp.clamp(int(wp.round((target - low) / step)), 0, n - 1)
+    k = (centre + alternate(i) + n) % n
+    value = low + step * float(k)
+    if k == centre:
+        value = target
+    elif low < 0.0 and high > 0.0 and k == int(wp.round(-low / step)):
+        value = 0.0
+    return wp.vec2(value, (value - target) / span)
+
+
+@wp.func
+def alternate(i: int) -> int:
+    """0, -1, 1, -2, 2, ... : neighbours of a lattice index, near ones first."""
+    half = (i + 1) // 2
+    if i % 2 == 1:
+        return -half
+    return half
