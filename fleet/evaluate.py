@@ -7,9 +7,10 @@ Three profiles, each with people who keep the assumption that the shield is buil
     v16         under the shield, V = 1.6 m/s: people ignore robots
 
 A collision is a contact with anything but the floor that began in a physics substep in which the robot was faster than
-0.02 m/s or 0.02 rad/s. It is counted twice, by the physics engine's contacts and by the geometric oracle, which shares
-no code with it; an episode ends with the first that the engine reports. Contacts that began at rest (a person walked
-into a standing robot) are counted apart. The exit code is 0 when both counts agree.
+0.02 m/s or 0.02 rad/s; each counterpart (the map, each person) is a contact of its own. It is counted twice, by the
+physics engine's contacts and by the geometric oracle, which shares no code with it; an episode ends with the first that
+the engine reports. Contacts that began at rest (a person walked into a standing robot) are counted apart. The exit code
+is 0 when both counts agree.
 """
 
 from __future__ import annotations
@@ -182,7 +183,7 @@ class Witness:
             substep_hook=self._look,
         )
         self._shielded = shielded
-        self._touching = np.zeros(worlds, bool)
+        self._touching = np.zeros((worlds, 1 + task.people), bool)
         self._hit = np.zeros(worlds, bool)
         self._pose = np.zeros((worlds, 3))
         self._twist = np.zeros((worlds, 3))
@@ -247,8 +248,8 @@ class Witness:
         spec = environment.spec
         people = np.asarray(environment.people.position.numpy(), np.float64)
         touch = touching(self.site, spec.length, spec.width, self._pose[:, None, :], people, PERSON_RADIUS)
-        now = (touch.solid | touch.person)[:, 0]
-        began = np.flatnonzero(now & ~self._touching)
+        now = np.concatenate([touch.map, touch.person[:, 0]], axis=1)  # the map, then each person
+        began = np.flatnonzero((now & ~self._touching).any(axis=1))
         v, w, sideways = self._twist[began].T
         self._hit[began] |= (np.hypot(v, sideways) > SPEED_LIMIT) | (np.abs(w) > SPEED_LIMIT)
         self._touching = now

@@ -8,8 +8,10 @@ shield, the lidar or the scene, and numpy is all that it needs.
     rectangle and disc        overlap when the disc's centre, in the rectangle's frame, is nearer than the radius
     rectangle and floor       blocked cells are rectangles; past the floor's edge stands the outer wall
 
-Shapes that only touch do not overlap. `ContactTally` turns flags per physics step into the figures: an episode of
-contact counts once, by how fast the robot was at its first step.
+Shapes that only touch do not overlap. A contact is one robot and one counterpart: the map (its racks and walls are one
+body), one other robot, one person. Each has a first step of its own, so that a robot which drives into a rack while a
+person leans on it is seen. `ContactTally` turns flags per physics step into the figures: a contact counts once, by how
+fast the robot was at its first step.
 """
 
 from __future__ import annotations
@@ -27,20 +29,30 @@ SPEED_LIMIT = 0.02
 
 @dataclass(frozen=True)
 class Touch:
-    """Who touches what, (steps, robots) each."""
+    """Who touches what at each of some physics steps."""
 
-    solid: NDArray[np.bool_]
-    """A rack, a wall or another robot."""
+    map: NDArray[np.bool_]
+    """A rack or a wall, (steps, robots)."""
+    robot: NDArray[np.bool_]
+    """Another robot, (steps, robots, robots): symmetric, nothing on the diagonal."""
     person: NDArray[np.bool_]
+    """(steps, robots, people)"""
+
+    @property
+    def pairs(self) -> NDArray[np.bool_]:
+        """All counterparts side by side, (steps, robots, 1 + robots + people): the map, the robots, the people."""
+        return np.concatenate([self.map[..., None], self.robot, self.person], axis=-1)
 
 
 @dataclass(frozen=True)
 class Contact:
-    """The first step of one episode of contact."""
+    """The first step of one contact."""
 
     step: int
     """Physics step since the start."""
     robot: int
+    other: int
+    """Column of `Touch.pairs`: 0 the map, then the robots, then the people."""
     person: bool
     """With a person; else with a rack, a wall or a robot."""
     speed: float
@@ -55,24 +67,31 @@ class Contact:
 
 
 class ContactTally:
-    """Owns which robots were in contact at the last step, and all episodes since the start."""
+    """Owns which robots touched what at the last step, and all contacts since the start."""
 
-    def __init__(self, robots: int) -> None:
+    def __init__(self, robots: int, people: int) -> None:
         self.contacts: list[Contact] = []
+        self._robots = robots
         self._step = 0
-        self._before = np.zeros((2, robots), bool)
+        self._before = np.zeros((robots, 1 + robots + people), bool)
 
     def add(self, touch: Touch, speed: NDArray[np.floating], turn: NDArray[np.floating]) -> list[Contact]:
-        """Take some steps' flags and the robots' speeds at them, (steps, robots); returns the episodes that began."""
-        began: list[Contact] = []
-        for step in range(len(touch.solid)):
-            now = np.stack([touch.solid[step], touch.person[step]])
-            for kind, robot in np.argwhere(now & ~self._before):
-                began.append(
-                    Contact(self._step, int(robot), bool(kind), float(speed[step, robot]), float(turn[step, robot]))
-                )
-            self._before = now
-            self._step += 1
+        """Take some steps' flags and the robots' speeds at them, (steps, robots); returns the contacts that began."""
+        pairs = touch.pairs
+        before = np.concatenate([self._before[None], pairs[:-1]])
+        began = [
+            Contact(
+                step=self._step + step,
+                robot=robot,
+                other=other,
+                person=other > self._robots,
+                speed=float(speed[step, robot]),
+                turn=float(turn[step, robot]),
+            )
+            for step, robot, other in np.argwhere(pairs & ~before).tolist()
+        ]
+        self._before = pairs[-1].copy()
+        self._step += len(pairs)
         self.contacts += began
         return began
 
@@ -100,7 +119,7 @@ def touching(
     people: NDArray[np.floating],
     person_radius: float,
 ) -> Touch:
-    """Which robots overlap anything at each step.
+    """What each robot overlaps at each step.
 
     `poses` (steps, robots, 3) x, y, yaw in W; `people` (steps, people, 2); footprints are `length` x `width` around the
     pose; all in metres.
@@ -108,24 +127,24 @@ def touching(
     poses = np.asarray(poses, np.float64)
     people = np.asarray(people, np.float64)
     steps, robots = poses.shape[:2]
-    solid = on_the_map(site, length, width, poses)
+    robot = np.zeros((steps, robots, robots), bool)
     if robots > 1:
         one, two = np.triu_indices(robots, k=1)
         gap = poses[:, one, :2] - poses[:, two, :2]
         near = (gap**2).sum(-1) < length**2 + width**2  # closer than two circumscribed radii
         step, pair = np.nonzero(near)
         hit = rectangles_overlap(length, width, poses[step, one[pair]], length, width, poses[step, two[pair]])
-        solid[step[hit], one[pair[hit]]] = True
-        solid[step[hit], two[pair[hit]]] = True
-    person = np.zeros((steps, robots), bool)
+        robot[step[hit], one[pair[hit]], two[pair[hit]]] = True
+        robot[step[hit], two[pair[hit]], one[pair[hit]]] = True
+    person = np.zeros((steps, robots, people.shape[1]), bool)
     if people.shape[1]:
         offset = people[:, None, :, :] - poses[:, :, None, :2]
         c, s = np.cos(poses[..., 2])[..., None], np.sin(poses[..., 2])[..., None]
         ahead = np.abs(c * offset[..., 0] + s * offset[..., 1])
         aside = np.abs(c * offset[..., 1] - s * offset[..., 0])
         outside = np.maximum(ahead - length / 2, 0.0) ** 2 + np.maximum(aside - width / 2, 0.0) ** 2
-        person |= (outside < person_radius**2).any(axis=-1)
-    return Touch(solid=solid, person=person)
+        person = outside < person_radius**2
+    return Touch(map=on_the_map(site, length, width, poses), robot=robot, person=person)
 
 
 def on_the_map(site: Site, length: float, width: float, poses: NDArray[np.floating]) -> NDArray[np.bool_]:

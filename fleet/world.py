@@ -4,7 +4,7 @@ A `World` owns one MuJoCo simulation of a site. `step` moves it one control peri
 `readings` gives what the robots' sensors say then. Physics, drives, people, lidar and sensor errors are those that
 policies train in (sim/), with one row per robot. Each physics step is checked twice for contacts, by the engine's
 contact list and by `fleet.oracle`, on the same poses: those at the step's start, where the engine looks for contacts
-too.
+too. A robot and the map, another robot or one person are a contact each.
 
 Memory is written for the record: a pose per robot and person and period, for pictures and the report. No sockets, no
 clocks.
@@ -86,7 +86,7 @@ class World:
         start_warp()
         self.site, self.spec, self.robots, self.people, self.seed = site, spec, robots, people, seed
         self.starts = start_cells(site, robots, seed, starts)
-        self.scene = build_scene(site, spec, robots, people, body, visual=False)
+        self.scene = build_scene(site, spec, robots, people, body, visual=False, contacts=False)
         self.model = self.scene.model
         self.data = mujoco.MjData(self.model)
         self.period = spec.period / SECOND
@@ -95,8 +95,8 @@ class World:
         """Physics steps in a motor period."""
         self.stamp = 0
         """Site clock, ns."""
-        self.physics = ContactTally(robots)
-        self.oracle = ContactTally(robots)
+        self.physics = ContactTally(robots, people)
+        self.oracle = ContactTally(robots, people)
         self.record = Record()
         self.battery = np.ones(robots)
         self.poses: NDArray[np.float32]
@@ -124,7 +124,11 @@ class World:
         poses = np.empty((steps, self.robots, 3))
         people = np.empty((steps, self.people, 2))
         speed, turn = np.empty((steps, self.robots)), np.empty((steps, self.robots))
-        touch = Touch(np.zeros((steps, self.robots), bool), np.zeros((steps, self.robots), bool))
+        touch = Touch(
+            map=np.zeros((steps, self.robots), bool),
+            robot=np.zeros((steps, self.robots, self.robots), bool),
+            person=np.zeros((steps, self.robots, self.people), bool),
+        )
         for step in range(steps):
             if step % self.physics_steps == 0:
                 if self._walk is not None:
@@ -142,7 +146,7 @@ class World:
         self.oracle.add(
             touching(self.site, self.spec.length, self.spec.width, poses, people, PERSON_RADIUS), speed, turn
         )
-        self.bumper = touch.solid.any(axis=0) | touch.person.any(axis=0)
+        self.bumper = touch.pairs.any(axis=(0, 2))
         self.stamp += self.spec.period
         self._step.numpy()[...] += 1
         self._charge(speed[-1])
@@ -330,16 +334,7 @@ class World:
         """Everybody on a cell of their own from which there is a way on, drawn by the seed, away from the robots."""
         if not self.people:
             return
-        open_cells = np.flatnonzero(_walkable(self.site).reshape(-1))
-        gap = self.site.centre(open_cells)[:, None] - self.site.centre(self.starts)[None]
-        away = open_cells[(np.hypot(gap[..., 0], gap[..., 1]) > CLEARANCE).all(axis=1)]
-        if len(away) < self.people:
-            raise SiteError(
-                f"expected room for {self.people} people on {self.site.name}, got {len(away)} cells that people may "
-                f"enter {CLEARANCE} m from all robots; take fewer people, or a site that is not person-free"
-            )
-        order = np.argsort(draw_numpy(self.seed, int(Term.PERSON_START), 0, 0, np.arange(len(away))), kind="stable")
-        cells = away[order[: self.people]].astype(np.int32)
+        cells = people_cells(self.site, self.starts, self.people, self.seed)
         crowd = self._people
         crowd.origin.numpy()[0] = cells
         crowd.target.numpy()[0] = cells
@@ -355,9 +350,15 @@ class World:
         contact = self.data.contact
         for one, two in contact.geom[contact.dist < 0.0]:
             for geom, other in ((one, two), (two, one)):
-                robot, kind = self._geoms[geom], self._geoms[other]
-                if robot >= 0 and kind != _FLOOR:
-                    (touch.person if kind == _PERSON else touch.solid)[step, robot] = True
+                (kind, robot), (other_kind, number) = self._geoms[geom], self._geoms[other]
+                if kind != "robot":
+                    continue
+                if other_kind == "map":
+                    touch.map[step, robot] = True
+                elif other_kind == "robot":
+                    touch.robot[step, robot, number] = True
+                elif other_kind == "person":
+                    touch.person[step, robot, number] = True
 
     def _charge(self, speed: NDArray[np.floating]) -> None:
         at = np.isin(self.site.cell_at(self.poses[:, :2]), self.site.chargers) & (speed < 0.02)
@@ -402,6 +403,20 @@ def start_cells(site: Site, robots: int, seed: int, given: NDArray[np.int32] | N
     return np.concatenate([first, drawn.astype(np.int32)])
 
 
+def people_cells(site: Site, starts: NDArray[np.int32], people: int, seed: int) -> NDArray[np.int32]:
+    """A cell of their own for each person, away from robots on `starts`. Raises `SiteError` where there is no room."""
+    open_cells = np.flatnonzero(_walkable(site).reshape(-1))
+    gap = site.centre(open_cells)[:, None] - site.centre(starts)[None]
+    away = open_cells[(np.hypot(gap[..., 0], gap[..., 1]) > CLEARANCE).all(axis=1)]
+    if len(away) < people:
+        raise SiteError(
+            f"expected room for {people} people on {site.name}, got {len(away)} cells that people may "
+            f"enter {CLEARANCE} m from all robots; take fewer people, or a site that is not person-free"
+        )
+    order = np.argsort(draw_numpy(seed, int(Term.PERSON_START), 0, 0, np.arange(len(away))), kind="stable")
+    return away[order[:people]].astype(np.int32)
+
+
 def start_yaws(site: Site, cells: NDArray[np.int32], seed: int) -> NDArray[np.float64]:
     """A direction for each robot in which it may leave its cell, drawn by the seed; east where there is none."""
     yaws = np.zeros(len(cells))
@@ -425,23 +440,20 @@ def _walkable(site: Site) -> NDArray[np.bool_]:
     return cells & beside
 
 
-_FLOOR, _PERSON, _STATIC = -1, -2, -3
-
-
-def _geom_kinds(model: mujoco.MjModel, robots: int) -> list[int]:
-    """For each geom the number of the robot whose hull it is, or what else it is."""
+def _geom_kinds(model: mujoco.MjModel, robots: int) -> list[tuple[str, int]]:
+    """What each geom is: "robot" (its hull), "person" or "map", with the number of the robot or person; or "floor"."""
     kinds = []
     for geom in range(model.ngeom):
         name = model.geom(geom).name
         if name.startswith("hull"):
-            kinds.append(int(name.removeprefix("hull")))
+            kinds.append(("robot", int(name.removeprefix("hull"))))
         elif name.startswith("person"):
-            kinds.append(_PERSON)
+            kinds.append(("person", int(name.removeprefix("person"))))
         elif name.startswith(("rack", "wall")):
-            kinds.append(_STATIC)
+            kinds.append(("map", 0))
         else:
-            kinds.append(_FLOOR)  # the floor, and wheels and casters, which meet the floor alone
-    assert sum(kind >= 0 for kind in kinds) == robots
+            kinds.append(("floor", 0))  # the floor, and wheels and casters, which meet the floor alone
+    assert sum(kind == "robot" for kind, _ in kinds) == robots
     return kinds
 
 

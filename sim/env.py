@@ -154,7 +154,9 @@ class BatchEnv:
         self.observation, self.final_observation = floats(rows, OBSERVATION), floats(rows, OBSERVATION)
         self.reward = floats(rows)
         self.terminated, self.truncated, self.ended, self.ending = (bytes_() for _ in range(4))
-        self.touching, self.collided, self.bumped = (bytes_() for _ in range(3))
+        self.collided, self.bumped = bytes_(), bytes_()
+        self.touching = wp.zeros((rows, self.scene.contacts.shape[1]), dtype=wp.uint8, device=device)
+        self._contacts = wp.array(self.scene.contacts, dtype=wp.int32, device=device)
         self.diverged = bytes_(self.worlds)
         self.all_rows = bytes_(value=1)
         self.margin, self.reason = floats(rows), wp.zeros(rows, dtype=wp.int8, device=device)
@@ -203,8 +205,9 @@ class BatchEnv:
         self._settle = self._launch(
             after_substep,
             self.rows,
-            [backend.sensordata, *bodies, MOVING, self.pose, self.twist, self.touching, self.collided, self.bumped],
-        )
+            [backend.sensordata, *bodies, self._contacts, MOVING, self.pose, self.twist, self.touching, self.collided,
+             self.bumped],
+        )  # fmt: skip
         self._read = self._launch(read_bodies, self.rows, [*bodies, self.pose, self.twist])
         weights = config.reward
         corridor = [nav.points, nav.half_width, nav.count, nav.final]

@@ -315,23 +315,27 @@ def count_contact(
     row: int,
     sensordata: wp.array2d(dtype=Any),
     robots: int,
+    contacts: wp.array2d(dtype=wp.int32),
     threshold: float,
     twist: wp.array2d(dtype=wp.float32),
-    touching: wp.array(dtype=wp.uint8),
+    touching: wp.array2d(dtype=wp.uint8),
     collided: wp.array(dtype=wp.uint8),
     bumped: wp.array(dtype=wp.uint8),
 ) -> None:
-    """Collision or bump of one row that began in the state that `twist` and the sensor describe."""
-    found = float(sensordata[row / robots, row % robots]) > 0.0
-    if found and touching[row] == wp.uint8(0):
-        v = wp.sqrt(twist[row, 0] * twist[row, 0] + twist[row, 2] * twist[row, 2])
-        if v > threshold or wp.abs(twist[row, 1]) > threshold:
-            collided[row] = wp.uint8(1)
-        else:
-            bumped[row] = wp.uint8(1)
-    touching[row] = wp.uint8(0)
-    if found:
-        touching[row] = wp.uint8(1)
+    """Collisions and bumps of one row that began in the state that `twist` and the sensors describe."""
+    world = row / robots
+    robot = row % robots
+    for k in range(contacts.shape[1]):
+        found = float(sensordata[world, contacts[robot, k]]) > 0.0
+        if found != (touching[row, k] != wp.uint8(0)):
+            touching[row, k] = wp.uint8(0)
+            if found:
+                touching[row, k] = wp.uint8(1)
+                v = wp.sqrt(twist[row, 0] * twist[row, 0] + twist[row, 2] * twist[row, 2])
+                if v > threshold or wp.abs(twist[row, 1]) > threshold:
+                    collided[row] = wp.uint8(1)
+                else:
+                    bumped[row] = wp.uint8(1)
 
 
 @wp.kernel
@@ -352,18 +356,22 @@ def read_bodies(
 def count_contacts(
     sensordata: wp.array2d(dtype=Any),
     robots: int,
+    contacts: wp.array2d(dtype=wp.int32),
     threshold: float,
     twist: wp.array2d(dtype=wp.float32),
-    touching: wp.array(dtype=wp.uint8),
+    touching: wp.array2d(dtype=wp.uint8),
     collided: wp.array(dtype=wp.uint8),
     bumped: wp.array(dtype=wp.uint8),
 ) -> None:
     """After a substep: collisions and bumps that began in the state before it, which sensors and `twist` both describe.
 
-    A collision is a contact with anything but the floor that began while the robot moved faster than `threshold`
-    (m/s or rad/s); one that began at rest is a bump. A contact that lasts counts once. `collided` and `bumped` collect.
+    `contacts` (robots, counterparts) says where in `sensordata` (worlds, sensors) each robot's counterparts lie, and
+    `touching` (rows, counterparts) which of them touched it before: every pair is a contact of its own, so that one
+    that begins while another lasts is not missed. One that began while the robot moved faster than `threshold` (m/s
+    or rad/s) is a collision, one that began at rest a bump. One that lasts counts once. `collided` and `bumped` (rows)
+    collect.
     """
-    count_contact(wp.tid(), sensordata, robots, threshold, twist, touching, collided, bumped)
+    count_contact(wp.tid(), sensordata, robots, contacts, threshold, twist, touching, collided, bumped)
 
 
 @wp.kernel
@@ -374,14 +382,15 @@ def after_substep(
     robots: int,
     qpos_stride: int,
     qvel_stride: int,
+    contacts: wp.array2d(dtype=wp.int32),
     threshold: float,
     pose: wp.array2d(dtype=wp.float32),
     twist: wp.array2d(dtype=wp.float32),
-    touching: wp.array(dtype=wp.uint8),
+    touching: wp.array2d(dtype=wp.uint8),
     collided: wp.array(dtype=wp.uint8),
     bumped: wp.array(dtype=wp.uint8),
 ) -> None:
     """`count_contacts`, then `read_bodies`, in one launch: the order matters, because both use `twist`."""
     row = wp.tid()
-    count_contact(row, sensordata, robots, threshold, twist, touching, collided, bumped)
+    count_contact(row, sensordata, robots, contacts, threshold, twist, touching, collided, bumped)
     read_body(row, qpos, qvel, robots, qpos_stride, qvel_stride, pose, twist)

@@ -87,7 +87,7 @@ def reset_rows(
     payload: wp.array(dtype=wp.float32),
     pose: wp.array2d(dtype=wp.float32),
     twist: wp.array2d(dtype=wp.float32),
-    touching: wp.array(dtype=wp.uint8),
+    touching: wp.array2d(dtype=wp.uint8),
     released: wp.array2d(dtype=wp.float32),
     before: wp.array2d(dtype=wp.float32),
     latency: wp.array(dtype=wp.int32),
@@ -199,7 +199,8 @@ def reset_rows(
                 before[row, k] = 0.0
                 setpoint[row, k] = 0.0
                 output[row, k] = 0.0
-            touching[row] = wp.uint8(0)
+            for k in range(touching.shape[1]):
+                touching[row, k] = wp.uint8(0)
             # what the drive and the floor are like
             load = level * payload_max * unit(draw_from(stream(seed, PAYLOAD_TERM, row, e), 0))
             rub = friction_low + (friction_high - friction_low) * unit(

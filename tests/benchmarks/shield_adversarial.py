@@ -143,7 +143,8 @@ def run(profile: Profile, person_speed: float, policy: str, shielded: bool, epis
     points = Points(site, spec, person_speed)
     point_memory = points.init(worlds)
     tally = Tally()
-    was = np.zeros(worlds, bool)
+    was = np.zeros((worlds, 1 + config.people), bool)
+    """The map, then each person: every pair is a contact of its own."""
 
     def hook(env: BatchEnv) -> None:
         nonlocal was
@@ -151,9 +152,9 @@ def run(profile: Profile, person_speed: float, policy: str, shielded: bool, epis
         people: NDArray[np.float64] = env.people.position.numpy().astype(np.float64)
         twist = env.twist.numpy()
         touch = touching(env.site, spec.length, spec.width, pose[:, None], people, PERSON_RADIUS)
-        now = (touch.solid | touch.person)[:, 0]
+        now = np.concatenate([touch.map, touch.person[:, 0]], axis=1)
         moving = (np.hypot(twist[:, 0], twist[:, 2]) > SPEED_LIMIT) | (np.abs(twist[:, 1]) > SPEED_LIMIT)
-        tally.overlaps += int((now & ~was & moving).sum())
+        tally.overlaps += int(((now & ~was).any(axis=1) & moving).sum())
         tally.distance += float(np.hypot(twist[:, 0], twist[:, 2]).sum()) * 0.02
         was = now
 

@@ -35,7 +35,8 @@ def test_two_footprints_overlap_as_worked_by_hand(x: float, y: float, yaw: float
     a, b = np.array([[5.0, 5.0, 0.0]]), np.array([[5.0 + x, 5.0 + y, yaw]])
     assert rectangles_overlap(LENGTH, WIDTH, a, LENGTH, WIDTH, b).tolist() == [hit]
     assert rectangles_overlap(LENGTH, WIDTH, b, LENGTH, WIDTH, a).tolist() == [hit]
-    assert touch_of((5.0, 5.0, 0.0), (5.0 + x, 5.0 + y, yaw)).solid.tolist() == [[hit, hit]]
+    touch = touch_of((5.0, 5.0, 0.0), (5.0 + x, 5.0 + y, yaw))
+    assert touch.robot.tolist() == [[[False, hit], [hit, False]]]
 
 
 def test_overlap_does_not_depend_on_where_and_how_the_pair_is_turned() -> None:
@@ -85,8 +86,8 @@ def test_a_person_touches_a_footprint_as_worked_by_hand(x: float, y: float, hit:
     c, s = math.cos(turn), math.sin(turn)
     person = (5.0 + c * x - s * y, 5.0 + s * x + c * y)
     touch = touch_of((5.0, 5.0, turn), (9.0, 9.0, 0.0), people=[(1.0, 1.0), person])
-    assert touch.person.tolist() == [[hit, False]]
-    assert not touch.solid.any()
+    assert touch.person.tolist() == [[[False, hit], [False, False]]]
+    assert touch.pairs.tolist() == [[[False] * 4 + [hit], [False] * 5]]
 
 
 @pytest.mark.parametrize(
@@ -122,39 +123,67 @@ def test_small_cells_two_rings_away_are_seen() -> None:
     assert not bool(on_the_map(site, LENGTH, WIDTH, np.array([4.27, 3.9, 0.0])))
 
 
-def tally_of(flags: list[int], speeds: list[float], person: bool = False, turn: float = 0.0) -> ContactTally:
-    tally = ContactTally(1)
-    hit, none = np.array(flags, bool)[:, None], np.zeros((len(flags), 1), bool)
-    tally.add(
-        Touch(*((none, hit) if person else (hit, none))), np.array(speeds)[:, None], np.full((len(flags), 1), turn)
-    )
+MAP, PERSON = 0, 2
+"""Columns of the pairs of one robot among two people: the map, itself, the people."""
+
+
+def tally_of(flags: dict[int, list[int]], speeds: list[float], turn: float = 0.0) -> ContactTally:
+    """One robot and two people; `flags` by column of the pairs, step by step."""
+    pairs = np.zeros((len(speeds), 1, 4), bool)
+    for column, hits in flags.items():
+        pairs[:, 0, column] = hits
+    tally = ContactTally(robots=1, people=2)
+    touch = Touch(map=pairs[..., 0], robot=pairs[..., 1:2], person=pairs[..., 2:])
+    tally.add(touch, np.array(speeds)[:, None], np.full((len(speeds), 1), turn))
     return tally
 
 
-def test_an_episode_counts_once_by_the_speed_at_its_first_step() -> None:
-    assert tally_of([0, 1, 1, 1, 0], [0, 0.5, 0.0, 0.0, 0.0]).collisions == 1
-    assert tally_of([0, 1, 1, 0], [0, 0.0, 0.9, 0.0]).collisions == 0
-    assert tally_of([1, 0, 1], [0.5, 0.5, 0.5]).collisions == 2
-    assert tally_of([1], [0.02]).collisions == 0
-    assert tally_of([1], [0.0201]).collisions == 1
-    assert tally_of([1], [0.0], turn=-0.03).collisions == 1
+def test_a_contact_counts_once_by_the_speed_at_its_first_step() -> None:
+    assert tally_of({MAP: [0, 1, 1, 1, 0]}, [0, 0.5, 0.0, 0.0, 0.0]).collisions == 1
+    assert tally_of({MAP: [0, 1, 1, 0]}, [0, 0.0, 0.9, 0.0]).collisions == 0
+    assert tally_of({MAP: [1, 0, 1]}, [0.5, 0.5, 0.5]).collisions == 2
+    assert tally_of({MAP: [1]}, [0.02]).collisions == 0
+    assert tally_of({MAP: [1]}, [0.0201]).collisions == 1
+    assert tally_of({MAP: [1]}, [0.0], turn=-0.03).collisions == 1
 
 
 def test_a_person_who_walks_into_a_standing_robot_is_counted_apart() -> None:
-    tally = tally_of([0, 1, 1], [0.3, 0.0, 0.0], person=True)
+    tally = tally_of({PERSON: [0, 1, 1]}, [0.3, 0.0, 0.0])
     assert (tally.collisions, tally.person_contacts, tally.struck) == (0, 1, 0)
-    tally = tally_of([0, 1], [0.3, 0.3], person=True)
+    tally = tally_of({PERSON: [0, 1]}, [0.3, 0.3])
     assert (tally.collisions, tally.person_contacts) == (1, 0)
 
 
 def test_a_standing_robot_that_is_driven_into_did_not_collide() -> None:
-    tally = tally_of([1], [0.0])
+    tally = tally_of({MAP: [1]}, [0.0])
     assert (tally.collisions, tally.person_contacts, tally.struck) == (0, 0, 1)
 
 
-def test_an_episode_that_spans_two_calls_counts_once() -> None:
-    tally = ContactTally(1)
-    hit = Touch(np.ones((1, 1), bool), np.zeros((1, 1), bool))
+@pytest.mark.parametrize("other", [MAP, PERSON + 1])
+def test_a_contact_that_begins_during_another_has_a_first_step_of_its_own(other: int) -> None:
+    """A person walks into the standing robot; while they touch it drives into a rack, or into another person."""
+    tally = tally_of({PERSON: [0, 1, 1, 1, 1], other: [0, 0, 0, 1, 1]}, [0.0, 0.0, 0.3, 0.3, 0.0])
+    assert (tally.collisions, tally.person_contacts) == (1, 1)
+    assert [(contact.step, contact.other) for contact in tally.contacts] == [(1, PERSON), (3, other)]
+
+
+def test_one_robot_between_two_touches_each_by_itself() -> None:
+    """The left one drives into the middle one, then the middle one into the right one: a collision of each driver."""
+    tally = ContactTally(robots=3, people=0)
+    for left, middle, right, speeds in (  # 0.64 m apart they touch
+        (4.30, 5.00, 5.70, [0.3, 0.0, 0.0]),
+        (4.37, 5.00, 5.70, [0.3, 0.0, 0.0]),
+        (4.45, 5.07, 5.70, [0.0, 0.3, 0.0]),
+    ):
+        touch = touch_of((left, 5.0, 0.0), (middle, 5.0, 0.0), (right, 5.0, 0.0))
+        tally.add(touch, np.array([speeds]), np.zeros((1, 3)))
+    assert (tally.collisions, tally.struck) == (2, 2)
+    assert {(each.robot, each.other) for each in tally.contacts if each.collision} == {(0, 2), (1, 3)}
+
+
+def test_a_contact_that_spans_two_calls_counts_once() -> None:
+    tally = ContactTally(robots=1, people=0)
+    hit = Touch(np.ones((1, 1), bool), np.zeros((1, 1, 1), bool), np.zeros((1, 1, 0), bool))
     assert len(tally.add(hit, np.ones((1, 1)), np.zeros((1, 1)))) == 1
     assert tally.add(hit, np.ones((1, 1)), np.zeros((1, 1))) == []
     assert tally.collisions == 1

@@ -7,7 +7,7 @@ import pytest
 
 from fleet.world import World, start_cells, start_yaws
 from sim.generate import generate_warehouse
-from sim.people import Profile
+from sim.people import PERSON_RADIUS, Profile
 from sim.robot import RobotSpec
 from sim.site import Site, SiteError, declare_person_free, make_site
 
@@ -56,8 +56,8 @@ def test_witnesses_agree_on_every_contact_of_a_reckless_fleet() -> None:
         if number % 10 == 0:
             world.command(draws.uniform((0.0, -1.0), (0.8, 1.0), (16, 2)))
         world.step()
-    seen = {(contact.step, contact.robot, contact.person) for contact in world.physics.contacts}
-    assert seen == {(contact.step, contact.robot, contact.person) for contact in world.oracle.contacts}
+    seen = {(contact.step, contact.robot, contact.other) for contact in world.physics.contacts}
+    assert seen == {(contact.step, contact.robot, contact.other) for contact in world.oracle.contacts}
     assert world.physics.collisions == world.oracle.collisions > 10
 
 
@@ -79,6 +79,33 @@ def test_a_person_who_walks_into_a_standing_robot_is_no_collision() -> None:
         world.step()
     for tally in (world.physics, world.oracle):
         assert (tally.collisions, tally.person_contacts) == (0, 1)
+
+
+class Leaning:
+    """Stands in for the people: the only one leans a centimetre into the robot's back, wherever it is."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def launch(self) -> None:
+        x, y, yaw = self.world.poses[0].tolist()
+        behind = SPEC.length / 2 + PERSON_RADIUS - 0.01
+        self.world.data.mocap_pos[0, :2] = x - behind * np.cos(yaw), y - behind * np.sin(yaw)
+
+
+def test_a_wall_driven_into_while_a_person_leans_on_the_robot_is_a_collision_by_both_counts() -> None:
+    world = World(make_site("hall", np.zeros((3, 4), bool)), SPEC, 1, 1, starts=np.array([5]), seed=0)
+    world._walk = Leaning(world)  # pyright: ignore[reportAttributeAccessIssue]
+    drive(world, 0.0, 0.0, 2)
+    for tally in (world.physics, world.oracle):
+        assert (tally.collisions, tally.person_contacts) == (0, 1)
+    for _ in range(80):
+        drive(world, 0.5, 0.0, 1)
+        if world.physics.collisions:
+            break
+    for tally in (world.physics, world.oracle):
+        assert (tally.collisions, tally.person_contacts) == (1, 1)
+        assert [contact.other for contact in tally.contacts] == [2, 0]  # the person, then the map
 
 
 def test_people_walk_and_stay_off_person_free_cells() -> None:

@@ -152,22 +152,45 @@ def test_rows_outside_the_mask_keep_their_scan() -> None:
     assert (scan[1] < 3.0).all()
 
 
+class Substeps:
+    """`count_contacts` on rows that stand alone in their worlds, fed with what the sensors found."""
+
+    def __init__(self, rows: int, counterparts: int) -> None:
+        self.sensordata = wp.zeros((rows, counterparts), dtype=wp.float64)
+        self.contacts = wp.array(np.arange(counterparts)[None, ::-1].copy(), dtype=wp.int32)  # in any order
+        self.twist = wp.zeros((rows, 3), dtype=wp.float32)
+        self.touching = wp.zeros((rows, counterparts), dtype=wp.uint8)
+        self.collided, self.bumped = wp.zeros(rows, dtype=wp.uint8), wp.zeros(rows, dtype=wp.uint8)
+
+    def step(self, found: list[list[int]], speed: list[float], rate: list[float]) -> tuple[list[int], list[int]]:
+        """Who collided and who was bumped, by row; `found` (rows, counterparts)."""
+        self.sensordata.numpy()[:, ::-1] = found
+        self.twist.numpy()[:, 0], self.twist.numpy()[:, 1] = speed, rate
+        self.collided.zero_()
+        self.bumped.zero_()
+        wp.launch(
+            count_contacts,
+            dim=len(found),
+            inputs=[self.sensordata, 1, self.contacts, 0.02, self.twist, self.touching, self.collided, self.bumped],
+        )
+        return self.collided.numpy().tolist(), self.bumped.numpy().tolist()
+
+
 def test_a_contact_counts_by_the_speed_at_its_first_substep() -> None:
     """Found, and moving: a collision, once however long it lasts. Found at rest: a bump, also when it moves on."""
-    sensordata = wp.zeros((4, 1), dtype=wp.float64)
-    twist = wp.zeros((4, 3), dtype=wp.float32)
-    flags = {name: wp.zeros(4, dtype=wp.uint8) for name in ("touching", "collided", "bumped")}
+    rows, none = Substeps(4, 1), ([0] * 4, [0] * 4)
+    began = rows.step([[0], [1], [1], [1]], [1.0, 0.03, 0.0, 0.02], [0.0, 0.0, -0.03, 0.02])
+    assert began == ([0, 1, 1, 0], [0, 0, 0, 1])
+    assert rows.step([[0], [1], [1], [1]], [1.0] * 4, [0.0] * 4) == none
+    assert rows.step([[0], [0], [1], [0]], [1.0] * 4, [0.0] * 4) == none
+    assert rows.step([[1]] * 4, [1.0, 1.0, 1.0, 0.0], [0.0] * 4) == ([1, 1, 0, 0], [0, 0, 0, 1])
 
-    def substep(found: list[int], speed: list[float], rate: list[float]) -> tuple[list[int], list[int]]:
-        sensordata.numpy()[:, 0] = found
-        twist.numpy()[:, 0], twist.numpy()[:, 1] = speed, rate
-        wp.launch(count_contacts, dim=4, inputs=[sensordata, 1, 0.02, twist, *flags.values()])
-        result = flags["collided"].numpy().tolist(), flags["bumped"].numpy().tolist()
-        flags["collided"].zero_()
-        flags["bumped"].zero_()
-        return result
 
-    assert substep([0, 1, 1, 1], [1.0, 0.03, 0.0, 0.02], [0.0, 0.0, -0.03, 0.02]) == ([0, 1, 1, 0], [0, 0, 0, 1])
-    assert substep([0, 1, 1, 1], [1.0] * 4, [0.0] * 4) == ([0] * 4, [0] * 4)
-    assert substep([0, 0, 1, 0], [1.0] * 4, [0.0] * 4) == ([0] * 4, [0] * 4)
-    assert substep([1, 1, 1, 1], [1.0, 1.0, 1.0, 0.0], [0.0] * 4) == ([1, 1, 0, 0], [0, 0, 0, 1])
+def test_a_contact_that_begins_during_another_has_a_first_substep_of_its_own() -> None:
+    """Counterparts are the map and two people: each pair is a contact."""
+    rows = Substeps(2, 3)
+    assert rows.step([[0, 1, 0], [0, 1, 0]], [0.0, 0.0], [0.0, 0.0]) == ([0, 0], [1, 1])  # a person walks into both
+    assert rows.step([[0, 1, 0], [0, 1, 0]], [0.3, 0.3], [0.0, 0.0]) == ([0, 0], [0, 0])  # they drive on
+    assert rows.step([[1, 1, 0], [0, 1, 1]], [0.3, 0.3], [0.0, 0.0]) == ([1, 1], [0, 0])  # into a rack, a person
+    assert rows.step([[1, 0, 0], [0, 1, 1]], [0.3, 0.3], [0.0, 0.0]) == ([0, 0], [0, 0])
+    assert rows.step([[1, 1, 0], [1, 1, 1]], [0.0, 0.0], [0.0, 0.0]) == ([0, 0], [1, 1])

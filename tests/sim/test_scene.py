@@ -3,13 +3,19 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from sim.generate import generate_campus
 from sim.robot import RobotSpec
-from sim.scene import Body, build_scene
+from sim.scene import Body, Scene, build_scene
 from sim.site import make_site
 
 SPEC = RobotSpec()
+
+
+def found(scene: Scene, data: mujoco.MjData) -> NDArray[np.bool_]:
+    """What touches each robot, (robots, counterparts)."""
+    return data.sensordata[scene.contacts] > 0.0
 
 
 @pytest.mark.parametrize("body", ["planar", "wheeled"])
@@ -34,7 +40,7 @@ def test_the_floor_ends_in_walls() -> None:
     data = mujoco.MjData(scene.model)
     data.qpos.reshape(4, 3)[:, :2] = [(0.2, 1.2), (3.4, 1.2), (1.8, 0.2), (1.8, 2.2)]
     mujoco.mj_forward(scene.model, data)
-    np.testing.assert_array_equal(data.sensordata > 0.0, True)
+    np.testing.assert_array_equal(found(scene, data)[:, 0], True)
     data.qpos.reshape(4, 3)[:, :2] = [(0.6, 1.2), (3.0, 1.2), (1.8, 0.6), (1.8, 1.8)]
     mujoco.mj_forward(scene.model, data)
     np.testing.assert_array_equal(data.sensordata > 0.0, False)
@@ -48,10 +54,23 @@ def test_robots_touch_each_other_and_people_but_people_touch_no_rack() -> None:
     data.qpos.reshape(3, 3)[:] = [(2.0, 1.0, 0.0), (2.0, 1.45, 0.0), (4.0, 0.6, 0.0)]
     data.mocap_pos[:, :2] = [(0.6, 3.0), (-9.0, -9.0)]  # one stands in the rack, one off the floor
     mujoco.mj_forward(scene.model, data)
-    np.testing.assert_array_equal(data.sensordata > 0.0, [True, True, False])
-    data.mocap_pos[0, :2] = (4.0, 1.0)  # 0.40 from the third robot's centre, 0.24 + 0.25 would touch
+    # the map, the two other robots by number, the two people
+    np.testing.assert_array_equal(found(scene, data), [[0, 1, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]])
+    data.mocap_pos[1, :2] = (4.0, 1.0)  # 0.40 from the third robot's centre, 0.24 + 0.25 would touch
+    data.qpos[:2] = (1.4, 2.5)  # the first robot leaves the second for the rack, whose corner is at (1.2, 2.4)
     mujoco.mj_forward(scene.model, data)
-    np.testing.assert_array_equal(data.sensordata > 0.0, [True, True, True])
+    np.testing.assert_array_equal(found(scene, data), [[1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]])
+
+
+def test_a_scene_without_contact_sensors_has_the_same_contacts() -> None:
+    scene = build_scene(make_site("open", np.zeros((2, 3), bool)), SPEC, 2, 1, contacts=False)
+    assert scene.contacts.shape == (2, 0)
+    data = mujoco.MjData(scene.model)
+    data.qpos.reshape(2, 3)[:, :2] = [(1.0, 1.2), (1.5, 1.2)]
+    data.mocap_pos[0, :2] = (2.0, 1.2)
+    mujoco.mj_forward(scene.model, data)
+    names = {frozenset(scene.model.geom(geom).name for geom in pair) for pair in data.contact.geom}
+    assert names == {frozenset({"hull0", "hull1"}), frozenset({"hull1", "person0"})}
 
 
 def test_planar_coordinates_are_the_pose_in_the_world() -> None:
@@ -76,4 +95,4 @@ def test_the_wheeled_body_has_the_robots_mass_and_stands_on_wheels_and_casters()
     assert abs(data.qpos[2]) < 1e-3
     assert data.qpos[3] == pytest.approx(1.0, abs=1e-4)  # upright
     assert data.ncon >= 3
-    assert data.sensordata[0] == 0.0
+    assert not found(scene, data).any()
