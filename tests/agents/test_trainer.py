@@ -65,13 +65,13 @@ def test_run_that_is_killed_and_resumed_ends_with_equal_weights(tmp_path: Path, 
     killed = run_script(root, str(tmp_path / "killed"), steps)
     assert killed.stdout is not None
     for line in killed.stdout:
-        if int(line) >= 12_000:
+        if int(line) >= 17_000:  # the last 15,000 steps anneal
             break
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=20)
     assert killed.returncode == -signal.SIGKILL
     reached = int(list_checkpoints(tmp_path / "killed" / "checkpoints")[-1].stem.removeprefix("step_"))
-    assert 10_000 <= reached < 30_000
+    assert 15_000 < reached < 30_000
     resumed = run_script(root, str(tmp_path / "killed"), steps, "--resume")
     expected = whole.communicate(timeout=60)[0].splitlines()[-1]
     came = resumed.communicate(timeout=60)[0].splitlines()

@@ -1,11 +1,13 @@
 """A small training run on the fake environment; also a script, so that a test can kill it from outside.
 
 python training.py DIRECTORY STEPS [--resume]: trains, one checkpoint an iteration, and prints the hash of the weights.
+The desired divergence falls over the last half of the steps, as by default in real training.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from agents.evaluation import HeldOut
@@ -49,7 +51,8 @@ def train(trainer: Trainer) -> tuple[Outcome, list[Progress]]:
 
 
 if __name__ == "__main__":
-    trainer = make_trainer(Path(sys.argv[1]), steps=int(sys.argv[2]), target=2.0)
+    annealed = replace(SMALL, anneal=0.5)
+    trainer = make_trainer(Path(sys.argv[1]), steps=int(sys.argv[2]), target=2.0, ppo=annealed)
     if "--resume" in sys.argv:
         trainer.resume(Path(sys.argv[1]))
     trainer.run(lambda progress: print(progress.steps, flush=True))

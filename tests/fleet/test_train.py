@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from agents.errors import TrainingError
 from agents.policy import Policy
+from agents.trainer import Progress
 from fleet import cli
 from fleet.evaluate import PROFILES, EvaluationError, measure
 from fleet.rundir import ENVIRONMENT
@@ -67,20 +67,30 @@ def test_run_goes_on_from_its_checkpoint(tmp_path: Path, capsys: pytest.CaptureF
     assert steps[-1] >= 6000
 
 
+class Killed(Exception):
+    """What ends a run in the middle."""
+
+
 def test_resumed_navigation_ends_with_the_weights_of_an_uninterrupted_run(tmp_path: Path) -> None:
     # the shield's memory, the people and the physics are all in the checkpoint: any of them missing changes the weights
-    # settings without annealing, which looks at the step budget: here that is how a run is interrupted
-    config = Config(steps=6000, worlds=32, target=1.0, until_target=True, check_episodes=2)
-    hashes = []
-    for stops in ((6000,), (3000, 6000)):
-        directory = tmp_path / str(len(stops))
-        for index, steps in enumerate(stops):
-            trainer = make_trainer(dataclasses.replace(config, steps=steps), directory)
-            if index:
-                trainer.resume(directory)
-            trainer.run(lambda progress: None)
-        hashes.append(trainer.weights_hash())
-    assert hashes[0] == hashes[1]
+    config = Config(steps=6000, worlds=32, target=1.0, check_episodes=2)
+    whole = make_trainer(config, tmp_path / "whole")
+    whole.run(lambda progress: None)
+    killed = make_trainer(config, tmp_path / "killed")
+
+    def kill(progress: Progress) -> None:
+        if progress.steps > 0.6 * config.steps:
+            killed.save()
+            raise Killed
+
+    with pytest.raises(Killed):
+        killed.run(kill)
+    assert killed.config.ppo.anneal >= 0.5  # so it was interrupted while the desired divergence fell
+    resumed = make_trainer(config, tmp_path / "killed")
+    resumed.resume(tmp_path / "killed")
+    assert 0 < resumed.steps < config.steps
+    resumed.run(lambda progress: None)
+    assert resumed.weights_hash() == whole.weights_hash() != killed.weights_hash()
 
 
 def test_resume_from_nowhere_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
