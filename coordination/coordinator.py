@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 from scipy.spatial import KDTree
 
-from coordination import pibt, rightofway, roadmap
+from coordination import detours, pibt, roadmap, surroundings
 from coordination.assignment import Candidate, Energy, assign
 from coordination.messages import (
     Assignment,
@@ -41,8 +41,9 @@ from coordination.messages import (
     Task,
     TaskState,
 )
-from coordination.rightofway import Mover, RightOfWay, Rules
+from coordination.rightofway import RightOfWay
 from coordination.roadmap import FAR, NONE, Roadmap
+from coordination.rules import Rules
 from coordination.tasks import Store, TaskEvent, TaskRecord
 from sim.robot import MILLISECOND, SECOND, RobotSpec
 from sim.site import Site
@@ -160,7 +161,7 @@ class Coordinator:
             busy = self._assignment(robot, known) is not None
             self.right_of_way.set_goal(robot, goal, now, level=priority, finishing=busy)
         self.right_of_way.tick(now, latch.stopped)
-        changes = self.right_of_way.changes
+        changes = self.right_of_way.ledger.changes
         if changes:
             self.store.exchange([(c.kind, c.robot, c.cell, c.grant_id) for c in changes], now)
             changes.clear()
@@ -306,7 +307,7 @@ class Coordinator:
             and now - known.heard <= self.rules.silent
             and known.report.status in well
             and self.right_of_way.tail(robot) != NONE
-            and not self.right_of_way.movers[robot].conflict
+            and not self.right_of_way.ledger.movers[robot].conflict
         ]
 
     def _assign(self, now: int) -> None:
@@ -403,7 +404,7 @@ class Coordinator:
 
     def _picture(self, robot: str, known: _Robot, near: tuple[tuple[float, float, float], ...], now: int) -> Picture:
         latch = self.store.latch()
-        mover: Mover | None = self.right_of_way.movers.get(robot)
+        mover = self.right_of_way.ledger.movers.get(robot)
         error = known.error or (mover.conflict if mover is not None else "")
         return Picture(
             round=known.report.round,
@@ -421,6 +422,6 @@ class Coordinator:
 
 def warm(progress: Callable[[str], None] = lambda _: None) -> None:
     """Compile (or load from numba's cache) everything that a tick runs; call it before saying ready."""
-    for module in (roadmap, pibt, rightofway):
+    for module in (roadmap, pibt, detours, surroundings):
         progress(module.__name__)
         module.warm()

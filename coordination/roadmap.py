@@ -11,6 +11,7 @@ preference for going straight on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -86,6 +87,21 @@ class Roadmap:
     def adjacent(self, a: int, b: int) -> bool:
         """Whether a robot may move from cell a to cell b."""
         return b in self.neighbours(a)
+
+    def cell_at(self, x: float, y: float) -> int:
+        """The free cell under a point, or NONE: `Site.cell_at` of one point, without arrays."""
+        if not (math.isfinite(x) and math.isfinite(y)):
+            return NONE
+        site = self.site
+        column, row = math.floor(x / site.cell), site.height - 1 - math.floor(y / site.cell)
+        if not (0 <= column < site.width and 0 <= row < site.height) or site.blocked[row, column]:
+            return NONE
+        return row * site.width + column
+
+    def centre(self, cell: int) -> tuple[float, float]:
+        """`Site.centre` of one cell, without arrays."""
+        row, column = divmod(cell, self.site.width)
+        return (column + 0.5) * self.site.cell, (self.site.height - row - 0.5) * self.site.cell
 
     def check_cells(self, cells: Sequence[int], what: str) -> None:
         """Raises RoadmapError, naming `what`, unless every cell is a free cell of the floor."""

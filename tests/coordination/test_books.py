@@ -19,7 +19,7 @@ from sim.site import make_site
 
 def check_books(law: RightOfWay) -> None:
     owned: dict[int, str] = {}
-    for mover in law.movers.values():
+    for mover in law.ledger.movers.values():
         cells = [*mover.path, *mover.returning]
         assert len(cells) == len(set(cells)), f"{mover.name} has a cell twice: {mover.path}, {mover.returning}"
         for cell in cells:
@@ -31,24 +31,24 @@ def check_books(law: RightOfWay) -> None:
             assert law.roadmap.adjacent(one, next_one), f"{mover.name}'s path {mover.path} jumps"
         assert 0 <= mover.at < len(mover.path)
         end = mover.pending if mover.pending != NONE else mover.path[-1]
-        assert law._now.end[mover.index] == end
-        assert law._now.at[end] == mover.index
-        assert law._now.tail[mover.index] == mover.path[-1]
-    assert owned == {cell: law.owner(cell) for cell in range(law.roadmap.cells) if law.owner(cell)}
-    ends = law._now.end[law._now.end != NONE]
+        assert law.ledger.plans.end[mover.index] == end
+        assert law.ledger.plans.at[end] == mover.index
+        assert law.ledger.plans.tail[mover.index] == mover.path[-1]
+    assert owned == {cell: law.ledger.holder(cell) for cell in range(law.roadmap.cells) if law.ledger.holder(cell)}
+    ends = law.ledger.plans.end[law.ledger.plans.end != NONE]
     assert len(ends) == len(set(ends.tolist()))
-    assert (law._now.at != NONE).sum() == len(ends)
-    assert (law._now.claim == NONE).all()
+    assert (law.ledger.plans.at != NONE).sum() == len(ends)
+    assert (law.ledger.plans.claim == NONE).all()
 
 
 def check_no_ring(law: RightOfWay) -> None:
     """Who waits for a robot that itself stands at its tail with a pending step waits for its step, and so on."""
-    for start in law.movers.values():
+    for start in law.ledger.movers.values():
         mover = start
-        for _ in range(len(law.movers) + 1):
-            if mover.pending == NONE or law._owner[mover.pending] == NONE:
+        for _ in range(len(law.ledger.movers) + 1):
+            if mover.pending == NONE or law.ledger.owner[mover.pending] == NONE:
                 break
-            holder = law.movers[law.owner(mover.pending)]
+            holder = law.ledger.movers[law.ledger.holder(mover.pending)]
             if mover.pending != holder.path[-1]:
                 break  # its granted cells lead on from there
             mover = holder

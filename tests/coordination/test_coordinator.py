@@ -22,8 +22,10 @@ from coordination.messages import (
     Submitted,
     Task,
 )
+from coordination.mover import Mover
 from coordination.rehearsal import Floor, Pace
-from coordination.rightofway import Mover, RightOfWay, Rules
+from coordination.rightofway import RightOfWay
+from coordination.rules import Rules
 from coordination.tasks import Store
 from sim.robot import SECOND
 from sim.site import Site, make_site
@@ -198,7 +200,7 @@ def test_a_law_that_frees_cells_too_early_is_caught(
 ) -> None:
     def hasty(law: RightOfWay, mover: Mover, report: Report) -> None:
         for cell in [*mover.path[: mover.at], *mover.returning]:
-            law._release(mover, cell)
+            law.ledger.release(mover, cell)
         del mover.path[: mover.at]
         mover.at, mover.returning = 0, {}
 
@@ -255,11 +257,11 @@ def test_a_silent_robot_keeps_its_cells_and_loses_its_untouched_task(rehearse: R
     quiet = rehearsal.floor.actors["r0"]
     assert rehearsal.core.state("", 0).robots[0].task == task, "r0 is the nearer one"
     quiet.silent = quiet.held = True
-    cells = {cell for cell in range(84) if rehearsal.core.right_of_way.owner(cell) == "r0"}
+    cells = {cell for cell in range(84) if rehearsal.core.right_of_way.ledger.holder(cell) == "r0"}
     rehearsal.run(120, until=1)
     assert rehearsal.done == 0, "the way to the fetch cell is the silent robot's"
     assert rehearsal.core.state("", 0).robots[1].task == task
-    assert {cell for cell in range(84) if rehearsal.core.right_of_way.owner(cell) == "r0"} == cells
+    assert {cell for cell in range(84) if rehearsal.core.right_of_way.ledger.holder(cell) == "r0"} == cells
     quiet.silent = quiet.held = False
     assert rehearsal.run(120, until=1) == 1
     rehearsal.end()
@@ -384,7 +386,7 @@ def test_a_robot_on_another_floor_is_told_so_and_holds_nothing(rehearse: Rehears
     assert isinstance(picture, Picture)
     assert picture.grant is None
     assert "load the same floor" in picture.error
-    assert rehearsal.core.right_of_way.owner(0) == ""
+    assert rehearsal.core.right_of_way.ledger.holder(0) == ""
 
 
 def test_a_pose_that_is_no_number_is_not_taken_in(rehearse: Rehearse, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from coordination.messages import Report, RobotStatus
-from coordination.rightofway import GRANT_ID_GAP, RightOfWay, Rules, braking_distance
+from coordination.mover import braking_distance
+from coordination.rightofway import GRANT_ID_GAP, RightOfWay
 from coordination.roadmap import NONE, Roadmap
+from coordination.rules import Rules
 from sim.robot import MILLISECOND, SECOND, RobotSpec
 from sim.site import Site, make_site
 
@@ -61,7 +63,7 @@ class Hall:
         return grant.cells if grant is not None else ()
 
     def owners(self) -> str:
-        return "".join(self.law.owner(cell)[-1:] or "." for cell in range(self.law.roadmap.cells))
+        return "".join(self.law.ledger.holder(cell)[-1:] or "." for cell in range(self.law.roadmap.cells))
 
 
 def test_a_grant_runs_from_the_robot_ahead_as_far_as_the_law_looks() -> None:
@@ -95,9 +97,9 @@ def test_a_cell_behind_is_released_only_after_the_robot_has_seen_the_grant_witho
     assert hall.cells("a")[0] == 2, "what lies under it stays in the grant"
     hall.report("a", 3, speed=1.0, seen=old.id)
     assert 2 not in hall.cells("a")
-    assert hall.law.owner(2) == "a", "it may still act on the grant that has it"
+    assert hall.law.ledger.holder(2) == "a", "it may still act on the grant that has it"
     hall.report("a", 3, speed=1.0)
-    assert hall.law.owner(2) == ""
+    assert hall.law.ledger.holder(2) == ""
 
 
 def test_an_acknowledgement_does_not_release_what_the_footprint_covers() -> None:
@@ -108,7 +110,7 @@ def test_an_acknowledgement_does_not_release_what_the_footprint_covers() -> None
     hall.report("a", 3, also=(2,))
     hall.tick()
     hall.report("a", 3, also=(2,))
-    assert hall.law.owner(2) == "a"
+    assert hall.law.ledger.holder(2) == "a"
 
 
 def test_a_grant_is_cut_back_behind_the_braking_distance_and_freed_when_it_is_seen() -> None:
@@ -167,12 +169,12 @@ def test_a_pending_step_is_given_up_after_a_while() -> None:
     hall.law.set_goal("b", 8, hall.now)
     hall.tick()
     assert hall.law.waits_for() == {"b": "a"}
-    since = hall.law.movers["b"].pending_since
+    since = hall.law.ledger.movers["b"].pending_since
     for _ in range(60):
         hall.report("a", 4)
         hall.report("b", 3)
         hall.tick()
-    assert hall.law.movers["b"].pending_since > since
+    assert hall.law.ledger.movers["b"].pending_since > since
 
 
 def test_an_idle_robot_is_pushed_out_of_the_way() -> None:
@@ -230,7 +232,7 @@ def test_a_restart_keeps_what_was_held_until_the_robot_speaks_and_then_drives_on
     grant = hall.law.grant("a", hall.now)
     assert grant is not None
     assert grant.id >= 17 + GRANT_ID_GAP
-    assert hall.law.owner(1) == "a", "grant 12 is none that leaves cell 1 out"
+    assert hall.law.ledger.holder(1) == "a", "grant 12 is none that leaves cell 1 out"
 
 
 def test_two_robots_that_claim_one_cell_get_no_grant_until_one_is_gone() -> None:
@@ -279,18 +281,18 @@ def test_a_robot_that_finds_itself_again_goes_on_and_loses_no_cell() -> None:
         hall.report("b", 8, status=RobotStatus.WORKING)
     assert hall.law.grant("a", hall.now) is not None
     assert hall.owners().count("a") >= held
-    mover = hall.law.movers["a"]
-    assert sorted([*mover.path, *mover.returning]) == [c for c in range(20) if hall.law.owner(c) == "a"]
+    mover = hall.law.ledger.movers["a"]
+    assert sorted([*mover.path, *mover.returning]) == [c for c in range(20) if hall.law.ledger.holder(c) == "a"]
 
 
 def test_a_cell_beside_the_grant_is_held_while_the_footprint_covers_it() -> None:
     hall = Hall("......", "......")
     hall.report("a", 1)
     hall.report("a", 1, also=(7,))
-    assert hall.law.owner(7) == "a"
+    assert hall.law.ledger.holder(7) == "a"
     assert hall.cells("a") == (1,), "it is not the robot's to drive in"
     hall.report("a", 1)
-    assert hall.law.owner(7) == ""
+    assert hall.law.ledger.holder(7) == ""
 
 
 def test_a_blocked_cell_is_driven_around_and_tried_again_later() -> None:
