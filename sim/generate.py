@@ -135,8 +135,8 @@ def generate_campus(
 
     Block (i, j) covers rows i * block[0] and up, columns j * block[1] and up; its outermost ring is wall and its free
     cells are connected, so it shares nothing with its neighbours. Narrow aisles are person-free in half of the blocks,
-    dead ends in all: a robot sent to one and the person in it would wait for each other for ever. Raises `SiteError`
-    where a block has no inside.
+    dead ends of what people walk on in all: a robot sent to one and the person in it would wait for each other for
+    ever. Raises `SiteError` where a block has no inside.
     """
     if min(block) < 7 or min(blocks) < 1:
         raise SiteError(f"expected blocks of at least 7 x 7 cells, got {blocks} blocks of {block}; make them larger")
@@ -156,7 +156,12 @@ def generate_campus(
 
 
 def dead_ends(closed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Cells of a grid from which every way on ends: what is left after keeping only cells with two open neighbours."""
+    """Open cells of a grid on which one cannot walk for ever without turning back, (rows, columns) like `closed`.
+
+    The others are the largest set of which every cell has two neighbours in the set (the 2-core of the grid's graph):
+    loops, and bridges between loops, where a person who meets a robot turns round and finds a way on. Where there is no
+    loop, as in a tree of aisles, every way on ends and all cells are dead ends.
+    """
     kept = np.pad(~closed, 1)
     while True:
         neighbours = np.zeros(kept.shape, np.int8)

@@ -195,11 +195,22 @@ def test_a_floor_too_small_for_the_paths_asked_for_is_refused() -> None:
         corridor_library(make_site("two", np.zeros((1, 2), bool)), 0, 10, shortest=5, longest=10)
 
 
-def test_dead_ends_are_what_no_loop_passes_through() -> None:
-    # a ring of cells with a spur of two cells, and a cell on its own
-    grid = ["#######", "#...#.#", "#.#.###", "#......", "#######"]
-    closed = np.array([[c == "#" for c in line] for line in grid])
-    assert np.argwhere(dead_ends(closed)).tolist() == [[1, 5], [3, 4], [3, 5], [3, 6]]
+@pytest.mark.parametrize(
+    ("floor", "dead"),
+    [
+        # a ring of cells with a spur of three cells, and a cell on its own
+        (["#######", "#...#.#", "#.#.###", "#......", "#...###"], [[1, 5], [3, 4], [3, 5], [3, 6]]),
+        # a bridge joins two rings: whoever walks on it finds a way on at either end; a spur from it ends
+        (["...###...", ".#.....#.", "...#.#...", "####.####"], [[2, 4], [3, 4]]),
+        # a tree of aisles has no loop at all
+        (["..#..", "#...#", "##.##"], [[0, 0], [0, 1], [0, 3], [0, 4], [1, 1], [1, 2], [1, 3], [2, 2]]),
+    ],
+)
+def test_dead_ends_are_where_no_walk_goes_on_for_ever_without_turning_back(
+    floor: list[str], dead: list[list[int]]
+) -> None:
+    closed = np.array([[c == "#" for c in line] for line in floor])
+    assert np.argwhere(dead_ends(closed)).tolist() == dead
 
 
 def test_nobody_is_met_in_a_dead_end_of_a_campus() -> None:
