@@ -17,11 +17,12 @@ import dataclasses
 import importlib
 import importlib.util
 import io
+import math
 import os
-import re
 import signal
 import sys
 import time
+import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,10 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _main(list(sys.argv[1:] if arguments is None else arguments))
     except MusterError as error:
         print(f"muster: {' '.join(str(error).splitlines())}", file=sys.stderr)
-        if (rundir := sys.modules.get("fleet.rundir")) is not None:  # else no run directory can have been made
-            rundir.discard_unused()
+        _tidy()
         return 2
     except KeyboardInterrupt:
+        _tidy()
         return 130
     except BrokenPipeError:  # the reader of our output (head, less) has gone: nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -80,11 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: list[str]) -> int:
-    when = ""
-    if arguments[:1] == ["--when"]:
-        if len(arguments) < 2:
-            raise UsageError("--when expects a file to wait for")
-        when, arguments = arguments[1], arguments[2:]
+    when, arguments = split_when(arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview())
         return 0 if arguments else 2
@@ -93,16 +90,30 @@ def _main(arguments: list[str]) -> int:
 
         print(f"muster {version('muster')}")
         return 0
+    signal.signal(signal.SIGTERM, _terminate)
+    module, config = understand(arguments)
+    if when:
+        wait_for(Path(when))
+    return int(module.run(config) or 0)
+
+
+def split_when(arguments: list[str]) -> tuple[str, list[str]]:
+    """The file to wait for, empty for none, and the arguments after it."""
+    if arguments[:1] != ["--when"]:
+        return "", arguments
+    if len(arguments) < 2:
+        raise UsageError("--when expects a file to wait for")
+    return arguments[1], arguments[2:]
+
+
+def understand(arguments: Sequence[str]) -> tuple[Any, Any]:  # a module and an instance of its Config
+    """The module of a subcommand with its Config, from `COMMAND [options]`."""
     name = arguments[0]
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"
         raise UsageError(f'unknown {kind} "{name}"{nearest(name.lstrip("-"), COMMANDS)} (muster --help lists all)')
-    signal.signal(signal.SIGTERM, _terminate)
     module = load(name)
-    config = parse(name, module.Config, arguments[1:])
-    if when:
-        wait_for(Path(when))
-    return int(module.run(config) or 0)
+    return module, parse(name, module.Config, arguments[1:])
 
 
 def overview() -> str:
@@ -156,14 +167,16 @@ def parse(name: str, config: type, arguments: Sequence[str]) -> Any:  # an insta
     except SystemExit as end:
         if not end.code:
             raise
-        raise UsageError(f"{name}: {_one_line(output.getvalue())} (muster {name} --help)") from None
+        raise UsageError(f"{name}: {_why(config, arguments, output.getvalue())} (muster {name} --help)") from None
     if unknown:
         word = unknown[0]
         if word.startswith("-"):
-            known = _options(config)
-            near = nearest(word.lstrip("-").partition("=")[0], known).replace('mean "', 'mean "--')
+            near = nearest(word.lstrip("-").partition("=")[0], _options(config)).replace('mean "', 'mean "--')
             raise UsageError(f'{name}: unknown option "{word}"{near} (muster {name} --help)')
         raise UsageError(f'{name}: unexpected argument "{word}" (muster {name} --help)')
+    for option, value in _floats(parsed):
+        if math.isnan(value):
+            raise UsageError(f'{name}: --{option}: expected a number, got "nan" (muster {name} --help)')
     return parsed
 
 
@@ -173,25 +186,124 @@ def wait_for(path: Path, period: float = 0.2) -> None:
         time.sleep(period)
 
 
-def _options(config: type) -> list[str]:
-    """Option names of a dataclass as tyro spells them, nested ones with a dot."""
-    names = []
-    hints = typing.get_type_hints(config)
+@dataclass(frozen=True)
+class _Option:
+    """A field of a Config as the command line knows it."""
+
+    kind: Any  # a type, a union or a Literal
+    positional: bool
+    required: bool
+
+
+def _options(config: type, prefix: str = "") -> dict[str, _Option]:
+    """Options of a dataclass by their names as tyro spells them, nested ones with a dot."""
+    from tyro.conf import Positional
+
+    options: dict[str, _Option] = {}
+    hints = typing.get_type_hints(config, include_extras=True)
+    marks = typing.get_args(Positional[int])[1:]
     for field in dataclasses.fields(config):
-        spelled = field.name.replace("_", "-")
-        kind = hints[field.name]
+        name = prefix + field.name.replace("_", "-")
+        hint = hints[field.name]
+        positional = any(mark in marks for mark in getattr(hint, "__metadata__", ()))
+        kind = typing.get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-            names += [f"{spelled}.{inner}" for inner in _options(kind)]
+            options |= _options(kind, f"{name}.")
         else:
-            names.append(spelled)
-    return names
+            bare = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            options[name] = _Option(kind, positional, bare)
+    return options
 
 
-def _one_line(text: str) -> str:
-    """The framed error of tyro as one line: without frame, title and hint."""
+def _floats(config: Any, prefix: str = "") -> list[tuple[str, float]]:  # any dataclass
+    """Every float of a Config with its option's name."""
+    found = []
+    for field in dataclasses.fields(config):
+        name, value = prefix + field.name.replace("_", "-"), getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            found += _floats(value, f"{name}.")
+        elif isinstance(value, float):
+            found.append((name, value))
+    return found
+
+
+def _why(config: type, arguments: Sequence[str], text: str) -> str:
+    """Which word tyro refused and what was expected there: the first that does not fit, else the first that lacks.
+
+    Its own text speaks of Python and fills a frame; the first line of that is all that is left for the rare rest.
+    """
+    options = _options(config)
+    places = [name for name, option in options.items() if option.positional]
+    seen: set[str] = set()
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            name, shown, value = (places[0], places[0].upper(), word) if places else ("", "", word)
+            if places and not _is_many(options[name].kind):
+                places.pop(0)
+        else:
+            name, sign, value = word[2:].partition("=")
+            name, shown = name.replace("_", "-"), word.partition("=")[0]
+            if name in options and options[name].kind is not bool and not sign:
+                if not words or words[0].startswith("--"):
+                    return f"{shown}: expected {_kind(options[name].kind)}, got nothing"
+                value = words.pop(0)
+        if name not in options:
+            continue
+        seen.add(name)
+        kind = options[name].kind
+        if kind is not bool and not _fits(kind, value):
+            return f'{shown}: expected {_kind(kind)}, got "{value}"'
+    for name, option in options.items():
+        if option.required and name not in seen:
+            shown = name.upper() if option.positional else f"--{name}"
+            return f"{shown}: expected {_kind(option.kind)}, got nothing"
     lines = [line.strip("│╭╮╰╯─┌┐└┘|+- \t") for line in text.splitlines()]
-    lines = [line for line in lines if line and not re.match(r"(Parsing error|For full helptext)", line)]
-    return " ".join(lines) or "wrong command line"
+    return next((line for line in lines if line), "wrong command line")
+
+
+def _is_many(kind: Any) -> bool:  # any annotation
+    return typing.get_origin(kind) is tuple
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:  # any annotation
+    """The types of a union without None, or the one type."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return tuple(one for one in typing.get_args(kind) if one is not type(None))
+    return (kind,)
+
+
+def _fits(kind: Any, word: str) -> bool:  # any annotation
+    """Whether a word can become a value of this type; True for types that are not known here."""
+    for one in _alternatives(kind):
+        if typing.get_origin(one) is typing.Literal:
+            if word in map(str, typing.get_args(one)):
+                return True
+        elif one in (int, float):
+            with contextlib.suppress(ValueError):
+                one(word)
+                return True
+        else:
+            return True
+    return False
+
+
+def _kind(kind: Any) -> str:  # any annotation
+    """What a type expects, in words."""
+    words = []
+    for one in _alternatives(kind):
+        if typing.get_origin(one) is typing.Literal:
+            words.append(f"one of {', '.join(map(str, typing.get_args(one)))}")
+        else:
+            words.append({int: "a whole number", float: "a number", Path: "a path", str: "text"}.get(one, "a value"))
+    return " or ".join(words)
+
+
+def _tidy() -> None:
+    """Remove a run directory that this process made and in which nothing happened."""
+    if (rundir := sys.modules.get("fleet.rundir")) is not None:  # else none can have been made
+        rundir.discard_unused()
 
 
 def _terminate(number: int, frame: object) -> None:
