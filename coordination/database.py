@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,9 @@ APPLICATION_ID = 0x4D535452
 
 NO_SPACE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_SHMSIZE}
 """What SQLite says when the disk takes no more: FULL for ENOSPC, IOERR_WRITE for a file size limit."""
+
+PUT_AWAY = 1.0
+"""s that a closing writer waits for readers, to leave one file behind instead of three."""
 
 CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -49,20 +53,29 @@ class Database:
         self.read_only = read_only
         self._depth = 0
         self._lock: IO[str] | None = None
+        self._opened = False
         try:
             if not read_only:
                 self._lock = self._take_lock()
             with self._explained("open"):
                 self.connection = self._connect()
                 self._check(schema, version)
+            self._opened = True
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Close the connection and let the lock go; safe to call twice."""
+        """Close the connection and let the lock go; safe to call twice.
+
+        A writer takes the log into the file and the file out of WAL mode: a later reader, who may not write, would
+        else make -wal and -shm files and leave them.
+        """
         connection = getattr(self, "connection", None)
         if connection is not None:
+            if self._opened and not self.read_only:
+                self._opened = False
+                self._put_log_away()
             connection.close()
         if self._lock is not None:
             self._lock.close()
@@ -122,6 +135,20 @@ class Database:
         except sqlite3.Error:
             # The disk failed under us; closing loses the open transaction, which is what we want.
             self.connection.close()
+
+    def _put_log_away(self) -> None:
+        deadline = time.monotonic() + PUT_AWAY
+        while True:
+            try:
+                self.connection.execute("PRAGMA journal_mode=DELETE")
+                return
+            except sqlite3.OperationalError as error:
+                locked = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+                if not locked or time.monotonic() > deadline:
+                    return  # in a transaction, or read: what is committed is safe in the log all the same
+                time.sleep(0.02)
+            except sqlite3.Error:
+                return  # closed already, or the disk failed
 
     def _take_lock(self) -> IO[str]:
         path = self.path.with_name(self.path.name + ".lock")

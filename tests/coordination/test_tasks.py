@@ -285,3 +285,35 @@ def test_a_full_disk_stores_nothing_of_the_transaction_and_work_goes_on_when_the
     assert len(store.open_tasks()) == int(number) * 5 + 1
     assert len(store.holdings()) == int(number)
     store.close()
+
+
+def test_a_closed_store_is_one_file_however_it_is_read_afterwards(tmp_path: Path) -> None:
+    """A reader of a file in WAL mode would make -wal and -shm files, which it may not remove."""
+    store = Store(tmp_path / "tasks.sqlite")
+    store.submit([make_task("a")], now=1)
+    reader = sqlite3.connect(f"file:{store.path}?mode=ro", uri=True)
+    assert reader.execute("SELECT COUNT(*) FROM tasks").fetchone() == (1,)
+    reader.close()
+    store.close()
+    reader = sqlite3.connect(f"file:{store.path}?mode=ro", uri=True)
+    assert reader.execute("SELECT COUNT(*) FROM tasks").fetchone() == (1,)
+    reader.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"tasks.sqlite", "tasks.sqlite.lock"}
+    again = Store(tmp_path / "tasks.sqlite")
+    assert again.pragma("journal_mode") == "wal"
+    again.close()
+
+
+def test_a_store_that_is_being_read_closes_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coordination.database.PUT_AWAY", 0.05)
+    store = Store(tmp_path / "tasks.sqlite")
+    store.submit([make_task("a")], now=1)
+    reader = sqlite3.connect(f"file:{store.path}?mode=ro", uri=True)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT COUNT(*) FROM tasks").fetchone() == (1,)
+    store.close()
+    assert reader.execute("SELECT COUNT(*) FROM tasks").fetchone() == (1,)
+    reader.close()
+    again = Store(tmp_path / "tasks.sqlite", read_only=True)
+    assert again.counts()["QUEUED"] == 1
+    again.close()
