@@ -125,7 +125,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise PolicyError(
             f"expected a trained policy ({MODEL} and {MANIFEST}), cannot read {path}: {error.strerror}; "
-            "train one with `muster train` or name its run directory"
+            "train one with `muster launch launch/warehouse_train.launch.yaml` or name the run directory of one"
         ) from error
 
 

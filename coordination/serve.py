@@ -19,9 +19,12 @@ from typing import Literal
 from coordination.client import ADDRESS, COORDINATOR
 from coordination.keys import ensure_keys, read_keys
 from coordination.meters import Meters
+from coordination.ports import check_free, listeners
 from coordination.service import PLANT, Service, nothing
 from coordination.tasks import Store
+from coordination.transport import TransportError
 from coordination.zmq_transport import ZmqClient, ZmqServer
+from sim.errors import MusterError
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Config:
     clock: Literal["lockstep", "wall"] = "lockstep"
     """lockstep: rounds end when the plant says so; wall: every 100 ms"""
     run: Path | None = None
-    """Run directory for tasks.sqlite and fleet.key; $MUSTER_RUN or the working directory if not given"""
+    """Run directory for tasks.sqlite and fleet.key; $MUSTER_RUN if not given"""
     once: bool = False
     """End when the plant does, instead of waiting for another one"""
     key: Path | None = None
@@ -48,13 +51,41 @@ class Config:
     """Port of the Prometheus page; 0 for none"""
 
 
+class ServeError(MusterError):
+    """The coordinator cannot be what the command line asks for."""
+
+
+def check(config: Config, made_later: Path | None = None) -> None:
+    """Raise `MusterError` for whatever is wrong with a command line, before anything is made for it."""
+    from sim.readers import load_site
+
+    load_site(config.site, config.cell)
+    if config.clock == "lockstep" and not config.plant:
+        raise TransportError("--plant: lockstep needs the plant's address, got none; give it, or --clock wall")
+    if config.key is not None:
+        read_keys(config.key)
+    check_free(ports(config))
+
+
+def ports(config: Config) -> dict[str, str]:
+    """What the coordinator listens on, by option."""
+    return listeners(config.address, config.metrics_port)
+
+
 def run(config: Config, at: Callable[[str], None] = nothing) -> int:
     """Serve until SIGTERM or SIGINT; raises MusterError for what the user can mend. `at` is `Service.at`."""
     from coordination.coordinator import Coordinator, warm
     from sim.readers import load_site
 
+    check(config)
     site = load_site(config.site, config.cell)
-    folder = config.run or Path(os.environ.get("MUSTER_RUN") or ".")
+    place = config.run or os.environ.get("MUSTER_RUN")
+    if not place:
+        raise ServeError(
+            "--run: expected the directory where tasks.sqlite and fleet.key are kept over restarts, got none; "
+            "give one (--run . for this one), or start a whole fleet by `muster launch`"
+        )
+    folder = Path(place)
     keys = read_keys(config.key) if config.key is not None else ensure_keys(folder / "fleet.key")
     meters = Meters()
     with contextlib.ExitStack() as stack:

@@ -1,13 +1,17 @@
 """The launch runner, `muster launch FILE name:=value ...`: starts the processes of a launch file and ends them all.
 
-It makes the run directory and the fleet key, compiles kernels once, then starts every process in a group of its own
-with MUSTER_RUN in its environment. Each writes to runs/<run>/logs/<process>.log; `output: both` copies it to the
-console with a prefix, `output: screen` as it comes (on a terminal, so that a progress bar stays alive).
+Before anything is made it reads the whole file and lets each muster command check its own words, by the function
+`check` beside the command's `run`: values, floors, policies and ports are refused at once, under the names of the
+launch arguments that they came from. Then it makes the run directory and the fleet key, compiles kernels once, and
+starts every process in a group of its own with MUSTER_RUN in its environment. Each writes to
+runs/<run>/logs/<process>.log; `output: both` copies it to the console with a prefix, `output: screen` as it comes (on a
+terminal, so that a progress bar stays alive).
 
 The launch ends when every process has ended, those with `respawn` aside: they are services and are ended then (one
-that ends with 0 has said goodbye and is, unlike under ROS, not started again). A
-process that fails ends the launch at once: the others are stopped, its last lines are shown, and its exit code is the
-launch's. Ctrl-C and SIGTERM stop all: SIGINT to each group, SIGTERM after 10 s, SIGKILL after 5 s more.
+that ends with 0 has said goodbye and is, unlike under ROS, not started again). A process that fails ends the launch at
+once: the others are stopped, its last lines are shown, and its exit code is the launch's; where it refused its input
+(exit code 2) before anything had happened, the run directory is removed. Ctrl-C and SIGTERM stop all: SIGINT to each
+group, SIGTERM after 10 s, SIGKILL after 5 s more.
 
 Free ports for the servers stand in the environment of the file (`$(env MUSTER_PLANT tcp://127.0.0.1:7411)`), so that
 two launches do not meet and the same file works under `ros2 launch`; MUSTER_POLICY is the newest run with a policy.
@@ -19,6 +23,7 @@ import contextlib
 import importlib.util
 import os
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -36,9 +41,11 @@ from typing import IO
 import tyro
 
 from coordination.keys import ensure_keys
+from fleet import cli
 from fleet.launchfile import Plan, Process, read_plan, split_assignments
 from fleet.launchyaml import LaunchError
-from fleet.rundir import ENVIRONMENT, RunDirectory, amend_record, create_run, open_run
+from fleet.rundir import ENVIRONMENT, RunDirectory, amend_record, create_run, discard_unused, open_run
+from sim.errors import MusterError
 
 STOPPING = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 """How a process group is ended, and how many seconds each signal gets: writing a trace takes well under 10 s."""
@@ -76,6 +83,7 @@ def run(config: Config) -> int:
     checked = read_plan(path, given, {**environment, ENVIRONMENT: os.environ.get(ENVIRONMENT, str(config.runs))})
     for process in checked.processes:
         resolve(process)  # a missing program is said before anything starts
+    check(checked)
     if ENVIRONMENT in os.environ:
         directory = open_run(Path(os.environ[ENVIRONMENT]))
     else:
@@ -99,7 +107,61 @@ def run(config: Config) -> int:
     if config.warm and any(process.command[0] == "muster" for process in plan.processes):
         warm_kernels(environment)
     launch = Launch(plan.processes, environment, directory)
-    return launch.run()
+    code = launch.run()
+    removed = code == 2 and bool(discard_unused())
+    if launch.failed is not None:
+        tell(launch.failed, removed)
+    return code
+
+
+def check(plan: Plan) -> None:
+    """Let each muster command of a plan refuse what cannot work; two that want one port are refused too.
+
+    Raises `LaunchError` that names the process and, where one is to blame, the launch argument.
+    """
+    taken: dict[str, str] = {}
+    for process in plan.processes:
+        program, *words = process.command
+        if program != "muster":
+            continue
+        try:
+            with contextlib.chdir(process.directory or "."):
+                listening = _check_command(words)
+        except (MusterError, OSError) as error:
+            raise LaunchError(_in_words_of_the_file(str(error), process, plan)) from error
+        for option, address in listening.items():
+            wanted = _in_words_of_the_file(option, process, plan)
+            if address in taken and not address.endswith(":*"):
+                raise LaunchError(f"{wanted} and {taken[address]} both want {address}; give each a port of its own")
+            taken[address] = wanted
+
+
+def _check_command(words: list[str]) -> dict[str, str]:
+    """Check one command line; what it will listen on, by option."""
+    when, words = cli.split_when(words)
+    if not words or {"-h", "--help", "help", "--version"} & set(words):
+        return {}
+    module, config = cli.understand(words)
+    later = Path(when) if when and not Path(when).exists() else None
+    if hasattr(module, "check"):
+        module.check(config, later)
+    return module.ports(config) if hasattr(module, "ports") else {}
+
+
+def _in_words_of_the_file(text: str, process: Process, plan: Plan) -> str:
+    """A command's complaint with its options replaced by the launch arguments that gave them their values.
+
+    Where none did, the place in the file is named.
+    """
+
+    def argument(match: re.Match[str]) -> str:
+        name = process.sources.get(match.group(), "")
+        return f"{name}:={plan.values[name]}" if name in plan.values else match.group()
+
+    plain = re.sub(rf"^({'|'.join(cli.COMMANDS)}): | \(muster \w+ --help\)$", "", text)
+    said = re.sub(r"--[a-z][a-z-]*", argument, plain)
+    place = f"{process.where}: " if said == plain and plain.startswith("--") else ""
+    return f"{place}{process.name}: {said}"
 
 
 def free_addresses(environment: Mapping[str, str]) -> dict[str, str]:
@@ -162,6 +224,16 @@ def warm_kernels(environment: Mapping[str, str]) -> None:
     print(result.stdout.strip().splitlines()[-1], flush=True)
 
 
+def tell(member: _Member, removed: bool) -> None:
+    """Say on stderr which process failed and how, with the end of its log unless that stands on the console already."""
+    assert member.code is not None
+    how = f"exit code {member.code}" if member.code >= 0 else f"killed by {signal.Signals(-member.code).name}"
+    rest = "nothing had happened yet, the run directory is removed" if removed else f"its log is {member.log_path}"
+    print(f"muster launch: {member.process.name} failed ({how}); {rest}", file=sys.stderr)
+    for line in member.tail if member.process.output == "log" else ():
+        print(f"    {line.decode(errors='replace').rstrip()}", file=sys.stderr)
+
+
 class Launch:
     """Owns the processes of one launch, from their start until the last one is gone."""
 
@@ -171,9 +243,12 @@ class Launch:
         self.directory = directory
         self.members = [_Member(process, resolve(process)) for process in processes]
         self.lock = threading.Lock()  # console lines of several processes
+        self.failed: _Member | None = None
+        """The first process that failed, once the launch has ended"""
 
     def run(self) -> int:
         """Start all, wait, stop all; the exit code of the launch."""
+        self.failed = None
         interrupted: list[int] = []
         former = {
             number: signal.signal(number, lambda number, _: interrupted.append(number))
@@ -181,24 +256,22 @@ class Launch:
         }
         begin = time.monotonic()
         code = 0
-        failed = None
         try:
             for member in self.members:
                 member.start(self)
             amend_record(self.directory, pids={member.process.name: member.leaders[-1].pid for member in self.members})
-            while not interrupted and failed is None:
+            while not interrupted and self.failed is None:
                 time.sleep(0.05)
-                failed = self._look_after()
+                self.failed = self._look_after()
                 if all(member.ended for member in self.members if not member.process.respawn):
                     break
         finally:
             self.stop()
             for number, handler in former.items():
                 signal.signal(number, handler)
-        if failed is not None:
-            assert failed.code is not None
-            code = failed.code if failed.code >= 0 else 128 - failed.code
-            self._tell(failed)
+        if self.failed is not None:
+            assert self.failed.code is not None
+            code = self.failed.code if self.failed.code >= 0 else 128 - self.failed.code
         elif interrupted:
             code = 128 + interrupted[0]
         amend_record(
@@ -240,14 +313,6 @@ class Launch:
         with self.lock:
             sys.stdout.buffer.write(text)
             sys.stdout.flush()
-
-    def _tell(self, member: _Member) -> None:
-        """Show the end of a failed process's log on stderr."""
-        assert member.code is not None
-        how = f"exit code {member.code}" if member.code >= 0 else f"killed by {signal.Signals(-member.code).name}"
-        print(f"muster launch: {member.process.name} failed ({how}); {member.log_path}:", file=sys.stderr)
-        for line in member.tail if member.process.output == "log" else ():  # else they stand on the console already
-            print(f"    {line.decode(errors='replace').rstrip()}", file=sys.stderr)
 
 
 class _Member:

@@ -70,6 +70,8 @@ class Process:
     respawn_delay: float
     """s"""
     where: str
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Options of the command whose value has one `$(var name)` in it, with that name."""
 
 
 @dataclass(frozen=True)
@@ -263,13 +265,13 @@ class _Reader:
         optional = (*CONDITIONS, "name", "cwd", "output", "env", "respawn", "respawn_delay")
         entries = entries_of(node, file, "executable", ("cmd",), optional)
         if self.wanted(entries, file, scope):
-            words = self.words(entries["cmd"], file, scope)
+            words, sources = self.words(entries["cmd"], file, scope)
             if not words:
                 raise LaunchError(f"{at(node, file)}: cmd is empty; expected a program and its arguments")
             default = words[0].rpartition("/")[2]
             if default == "muster":
                 default = next((word for word in words[1:] if not word.startswith("-") and "/" not in word), default)
-            self.process(entries, file, scope, words, default)
+            self.process(entries, file, scope, words, sources, default)
 
     def node(self, node: yaml.Node, file: str, scope: _Scope) -> None:
         optional = (*CONDITIONS, "name", "namespace", "output", "args", "env", "respawn", "respawn_delay")
@@ -278,15 +280,23 @@ class _Reader:
             return
         package, program = (self.text(entries[key], file, scope) for key in ("pkg", "exec"))
         words = ["muster", program] if package == "muster" else ["python", "-m", f"{package}.{program}"]
+        sources: dict[str, str] = {}
         if "args" in entries:
-            words += self.words(entries["args"], file, scope)
+            arguments, sources = self.words(entries["args"], file, scope)
+            words += arguments
         inner = scope.copy()
         if "namespace" in entries:
             inner.namespace = _join(scope.namespace, self.text(entries["namespace"], file, scope))
-        self.process(entries, file, inner, words, program)
+        self.process(entries, file, inner, words, sources, program)
 
     def process(
-        self, entries: Mapping[str, yaml.Node], file: str, scope: _Scope, words: list[str], default: str
+        self,
+        entries: Mapping[str, yaml.Node],
+        file: str,
+        scope: _Scope,
+        words: list[str],
+        sources: Mapping[str, str],
+        default: str,
     ) -> None:
         name = self.text(entries["name"], file, scope) if "name" in entries else default
         environment = dict(scope.environment)
@@ -319,6 +329,7 @@ class _Reader:
                 respawn=self.truth(entries["respawn"], file, scope) if "respawn" in entries else False,
                 respawn_delay=delay,
                 where=at(next(iter(entries.values())), file),
+                sources=sources,
             )
         )
 
@@ -356,8 +367,11 @@ class _Reader:
         where = at(node, file)
         return "".join(self.pieces(text_of(node, file, loose=loose), where, scope))
 
-    def words(self, node: yaml.Node, file: str, scope: _Scope) -> list[str]:
-        """A command as words: split as a shell would before substitution, so that a value stays one word."""
+    def words(self, node: yaml.Node, file: str, scope: _Scope) -> tuple[list[str], dict[str, str]]:
+        """A command as words: split as a shell would before substitution, so that a value stays one word.
+
+        With them the options whose value comes from one `$(var name)`, and its name.
+        """
         where = at(node, file)
         marks: list[str] = []
 
@@ -370,12 +384,16 @@ class _Reader:
             parts = shlex.split(template)
         except ValueError as error:
             raise LaunchError(f"{where}: {error} in the command; close the quotation") from error
-        words = []
+        words: list[str] = []
+        sources: dict[str, str] = {}
         for part in parts:
             pieces = part.split("\0")
+            inside = [marks[int(piece)].split() for piece in pieces[1::2]]
+            if len(inside) == 1 and inside[0][0] == "var" and words and words[-1].startswith("--"):
+                sources[words[-1]] = inside[0][-1]
             pieces[1::2] = [self.substitute(marks[int(piece)], where, scope) for piece in pieces[1::2]]
             words.append("".join(pieces))
-        return words
+        return words, sources
 
     def pieces(self, text: str, where: str, scope: _Scope) -> list[str]:
         return [substituted(text, where, lambda inner: self.substitute(inner, where, scope))]

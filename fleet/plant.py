@@ -26,17 +26,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from coordination.keys import ensure_keys
+from coordination.keys import ensure_keys, read_keys
 from coordination.messages import Cycle, Done, Join, Joined, Leave, Round
+from coordination.ports import check_free, listeners
 from coordination.transport import Transport
 from coordination.wire import Received
 from coordination.zmq_transport import ZmqServer
 from fleet.rundir import join_run
-from fleet.world import World
+from fleet.world import World, people_cells, start_cells
 from sim.errors import MusterError
 from sim.people import Profile
-from sim.readers import check_site, load_problem
+from sim.readers import Problem, check_site, load_problem
 from sim.robot import SECOND, RobotSpec, robot_names
 from sim.site import CELL
 
@@ -118,23 +120,59 @@ class Outcome:
     """Ticks of wall mode that came more than a period late."""
 
 
-def run(config: Config) -> int:
-    """Serve the plant until it ends; returns 0, or 1 when nobody ever joined."""
+def check(config: Config, made_later: Path | None = None) -> None:
+    """Raise `MusterError` for whatever is wrong with a command line, before anything is made for it."""
+    _checked(config)
+
+
+def ports(config: Config) -> dict[str, str]:
+    """What the plant listens on, by option."""
+    return listeners(config.address, config.metrics_port)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a command line asks for, once it has been found sound."""
+
+    names: tuple[str, ...]
+    problem: Problem
+    starts: NDArray[np.int32]
+
+
+def _checked(config: Config) -> _Asked:
     names = robot_names(config.robots)
     if not names:
-        raise PlantError(f'expected at least one robot, got "{config.robots}"; give names as r0,r1 or r[0:16]')
+        raise PlantError(f'--robots: expected at least one robot, got none in "{config.robots}"; give one or more')
     if config.person_speed not in (0.0, 1.6):
-        raise PlantError(f"expected a person speed of 0 or 1.6 m/s (the two profiles), got {config.person_speed:g}")
+        raise PlantError(
+            "--person-speed: expected a person speed of 0 or 1.6 m/s (the two profiles), "
+            f"got {config.person_speed:g}; give one of them"
+        )
     if config.people < 0:
-        raise PlantError(f"expected a number of people from 0 up, got {config.people}")
+        raise PlantError(f"--people: expected a number of people from 0 up, got {config.people}; give 0 for none")
+    if config.seed < 0:
+        raise PlantError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
     problem = load_problem(config.site, config.cell)
     check_site(problem.site, len(names))
-    starts = problem.starts
+    given = problem.starts
     if config.starts:
         try:
-            starts = np.array([int(word) for word in config.starts.split(",")], np.int32)
-        except ValueError:
-            raise PlantError(f'expected start cells as 12,40,7, got "{config.starts}"') from None
+            given = np.array([int(word) for word in config.starts.split(",")], np.int32)
+        except (ValueError, OverflowError):
+            raise PlantError(f'--starts: expected start cells as 12,40,7, got "{config.starts}"; correct it') from None
+    starts = start_cells(problem.site, len(names), config.seed, given if len(given) else None)
+    if config.people:
+        people_cells(problem.site, starts, config.people, config.seed)
+    if config.key is not None and config.key.exists():
+        read_keys(config.key)
+    check_free(ports(config))
+    return _Asked(names, problem, starts)
+
+
+def run(config: Config) -> int:
+    """Serve the plant until it ends; returns 0, or 1 when nobody ever joined."""
+    asked = _checked(config)
+    names, problem = asked.names, asked.problem
     world = World(
         problem.site,
         RobotSpec(),
@@ -142,7 +180,7 @@ def run(config: Config) -> int:
         config.people,
         profile=Profile.STILL if config.person_speed == 0.0 else Profile.WALKING,
         seed=config.seed,
-        starts=starts if len(starts) else None,
+        starts=asked.starts,
         body=config.body,
     )
     directory = join_run(config=config, seed=config.seed, clock=config.clock)

@@ -34,8 +34,9 @@ import zmq
 
 from agents.policy import Policy
 from coordination.client import ADDRESS, COORDINATOR, CoordinatorClient
-from coordination.keys import Keys, ensure_keys
+from coordination.keys import Keys, ensure_keys, read_keys
 from coordination.messages import Report
+from coordination.ports import check_free, listeners
 from coordination.zmq_transport import ZmqClient
 from fleet import watchdog
 from fleet.blackbox import BlackBox, Recorder, Step
@@ -43,7 +44,7 @@ from fleet.control import LATE, ControlConfig, Inputs, Memory, Outputs, Stepper,
 from fleet.hardware import PLANT, PlantRobot
 from fleet.header import write_header
 from fleet.metrics import RobotMetrics
-from fleet.rundir import RunDirectory, join_run
+from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
 from hierarchy.skills import Answer
 from safety.shield import Reason
 from safety.supervisor import Cause, may_drive
@@ -52,6 +53,7 @@ from sim.files import write_atomic
 from sim.readers import load_site
 from sim.robot import SECOND, Readings, RobotCommand, RobotSpec, robot_names
 from sim.site import CELL, Site
+from sim.tasks.navigate_contract import navigate_contract
 
 PATIENCE = 1.0
 """Wall time for which a lockstep round waits for the coordinator's picture, s: half of the plant's 2 s of silence, so
@@ -291,19 +293,49 @@ class Seat:
         metrics.battery[name].set(outputs.report.battery)
 
 
+def check(config: Config, made_later: Path | None = None) -> None:
+    """Raise `MusterError` for whatever is wrong with a command line, before anything is made for it.
+
+    A process that waits for the file `made_later` cannot find the policy yet that comes with it.
+    """
+    if not _names(config):
+        return
+    if config.person_speed not in (0.0, 1.6):
+        raise RobotError(
+            "--person-speed: expected a person speed of 0 or 1.6 m/s (the two profiles), "
+            f"got {config.person_speed:g}; give one of them"
+        )
+    load_site(config.site, config.cell)
+    place = config.policy or Path(os.environ.get(ENVIRONMENT) or ".")
+    if made_later is None or (config.policy is not None and place != made_later.parent):
+        Policy.load(place).check(navigate_contract(RobotSpec()))
+    if config.key is not None and config.key.exists():
+        read_keys(config.key)
+    check_free(ports(config))
+
+
+def ports(config: Config) -> dict[str, str]:
+    """What the process listens on, by option."""
+    return listeners(metrics_port=config.metrics_port) if _names(config) else {}
+
+
+def _names(config: Config) -> tuple[str, ...]:
+    names = robot_names(config.robots)
+    if not names and "[" not in config.robots:  # a launch file deals few robots to many hosts by slices
+        raise RobotError("--robots: expected at least one robot, got none; give names as r0,r1 or r[0:16:2]")
+    return names
+
+
 def run(config: Config) -> int:
     """Host the robots until the plant ends or a signal comes; 0, or 1 when the plant fell silent.
 
     Raises MusterError for everything that a person can mend: names, site, policy, key, port, plant.
     """
-    names = robot_names(config.robots)
-    if not names and "[" in config.robots:  # a launch file deals few robots to many hosts by slices
+    names = _names(config)
+    if not names:
         print(f"no robots for this host in {config.robots}", flush=True)
         return 0
-    if not names:
-        raise RobotError(f'expected at least one robot, got "{config.robots}"; give names as r0,r1 or r[0:16:2]')
-    if config.person_speed not in (0.0, 1.6):
-        raise RobotError(f"expected a person speed of 0 or 1.6 m/s (the two profiles), got {config.person_speed:g}")
+    check(config)
     site = load_site(config.site, config.cell)
     directory = join_run(arguments=sys.argv, config=config)
     key = config.key or directory.key
@@ -383,13 +415,13 @@ class Host:
 
     def run(self, key: Path) -> int:
         """Join, loop, leave."""
-        with contextlib.suppress(ValueError):  # signals only reach the main thread; tests run a host in another
-            signal.signal(signal.SIGTERM, self._end)
-            signal.signal(signal.SIGINT, self._end)
         recorder: Recorder | None = None
         silent = False
         try:
-            self._join()
+            self._join()  # a signal still raises here: there is no loop yet that would look at a flag
+            with contextlib.suppress(ValueError):  # signals only reach the main thread; tests run a host in another
+                signal.signal(signal.SIGTERM, self._end)
+                signal.signal(signal.SIGINT, self._end)
             lockstep = self.seats[0].lockstep
             if self.config.watchdog:
                 log = self.directory.logs / f"watchdog-{self.seats[0].name}.log"

@@ -19,8 +19,10 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,16 +159,42 @@ def create_run(
     return run
 
 
-def discard_unused() -> None:
-    """Remove the run directories that this process made if nothing happened in them: no more than a record and a key.
+def discard_unused() -> tuple[RunDirectory, ...]:
+    """Remove the run directories that this process made and in which nothing happened; returns them.
 
-    Called when a command ends with an error of its user.
+    Called when a command ends with an error of its user. One that the process did not make is never touched.
     """
-    for run in _made:
-        files = {path.relative_to(run.root).as_posix() for path in run.root.rglob("*") if path.is_file()}
-        if files <= {run.record.name, run.key.name}:
-            _discard(run)
+    unused = tuple(run for run in _made if is_unused(run))
+    for run in unused:
+        _discard(run)
     _made.clear()
+    return unused
+
+
+AT_START = r"run\.json|fleet\.key|logs/[^/]+\.log|tasks\.sqlite(-wal|-shm|\.lock)?|robots-\w+\.json"
+"""What processes leave that end before the first round; any other file is a result."""
+
+
+def is_unused(run: RunDirectory) -> bool:
+    """Whether nothing was trained, submitted or driven in a run: no file but `AT_START`, no task, no control step.
+
+    What cannot be read counts as used.
+    """
+    files = [path.relative_to(run.root).as_posix() for path in run.root.rglob("*") if not path.is_dir()]
+    if not all(re.fullmatch(AT_START, file) for file in files):
+        return False
+    try:
+        for path in run.root.glob("robots-*.json"):
+            robots = json.loads(path.read_text(encoding="utf-8"))["robots"]
+            if any(robot["steps"] for robot in robots.values()):
+                return False
+        if run.tasks.exists():
+            with contextlib.closing(sqlite3.connect(f"file:{run.tasks}?mode=ro", uri=True)) as store:
+                tables = store.execute("SELECT count(*) FROM sqlite_master WHERE name = 'tasks'").fetchone()[0]
+                return not tables or store.execute("SELECT count(*) FROM tasks").fetchone()[0] == 0
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, sqlite3.Error):
+        return False
+    return True
 
 
 def _discard(run: RunDirectory) -> None:

@@ -49,8 +49,33 @@ class Config:
     """Run directory or checkpoint to go on from; its run is written on unless `out` is given."""
 
 
+def check(config: Config, made_later: Path | None = None) -> None:
+    """Raise `TrainingError` for values that cannot work, before anything is made for them."""
+    from agents.errors import TrainingError
+
+    for option, value in (
+        ("--seconds", config.seconds),
+        ("--steps", config.steps),
+        ("--worlds", config.worlds),
+        ("--check-episodes", config.check_episodes),
+    ):
+        if not value > 0:
+            raise TrainingError(f"{option}: expected positive seconds, steps, worlds and episodes, got {value:g}")
+    if not 0.0 < config.target <= 1.0:
+        raise TrainingError(
+            f"--target: expected a share above 0 and at most 1, got {config.target:g}; give for example 0.95"
+        )
+    if config.seed < 0:
+        raise TrainingError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
+    if config.device.partition(":")[0] not in ("cpu", "cuda"):
+        raise TrainingError(
+            f'--device: expected device cpu, or cuda where there is one, got "{config.device}"; train on cpu'
+        )
+
+
 def run(config: Config) -> int:
     """Train, freeze, say how it went."""
+    check(config)
     directory = _directory(config)
     trainer = make_trainer(config, directory)
     if config.resume is not None:
@@ -72,11 +97,7 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
     from agents.trainer import Trainer, TrainerConfig
 
     torch.set_num_threads(1)
-    if min(config.seconds, config.steps, config.check_episodes) <= 0 or not 0.0 < config.target <= 1.0:
-        raise TrainingError(
-            f"expected positive seconds, steps and check episodes and a target in (0, 1], got {config.seconds:g} s, "
-            f"{config.steps}, {config.check_episodes} and {config.target:g}; correct the one that is not"
-        )
+    check(config)
     if config.device != "cpu" and not (config.device.startswith("cuda") and torch.cuda.is_available()):
         raise TrainingError(f'expected device cpu, or cuda where there is one, got "{config.device}"; train on cpu')
     task = training_task()

@@ -50,6 +50,9 @@ CLIENT, PLANT = "client", "plant"
 POLL = 0.25
 """s between two looks at the fleet."""
 
+TASKS_MAX = 1_000_000
+"""Tasks that a run may have: a store of some hundred MB."""
+
 STALLED = 60.0
 """s of wall time without the site clock moving (or a coordinator answering) after which the run is given up."""
 
@@ -107,11 +110,37 @@ class Watched:
     """Wall time from the submission on, s."""
 
 
+def check(config: Config, made_later: Path | None = None) -> None:
+    """Raise `MusterError` for whatever is wrong with a command line, before anything is made for it."""
+    check_values(config)
+    problem = load_problem(config.site, config.cell)
+    check_site(problem.site, config.robots)
+    make_tasks(problem, config)
+
+
+def check_values(config: Config) -> None:
+    """Raise `WarehouseError` for numbers that no floor could make good."""
+    if not 1 <= config.tasks <= TASKS_MAX:
+        raise WarehouseError(f"--tasks: expected 1 to {TASKS_MAX} tasks, got {config.tasks}; choose another number")
+    if config.seed < 0:
+        raise WarehouseError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
+    if not config.limit > 0.0:
+        raise WarehouseError(f"--limit: expected a time above 0 s, got {config.limit:g}; give the run more")
+    if not config.video_speed > 0.0:
+        raise WarehouseError(
+            f"--video-speed: expected a factor above 0, got {config.video_speed:g}; give for example 4"
+        )
+    for option, value in (("--dwell", config.dwell), ("--payload", config.payload)):
+        if not 0.0 <= value < float("inf"):
+            raise WarehouseError(f"{option}: expected a number from 0 up, got {value:g}; choose another")
+
+
 def run(config: Config) -> int:
     """Give the work, wait, report; 0 when all went well, 1 when not.
 
     Raises `MusterError` for what the user can mend.
     """
+    check_values(config)
     problem = load_problem(config.site, config.cell)
     check_site(problem.site, config.robots)
     tasks = make_tasks(problem, config)
@@ -143,8 +172,6 @@ def run(config: Config) -> int:
 
 def make_tasks(problem: Problem, config: Config) -> list[Task]:
     """The tasks, with fresh ids. Raises `WarehouseError` where the floor or the file has not enough for them."""
-    if config.tasks < 1:
-        raise WarehouseError(f"expected at least one task, got {config.tasks}")
     errands = config.work == "errands" or (config.work == "auto" and len(problem.errands) > 0)
     if errands:
         if len(problem.errands) < config.tasks:

@@ -61,6 +61,8 @@ def load_site(text: str | Path, cell: float = CELL) -> Site:
 
 def load_problem(text: str | Path, cell: float = CELL) -> Problem:
     """As `load_site`, with the start cells and errands of a problem file."""
+    if not 0.0 < cell < float("inf"):
+        raise SiteError(f"expected a cell size above 0 m, got {cell:g}; give for example 1.2")
     name = str(text)
     if name.endswith(PERSON_FREE):
         problem = load_problem(name.removesuffix(PERSON_FREE), cell)

@@ -27,6 +27,10 @@ SECOND = 1_000_000_000
 """Nanoseconds in a second."""
 
 
+ROBOTS_MAX = 100_000
+"""Robots that one list may name: more than any floor of ours has room for, few enough to be listed at once."""
+
+
 class RobotNameError(MusterError):
     """A list of robots cannot be read."""
 
@@ -39,21 +43,27 @@ def robot_names(text: str) -> tuple[str, ...]:
     """
     names: list[str] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
-        found = re.fullmatch(r"([a-z][a-z0-9_]*)\[(\d+):(\d+)(?::([1-9]\d*))?\]", part)
+        found = re.fullmatch(r"([a-z][a-z0-9_]*)\[(\d{1,18}):(\d{1,18})(?::([1-9]\d{0,17}))?\]", part)
         if found:
             prefix, first, end, step = found.groups()
+            if int(end) - int(first) > ROBOTS_MAX * int(step or 1):
+                raise RobotNameError(f'--robots: expected at most {ROBOTS_MAX} robots, got "{part}"; take fewer')
             names += [f"{prefix}{index}" for index in range(int(first), int(end), int(step or 1))]
+        elif "[" in part or "]" in part:
+            raise RobotNameError(
+                f'--robots: "{part}" is no slice of robot ids; expected whole numbers as in r[0:16] or r[0:16:2]'
+            )
         else:
             names.append(part)
     for name in names:
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
             raise RobotNameError(
-                f'robots "{text}": "{name}" is no robot id; expected ids like r0,r1 (a-z, 0-9, _, a letter '
-                "first, at most 32 characters) or a slice like r[0:16:2]"
+                f'--robots: "{name}" is no robot id; expected ids like r0,r1 (a-z, 0-9, _, a letter first, at most 32 '
+                "characters) or a slice like r[0:16:2]"
             )
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise RobotNameError(f'robots "{text}": {twice} is named twice; name each robot once')
+        raise RobotNameError(f'--robots: {twice} is named twice in "{text}"; name each robot once')
     return tuple(names)
 
 

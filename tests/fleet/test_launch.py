@@ -17,7 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet.launch import Config, free_addresses, newest_policy, run
+from fleet.launch import Config, check, free_addresses, newest_policy, run
+from fleet.launchfile import read_plan
+from fleet.launchyaml import LaunchError
+from fleet.rundir import create_run
 
 
 def write(folder: Path, text: str) -> str:
@@ -205,3 +208,56 @@ def test_a_progress_bar_finds_a_terminal_when_the_launcher_has_one(tmp_path: Pat
         while chunk := stream.read(4096):
             seen += chunk
     assert b"123\r" in seen
+
+
+REFUSING = "sh -c 'echo muster: expected a map, got none; sleep 0.2; exit 2'"
+
+
+def test_a_run_in_which_nothing_happened_is_removed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A process that refuses its input at its start, although every check passed."""
+    file = write(tmp_path, f'launch:\n  - executable: {{cmd: "{REFUSING}", name: picky}}\n')
+    assert run(Config(words=(file,), runs=tmp_path / "runs", warm=False)) == 2
+    assert not (tmp_path / "runs").exists()
+    assert capfd.readouterr().err.splitlines() == [
+        "muster launch: picky failed (exit code 2); nothing had happened yet, the run directory is removed",
+        "    muster: expected a map, got none",
+    ]
+
+
+def test_a_run_with_a_result_is_kept(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    command = "sh -c 'touch $MUSTER_RUN/plant.npz; exit 2'"
+    file = write(tmp_path, f'launch:\n  - executable: {{cmd: "{command}", name: late, output: screen}}\n')
+    assert run(Config(words=(file,), runs=tmp_path / "runs", warm=False)) == 2
+    (directory,) = (tmp_path / "runs").iterdir()
+    assert (directory / "plant.npz").exists()
+    error = capfd.readouterr().err
+    assert error == f"muster launch: late failed (exit code 2); its log is {directory / 'logs' / 'late.log'}\n"
+
+
+def test_a_run_directory_that_was_given_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = create_run(tmp_path / "mine")
+    monkeypatch.setattr("fleet.rundir._made", [])  # as if another process had made it
+    monkeypatch.setenv("MUSTER_RUN", str(given.root))
+    file = write(tmp_path, f'launch:\n  - executable: {{cmd: "{REFUSING}"}}\n')
+    assert run(Config(words=(file,), warm=False)) == 2
+    assert given.record.exists()
+
+
+def test_a_process_is_checked_where_it_will_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.map").write_text("type octile\nheight 1\nwidth 3\nmap\n...\n")
+    monkeypatch.chdir(tmp_path)
+    plan = "launch:\n  - executable: {cmd: muster sim --robots r0 --site a.map --address 'tcp://127.0.0.1:*'%s}\n"
+    check(read_plan(Path(write(tmp_path, plan % ", cwd: elsewhere")), {}, {}))
+    with pytest.raises(LaunchError, match=r"sim: cannot read a\.map"):
+        check(read_plan(Path(write(tmp_path, plan % "")), {}, {}))
+    assert Path.cwd() == tmp_path
+
+
+def test_a_fault_of_the_file_itself_is_placed(tmp_path: Path) -> None:
+    path = Path(write(tmp_path, "launch:\n  - executable: {cmd: muster sim --people lots}\n"))
+    with pytest.raises(LaunchError, match=r'x\.launch\.yaml:2: sim: --people: expected a whole number, got "lots"$'):
+        check(read_plan(path, {}, {}))
+    path = Path(write(tmp_path, "launch:\n  - executable: {cmd: muster smi}\n"))
+    with pytest.raises(LaunchError, match=r'unknown command "smi"; did you mean "sim"'):
+        check(read_plan(path, {}, {}))

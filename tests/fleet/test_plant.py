@@ -323,9 +323,10 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("config", "error"),
     [
-        (Config(robots=""), r"at least one robot, got \"\""),
+        (Config(robots=""), r'--robots: expected at least one robot, got none in ""'),
         (Config(person_speed=1.0), r"person speed of 0 or 1\.6 m/s .* got 1"),
         (Config(people=-1), r"number of people from 0 up, got -1"),
+        (Config(seed=-1), r"whole number from 0 up, got -1"),
         (Config(starts="1,b"), r'start cells as 12,40,7, got "1,b"'),
     ],
 )

@@ -117,7 +117,9 @@ def test_a_busy_metrics_port_is_said(directory: RunDirectory, recorded: Recorded
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        assert f"port {port}" in refused(start(directory, recorded, "--metrics-port", str(port)))
+        assert f"--metrics-port: tcp://127.0.0.1:{port} is in use" in refused(
+            start(directory, recorded, "--metrics-port", str(port))
+        )
 
 
 def test_another_floor_than_the_plants_is_refused(directory: RunDirectory, recorded: RecordedPlant) -> None:
@@ -127,3 +129,17 @@ def test_another_floor_than_the_plants_is_refused(directory: RunDirectory, recor
     while not recorded.joined.is_set() and time.monotonic() < deadline:
         recorded._take(0.05)
     assert "the same site" in refused(process)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_robot_that_waits_for_its_plant_ends_when_it_is_told_to(
+    directory: RunDirectory, recorded: RecordedPlant, number: signal.Signals
+) -> None:
+    process = start(directory, recorded)
+    deadline = time.monotonic() + 30.0
+    while not recorded._plant.receive(0.05) and time.monotonic() < deadline:
+        pass  # it asks to join, and nobody answers
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=5)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from fleet.rundir import RunError, amend_record, create_run, join_run, open_run, read_record
+from coordination.messages import Leg, LegKind, Task
+from coordination.tasks import Store
+from fleet.rundir import (
+    RunError,
+    amend_record,
+    create_run,
+    discard_unused,
+    is_unused,
+    join_run,
+    open_run,
+    read_record,
+)
 
 
 def test_a_run_directory_is_named_by_time_and_explains_itself(tmp_path: Path) -> None:
@@ -56,3 +67,53 @@ def test_entries_are_added_to_the_record(tmp_path: Path) -> None:
     assert read_record(run)["exit_code"] == 0
     assert read_record(run)["places"] == [str(tmp_path)]
     assert read_record(run)["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "unused"),
+    [
+        ("logs/plant.log", "plant: no", True),
+        ("fleet.key", "00", True),
+        ("tasks.sqlite.lock", "", True),
+        ("robots-r0.json", '{"robots": {"r0": {"steps": 0}}}', True),
+        ("robots-r0.json", '{"robots": {"r0": {"steps": 1}}}', False),
+        ("robots-r0.json", "{", False),
+        ("tasks.sqlite", "not a store", False),
+        ("plant.npz", "", False),
+        ("policy.onnx", "", False),
+        ("checkpoints/checkpoint.pt", "", False),
+        ("tb/events", "", False),
+        ("blackbox/r0-1.mcap", "", False),
+        ("logs/deep/x.log", "", False),
+        ("notes.txt", "mine", False),
+    ],
+)
+def test_a_run_is_unused_while_it_has_no_result(tmp_path: Path, file: str, text: str, unused: bool) -> None:
+    run = create_run(tmp_path)
+    path = run.root / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    assert is_unused(run) is unused
+    kept = run in discard_unused()
+    assert kept is unused
+    assert run.root.exists() is not unused
+
+
+def test_a_store_is_a_result_once_it_has_a_task(tmp_path: Path) -> None:
+    run = create_run(tmp_path)
+    store = Store(run.tasks)
+    assert is_unused(run)
+    store.submit([Task("a", (Leg(1, LegKind.VISIT),))], now=1)
+    assert not is_unused(run)
+    store.close()
+    assert not is_unused(run)
+    assert discard_unused() == ()
+    assert run.tasks.exists()
+
+
+def test_a_run_of_another_process_is_never_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = create_run(tmp_path)
+    monkeypatch.setattr("fleet.rundir._made", [])
+    assert open_run(run.root) == run
+    assert discard_unused() == ()
+    assert run.record.exists()

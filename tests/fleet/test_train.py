@@ -102,10 +102,10 @@ def test_resume_from_nowhere_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
     ("change", "message"),
     [
         ({"worlds": 3}, "in pairs"),
-        ({"worlds": 0}, "in pairs"),
+        ({"worlds": 0}, "--worlds: expected positive"),
         ({"check_episodes": 0}, "positive seconds"),
         ({"seconds": 0.0}, "positive seconds"),
-        ({"target": 95.0}, "target in"),
+        ({"target": 95.0}, "--target: expected a share above 0"),
         ({"device": "tpu"}, "expected device cpu"),
     ],
 )

@@ -11,7 +11,18 @@ from coordination.messages import FleetState, Leg, LegKind, RobotLine, RobotStat
 from coordination.tasks import Store
 from fleet import warehouse
 from fleet.rundir import create_run
-from fleet.warehouse import Config, WarehouseError, Watched, complaints, conclude, make_tasks, stations, summary, watch
+from fleet.warehouse import (
+    Config,
+    WarehouseError,
+    Watched,
+    check,
+    complaints,
+    conclude,
+    make_tasks,
+    stations,
+    summary,
+    watch,
+)
 from fleet.world import World
 from sim.generate import generate_warehouse
 from sim.readers import Problem, load_problem
@@ -70,9 +81,22 @@ def test_the_leagues_first_errands_are_taken() -> None:
     assert tasks[0].legs[0].cell == 799
 
 
-def test_no_task_is_refused() -> None:
-    with pytest.raises(WarehouseError, match="at least one task, got 0"):
-        make_tasks(Problem(generate_warehouse(7)), Config(tasks=0))
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (Config(tasks=0), "--tasks: expected 1 to 1000000 tasks, got 0"),
+        (Config(tasks=-1), "got -1"),
+        (Config(tasks=10**9), "got 1000000000"),
+        (Config(seed=-1), "--seed: expected a whole number from 0 up, got -1"),
+        (Config(limit=0.0), "--limit: expected a time above 0 s, got 0"),
+        (Config(video_speed=0.0), "--video-speed: expected a factor above 0"),
+        (Config(dwell=-2.0), "--dwell: expected a number from 0 up, got -2"),
+        (Config(payload=float("inf")), "--payload: expected a number from 0 up, got inf"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(config: Config, expected: str) -> None:
+    with pytest.raises(WarehouseError, match=expected):
+        check(config)
 
 
 class Fleet(FleetClient):

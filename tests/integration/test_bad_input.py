@@ -19,12 +19,18 @@ from agents.export import export
 from agents.networks import ActorCritic
 from agents.normalize import Moments
 from fleet import cli
+from fleet.launch import check as launch_check
+from fleet.launchfile import read_plan
 from fleet.world import World
 from sim.readers import load_site
 from sim.robot import RobotSpec
 from sim.tasks.navigate_contract import navigate_contract
 
 ROOT = Path(__file__).resolve().parents[2]
+FLEET = str(ROOT / "launch" / "warehouse.launch.yaml")
+DEMO = str(ROOT / "launch" / "warehouse_demo.launch.yaml")
+TRAIN = str(ROOT / "launch" / "warehouse_train.launch.yaml")
+COORDINATE = ("coordinate", "--clock", "wall", "--run", ".")
 FLOORS = {
     "good.map": "type octile\nheight 2\nwidth 3\nmap\n...\n...\n",
     "ragged.map": "type octile\nheight 2\nwidth 3\nmap\n...\n..\n",
@@ -85,10 +91,10 @@ def contents(folder: Path) -> set[str]:
 
 
 def one_line(error: str, folder: Path, before: set[str]) -> str:
-    """Assert that `error` is one line and that nothing was left in `folder` but whole stores and keys."""
+    """Assert that `error` is one line and that nothing was left in `folder`."""
     assert error.startswith("muster: ")
     assert error.count("\n") == 1, error
-    assert contents(folder) - before <= {"fleet.key", "tasks.sqlite", "tasks.sqlite.lock"}
+    assert contents(folder) == before
     return error
 
 
@@ -138,6 +144,10 @@ def test_more_robots_than_free_cells_are_refused(refused: Callable[..., str]) ->
         (("sim", "--robts", "r0"), 'unknown option "--robts"; did you mean "--robots"?'),
         (("sim", "--robots", ""), "expected at least one robot"),
         (("sim", "--robots", "R0"), '"R0" is no robot id'),
+        (("coordinate", "--clock", "wall"), "expected the directory where tasks.sqlite and fleet.key are kept"),
+        (("sim", "--cell", "0"), "expected a cell size above 0 m, got 0"),
+        (("sim", "--cell", "nan"), '--cell: expected a number, got "nan"'),
+        (("sim", "--metrics-port", "99999"), "--metrics-port: expected a port from 1 to 65535, or 0 for none"),
         (("sim", "--people", "-1"), "expected a number of people from 0 up"),
         (("sim", "--person-speed", "3"), "expected a person speed of 0 or 1.6"),
         (("sim", "--clock", "sundial"), "sundial"),
@@ -164,21 +174,20 @@ def test_a_wrong_word_is_named(refused: Callable[..., str], words: tuple[str, ..
 
 
 def test_a_port_in_use_is_named(refused: Callable[..., str], port_in_use: str) -> None:
-    for words in (("sim", "--robots", "r0"), ("coordinate", "--clock", "wall")):
+    for words in (("sim", "--robots", "r0"), COORDINATE):
         message = refused(*words, "--address", port_in_use)
         assert f"{port_in_use} is in use by another process; stop that process or choose another port" in message
 
 
 @pytest.mark.parametrize(
     "words",
-    [("sim", "--robots", "r0"), ("train", "--steps", "1000"), ("keys", "create"), ("coordinate", "--clock", "wall")],
+    [("sim", "--robots", "r0"), ("train", "--steps", "1000"), ("keys", "create"), COORDINATE],
 )
 def test_a_full_disk_is_named(folder: Path, words: tuple[str, ...]) -> None:
     before = contents(folder)
     done = muster(folder, *words, prepare=full_disk)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "File too large" in one_line(done.stderr, folder, before)
-    assert contents(folder) == before
 
 
 def test_a_truncated_checkpoint_is_refused(refused: Callable[..., str], folder: Path) -> None:
@@ -220,3 +229,112 @@ def test_a_policy_of_another_embodiment_is_refused_with_both_contracts(
     assert "embodiment" in message
     assert other.json() in message
     assert navigate_contract(RobotSpec()).json() in message
+
+
+@pytest.fixture
+def policy(folder: Path) -> str:
+    """`policy:=` with one that fits the default robot."""
+    contract = navigate_contract(RobotSpec())
+    network = ActorCritic(contract.observation_size, contract.action_size, (8,), generator=torch.Generator())
+    (folder / "trained").mkdir()
+    export(folder / "trained", network, Moments(contract.observation_size), contract, training={}, evaluation={})
+    return "policy:=trained"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("robots:=5000", "plant: expected at most 446 robots, one for each free cell of generate:7, got 5000"),
+        ("robots:=99999999999", "plant: robots:=99999999999: expected at most 100000 robots"),
+        ("robots:=abc", 'plant: robots:=abc: "r[0:abc]" is no slice of robot ids; expected whole numbers'),
+        ("robots:=-3", "plant: robots:=-3: "),
+        ("robots:=", "plant: robots:=: "),
+        ("robots:=0", "plant: robots:=0: expected at least one robot, got none"),
+        ("tasks:=-1", "fleet: tasks:=-1: expected 1 to 1000000 tasks, got -1; choose another number\n"),
+        ("tasks:=many", 'fleet: tasks:=many: expected a whole number, got "many"\n'),
+        ("people:=-1", "plant: people:=-1: expected a number of people from 0 up"),
+        ("people:=999", "plant: expected room for 999 people on generate:7"),
+        ("seed:=-1", "plant: seed:=-1: expected a whole number from 0 up"),
+        ("seed:=1.5", 'plant: seed:=1.5: expected a whole number, got "1.5"\n'),
+        ("cell:=0", "plant: expected a cell size above 0 m"),
+        ("person_speed:=3", "plant: person_speed:=3: expected a person speed of 0 or 1.6 m/s"),
+        ("limit:=0", "fleet: limit:=0: expected a time above 0 s"),
+        ("clock:=sundial", "clock:=sundial: expected one of lockstep, wall"),
+        ("robot_metrics_2:=99999", "host-1: robot_metrics_2:=99999: expected a port from 1 to 65535"),
+        ("site:=none.map", "plant: cannot read none.map"),
+        ("site:=ragged.map", "plant: ragged.map, line 6: expected 3 characters"),
+        ("site:=wrong.map", "plant: wrong.map, line 6, column 2: expected one of"),
+        ("site:=empty.map", "plant: empty.map: expected"),
+        ("site:=island.map robots:=1", "plant: expected a way between all stations"),
+        ("site:=good.map robots:=7", "plant: expected at most 6 robots, one for each free cell of good, got 7"),
+    ],
+)
+def test_a_launch_refuses_a_bad_value_under_its_name(
+    refused: Callable[..., str], policy: str, words: str, expected: str
+) -> None:
+    assert f"muster: {expected}" in refused("launch", FLEET, policy, *words.split())
+
+
+def test_a_launch_refuses_policies_that_cannot_drive(refused: Callable[..., str], folder: Path, policy: str) -> None:
+    hint = "train one with `muster launch launch/warehouse_train.launch.yaml`"
+    assert hint in refused("launch", FLEET)
+    assert hint in refused("launch", FLEET, "policy:=nowhere")
+    manifest, graph = folder / "trained" / "policy.json", folder / "trained" / "policy.onnx"
+    whole = graph.read_bytes()
+    graph.write_bytes(whole[:100])
+    assert "host-0: expected trained/policy.onnx to have sha256" in refused("launch", FLEET, policy)
+    graph.write_bytes(whole)
+    manifest.write_text(manifest.read_text()[:100])
+    assert "host-0: expected JSON, trained/policy.json is damaged" in refused("launch", FLEET, policy)
+    other = replace(navigate_contract(RobotSpec()), embodiment="a" * 64)
+    network = ActorCritic(other.observation_size, other.action_size, (8,), generator=torch.Generator())
+    export(folder / "trained", network, Moments(other.observation_size), other, training={}, evaluation={})
+    assert "host-0: expected a policy for contract" in refused("launch", FLEET, policy)
+
+
+def test_a_launch_names_the_argument_of_a_port_in_use(
+    refused: Callable[..., str], policy: str, port_in_use: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = port_in_use.rpartition(":")[2]
+    for name in ("plant_metrics", "coordinator_metrics", "robot_metrics", "robot_metrics_2"):
+        assert f": {name}:={port}: {port_in_use} is in use" in refused("launch", FLEET, policy, f"{name}:={port}")
+    with socket.socket() as holder:  # a port that is free, for two
+        holder.bind(("127.0.0.1", 0))
+        free = holder.getsockname()[1]
+    message = refused("launch", FLEET, policy, f"plant_metrics:={free}", f"robot_metrics:={free}")
+    assert f"robot_metrics:={free} and plant: plant_metrics:={free} both want tcp://127.0.0.1:{free}" in message
+    monkeypatch.setenv("MUSTER_PLANT", port_in_use)
+    assert "warehouse.launch.yaml:93: plant: --address: " in refused("launch", FLEET, policy)
+
+
+def test_a_demo_is_refused_before_it_trains(refused: Callable[..., str]) -> None:
+    """Its policy is not there yet, which is no reason; a value that cannot be is one."""
+    assert "plant: expected at most 446 robots" in refused("launch", DEMO, "robots:=5000")
+    assert "fleet: tasks:=0: expected 1 to 1000000 tasks" in refused("launch", DEMO, "tasks:=0")
+    plan = read_plan(Path(DEMO), {}, {"MUSTER_RUN": "runs", "MUSTER_PLANT": "tcp://127.0.0.1:*"})
+    launch_check(plan)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("seconds:=0", "train: seconds:=0: expected positive seconds"),
+        ("steps:=-5", "train: steps:=-5: expected positive"),
+        ("target:=95", "train: target:=95: expected a share above 0 and at most 1, got 95"),
+        ("worlds:=0", "train: worlds:=0: expected positive"),
+        ("seed:=-1", "train: seed:=-1: expected a whole number from 0 up"),
+        ("device:=abacus", "train: device:=abacus: expected device cpu"),
+        ("until_target:=soon", '"soon" is no condition'),
+    ],
+)
+def test_a_training_is_refused_before_it_begins(refused: Callable[..., str], words: str, expected: str) -> None:
+    assert expected in refused("launch", TRAIN, words)
+
+
+def test_a_refused_launch_starts_nothing(folder: Path) -> None:
+    """As a process of its own: nothing on stdout, so no run directory was made and no kernel compiled."""
+    before = contents(folder)
+    done = muster(folder, "launch", FLEET, "robots:=0")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "robots:=0" in one_line(done.stderr, folder, before)

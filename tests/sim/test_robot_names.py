@@ -23,9 +23,21 @@ def test_a_list_or_a_slice_names_robots(text: str, names: tuple[str, ...]) -> No
     assert robot_names(text) == names
 
 
-@pytest.mark.parametrize("text", ["R0", "0", "r 0", "r[a:3]", "r[0:3:0]", "r" * 33])
+@pytest.mark.parametrize("text", ["R0", "0", "r 0", "r" * 33])
 def test_a_wrong_robot_id_is_named(text: str) -> None:
     with pytest.raises(RobotNameError, match="no robot id"):
+        robot_names(text)
+
+
+@pytest.mark.parametrize("text", ["r[0:abc]", "r[0:-3]", "r[0:]", "r[a:3]", "r[0:3:0]", "r0,r[1:2"])
+def test_a_slice_without_whole_numbers_is_refused(text: str) -> None:
+    with pytest.raises(RobotNameError, match=r"is no slice of robot ids; expected whole numbers as in r\[0:16\]"):
+        robot_names(text)
+
+
+@pytest.mark.parametrize("text", ["r[0:100001]", "r[0:99999999999999]", "r[5:999999999999:2]"])
+def test_more_robots_than_can_be_listed_are_refused_at_once(text: str) -> None:
+    with pytest.raises(RobotNameError, match="expected at most 100000 robots"):
         robot_names(text)
 
 
