@@ -1,7 +1,7 @@
 """The networks of one policy: an actor that gives the mean action and a critic that gives the value.
 
 Two separate tanh multilayer perceptrons and a state-independent log standard deviation. Small on purpose: two
-layers of 64 learn the navigation task, and one row must be answered in microseconds on a robot's core.
+layers of 128 learn the navigation task, and one row must be answered in microseconds on a robot's core.
 Weights start orthogonal (gain sqrt(2), the actor's last layer 0.01 so that every first action is near zero, the
 critic's last 1), biases at zero; see Andrychowicz et al. 2021, "What matters in on-policy reinforcement learning".
 """

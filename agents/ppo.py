@@ -29,6 +29,9 @@ from agents.normalize import Moments, normalize
 from agents.returns import gae
 from agents.rollout import Map, Rollout
 
+ANNEAL_FLOOR = 0.02
+"""Share of the desired divergence that annealing leaves: with 0 every step would call for a smaller rate."""
+
 
 @dataclass(frozen=True)
 class PpoConfig:
@@ -57,7 +60,8 @@ class PpoConfig:
     divergence: float = 0.01
     """Desired KL divergence of a gradient step's policy from the one that collected, nats."""
     anneal: float = 0.0
-    """Last share of the step budget, in which the desired divergence falls to 0; 0 for runs that end at a target."""
+    """Last share of the step budget, in which the desired divergence falls to next to 0; 0 for runs that end at a
+    target."""
     value_weight: float = 1.0
     """Weight of the critic's loss."""
     entropy_weight: float = 0.0
@@ -223,7 +227,7 @@ class Learner:
         """Move the learning rate towards the desired divergence."""
         config = self.config
         left = (1.0 - progress) / config.anneal if config.anneal else 1.0
-        desired = config.divergence * min(1.0, left + 0.02)
+        desired = config.divergence * min(1.0, left + ANNEAL_FLOOR)
         low, high = config.rate_bounds
         if divergence > 2.0 * desired:
             self.learning_rate = max(low, self.learning_rate / 1.5)

@@ -58,7 +58,8 @@ class TrainerConfig:
     """A held-out check is worth its time when the running success is no more than this below the target: the mean
     action succeeds more often than the drawn one."""
     check_steps: int = 100_000
-    """Control steps between two held-out checks, at least; with `stop_at_target` false also at most, times ten."""
+    """Control steps between two held-out checks, at least; with `stop_at_target` false there is one every ten times as
+    many, for the curve."""
     window: int = 500
     """Training episodes in the running success."""
     checkpoint_iterations: int = 10

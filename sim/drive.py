@@ -22,7 +22,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import warp as wp
 
 from sim.robot import SECOND, RobotSpec
@@ -155,8 +154,3 @@ def record_drive(
         )
         commands.append(launch)
     return commands
-
-
-def drive_snapshot(drive: DriveArrays) -> dict[str, np.ndarray]:
-    """Copies of everything that the drives remember."""
-    return {name: getattr(drive, name).numpy().copy() for name in drive.__dataclass_fields__}

@@ -105,7 +105,8 @@ class BatchEnv:
 
         `filter` judges every command; `point_speeds` (`sim.points.Points`) fills the filter's `point_speed` and
         `phantoms` before it (without one every point may move at the profile's speed). `substep_hook` is called after
-        every physics substep, for oracles and recorders that evaluate. `lidar=False` leaves the sweep out
+        every physics substep, for oracles and recorders that evaluate; contacts are then counted at each of them, and
+        without it (the wheeled body in training) once a motor period. `lidar=False` leaves the sweep out
         (benchmarks).
         """
         if device != "cpu":

@@ -38,7 +38,6 @@ PERSON_FREE_BIT = 2
 
 DISC = wp.constant(float(PERSON_RADIUS))
 NOISE_TERM = wp.constant(int(Term.RANGE_NOISE))
-DROPOUT_TERM = wp.constant(int(Term.RANGE_DROPOUT))
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -77,20 +75,3 @@ class Contract:
     def hash(self) -> str:
         """sha256 (hex) of the canonical text."""
         return hashlib.sha256(self.json().encode()).hexdigest()
-
-
-def contract_from_json(text: str | bytes | Mapping[str, Any]) -> Contract:
-    """The contract of a canonical text, or of its parsed form; ValueError, KeyError or TypeError where it is none."""
-    data: Mapping[str, Any] = text if isinstance(text, Mapping) else json.loads(text)
-    if not isinstance(data, Mapping) or data.get("muster") != 1:
-        raise ValueError(f'expected a contract with "muster": 1, got {str(data)[:60]!r}')
-
-    def fields(items: list[dict[str, Any]]) -> tuple[Field, ...]:
-        return tuple(Field(**{**item, "shape": tuple(item["shape"])}) for item in items)
-
-    return Contract(
-        task=data["task"],
-        fields=fields(data["fields"]),
-        actions=fields(data["actions"]),
-        embodiment=data["embodiment"],
-    )

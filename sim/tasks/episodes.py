@@ -15,12 +15,16 @@ from typing import Any
 
 import warp as wp
 
-from sim.people import place_person
+from sim.people import PARKED_AT, place_person
 from sim.randomization import Term, below, draw_from, stream, unit
 from sim.tasks.corridor import centre_of, holds, track_path, write_corridor
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
+START_GAP = 2.0
+"""Nobody begins nearer to a robot than this, m: room to see each other and to stop from any speed."""
+
+START_GAP_C = wp.constant(START_GAP)
 LAYOUT_TERM = wp.constant(int(Term.LAYOUT))
 PATH_TERM = wp.constant(int(Term.PATH))
 START_TERM = wp.constant(int(Term.START))
@@ -268,7 +272,7 @@ def reset_rows(
                     for robot in range(robots):
                         dx = pose[world * robots + robot, 0] - at[0]
                         dy = pose[world * robots + robot, 1] - at[1]
-                        if dx * dx + dy * dy < 4.0:
+                        if dx * dx + dy * dy < START_GAP_C * START_GAP_C:
                             near = True
                     if not near:
                         origin[world, person] = found
@@ -276,8 +280,8 @@ def reset_rows(
                         position[world, person, 0] = at[0]
                         position[world, person, 1] = at[1]
             if origin[world, person] < 0:
-                position[world, person, 0] = -20.0
-                position[world, person, 1] = -20.0
+                position[world, person, 0] = PARKED_AT
+                position[world, person, 1] = PARKED_AT
             walked[world, person] = 0.0
             held[world, person] = 0.0
             person_count[world, person] = 0

@@ -60,8 +60,8 @@ than it gains and starting beside the middle little."""
 
 REST_C = wp.constant(LATERAL_REST)
 
-RUNNING, SUCCEEDED, COLLIDED, LEFT, TIMED_OUT, DIVERGED = range(6)
-"""How an episode stands: `Ending` as kernels write it."""
+RUNNING, SUCCEEDED, COLLIDED, LEFT, TIMED_OUT, DIVERGED = (wp.constant(ending) for ending in range(6))
+"""How an episode stands."""
 
 
 @dataclass(frozen=True)
@@ -305,32 +305,34 @@ def advance(
         gx = x - goal[0]
         gy = y - goal[1]
         speed = wp.sqrt(twist[row, 0] * twist[row, 0] + twist[row, 2] * twist[row, 2])
-        how = wp.int32(0)
+        how = wp.int32(RUNNING)
         step[row] = step[row] + 1
         if diverged[world] != wp.uint8(0):
-            how = 5
+            how = DIVERGED
         elif collided[row] != wp.uint8(0):
-            how = 2
+            how = COLLIDED
         elif outside:
-            how = 3
+            how = LEFT
         elif g == length - 1 and gx * gx + gy * gy < ARRIVED_C * ARRIVED_C and speed < SLOW_C:
-            how = 1
+            how = SUCCEEDED
         elif step[row] >= time_limit:
-            how = 4
-        if how == 1:
+            how = TIMED_OUT
+        if how == SUCCEEDED:
             r += w_success
-        if how == 2 or how == 3:
+        if how == COLLIDED:
             r -= w_failure
-        if how == 5:
+        if how == LEFT:
+            r -= w_failure
+        if how == DIVERGED:
             r = 0.0  # nothing that the engine computed there means anything
         reward[row] = r
         ending[row] = wp.uint8(how)
         ended[row] = wp.uint8(0)
         terminated[row] = wp.uint8(0)
         truncated[row] = wp.uint8(0)
-        if how != 0:
+        if how != RUNNING:
             ended[row] = wp.uint8(1)
-            if how == 4:
+            if how == TIMED_OUT:
                 truncated[row] = wp.uint8(1)
             else:
                 terminated[row] = wp.uint8(1)

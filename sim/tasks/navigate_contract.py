@@ -55,8 +55,10 @@ WAYPOINTS = 5
 POINT_SCALE = 5.0
 """m"""
 
-CORRIDOR_AT, TRACK_AT, TWIST_AT, COMMAND_AT, REMAINING_AT, CLEARANCE_AT = 64, 79, 82, 84, 86, 88
-"""Where each field begins."""
+CORRIDOR_AT, TRACK_AT, TWIST_AT, COMMAND_AT, REMAINING_AT, CLEARANCE_AT = (
+    wp.constant(begin) for begin in (64, 79, 82, 84, 86, 88)
+)
+"""Where each field after the first begins in an observation."""
 
 CLEAR_MARGIN = 0.12
 """Hits nearer than this to the corridor's edge may be the rack beside it, m: localisation bound, noise and yaw."""
@@ -245,7 +247,7 @@ def observe(
             ux = c
             uy = s
     for k in range(WAYPOINTS_C):
-        at = 64 + 3 * k
+        at = CORRIDOR_AT + 3 * k
         if n > 0:
             j = wp.min(segment + k, n - 1)
             dx = points[row, j, 0] - x
@@ -288,16 +290,16 @@ def observe(
                             if beside < half_width[row, j] - MARGIN_C and before + along > 0.0:
                                 clear = wp.min(clear, before + along)
                         before += length
-    out[row, 88] = clear / POINT_C
-    out[row, 79] = wp.clamp(lateral, -5.0, 5.0)
-    out[row, 80] = s * ux - c * uy
-    out[row, 81] = c * ux + s * uy
-    out[row, 82] = twist[row, 0] / speed_max
-    out[row, 83] = twist[row, 1] / turn_max
-    out[row, 84] = last_command[row, 0] / speed_max
-    out[row, 85] = last_command[row, 1] / turn_max
-    out[row, 86] = wp.min(rest / POINT_C, 1.0)
-    out[row, 87] = float(final[row])
+    out[row, TRACK_AT] = wp.clamp(lateral, -5.0, 5.0)
+    out[row, TRACK_AT + 1] = s * ux - c * uy
+    out[row, TRACK_AT + 2] = c * ux + s * uy
+    out[row, TWIST_AT] = twist[row, 0] / speed_max
+    out[row, TWIST_AT + 1] = twist[row, 1] / turn_max
+    out[row, COMMAND_AT] = last_command[row, 0] / speed_max
+    out[row, COMMAND_AT + 1] = last_command[row, 1] / turn_max
+    out[row, REMAINING_AT] = wp.min(rest / POINT_C, 1.0)
+    out[row, REMAINING_AT + 1] = float(final[row])
+    out[row, CLEARANCE_AT] = clear / POINT_C
 
 
 class NavigateObserver:
