@@ -54,9 +54,15 @@ Out = list[tuple[str, msgspec.Struct]]
 CHARGE = "charge-"
 """How the ids of the coordinator's own charging errands begin."""
 
+PRIORITIES = 1000
+"""Largest priority of a task: a level is a minute, and ranks in ns stay far from the end of 64 bits."""
+
 LISTED = 400
 """Robots in a fleet state: 400 lines stay below MAX_MESSAGE."""
 
+
+REASON = 256
+"""Characters kept of why a robot gave a task up."""
 
 NEAR = 16
 """Robots that a picture tells of: as many as `sim.points` has room for."""
@@ -113,10 +119,14 @@ class Coordinator:
     spec: RobotSpec = field(default_factory=RobotSpec)
 
     def __post_init__(self) -> None:
-        """Compile the floor and take back what the store knows; raises RoadmapError for a broken site."""
+        """Compile the floor and take back what the store knows.
+
+        Raises RoadmapError for a broken site, StoreError for a store of another floor.
+        """
         self.roadmap = Roadmap(self.site)
         self.roadmap.check_cells(self.site.stations.tolist(), "stations")
         self.roadmap.check_cells(self.site.chargers.tolist(), "chargers")
+        self.store.bind(self.site.hash)
         self.right_of_way = RightOfWay(self.roadmap, self.rules, self.spec)
         self._robots: dict[str, _Robot] = {}
         self._live: dict[str, TaskRecord] = {}
@@ -218,7 +228,7 @@ class Coordinator:
         if report.legs_done >= len(live.task.legs):
             self.store.finish(report.task, report.attempt, TaskState.DONE, now)
         elif report.failed:
-            self._give_up(live, report.failed, now)
+            self._give_up(live, report.failed[:REASON], now)
             known = self._robots[robot]
             known.given_up[report.task] = now
             known.rests_until = now + self.policy.rest
@@ -258,12 +268,18 @@ class Coordinator:
         return Submitted(message.request, self.store.submit(message.tasks, now))
 
     def _impossible(self, task: Task) -> str:
+        if task.id.startswith(CHARGE):
+            return f"task {task.id}: ids that begin with {CHARGE} are the coordinator's own; make another"
+        if not -PRIORITIES <= task.priority <= PRIORITIES:
+            return f"task {task.id} has priority {task.priority}; give one from -{PRIORITIES} to {PRIORITIES}"
+        if not 0.0 <= task.payload < math.inf:
+            return f"task {task.id} has a payload of {task.payload} kg; give 0 kg or more"
         if not task.legs:
             return f"task {task.id} has no legs; give at least one cell to go to"
         for leg in task.legs:
             if not 0 <= leg.cell < self.roadmap.cells or not self.roadmap.free[leg.cell]:
                 return f"task {task.id} goes to cell {leg.cell}, which is no free cell of site {self.site.name}"
-            if not leg.dwell >= 0.0:
+            if not 0.0 <= leg.dwell < math.inf:
                 return f"task {task.id} stays {leg.dwell} s at cell {leg.cell}; give a time of 0 s or more"
         for start, end in pairwise(task.legs):
             fields = self.right_of_way.fields

@@ -129,6 +129,12 @@ class TaskRecord:
     """Why the last attempt, or the task, ended without success."""
 
 
+def level(record: TaskRecord, now: int) -> float:
+    """How pressing a task is: priority, plus a level for each AGEING of waiting, plus one when its deadline is near."""
+    near = record.task.deadline and record.task.deadline - now < URGENT
+    return record.task.priority + (now - record.submitted) / AGEING + bool(near)
+
+
 @dataclass(frozen=True)
 class Holding:
     """A cell that a robot holds."""
@@ -222,14 +228,11 @@ class Store(Database):
     def next_queued(self, now: int, limit: int = 64) -> list[TaskRecord]:
         """At most `limit` queued tasks, the most pressing first.
 
-        Pressing is priority plus one level for each AGEING of waiting, plus one when the deadline is nearer than
-        URGENT; then the earlier deadline, then the earlier submission.
+        The higher `level` comes first, then the earlier deadline, then the earlier submission.
         """
 
         def rank(record: TaskRecord) -> tuple[float, int, int]:
-            level = record.task.priority + (now - record.submitted) / AGEING
-            deadline = record.task.deadline or 2**62
-            return -(level + (deadline - now < URGENT)), deadline, record.submitted
+            return -level(record, now), record.task.deadline or 2**62, record.submitted
 
         queued = (record for record in self._open.values() if record.state is TaskState.QUEUED)
         return heapq.nsmallest(limit, queued, key=rank)
@@ -338,6 +341,20 @@ class Store(Database):
         """Add a line to the log of events that changes nothing, such as a conflict that a person should see."""
         with self.transaction():
             self._log(now, event, task, 0, robot, detail)
+
+    def bind(self, floor: str) -> None:
+        """Say of which floor (its content hash) the store's cells are; the first word holds.
+
+        Raises StoreError when they are another floor's: held cells and legs would be other places there.
+        """
+        row = self.connection.execute("SELECT detail FROM events WHERE event = 'floor' ORDER BY seq LIMIT 1").fetchone()
+        if row is None:
+            self.note("floor", self.newest_stamp(), detail=floor)
+        elif row[0] != floor:
+            raise StoreError(
+                f"{self.path} belongs to floor {row[0][:12]}, this is floor {floor[:12]}; "
+                "give the same --site or another run directory"
+            )
 
     def holdings(self, robot: str | None = None) -> dict[str, list[Holding]]:
         """The cells that each robot (or one) holds, in the order in which they were granted."""

@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from coordination.keys import NAME, Keys
-from coordination.messages import BODIES, MAX_MESSAGE, Cycle, Done, Envelope, Report, StopRaise
+from coordination.messages import BODIES, MAX_MESSAGE, Cycle, Done, Envelope, Joined, Report, Round, StopRaise
 from sim.errors import MusterError
 
 MAC_BYTES = 16
@@ -38,6 +38,15 @@ WINDOW = 1024
 
 EPOCHS_REMEMBERED = 256
 """Replaced epochs remembered for each sender: as many restarts as a run of a receiver plausibly sees."""
+
+FAR_OFF = 1e6
+"""m, m/s, rad or rad/s: no robot is or drives beyond it."""
+
+HIGHEST_GRANT = 2**53
+"""A grant id that a report may name: the next ones still fit the store after it."""
+
+LATEST = 2**62
+"""ns; 146 years. Leases and patiences added to it still fit 64 bits."""
 
 MAY_BE_UNSIGNED = frozenset({"stop_raise/1"})
 
@@ -169,7 +178,7 @@ class Wire:
             body = decoder.decode(envelope.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return "malformed", None
-        if not _finite(body):
+        if not _sound(body):
             return "malformed", None
         if _entries(envelope.body) > len(body.__struct_fields__):
             self.counts["unknown_fields"] += 1
@@ -201,10 +210,14 @@ def _mac(digest: Any, payload: bytes) -> bytes:  # a hashlib object
     return keyed.digest()
 
 
-def _finite(body: msgspec.Struct) -> bool:
+def _sound(body: msgspec.Struct) -> bool:
+    """Whether the numbers are numbers, and such that sums of them still fit where they are kept."""
     match body:
         case Report():
-            return all(map(math.isfinite, (*body.pose, *body.twist, body.battery)))
+            places = all(abs(number) <= FAR_OFF for number in (*body.pose, *body.twist))  # false for NaN
+            return places and math.isfinite(body.battery) and 0 <= body.grant <= HIGHEST_GRANT
+        case Round() | Joined():
+            return 0 <= body.stamp <= LATEST
         case Cycle():
             return all(map(math.isfinite, (*body.pose, *body.twist, body.battery)))
         case Done():

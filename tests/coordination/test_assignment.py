@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from coordination import assignment
-from coordination.assignment import Candidate, Energy, assign, costs, level
+from coordination.assignment import Candidate, Energy, assign, costs
 from coordination.messages import Leg, LegKind, Task, TaskState
 from coordination.roadmap import Fields, Roadmap
-from coordination.tasks import TaskRecord
+from coordination.tasks import TaskRecord, level
 from sim.robot import SECOND
 from sim.site import make_site
 

@@ -1,11 +1,13 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from coordination.auditor import Auditor
 from coordination.coordinator import Coordinator, Policy
+from coordination.database import StoreError
 from coordination.estop import raise_stop, reset_stop
 from coordination.messages import (
     Cancel,
@@ -27,6 +29,7 @@ from coordination.rehearsal import Floor, Pace
 from coordination.rightofway import RightOfWay
 from coordination.rules import Rules
 from coordination.tasks import Store
+from coordination.wire import FAR_OFF, HIGHEST_GRANT, LATEST
 from sim.robot import SECOND
 from sim.site import Site, make_site
 
@@ -333,16 +336,22 @@ def test_an_empty_battery_goes_to_a_free_charger_first(rehearse: Rehearse, tmp_p
 def test_tasks_that_cannot_be_are_refused_with_the_reason(tmp_path: Path) -> None:
     core = Coordinator(floor("..@.."), Store(tmp_path / "tasks.sqlite"))
 
-    def answer(*legs: Leg) -> str:
-        (_, reply) = core.handle("client", Submit("r", (Task("t", legs),)), 0)[0]
+    def answer(*legs: Leg, **fields: object) -> str:
+        (_, reply) = core.handle("client", Submit("r", (Task(**{"id": "t", "legs": legs} | fields),)), 0)[0]  # type: ignore
         assert isinstance(reply, Submitted)
         return reply.error
 
+    go = Leg(0, LegKind.VISIT)
     assert "has no legs" in answer()
     assert "cell 2, which is no free cell" in answer(Leg(2, LegKind.VISIT))
     assert "cell 99" in answer(Leg(99, LegKind.VISIT))
     assert "no way leads from cell 0 to cell 3" in answer(Leg(0, LegKind.FETCH), Leg(3, LegKind.DELIVER))
     assert "-1.0 s" in answer(Leg(0, LegKind.FETCH, -1.0))
+    assert "inf s" in answer(Leg(0, LegKind.FETCH, float("inf")))
+    assert "priority 1000000000000; give one from -1000 to 1000" in answer(go, priority=10**12)
+    assert "payload of nan kg" in answer(go, payload=float("nan"))
+    assert "begin with charge-" in answer(go, id="charge-r0")
+    core.tick(0)
     assert core.store.counts()["QUEUED"] == 0
     core.store.close()
 
@@ -387,6 +396,32 @@ def test_a_robot_on_another_floor_is_told_so_and_holds_nothing(rehearse: Rehears
     assert picture.grant is None
     assert "load the same floor" in picture.error
     assert rehearsal.core.right_of_way.ledger.holder(0) == ""
+
+
+def test_the_farthest_numbers_that_the_wire_lets_in_do_not_end_the_service(rehearse: Rehearse, tmp_path: Path) -> None:
+    rehearsal = rehearse(tmp_path, floor("....", "...."), [0, 3])
+    rehearsal.give(2, priority=1000)
+    rehearsal.run(1)
+    report = rehearsal.floor.report(rehearsal.floor.actors["r0"])
+    wild = msgspec.structs.replace(
+        report, pose=(FAR_OFF,) * 3, twist=(FAR_OFF,) * 2, grant=HIGHEST_GRANT, stamp=rehearsal.floor.now + 1
+    )
+    wilder = msgspec.structs.replace(report, grant=HIGHEST_GRANT, legs_done=2**63, round=2**63)
+    for message, now in ((wild, LATEST - 2), (wilder, LATEST - 1), (report, LATEST)):
+        with rehearsal.store.transaction():
+            rehearsal.core.handle("r0", msgspec.structs.replace(message, stamp=now), now)
+            rehearsal.core.tick(now)
+    assert rehearsal.core.state("", LATEST).robots[0].pose == report.pose
+    rehearsal.end()
+
+
+def test_a_store_of_another_floor_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path / "tasks.sqlite")
+    Coordinator(floor("...."), store)
+    Coordinator(floor("...."), store)
+    with pytest.raises(StoreError, match=r"belongs to floor [0-9a-f]{12}, this is floor .* give the same --site"):
+        Coordinator(floor("..."), store)
+    store.close()
 
 
 def test_a_pose_that_is_no_number_is_not_taken_in(rehearse: Rehearse, tmp_path: Path) -> None:

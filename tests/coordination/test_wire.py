@@ -15,10 +15,12 @@ from coordination.messages import (
     Cycle,
     Done,
     Envelope,
+    Joined,
     Picture,
     Query,
     Report,
     RobotStatus,
+    Round,
     StopRaise,
     Submitted,
 )
@@ -202,6 +204,22 @@ def test_a_number_that_is_not_finite_is_malformed(bad: float) -> None:
     assert dropped(server, robot.encode("coordinator", Done("r1", 1, (0.0, bad)), 1)) == "malformed"
     cycle = Cycle(1, 1, b"", 1, (0.0, bad, 0.0), 1, (0.0, 0.0), 1, 1.0, False, True)
     assert dropped(server, robot.encode("coordinator", cycle, 1)) == "malformed"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        make_report(1.7e308),
+        msgspec.structs.replace(make_report(), twist=(1.7e308, 0.0)),
+        msgspec.structs.replace(make_report(), grant=2**53 + 1),
+        msgspec.structs.replace(make_report(), grant=-1),
+        Round(1, 2**63),
+        Joined(stamp=-1),
+    ],
+)
+def test_a_number_that_would_not_fit_further_on_is_malformed(body: msgspec.Struct) -> None:
+    robot, server = make_pair()
+    assert dropped(server, robot.encode("coordinator", body, 1)) == "malformed"
 
 
 def test_an_oversized_message_is_dropped_before_it_is_parsed_and_never_sent() -> None:
