@@ -147,6 +147,8 @@ class Seat:
         self._readings: Readings | None = None
         self._missed_in_row = 0
         self._cause = Cause.NONE
+        self._granted = False
+        """Has had a grant: until then it waits for its first one, and none is stale"""
         self._plan: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
         self._report: Report | None = None
         self._handed: Counter[str] = Counter()
@@ -284,7 +286,9 @@ class Seat:
         if outputs.reason is not Reason.NONE:
             tally.interventions[outputs.reason.name] += 1
             metrics.intervention(name, outputs.reason.name.lower())
-        if not may_drive(outputs.mode) and outputs.cause is not self._cause:
+        self._granted = self._granted or outputs.report.grant > 0
+        counts = self._granted or outputs.cause not in (Cause.PICTURE_STALE, Cause.GRANT_STALE)
+        if counts and not may_drive(outputs.mode) and outputs.cause is not self._cause:
             tally.stops[outputs.cause.name] += 1
             metrics.stop(name, outputs.cause.name.lower())
         self._cause = outputs.cause if not may_drive(outputs.mode) else Cause.NONE

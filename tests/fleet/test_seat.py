@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
 from agents.policy import Policy
@@ -99,6 +100,18 @@ def test_each_cycle_is_answered_once_with_a_report_and_a_command(
     assert plan is not None
     assert plan.round == 19
     assert plan.commands[0] == pytest.approx(bench.answers(Done)[-1].command)
+
+
+def test_waiting_for_the_first_grant_is_no_stop_and_losing_one_is(
+    bench: Bench, moments: list[tuple[Cycle, Picture | None]]
+) -> None:
+    drive(bench, moments, 20)
+    assert moments[0][1] is None, "the first cycle comes before any picture"
+    assert bench.seat.tally.modes["STOPPED"] > 0, "and the robot stands"
+    assert bench.seat.tally.stops == {}
+    without = [(cycle, msgspec.structs.replace(picture, grant=None)) for cycle, picture in moments[20:25] if picture]
+    drive(bench, without, 5)
+    assert bench.seat.tally.stops == {"GRANT_STALE": 1}
 
 
 def test_in_lockstep_a_cycle_waits_for_the_picture_of_the_round_before(
