@@ -143,7 +143,7 @@ def test_damaged_manifest_is_refused(exported: Path, text: str) -> None:
 
 
 def test_missing_policy_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="train one with `muster launch launch/warehouse_train.launch.yaml`"):
+    with pytest.raises(PolicyError, match=r"train one with `muster launch launch/warehouse_train\.launch\.yaml`"):
         Policy.load(tmp_path)
 
 
