@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from coordination.page import serve_page
 from coordination.tasks import Latch
-from coordination.transport import TransportError
 
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """s; a tick has 100 ms, a commit costs about 0.4 ms."""
@@ -21,7 +21,7 @@ BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 @dataclass(frozen=True)
 class _Snapshot:
     tasks: Mapping[str, int] = field(default_factory=dict)
-    messages: Mapping[str, int] = field(default_factory=dict)
+    messages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     latch: Latch = field(default_factory=Latch)
     robots: int = 0
     rounds: int = 0
@@ -44,12 +44,7 @@ class Meters:
 
     def serve(self, port: int) -> None:
         """Answer scrapes on the loopback interface; raises TransportError when the port is in use."""
-        try:
-            start_http_server(port, addr="127.0.0.1", registry=self.registry)
-        except OSError as error:
-            raise TransportError(
-                f"cannot serve metrics on port {port}: {error.strerror}; choose another with --metrics-port"
-            ) from None
+        serve_page(self.registry, port)
 
     def round(
         self,
@@ -58,13 +53,19 @@ class Meters:
         commit: float,
         tasks: Mapping[str, int],
         latch: Latch,
-        messages: Mapping[str, int],
+        messages: Mapping[str, Mapping[str, int]],
         robots: int,
     ) -> None:
-        """Note a round that has ended; times in s."""
+        """Note a round that has ended; times in s, messages by peer and kind."""
         self._tick.observe(tick)
         self._commit.observe(commit)
-        self._snapshot = _Snapshot(dict(tasks), dict(messages), latch, robots, self._snapshot.rounds + 1)
+        self._snapshot = _Snapshot(
+            dict(tasks),
+            {peer: dict(kinds) for peer, kinds in messages.items()},
+            latch,
+            robots,
+            self._snapshot.rounds + 1,
+        )
 
     def collect(self) -> Iterator[Metric]:
         """Prometheus asks for the snapshot here."""
@@ -78,8 +79,9 @@ class Meters:
             tasks.add_metric([state.lower()], count)
         yield tasks
         messages = CounterMetricFamily(
-            "muster_coordinator_messages", "Messages by what became of them", labels=["kind"]
+            "muster_coordinator_messages", "Messages by what became of them", labels=["peer", "kind"]
         )
-        for kind, count in now.messages.items():
-            messages.add_metric([kind], count)
+        for peer, kinds in now.messages.items():
+            for kind, count in kinds.items():
+                messages.add_metric([peer, kind], count)
         yield messages

@@ -309,7 +309,7 @@ class Service:
             commit=committed - decided,
             tasks=self.store.counts(),
             latch=self.store.latch(),
-            messages=self.server.counts,
+            messages={"fleet": self.server.counts} | ({"plant": self.plant.counts} if self.plant is not None else {}),
             robots=len(reports),
         )
 

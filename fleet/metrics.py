@@ -6,9 +6,9 @@ about a microsecond.
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from sim.errors import MusterError
+from coordination.page import serve_page
 
 STEP_BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1)
 """Bounds of the step's latency histogram, s: around the goals of 1, 2, 3 and 5 ms up to the period."""
@@ -65,10 +65,5 @@ class RobotMetrics:
         self._messages.labels(robot, peer, kind).inc(count)
 
     def serve(self, port: int) -> None:
-        """Serve /metrics on 127.0.0.1; raises MusterError when the port is in use."""
-        try:
-            start_http_server(port, addr="127.0.0.1", registry=self.registry)
-        except OSError as error:
-            raise MusterError(
-                f"expected port {port} for /metrics to be free, {error.strerror}; choose another with --metrics-port"
-            ) from error
+        """Serve /metrics on 127.0.0.1; raises TransportError when the port is in use."""
+        serve_page(self.registry, port)

@@ -505,8 +505,10 @@ class Plant:
 
 
 def serve_metrics(plant: Plant, port: int) -> None:
-    """Serve /metrics on 127.0.0.1; raises `PlantError` when the port is in use."""
-    from prometheus_client import CollectorRegistry, Gauge, start_http_server
+    """Serve /metrics on 127.0.0.1; raises TransportError when the port is in use."""
+    from prometheus_client import CollectorRegistry, Gauge
+
+    from coordination.page import serve_page
 
     registry = CollectorRegistry()
     sources: dict[str, tuple[str, Callable[[], float]]] = {
@@ -519,9 +521,4 @@ def serve_metrics(plant: Plant, port: int) -> None:
     }
     for name, (text, source) in sources.items():
         Gauge(name, text, registry=registry).set_function(source)
-    try:
-        start_http_server(port, addr="127.0.0.1", registry=registry)
-    except OSError as error:
-        raise PlantError(
-            f"expected port {port} for /metrics to be free, {error.strerror}; choose another with --metrics-port"
-        ) from error
+    serve_page(registry, port)

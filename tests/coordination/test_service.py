@@ -379,7 +379,7 @@ def test_the_meters_show_rounds_tasks_and_messages(start: Callable[..., Rig]) ->
     page = generate_latest(rig.service.meters.registry).decode()
     assert 'muster_coordinator_tasks{state="queued"} 1.0' in page
     assert f"muster_coordinator_rounds_total {float(len(rig.core.ticks))}" in page
-    assert 'muster_coordinator_messages_total{kind="received"} 1.0' in page
+    assert 'muster_coordinator_messages_total{kind="received",peer="fleet"} 1.0' in page
     assert "muster_coordinator_commit_seconds_count" in page
 
 

@@ -39,5 +39,6 @@ def test_the_page_shows_what_was_counted() -> None:
     assert 'muster_control_step_seconds_bucket{le="0.0005",robot="r1"} 1.0' in page
     assert 'muster_shield_interventions_total{reason="person",robot="r1"} 1.0' in page
     assert 'muster_robot_messages_total{kind="malformed",peer="plant",robot="r0"} 3.0' in page
+    assert "process_resident_memory_bytes" in page
     with pytest.raises(MusterError, match=f"port {port}"):
         RobotMetrics(("r2",)).serve(port)

@@ -375,7 +375,7 @@ def test_metrics_are_served_and_a_taken_port_is_one_line() -> None:
         port = taken.getsockname()[1]
         plant = make_plant(Fleet())
         taken.listen()
-        with pytest.raises(PlantError, match=f"expected port {port} for /metrics to be free"):
+        with pytest.raises(TransportError, match=f"expected port {port} for /metrics to be free"):
             module.serve_metrics(plant, port)
     module.serve_metrics(plant, port)
     page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
