@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coordination.messages import TaskState
 from sim.errors import MusterError
 from sim.files import FileError, write_atomic
 
@@ -175,10 +176,19 @@ AT_START = r"run\.json|fleet\.key|logs/[^/]+\.log|tasks\.sqlite(-wal|-shm|\.lock
 """What processes leave that end before the first round; any other file is a result."""
 
 
-def is_unused(run: RunDirectory) -> bool:
-    """Whether nothing was trained, submitted or driven in a run: no file but `AT_START`, no task, no control step.
+BEGUN = (
+    f"SELECT 1 FROM tasks WHERE state != {int(TaskState.QUEUED)}",
+    "SELECT 1 FROM attempts",
+    "SELECT 1 FROM grant_log",
+    "SELECT 1 FROM latch WHERE stop_epoch != 0",
+)
+"""What a store finds once something happened: work begun or ended, ground granted, a stop."""
 
-    What cannot be read counts as used.
+
+def is_unused(run: RunDirectory) -> bool:
+    """Whether nothing was trained or driven in a run: no file but `AT_START`, no control step, no cell granted.
+
+    Work that was submitted and that nobody has begun is no result. What cannot be read counts as used.
     """
     files = [path.relative_to(run.root).as_posix() for path in run.root.rglob("*") if not path.is_dir()]
     if not all(re.fullmatch(AT_START, file) for file in files):
@@ -190,8 +200,8 @@ def is_unused(run: RunDirectory) -> bool:
                 return False
         if run.tasks.exists():
             with contextlib.closing(sqlite3.connect(f"file:{run.tasks}?mode=ro", uri=True)) as store:
-                tables = store.execute("SELECT count(*) FROM sqlite_master WHERE name = 'tasks'").fetchone()[0]
-                return not tables or store.execute("SELECT count(*) FROM tasks").fetchone()[0] == 0
+                if store.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                    return not any(store.execute(f"SELECT EXISTS ({query})").fetchone()[0] for query in BEGUN)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, sqlite3.Error):
         return False
     return True

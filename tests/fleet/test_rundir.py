@@ -99,11 +99,19 @@ def test_a_run_is_unused_while_it_has_no_result(tmp_path: Path, file: str, text:
     assert run.root.exists() is not unused
 
 
-def test_a_store_is_a_result_once_it_has_a_task(tmp_path: Path) -> None:
+@pytest.mark.parametrize("deed", ["assign", "grant", "stop"])
+def test_a_store_is_a_result_once_something_happened_in_it(tmp_path: Path, deed: str) -> None:
     run = create_run(tmp_path)
     store = Store(run.tasks)
     assert is_unused(run)
     store.submit([Task("a", (Leg(1, LegKind.VISIT),))], now=1)
+    assert is_unused(run)  # nobody has begun it
+    if deed == "assign":
+        store.assign("a", "r0", now=2)
+    elif deed == "grant":
+        store.hold("r0", [3], 1, 2)
+    else:
+        store.set_latch(stopped=True, stop_epoch=1, now=2, by="ann")
     assert not is_unused(run)
     store.close()
     assert not is_unused(run)
