@@ -4,8 +4,17 @@
     cost         (dv / span of v)^2 + 8 (dw / span of w)^2, the distance to the proposal
 
 A further command means the same for one period, so the lattice lies around the measured twist and not on a fixed grid.
-A robot that wants to get on and may only turn on the spot turns along its corridor: a policy that repeats the same
-refused advance would stand for ever.
+
+A deterministic policy repeats the advance that was refused, and would stand for ever, or tremble at the edge of its
+ground. Three rules keep it from that (`tests/safety/test_lattice.py`):
+
+    who wants to get on turns, in every candidate that does not advance, along its corridor;
+    no candidate sends a robot the way that it neither drives nor wants to drive: braking is the stored plan's;
+    none crawls slower than CRAWL: it stands.
+
+The turn w = 2 bearing dies out as the bearing does, whatever the policy asks, so nothing can swing about a threshold.
+Who asks for no more than CREEP (the fallback, a robot that settles) aims and turns by itself, and is left to rest where
+it is refused: turned against its aim it would turn back, and take that for progress.
 
 The lattice proposes; `safety/judge.py` decides on each of its candidates as on any other command.
 """
@@ -18,7 +27,7 @@ import warp as wp
 
 from safety.dynamics import Bounds
 from safety.judge import CREEP
-from safety.sight import REST, Ask, Sight
+from safety.sight import Ask, Sight
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -28,8 +37,8 @@ LATTICE = 64
 SPEEDS = wp.constant(7)
 TURNS = wp.constant(9)
 
-ALIGNED = wp.constant(0.1)
-"""rad; a robot that points along its corridor as well as this need not turn to get on."""
+CRAWL = wp.constant(0.05)
+"""m/s; slower candidates stand: 5 mm a cycle, while turning on the spot frees a way of decimetres."""
 
 ALIGN_RATE = wp.constant(2.0)
 """1/s; turning on the spot towards the corridor's way, so fast for each radian that is left."""
@@ -51,25 +60,21 @@ def candidate(row: int, c: int, ask: Ask, sight: Sight, b: Bounds) -> wp.vec3:
     rise = b.accel * b.period
     if v0 < 0.0:
         rise = b.brake * b.period
-    v = node(
-        wp.max(v0 - fall, -b.reverse_max),
-        wp.min(v0 + rise, b.speed_max),
-        wp.clamp(ask.command[row, 0], -b.reverse_max, b.speed_max),
-        SPEEDS,
-        c // TURNS,
-    )
-    turn = b.turn_accel * b.period
+    ask_v = wp.clamp(ask.command[row, 0], -b.reverse_max, b.speed_max)
+    low = wp.max(v0 - fall, -b.reverse_max)
+    high = wp.min(v0 + rise, b.speed_max)
+    if v0 >= 0.0 and ask_v >= 0.0:
+        low = wp.max(low, 0.0)
+    if v0 <= 0.0 and ask_v <= 0.0:
+        high = wp.min(high, 0.0)
+    v = node(low, high, ask_v, SPEEDS, c // TURNS, CRAWL)
     wish = wp.clamp(ask.command[row, 1], -b.turn_max, b.turn_max)
-    if ask.command[row, 0] > CREEP and wp.abs(v[0]) <= REST and wp.abs(sight.start[row, 5]) > ALIGNED:
-        # it wants to get on and may only turn on the spot: along the way, or a deterministic policy asks for ever
+    if ask_v > CREEP and v[0] == 0.0:
         wish = wp.clamp(ALIGN_RATE * sight.start[row, 5], -b.turn_max, b.turn_max)
-    w = node(
-        wp.max(w0 - turn, -b.turn_max),
-        wp.min(w0 + turn, b.turn_max),
-        wish,
-        TURNS,
-        c % TURNS,
-    )
+    turn = b.turn_accel * b.period
+    low = wp.max(w0 - turn, -b.turn_max)
+    high = wp.min(w0 + turn, b.turn_max)
+    w = node(low, high, wish, TURNS, c % TURNS, 0.0)
     # one step of turn weighs as two of speed: slowing down keeps the way that the policy chose
     return wp.vec3(v[0], w[0], v[1] * v[1] + 8.0 * w[1] * w[1])
 
@@ -81,10 +86,10 @@ def rank(cost: float, c: int) -> int:
 
 
 @wp.func
-def node(low: float, high: float, wish: float, n: int, i: int) -> wp.vec2:
+def node(low: float, high: float, wish: float, n: int, i: int, least: float) -> wp.vec2:
     """The i-th nearest of n values in [low, high], and its distance to the wish over the interval's length.
 
-    The node nearest to the wish is the wish itself, the one nearest to zero is zero.
+    The node nearest to the wish is the wish itself, the one nearest to zero is zero, and so is any below `least`.
     """
     span = wp.max(high - low, 1.0e-6)
     target = wp.clamp(wish, low, high)
@@ -95,6 +100,8 @@ def node(low: float, high: float, wish: float, n: int, i: int) -> wp.vec2:
     if k == centre:
         value = target
     elif low < 0.0 and high > 0.0 and k == int(wp.round(-low / step)):
+        value = 0.0
+    if wp.abs(value) < least:
         value = 0.0
     return wp.vec2(value, (value - target) / span)
 
