@@ -31,7 +31,8 @@ from coordination.rules import Rules
 from coordination.tasks import Store
 from coordination.wire import FAR_OFF, HIGHEST_GRANT, LATEST
 from sim.robot import SECOND
-from sim.site import Site, make_site
+from sim.site import Site
+from tests.coordination.floors import floor
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 AISLES = (
@@ -43,11 +44,6 @@ AISLES = (
     ".@@@.@@@@.@.",
     "............",
 )
-
-
-def floor(*rows: str, chargers: tuple[int, ...] = ()) -> Site:
-    blocked = np.array([[character in "@T" for character in row] for row in rows])
-    return make_site("test", blocked, chargers=chargers)
 
 
 def map_site(path: Path) -> Site:

@@ -6,10 +6,7 @@ import pytest
 from coordination.lifelong import Lifelong
 from coordination.roadmap import Roadmap, RoadmapError
 from sim.site import Site, make_site
-
-
-def floor(*rows: str) -> Site:
-    return make_site("test", np.array([[character == "@" for character in row] for row in rows]))
+from tests.coordination.floors import floor
 
 
 def fleet(site: Site, starts: list[int], errands: list[int]) -> Lifelong:

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from coordination.messages import Report, RobotStatus
@@ -7,13 +6,9 @@ from coordination.rightofway import GRANT_ID_GAP, RightOfWay
 from coordination.roadmap import NONE, Roadmap
 from coordination.rules import Rules
 from sim.robot import MILLISECOND, SECOND, RobotSpec
-from sim.site import Site, make_site
+from tests.coordination.floors import floor
 
 SPEC = RobotSpec(tracking_e0=0.03)
-
-
-def floor(*rows: str) -> Site:
-    return make_site("test", np.array([[character == "@" for character in row] for row in rows]))
 
 
 class Hall:

@@ -4,10 +4,7 @@ import pytest
 
 from coordination.roadmap import AROUND, FAR, NO_SLOT, Fields, Roadmap, RoadmapError
 from sim.site import MOVES, Site, make_site
-
-
-def floor(*rows: str) -> Site:
-    return make_site("test", np.array([[character == "@" for character in row] for row in rows]))
+from tests.coordination.floors import floor
 
 
 def random_floor(seed: int, height: int = 12, width: int = 17) -> Site:
