@@ -194,7 +194,7 @@ class Witness:
         """Run until every world has ended `wanted` episodes; one entry per episode and column."""
         import numpy as np
 
-        from sim.tasks.navigate import COLLIDED, LEFT, SUCCEEDED, TIMED_OUT
+        from sim.tasks.task import Ending
 
         environment = self.environment
         rows = environment.rows
@@ -218,11 +218,11 @@ class Witness:
                 ending = step.ending[rows_out]
                 parts.append(
                     {
-                        "success": ending == SUCCEEDED,
-                        "collision": ending == COLLIDED,
+                        "success": ending == Ending.SUCCEEDED,
+                        "collision": ending == Ending.COLLIDED,
                         "oracle": self._hit[rows_out].copy(),
-                        "left": ending == LEFT,
-                        "timeout": ending == TIMED_OUT,
+                        "left": ending == Ending.LEFT,
+                        "timeout": ending == Ending.TIMED_OUT,
                         "length": length[rows_out],
                         "bumps": bumps[rows_out],
                     }
@@ -256,8 +256,8 @@ class Witness:
         self._remember(np.arange(environment.rows))
 
     def _remember(self, rows: NDArray[np.intp]) -> None:
-        self._pose[rows] = self.environment.pose.numpy()[rows]
-        self._twist[rows] = self.environment.twist.numpy()[rows]
+        self._pose[rows] = self.environment.state.pose.numpy()[rows]
+        self._twist[rows] = self.environment.state.twist.numpy()[rows]
 
 
 def _summarize(

@@ -19,7 +19,6 @@ keeps no clock and no authority: rows are robots, memory is the arrays of `Drive
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import warp as wp
@@ -33,35 +32,32 @@ BRAKE_SHARE = 1.2
 distance."""
 
 
-@dataclass(frozen=True)
+@wp.struct
 class DriveArrays:
-    """Memory and parameters of many drives, one row each, float32 unless said."""
+    """Memory and parameters of many drives, one row each."""
 
-    released: wp.array
+    released: wp.array2d(dtype=wp.float32)
     """The command in force, v and w, (rows, 2)."""
-    before: wp.array
+    before: wp.array2d(dtype=wp.float32)
     """The command before it, which rules until the latency has passed, (rows, 2)."""
-    latency: wp.array
-    """Substeps from the start of a control cycle until the new command rules, int32 (rows,)."""
-    lag: wp.array
+    latency: wp.array(dtype=wp.int32)
+    """Substeps from the start of a control cycle until the new command rules, (rows,)."""
+    lag: wp.array(dtype=wp.float32)
     """Time constant of the motors, s, (rows,)."""
-    setpoint: wp.array
+    setpoint: wp.array2d(dtype=wp.float32)
     """(rows, 2)"""
-    output: wp.array
+    output: wp.array2d(dtype=wp.float32)
     """Body velocity after the lag, (rows, 2)."""
 
 
 def make_drive(rows: int, device: str) -> DriveArrays:
     """Drives at rest without latency or lag."""
-    pair = {
-        name: wp.zeros((rows, 2), dtype=wp.float32, device=device)
-        for name in ("released", "before", "setpoint", "output")
-    }
-    return DriveArrays(
-        latency=wp.zeros(rows, dtype=wp.int32, device=device),
-        lag=wp.zeros(rows, dtype=wp.float32, device=device),
-        **pair,
-    )
+    arrays = DriveArrays()
+    for name in ("released", "before", "setpoint", "output"):
+        setattr(arrays, name, wp.zeros((rows, 2), dtype=wp.float32, device=device))
+    arrays.latency = wp.zeros(rows, dtype=wp.int32, device=device)
+    arrays.lag = wp.zeros(rows, dtype=wp.float32, device=device)
+    return arrays
 
 
 @wp.func

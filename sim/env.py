@@ -7,17 +7,15 @@ One control step of 100 ms:
     progress, reward, endings -> readings -> lidar -> observation
     rows that ended: their last observation is kept, the next episode is drawn, and they observe again
 
+What moves is the plant's (sim/plant.py), what it means the task's (sim/tasks/task.py), and a filter may stand between.
 Every kernel launch is recorded once on arrays that never move; a step allocates nothing and loops over no world in
 Python. Rows are robots, row = world * robots + robot. All results are functions of (seed, actions): worlds do not
 know of each other, and world i lives the same life whatever the number of worlds.
-
-Pieces for other plants (a fleet in one world): `build_scene`, `BatchBackend`, `record_drive`, `walk_people`,
-`sweep_lidar` and `read_bodies` are used here exactly as they are used there; none needs this class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -25,36 +23,14 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from sim.backend import Backend, BatchBackend
-from sim.device import start_warp
-from sim.drive import make_drive, record_drive
+from sim.backend import Backend
 from sim.filter import PHANTOMS, Filter, FilterInputs, FilterOutputs
-from sim.kernels import after_substep, floor_arrays, read_bodies, sweep_lidar
-from sim.people import MOVING, SPEED_HIGH, SPEED_LOW, Profile, make_people, walk_people
-from sim.robot import SECOND
-from sim.scene import Body, Scene, build_scene
-from sim.sensors import measure
+from sim.people import SPEED_HIGH, Profile
+from sim.plant import Plant
+from sim.scene import Body, Scene
 from sim.site import Site
 from sim.tasks.contract import Contract
-from sim.tasks.episodes import reset_rows
-from sim.tasks.navigate import (
-    COLLIDED,
-    SUCCEEDED,
-    NavigateConfig,
-    advance,
-    make_navigate,
-    make_paths,
-)
-from sim.tasks.navigate_contract import (
-    ACTION,
-    OBSERVATION,
-    act,
-    bin_hull,
-    bin_rays,
-    navigate_contract,
-    observe,
-    ray_directions,
-)
+from sim.tasks.task import Ending, Launchable, Task, TaskConfig
 
 
 @dataclass(frozen=True)
@@ -76,18 +52,18 @@ class Step:
     collision: NDArray[np.bool_]
     """The episode ended by a collision; (rows,)."""
     ending: NDArray[np.uint8]
-    """How each row's episode stands: RUNNING ... of sim.tasks.navigate; (rows,)."""
+    """How each row's episode stands: `sim.tasks.task.Ending`; (rows,)."""
     bumped: NDArray[np.uint8]
     """Something touched the robot while it stood; (rows,)."""
 
 
 class BatchEnv:
-    """`worlds` worlds of the navigate task on one site, `robots` robots each. Owns all state; see `snapshot`."""
+    """A task in `worlds` worlds of one site, `robots` robots each: plant, task and filter. See `snapshot`."""
 
     def __init__(
         self,
         site: Site,
-        config: NavigateConfig,
+        config: TaskConfig,
         *,
         worlds: int,
         robots: int = 1,
@@ -101,235 +77,130 @@ class BatchEnv:
         substep_hook: Callable[[BatchEnv], None] | None = None,
         lidar: bool = True,
     ) -> None:
-        """Build the scene, the path library and every launch; call `reset` before the first step.
+        """Build the plant, the task and every launch; call `reset` before the first step.
 
         `filter` judges every command; `point_speeds` (`sim.points.Points`) fills the filter's `point_speed` and
         `phantoms` before it (without one every point may move at the profile's speed). `substep_hook` is called after
         every physics substep, for oracles and recorders that evaluate; contacts are then counted at each of them, and
-        without it (the wheeled body in training) once a motor period. `lidar=False` leaves the sweep out
-        (benchmarks).
+        without it (the wheeled body in training) once a motor period. `lidar=False` leaves the sweep out (benchmarks).
+        Raises ValueError for a filter on a task without a corridor.
         """
         if device != "cpu":
             raise ValueError(f"expected device cpu, got {device!r}: steps hand out views of host memory")
-        spec = config.spec
-        start_warp()
-        self.site, self.config, self.spec = site, config, spec
-        self.worlds, self.robots, self.rows = worlds, robots, worlds * robots
-        self.seed, self.device = seed, device
-        self.observation_size, self.action_size = OBSERVATION, ACTION
-        self.scene = build_scene(site, spec, robots, config.people, body)
-        self.backend: Backend = (
-            backend(self.scene, worlds) if backend else BatchBackend(self.scene.model, worlds, threads=threads)
+        self.plant = Plant(
+            site,
+            config.spec,
+            worlds=worlds,
+            robots=robots,
+            people=config.people,
+            profile=config.profile,
+            vary=config.randomization,
+            seed=seed,
+            body=body,
+            threads=threads,
+            device=device,
+            backend=backend,
+            filtered=filter is not None,
+            lidar=lidar,
         )
-        self.floor = floor_arrays(site, device)
-        self.paths = make_paths(site, config, device)
-        self.navigate = make_navigate(worlds, robots, self.scene.ctrl_stride, device)
-        self.people = make_people(worlds, config.people, device)
-        self.drive = make_drive(self.rows, device)
+        plant = self.plant
+        self.site, self.config, self.spec, self.scene = site, config, plant.spec, plant.scene
+        self.worlds, self.robots, self.rows = worlds, robots, plant.rows
+        self.seed, self.device = seed, device
+        self.backend, self.people, self.drive, self.state = plant.backend, plant.people, plant.drive, plant.state
+        self.task: Task = config.build(plant)
+        self.observation_size, self.action_size = self.contract.observation_size, self.contract.action_size
+        self.observation = self.task.observation
+        self.final_observation = wp.zeros_like(self.observation)
         self.filter, self._point_speeds, self.substep_hook = filter, point_speeds, substep_hook
-        self._with_lidar = lidar
-        self._allocate()
-        self._record()
+        self.margin = wp.zeros(self.rows, dtype=wp.float32, device=device)
+        self.reason = wp.zeros(self.rows, dtype=wp.int8, device=device)
         if filter is not None:
+            self.filter_inputs = self._filter_inputs()
+            self.filter_outputs = FilterOutputs(command=self.drive.released, margin=self.margin, reason=self.reason)
             self.filter_memory = filter.init(self.rows, device)
+        outcome = self.task.outcome
+        self._sense_all, self._sense_ended = (self._sense(mask) for mask in (plant.all_rows, outcome.ended))
+        self._begin_all = self._begin(plant.all_rows, everything=True)
+        self._begin_ended = self._begin(outcome.ended, everything=False)
+        self._view = {
+            "action": self.task.action.numpy(),
+            "observation": self.observation.numpy(),
+            "final_observation": self.final_observation.numpy(),
+            "bumped": self.state.bumped.numpy(),
+        } | {name: getattr(outcome, name).numpy() for name in ("reward", "terminated", "truncated", "ended", "ending")}
 
     @property
     def contract(self) -> Contract:
         """What a policy for this environment must agree to."""
-        return navigate_contract(self.spec)
+        return self.task.contract
 
-    def _allocate(self) -> None:
-        rows, device = self.rows, self.device
-
+    def _filter_inputs(self) -> FilterInputs:
         def floats(*shape: int, value: float = 0.0) -> wp.array:
-            return wp.full(shape, value, dtype=wp.float32, device=device)
+            return wp.full(shape, value, dtype=wp.float32, device=self.device)
 
-        def bytes_(n: int = rows, value: int = 0) -> wp.array:
-            return wp.full(n, value, dtype=wp.uint8, device=device)
-
-        self.action = floats(rows, ACTION)
-        self.pose, self.twist = floats(rows, 3), floats(rows, 3)
-        self.measured_pose, self.measured_twist = floats(rows, 3), floats(rows, 2)
-        self.scan = floats(rows, self.spec.lidar.rays, value=self.spec.lidar.range_max)
-        self.proposed = floats(rows, 2)
-        self.observation, self.final_observation = floats(rows, OBSERVATION), floats(rows, OBSERVATION)
-        self.reward = floats(rows)
-        self.terminated, self.truncated, self.ended, self.ending = (bytes_() for _ in range(4))
-        self.collided, self.bumped = bytes_(), bytes_()
-        self.touching = wp.zeros((rows, self.scene.contacts.shape[1]), dtype=wp.uint8, device=device)
-        self._contacts = wp.array(self.scene.contacts, dtype=wp.int32, device=device)
-        self.diverged = bytes_(self.worlds)
-        self.all_rows = bytes_(value=1)
-        self.margin, self.reason = floats(rows), wp.zeros(rows, dtype=wp.int8, device=device)
+        rows, rays, state, corridor = self.rows, self.spec.lidar.rays, self.state, self.task.corridor
+        if corridor is None:
+            raise ValueError(f"expected a task with a corridor under a filter, got {self.contract.task!r}")
         person_speed = 0.0 if self.config.profile == Profile.STILL else SPEED_HIGH
-        self.filter_inputs = FilterInputs(
-            command=self.proposed,
+        return FilterInputs(
+            command=state.proposed,
             last_command=self.drive.before,
-            scan=self.scan,
-            point_speed=floats(rows, self.spec.lidar.rays, value=person_speed),
+            scan=state.scan,
+            point_speed=floats(rows, rays, value=person_speed),
             scan_age=floats(rows),
-            pose=self.measured_pose,
-            twist=self.measured_twist,
-            corridor_points=self.navigate.points,
-            corridor_half_width=self.navigate.half_width,
-            corridor_count=self.navigate.count,
+            pose=state.measured_pose,
+            twist=state.measured_twist,
+            corridor_points=corridor.points,
+            corridor_half_width=corridor.half_width,
+            corridor_count=corridor.count,
             phantoms=floats(rows, PHANTOMS, 6),
             person_free=floats(rows),
         )
-        self.filter_outputs = FilterOutputs(command=self.drive.released, margin=self.margin, reason=self.reason)
 
-    def _launch(self, kernel: Any, dim: int | tuple[int, int], inputs: list[Any]) -> Any:  # Warp's own types
-        recorded = wp.launch(kernel, dim=dim, inputs=inputs, device=self.device, record_cmd=True)
-        return recorded or _Nothing()
+    def _begin(self, mask: wp.array, *, everything: bool) -> list[Launchable]:
+        return [self.plant.renew(mask), *self.task.begin(mask, everything), self.plant.place(mask)]
 
-    def _record(self) -> None:
-        config, spec, scene, backend = self.config, self.spec, self.scene, self.backend
-        floor, paths, nav, people, drive = self.floor, self.paths, self.navigate, self.people, self.drive
-        grid = [floor.flags, floor.width, floor.height, floor.cell]
-        size = [floor.width, floor.height, floor.cell]
-        self._act = self._launch(
-            act,
-            self.rows,
-            [self.action, spec.drive.speed_max, spec.drive.reverse_max, spec.drive.turn_max, int(self.filter is None),
-             self.proposed, drive.released, drive.before, self.collided, self.bumped],
-        )  # fmt: skip
-        self.substeps = round(spec.motor_period / SECOND / scene.timestep)
-        self._walk = self._launch(
-            walk_people,
-            (self.worlds, config.people),
-            [*grid, self.seed, spec.motor_period / SECOND, int(config.profile), self.robots, spec.radius,
-             self.pose, self.twist, people.position, people.origin, people.target, people.walked, people.speed,
-             people.pause, people.held, people.count, people.life, backend.mocap_pos],
-        )  # fmt: skip
-        self._drives = record_drive(spec, drive, backend.ctrl, self.robots, scene.ctrl_stride, self.device)
-        bodies = [backend.qpos, backend.qvel, self.robots, scene.qpos_stride, scene.qvel_stride]
-        self._settle = self._launch(
-            after_substep,
-            self.rows,
-            [backend.sensordata, *bodies, self._contacts, MOVING, self.pose, self.twist, self.touching, self.collided,
-             self.bumped],
-        )  # fmt: skip
-        self._read = self._launch(read_bodies, self.rows, [*bodies, self.pose, self.twist])
-        weights = config.reward
-        corridor = [nav.points, nav.half_width, nav.count, nav.final]
-        place = [nav.path, nav.index, nav.granted, nav.lookahead, nav.stall_at, nav.stall_left, nav.remaining]
-        self._advance = self._launch(
-            advance,
-            self.worlds,
-            [self.robots, *size, spec.radius, round(config.time_limit * SECOND / spec.period), spec.drive.speed_max,
-             spec.drive.turn_max, weights.progress, weights.time, weights.lateral, weights.lateral_free, weights.jerk,
-             weights.headway, spec.length / 2, spec.width / 2,
-             weights.success, weights.failure, paths.cells, paths.lengths, self.pose, self.twist,
-             people.position, drive.released, drive.before, self.collided, self.diverged, nav.step, *place, *corridor,
-             self.reward, self.terminated, self.truncated, self.ended, self.ending],
-        )  # fmt: skip
-        vary = config.randomization
-
-        def reset(everything: int, mask: wp.array) -> wp.Launch:
-            return self._launch(
-                reset_rows,
-                self.worlds,
-                [everything, self.seed, self.robots, config.people, *grid, spec.radius, spec.mass, spec.payload_max,
-                 max(spec.latency_bound - 0.01, 0.0), spec.motor_period / SECOND, spec.period / SECOND, vary.level,
-                 *vary.friction, vary.thrust, vary.start_offset, vary.stall_share, vary.stall_longest,
-                 vary.person_share, SPEED_LOW, SPEED_HIGH, scene.qpos_stride, scene.qvel_stride,
-                 scene.rest_height, spec.drive.track / 2, spec.drive.wheel_radius, mask,
-                 paths.cells, paths.lengths, paths.first, nav.episode, nav.step, nav.layout, *place, *corridor,
-                 nav.limits, nav.friction, nav.payload, self.pose, self.twist, self.touching, drive.released,
-                 drive.before,
-                 drive.latency, drive.lag, drive.setpoint, drive.output, people.position, people.origin, people.target,
-                 people.walked, people.speed, people.pause, people.held, people.count, people.life, backend.qpos,
-                 backend.qvel, backend.qacc_warmstart],
-            )  # fmt: skip
-
-        directions = ray_directions(spec.lidar, self.device)
-        bins = wp.array(bin_rays(spec.lidar.rays), dtype=wp.int32, device=self.device)
-        hull = wp.array(bin_hull(spec), dtype=wp.float32, device=self.device)
-
-        def sense(mask: wp.array) -> list[wp.Launch]:
-            readings = self._launch(
-                measure,
-                self.rows,
-                [self.pose, self.twist, spec.localisation_bound, spec.period / SECOND, vary.level, self.seed,
-                 nav.episode, nav.step, mask, self.measured_pose, self.measured_twist],
-            )  # fmt: skip
-            sweep = self._launch(
-                sweep_lidar,
-                self.rows,
-                [self.pose, directions, *grid, people.position, self.robots, spec.length / 2,
-                 spec.width / 2, spec.lidar.range_max, vary.level * spec.lidar.noise, vary.level * spec.lidar.dropout,
-                 self.seed, nav.episode, nav.step, mask, self.scan],
-            )  # fmt: skip
-            observation = self._launch(
-                observe,
-                self.rows,
-                [self.scan, directions, bins, hull, self.measured_pose, self.measured_twist, drive.released, *corridor,
-                 spec.drive.speed_max, spec.drive.turn_max, mask, self.observation],
-            )  # fmt: skip
-            return [readings, sweep, observation] if self._with_lidar else [readings, observation]
-
-        self._reset_all, self._reset_ended = reset(1, self.all_rows), reset(0, self.ended)
-        self._sense_all, self._sense_ended = sense(self.all_rows), sense(self.ended)
-        self._numpy_views()
-
-    def _numpy_views(self) -> None:
-        self._view = {
-            name: getattr(self, name).numpy()
-            for name in ("action", "observation", "final_observation", "reward", "terminated", "truncated", "ended",
-                         "ending", "bumped", "diverged")
-        }  # fmt: skip
-        self._limits = np.asarray(self.navigate.limits.numpy(), np.float32).reshape(
-            self.worlds, -1, 2
-        )  # the same memory
+    def _sense(self, mask: wp.array) -> list[Launchable]:
+        return [*self.plant.sense(mask), *self.task.observe(mask)]
 
     def reset(self) -> NDArray[np.float32]:
         """Begin every row's next episode; (rows, observation)."""
         self.backend.reset(np.ones(self.worlds, bool))
-        self._reset_all.launch()
-        self._set_limits(np.ones(self.rows, bool))
+        _run(self._begin_all)
+        self.plant.write_limits(np.ones(self.rows, bool))
         if self.filter is not None:
-            self.filter.reset(self.all_rows, self.filter_memory)
-        self._read.launch()
+            self.filter.reset(self.plant.all_rows, self.filter_memory)
+        self.plant.read()
         return self.observe()
 
     def observe(self) -> NDArray[np.float32]:
         """Readings, scans and observations of all rows as they stand, (rows, observation); no time passes."""
-        for launch in self._sense_all:
-            launch.launch()
+        _run(self._sense_all)
         return self._view["observation"]
 
     def step(self, action: NDArray[np.float32]) -> Step:
-        """One control step; action (rows, 2) in [-1, 1], clipped."""
+        """One control step; action (rows, actions) in [-1, 1], clipped."""
         view = self._view
         view["action"][...] = action
-        self._act.launch()
+        _run(self.task.act)
+        self.plant.open()
         if self.filter is not None:
             if self._point_speeds is not None:
                 self._point_speeds(self.filter_inputs)
             self.filter.launch(self.filter_inputs, self.filter_memory, self.filter_outputs)
-        for drive in self._drives:
-            self._walk.launch()
-            drive.launch()
-            if self.substep_hook is None:
-                self.backend.step(self.substeps)
-                self._settle.launch()
-            else:
-                for _ in range(self.substeps):
-                    self.backend.step(1)
-                    self._settle.launch()
-                    self.substep_hook(self)
-        view["diverged"][...] = self.backend.diverged()
-        self._advance.launch()
+        hook = self.substep_hook
+        self.plant.move(None if hook is None else lambda: hook(self))
+        _run(self.task.advance)
         self.observe()
         ended = view["ended"].view(bool)
         if ended.any():
             view["final_observation"][ended] = view["observation"][ended]
-            self._reset_ended.launch()
-            self._set_limits(ended)
+            _run(self._begin_ended)
+            self.plant.write_limits(ended)
             if self.filter is not None:
-                self.filter.reset(self.ended, self.filter_memory)
-            for launch in self._sense_ended:
-                launch.launch()
+                self.filter.reset(self.task.outcome.ended, self.filter_memory)
+            _run(self._sense_ended)
         ending = view["ending"]
         return Step(
             observation=view["observation"],
@@ -337,44 +208,23 @@ class BatchEnv:
             terminated=view["terminated"],
             truncated=view["truncated"],
             final_observation=view["final_observation"],
-            success=ending == SUCCEEDED,
-            collision=ending == COLLIDED,
+            success=ending == Ending.SUCCEEDED,
+            collision=ending == Ending.COLLIDED,
             ending=ending,
             bumped=view["bumped"],
         )
 
-    def _set_limits(self, rows: NDArray[np.bool_]) -> None:
-        """Write the force limits drawn for new episodes into the model fields of their worlds."""
-        mask = rows if self.robots == 1 else rows.reshape(self.worlds, self.robots).max(axis=1)
-        self.backend.set_field("actuator_forcerange", self._limits, mask)
-
     def _arrays(self) -> dict[str, wp.array]:
-        groups = {"navigate": self.navigate, "people": self.people, "drive": self.drive}
-        named = {
-            f"{group}.{each.name}": getattr(arrays, each.name)
-            for group, arrays in groups.items()
-            for each in fields(arrays)
-        }
-        own = (
-            "pose",
-            "twist",
-            "measured_pose",
-            "measured_twist",
-            "scan",
-            "touching",
-            "observation",
-            "final_observation",
-        )
-        return named | {name: getattr(self, name) for name in own}
+        named = {**self.plant.arrays(), **{f"task.{name}": array for name, array in self.task.arrays().items()}}
+        named["final_observation"] = self.final_observation
+        if self.filter is not None:
+            named |= {f"filter.{name}": array for name, array in _memory_arrays(self.filter_memory).items()}
+        return named
 
     def snapshot(self) -> dict[str, NDArray[Any]]:  # arrays of any dtype
         """Copies of everything that the next step depends on, the filter's memory included."""
         saved: dict[str, NDArray[Any]] = {name: array.numpy().copy() for name, array in self._arrays().items()}
-        saved |= {f"backend.{name}": values for name, values in self.backend.snapshot().items()}
-        if self.filter is not None:
-            for name, array in _memory_arrays(self.filter_memory).items():
-                saved[f"filter.{name}"] = array.numpy().copy()
-        return saved
+        return saved | {f"backend.{name}": values for name, values in self.backend.snapshot().items()}
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:  # arrays of any dtype
         """Go on from a snapshot, bit for bit."""
@@ -383,16 +233,11 @@ class BatchEnv:
         self.backend.restore(
             {name.removeprefix("backend."): values for name, values in saved.items() if name.startswith("backend.")}
         )
-        if self.filter is not None:
-            for name, array in _memory_arrays(self.filter_memory).items():
-                array.assign(saved[f"filter.{name}"])
 
 
-class _Nothing:
-    """The launch of a kernel over no threads (no people), for which Warp records none."""
-
-    def launch(self) -> None:
-        """Do nothing."""
+def _run(launches: Sequence[Launchable]) -> None:
+    for launch in launches:
+        launch.launch()
 
 
 def _memory_arrays(memory: Any) -> dict[str, wp.array]:  # the filter's own memory type

@@ -21,7 +21,6 @@ and are not pushed, and pass through each other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -80,41 +79,41 @@ class Profile(IntEnum):
     WALKING = 1
 
 
-@dataclass(frozen=True)
+@wp.struct
 class PeopleArrays:
     """The people of many worlds, (worlds, people)."""
 
-    position: wp.array
-    """Where they stand, float32 (worlds, people, 2), m."""
-    origin: wp.array
-    """Cell that each walks from, int32; -1 for somebody who is not there."""
-    target: wp.array
-    """Cell that each walks to, int32."""
-    walked: wp.array
-    """Distance from the origin's centre, float32, m."""
-    speed: wp.array
-    """float32, m/s"""
-    pause: wp.array
-    """Time left to stand, float32, s."""
-    held: wp.array
-    """Time held up by robots, float32, s; negative from turning round to the next cell's centre."""
-    count: wp.array
-    """Draws made, int32."""
-    life: wp.array
-    """Which life each lives: the episode of its draws, int32."""
+    position: wp.array3d(dtype=wp.float32)
+    """Where they stand, (worlds, people, 2), m."""
+    origin: wp.array2d(dtype=wp.int32)
+    """Cell that each walks from; -1 for somebody who is not there."""
+    target: wp.array2d(dtype=wp.int32)
+    """Cell that each walks to."""
+    walked: wp.array2d(dtype=wp.float32)
+    """Distance from the origin's centre, m."""
+    speed: wp.array2d(dtype=wp.float32)
+    """m/s"""
+    pause: wp.array2d(dtype=wp.float32)
+    """Time left to stand, s."""
+    held: wp.array2d(dtype=wp.float32)
+    """Time held up by robots, s; negative from turning round to the next cell's centre."""
+    count: wp.array2d(dtype=wp.int32)
+    """Draws made."""
+    life: wp.array2d(dtype=wp.int32)
+    """Which life each lives: the episode of its draws."""
 
 
 def make_people(worlds: int, people: int, device: str) -> PeopleArrays:
     """`people` people for each world, nobody on the floor yet."""
     shape = (worlds, people)
-    integers = {name: wp.zeros(shape, dtype=wp.int32, device=device) for name in ("target", "count", "life")}
-    floats = {name: wp.zeros(shape, dtype=wp.float32, device=device) for name in ("walked", "speed", "pause", "held")}
-    return PeopleArrays(
-        position=wp.array(np.full((*shape, 2), PARKED, np.float32), dtype=wp.float32, device=device),
-        origin=wp.array(np.full(shape, -1, np.int32), dtype=wp.int32, device=device),
-        **integers,
-        **floats,
-    )
+    arrays = PeopleArrays()
+    arrays.position = wp.array(np.full((*shape, 2), PARKED, np.float32), dtype=wp.float32, device=device)
+    arrays.origin = wp.array(np.full(shape, -1, np.int32), dtype=wp.int32, device=device)
+    for name in ("target", "count", "life"):
+        setattr(arrays, name, wp.zeros(shape, dtype=wp.int32, device=device))
+    for name in ("walked", "speed", "pause", "held"):
+        setattr(arrays, name, wp.zeros(shape, dtype=wp.float32, device=device))
+    return arrays
 
 
 @wp.func

@@ -19,6 +19,7 @@ Not cryptographic, and not meant for more than 2^32 draws of one key.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -47,6 +48,17 @@ class Term(IntEnum):
     LOCALISATION = 13
     ODOMETRY = 14
     PERSON_SPEED = 15
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What varies in the plant between episodes; `level` 0 switches sensor errors, payload, latency and lag off."""
+
+    level: float = 1.0
+    friction: tuple[float, float] = (0.35, 0.9)
+    """Friction coefficient between tyre and floor: dusty to clean concrete."""
+    thrust: float = 240.0
+    """Largest force of both drives together, N: 2.4 m/s^2 with full payload, above what the firmware commands."""
 
 
 GOLDEN = wp.constant(wp.uint64(0x9E3779B97F4A7C15))

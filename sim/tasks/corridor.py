@@ -14,10 +14,44 @@ from __future__ import annotations
 import warp as wp
 
 from sim.geometry import CORRIDOR_POINTS
+from sim.tasks.task import Corridor
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
 POINTS_C = wp.constant(CORRIDOR_POINTS)
+
+
+@wp.struct
+class Paths:
+    """Paths over one floor, sorted by the separate part of the floor (the layout) that they run in."""
+
+    cells: wp.array2d(dtype=wp.int32)
+    """(paths, longest)"""
+    lengths: wp.array(dtype=wp.int32)
+    """(paths,)"""
+    first: wp.array(dtype=wp.int32)
+    """First path of each layout, (layouts + 1,)."""
+
+
+@wp.struct
+class Course:
+    """Where each row stands on its path; every array (rows,) but for the layout."""
+
+    layout: wp.array(dtype=wp.int32)
+    """The layout of each world, (worlds,)."""
+    path: wp.array(dtype=wp.int32)
+    index: wp.array(dtype=wp.int32)
+    """The cell of the path that the robot stands in."""
+    granted: wp.array(dtype=wp.int32)
+    """The last granted cell of the path."""
+    lookahead: wp.array(dtype=wp.int32)
+    """Cells that the grant pointer runs ahead."""
+    stall_at: wp.array(dtype=wp.int32)
+    """The cell of the path where the grant pointer stalls; -1 never."""
+    stall_left: wp.array(dtype=wp.int32)
+    """Steps that the stall still lasts."""
+    remaining: wp.array(dtype=wp.float32)
+    """Distance along the path to its end, m."""
 
 
 @wp.func
@@ -108,10 +142,7 @@ def write_corridor(
     radius: float,
     x: float,
     y: float,
-    points: wp.array3d(dtype=wp.float32),
-    half_width: wp.array2d(dtype=wp.float32),
-    count: wp.array(dtype=wp.int32),
-    final: wp.array(dtype=wp.uint8),
+    corridor: Corridor,
 ) -> None:
     """The corridor of a row: the cell behind while the footprint reaches into it, then all up to the grant pointer.
 
@@ -139,10 +170,10 @@ def write_corridor(
     last = wp.min(last, first + POINTS_C - 1)
     for k in range(POINTS_C):
         at = centre_of(cells[path, wp.min(first + k, last)], width, height, cell)
-        points[row, k, 0] = at[0]
-        points[row, k, 1] = at[1]
-        half_width[row, k] = 0.5 * cell
-    count[row] = last - first + 1
-    final[row] = wp.uint8(0)
+        corridor.points[row, k, 0] = at[0]
+        corridor.points[row, k, 1] = at[1]
+        corridor.half_width[row, k] = 0.5 * cell
+    corridor.count[row] = last - first + 1
+    corridor.final[row] = wp.uint8(0)
     if last == length - 1:
-        final[row] = wp.uint8(1)
+        corridor.final[row] = wp.uint8(1)

@@ -12,7 +12,8 @@ truncated    the time limit
 reward = progress along the path - time - lateral offset beyond a free band - change of command
          - braking distance that reaches into a person + success - failure
 
-What an episode varies is drawn in sim/tasks/episodes.py. This module needs no physics library; `sim/env.py` steps it.
+What an episode varies is drawn in sim/tasks/episodes.py and, for drive and floor, in sim/rows.py. This module needs no
+physics library; `sim/env.py` steps it.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -22,17 +23,42 @@ What an episode varies is drawn in sim/tasks/episodes.py. This module needs no p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import warp as wp
 
+from sim.drive import DriveArrays
 from sim.generate import components, corridor_library
-from sim.geometry import CORRIDOR_POINTS
-from sim.people import PERSON_RADIUS, Profile
-from sim.robot import Lidar, RobotSpec
+from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW
+from sim.randomization import Variation
+from sim.robot import SECOND, Lidar, RobotSpec
+from sim.rows import RobotArrays
 from sim.site import Site
-from sim.tasks.corridor import cell_under, centre_of, holds, track_path, write_corridor
+from sim.tasks.corridor import Course, Paths, cell_under, centre_of, holds, track_path, write_corridor
+from sim.tasks.episodes import Start, begin_rows
+from sim.tasks.navigate_contract import act, bin_hull, bin_rays, navigate_contract, observe
+from sim.tasks.task import (
+    COLLIDED_C,
+    DIVERGED_C,
+    LEFT_C,
+    RUNNING_C,
+    SUCCEEDED_C,
+    TIMED_OUT_C,
+    Corridor,
+    Launchable,
+    Outcome,
+    TaskConfig,
+    close,
+    make_corridor,
+    make_outcome,
+    struct_arrays,
+)
+
+if TYPE_CHECKING:
+    from sim.plant import Plant
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -60,9 +86,6 @@ than it gains and starting beside the middle little."""
 
 REST_C = wp.constant(LATERAL_REST)
 
-RUNNING, SUCCEEDED, COLLIDED, LEFT, TIMED_OUT, DIVERGED = (wp.constant(ending) for ending in range(6))
-"""How an episode stands."""
-
 
 @dataclass(frozen=True)
 class Reward:
@@ -86,14 +109,9 @@ class Reward:
 
 
 @dataclass(frozen=True)
-class Randomization:
-    """What varies between episodes, as ranges; `level` 0 switches sensor errors, latency and lag off."""
+class Randomization(Variation):
+    """What varies between episodes, as ranges: the plant's rows and the task's own."""
 
-    level: float = 1.0
-    friction: tuple[float, float] = (0.35, 0.9)
-    """Friction coefficient between tyre and floor: dusty to clean concrete."""
-    thrust: float = 240.0
-    """Largest force of both drives together, N: 2.4 m/s^2 with full payload, above what the firmware commands."""
     start_offset: float = 0.15
     """Largest offset of the start from a cell's centre in x and y, m."""
     stall_share: float = 0.4
@@ -105,119 +123,136 @@ class Randomization:
 
 
 @dataclass(frozen=True)
-class NavigateConfig:
+class NavigateConfig(TaskConfig):
     """The task, whole."""
 
     spec: RobotSpec = field(default_factory=lambda: RobotSpec(lidar=Lidar(rays=64)))
     people: int = 2
     """People per world."""
-    profile: Profile = Profile.STILL
     paths: int = 4096
     """Paths in the library that episodes draw from."""
     shortest: int = 3
     """Cells of the shortest path."""
     longest: int = 16
     path_seed: int = 0
-    time_limit: float = 60.0
-    """s"""
     reward: Reward = field(default_factory=Reward)
     randomization: Randomization = field(default_factory=Randomization)
 
-
-@dataclass(frozen=True)
-class PathArrays:
-    """Paths over one floor, sorted by the separate part of the floor (the layout) that they run in."""
-
-    cells: wp.array
-    """int32 (paths, longest)"""
-    lengths: wp.array
-    """int32 (paths,)"""
-    first: wp.array
-    """First path of each layout, int32 (layouts + 1,)."""
+    def build(self, plant: Plant) -> Navigate:
+        """The task on a plant."""
+        return Navigate(plant, self)
 
 
-@dataclass(frozen=True)
-class NavigateArrays:
-    """Where each row stands in its episode."""
+@wp.struct
+class Weights:
+    """`Reward` as kernels read it."""
 
-    episode: wp.array
-    """Episodes begun, int32 (rows,)."""
-    step: wp.array
-    """Control steps taken in this episode, int32 (rows,)."""
-    layout: wp.array
-    """The layout of each world, int32 (worlds,)."""
-    path: wp.array
-    """int32 (rows,)"""
-    index: wp.array
-    """The cell of the path that the robot stands in, int32 (rows,)."""
-    granted: wp.array
-    """The last granted cell of the path, int32 (rows,)."""
-    lookahead: wp.array
-    """int32 (rows,)"""
-    stall_at: wp.array
-    """The cell of the path where the grant pointer stalls, int32 (rows,); -1 never."""
-    stall_left: wp.array
-    """Steps that the stall still lasts, int32 (rows,)."""
-    remaining: wp.array
-    """Distance along the path to its end, float32 (rows,), m."""
-    points: wp.array
-    """The corridor, float32 (rows, CORRIDOR_POINTS, 2), W."""
-    half_width: wp.array
-    """float32 (rows, CORRIDOR_POINTS)"""
-    count: wp.array
-    """int32 (rows,)"""
-    final: wp.array
-    """Whether the corridor ends where the path ends, uint8 (rows,)."""
-    limits: wp.array
-    """Force or torque range of each actuator, from the floor and the payload drawn, float32 (rows, actuators, 2)."""
-    friction: wp.array
-    """Friction coefficient drawn for the episode, float32 (rows,)."""
-    payload: wp.array
-    """float32 (rows,), kg"""
+    progress: float
+    time: float
+    lateral: float
+    lateral_free: float
+    jerk: float
+    headway: float
+    success: float
+    failure: float
 
 
-def make_paths(site: Site, config: NavigateConfig, device: str) -> PathArrays:
+def make_paths(site: Site, config: NavigateConfig, device: str) -> Paths:
     """The path library of a floor."""
     library = corridor_library(site, config.path_seed, config.paths, config.shortest, config.longest)
     layout = components(site)[library.cells[:, 0]]
     order = np.argsort(layout, kind="stable")
     _, first = np.unique(layout[order], return_index=True)
-    return PathArrays(
-        cells=wp.array(np.ascontiguousarray(library.cells[order]), dtype=wp.int32, device=device),
-        lengths=wp.array(library.lengths[order], dtype=wp.int32, device=device),
-        first=wp.array(np.append(first, len(order)).astype(np.int32), dtype=wp.int32, device=device),
-    )
+    paths = Paths()
+    paths.cells = wp.array(np.ascontiguousarray(library.cells[order]), dtype=wp.int32, device=device)
+    paths.lengths = wp.array(library.lengths[order], dtype=wp.int32, device=device)
+    paths.first = wp.array(np.append(first, len(order)).astype(np.int32), dtype=wp.int32, device=device)
+    return paths
 
 
-def make_navigate(worlds: int, robots: int, actuators: int, device: str) -> NavigateArrays:
-    """Arrays for `worlds` worlds of robots with `actuators` actuators each, no episode begun."""
+def make_course(worlds: int, robots: int, device: str) -> Course:
+    """No episode begun."""
+    course = Course()
     rows = worlds * robots
+    course.layout = wp.zeros(worlds, dtype=wp.int32, device=device)
+    for name in ("path", "index", "granted", "lookahead", "stall_left"):
+        setattr(course, name, wp.zeros(rows, dtype=wp.int32, device=device))
+    course.stall_at = wp.full(rows, -1, dtype=wp.int32, device=device)
+    course.remaining = wp.zeros(rows, dtype=wp.float32, device=device)
+    return course
 
-    def integers(n: int = rows, value: int = 0) -> wp.array:
-        return wp.full(n, value, dtype=wp.int32, device=device)
 
-    def floats(*shape: int) -> wp.array:
-        return wp.zeros(shape, dtype=wp.float32, device=device)
+class Navigate:
+    """`sim.tasks.task.Task`: the rows of a plant on their paths. Owns their course, corridor and outcome."""
 
-    return NavigateArrays(
-        episode=integers(value=-1),
-        step=integers(),
-        layout=integers(worlds),
-        path=integers(),
-        index=integers(),
-        granted=integers(),
-        lookahead=integers(),
-        stall_at=integers(value=-1),
-        stall_left=integers(),
-        remaining=floats(rows),
-        points=floats(rows, CORRIDOR_POINTS, 2),
-        half_width=floats(rows, CORRIDOR_POINTS),
-        count=integers(),
-        final=wp.zeros(rows, dtype=wp.uint8, device=device),
-        limits=floats(rows, actuators, 2),
-        friction=floats(rows),
-        payload=floats(rows),
-    )
+    def __init__(self, plant: Plant, config: NavigateConfig) -> None:
+        spec, rows, device = plant.spec, plant.rows, plant.device
+        self.plant, self.config = plant, config
+        self.contract = navigate_contract(spec)
+        self.action = wp.zeros((rows, self.contract.action_size), dtype=wp.float32, device=device)
+        self.observation = wp.zeros((rows, self.contract.observation_size), dtype=wp.float32, device=device)
+        self.paths = make_paths(plant.site, config, device)
+        self.course = make_course(plant.worlds, plant.robots, device)
+        self.corridor = make_corridor(rows, device)
+        self.outcome = make_outcome(rows, device)
+        self._hull = wp.array(bin_hull(spec), dtype=wp.float32, device=device)
+        self._bins = wp.array(bin_rays(spec.lidar.rays), dtype=wp.int32, device=device)
+        drive = spec.drive
+        self.act: Sequence[Launchable] = [
+            plant.record(
+                act, rows, [self.action, drive.speed_max, drive.reverse_max, drive.turn_max, plant.state.proposed]
+            )
+        ]
+        weights = Weights()
+        for name, value in asdict(config.reward).items():
+            setattr(weights, name, float(value))
+        floor = plant.floor
+        self.advance: Sequence[Launchable] = [
+            plant.record(
+                advance,
+                plant.worlds,
+                [plant.robots, floor.width, floor.height, floor.cell, spec.radius, spec.length / 2, spec.width / 2,
+                 drive.speed_max, drive.turn_max, round(config.time_limit * SECOND / spec.period), weights, self.paths,
+                 plant.state, plant.drive, plant.people.position, plant.diverged, self.course, self.corridor,
+                 self.outcome],
+            )
+        ]  # fmt: skip
+
+    def arrays(self) -> dict[str, wp.array]:
+        """Course, corridor, and what was seen last."""
+        return {
+            **struct_arrays("course", self.course),
+            **struct_arrays("corridor", self.corridor),
+            "observation": self.observation,
+        }
+
+    def begin(self, mask: wp.array, everything: bool) -> Sequence[Launchable]:
+        """A path, a place on it and people around it for the masked rows."""
+        plant, vary = self.plant, self.config.randomization
+        start = Start()
+        for name in ("start_offset", "stall_share", "stall_longest", "person_share"):
+            setattr(start, name, float(getattr(vary, name)))
+        start.slowest, start.fastest = SPEED_LOW, SPEED_HIGH
+        start.control_period = plant.spec.period / SECOND
+        launch = plant.record(
+            begin_rows,
+            plant.worlds,
+            [int(everything), plant.seed, plant.robots, *plant.grid, plant.spec.radius, start, mask, self.paths,
+             plant.state, self.course, self.corridor, plant.people],
+        )  # fmt: skip
+        return [launch]
+
+    def observe(self, mask: wp.array) -> Sequence[Launchable]:
+        """What the policy sees (sim/tasks/navigate_contract.py)."""
+        plant, state, corridor, drive = self.plant, self.plant.state, self.corridor, self.plant.spec.drive
+        launch = plant.record(
+            observe,
+            plant.rows,
+            [state.scan, plant.directions, self._bins, self._hull, state.measured_pose, state.measured_twist,
+             plant.drive.released, corridor.points, corridor.half_width, corridor.count, corridor.final,
+             drive.speed_max, drive.turn_max, mask, self.observation],
+        )  # fmt: skip
+        return [launch]
 
 
 @wp.kernel
@@ -227,72 +262,47 @@ def advance(
     height: int,
     cell: float,
     radius: float,
-    time_limit: int,
-    speed_max: float,
-    turn_max: float,
-    w_progress: float,
-    w_time: float,
-    w_lateral: float,
-    lateral_free: float,
-    w_jerk: float,
-    w_headway: float,
     half_length: float,
     half_body: float,
-    w_success: float,
-    w_failure: float,
-    cells: wp.array2d(dtype=wp.int32),
-    lengths: wp.array(dtype=wp.int32),
-    pose: wp.array2d(dtype=wp.float32),
-    twist: wp.array2d(dtype=wp.float32),
+    speed_max: float,
+    turn_max: float,
+    time_limit: int,
+    weights: Weights,
+    paths: Paths,
+    state: RobotArrays,
+    drive: DriveArrays,
     people: wp.array3d(dtype=wp.float32),
-    released: wp.array2d(dtype=wp.float32),
-    before: wp.array2d(dtype=wp.float32),
-    collided: wp.array(dtype=wp.uint8),
     diverged: wp.array(dtype=wp.uint8),
-    step: wp.array(dtype=wp.int32),
-    path: wp.array(dtype=wp.int32),
-    index: wp.array(dtype=wp.int32),
-    granted: wp.array(dtype=wp.int32),
-    lookahead: wp.array(dtype=wp.int32),
-    stall_at: wp.array(dtype=wp.int32),
-    stall_left: wp.array(dtype=wp.int32),
-    remaining: wp.array(dtype=wp.float32),
-    points: wp.array3d(dtype=wp.float32),
-    half_width: wp.array2d(dtype=wp.float32),
-    count: wp.array(dtype=wp.int32),
-    final: wp.array(dtype=wp.uint8),
-    reward: wp.array(dtype=wp.float32),
-    terminated: wp.array(dtype=wp.uint8),
-    truncated: wp.array(dtype=wp.uint8),
-    ended: wp.array(dtype=wp.uint8),
-    ending: wp.array(dtype=wp.uint8),
+    course: Course,
+    corridor: Corridor,
+    outcome: Outcome,
 ) -> None:
     """One control step of each world's rows: progress, reward, endings, and the next corridor."""
     world = wp.tid()
     for robot in range(robots):
         row = world * robots + robot
-        x = pose[row, 0]
-        y = pose[row, 1]
-        p = path[row]
-        length = lengths[p]
-        i = index[row]
-        g = granted[row]
+        x = state.pose[row, 0]
+        y = state.pose[row, 1]
+        p = course.path[row]
+        length = paths.lengths[p]
+        i = course.index[row]
+        g = course.granted[row]
         under = cell_under(x, y, width, height, cell)
-        if i + 1 <= g and under == cells[p, i + 1]:
+        if i + 1 <= g and under == paths.cells[p, i + 1]:
             i += 1
-        elif i + 2 <= g and under == cells[p, i + 2] and under != cells[p, i]:
+        elif i + 2 <= g and under == paths.cells[p, i + 2] and under != paths.cells[p, i]:
             i += 2  # over the common corner of two cells, past the one between
-        outside = not holds(cells, p, i, g, under)
-        track = track_path(cells, p, length, i, g, width, height, cell, x, y)
-        dv = (released[row, 0] - before[row, 0]) / speed_max
-        dw = (released[row, 1] - before[row, 1]) / turn_max
-        r = w_progress * wp.clamp(remaining[row] - track[0], -cell, cell) - w_time
-        r -= w_lateral * wp.max(track[1] - lateral_free, 0.0) * (REST_C + wp.abs(twist[row, 0]))
-        r -= w_jerk * (dv * dv + dw * dw)
-        v = twist[row, 0]
+        outside = not holds(paths.cells, p, i, g, under)
+        track = track_path(paths.cells, p, length, i, g, width, height, cell, x, y)
+        dv = (drive.released[row, 0] - drive.before[row, 0]) / speed_max
+        dw = (drive.released[row, 1] - drive.before[row, 1]) / turn_max
+        r = weights.progress * wp.clamp(course.remaining[row] - track[0], -cell, cell) - weights.time
+        r -= weights.lateral * wp.max(track[1] - weights.lateral_free, 0.0) * (REST_C + wp.abs(state.twist[row, 0]))
+        r -= weights.jerk * (dv * dv + dw * dw)
+        v = state.twist[row, 0]
         if v > 0.05:
-            c = wp.cos(pose[row, 2])
-            s = wp.sin(pose[row, 2])
+            c = wp.cos(state.pose[row, 2])
+            s = wp.sin(state.pose[row, 2])
             for person in range(people.shape[1]):
                 ex = people[world, person, 0] - x
                 ey = people[world, person, 1] - y
@@ -300,55 +310,47 @@ def advance(
                 beside = wp.abs(c * ey - s * ex)
                 if ahead > -half_length and beside < half_body + DISC_C + HEADWAY_SIDE:
                     need = HEADWAY_GAP + HEADWAY_TIME * v + v * v / (2.0 * HEADWAY_BRAKE)
-                    r -= w_headway * v * wp.clamp(need - ahead, 0.0, 1.0)
-        goal = centre_of(cells[p, length - 1], width, height, cell)
+                    r -= weights.headway * v * wp.clamp(need - ahead, 0.0, 1.0)
+        goal = centre_of(paths.cells[p, length - 1], width, height, cell)
         gx = x - goal[0]
         gy = y - goal[1]
-        speed = wp.sqrt(twist[row, 0] * twist[row, 0] + twist[row, 2] * twist[row, 2])
-        how = wp.int32(RUNNING)
-        step[row] = step[row] + 1
+        speed = wp.sqrt(state.twist[row, 0] * state.twist[row, 0] + state.twist[row, 2] * state.twist[row, 2])
+        how = wp.int32(RUNNING_C)
         if diverged[world] != wp.uint8(0):
-            how = DIVERGED
-        elif collided[row] != wp.uint8(0):
-            how = COLLIDED
+            how = DIVERGED_C
+        elif state.collided[row] != wp.uint8(0):
+            how = COLLIDED_C
         elif outside:
-            how = LEFT
+            how = LEFT_C
         elif g == length - 1 and gx * gx + gy * gy < ARRIVED_C * ARRIVED_C and speed < SLOW_C:
-            how = SUCCEEDED
-        elif step[row] >= time_limit:
-            how = TIMED_OUT
-        if how == SUCCEEDED:
-            r += w_success
-        if how == COLLIDED:
-            r -= w_failure
-        if how == LEFT:
-            r -= w_failure
-        if how == DIVERGED:
+            how = SUCCEEDED_C
+        elif state.step[row] >= time_limit:
+            how = TIMED_OUT_C
+        if how == SUCCEEDED_C:
+            r += weights.success
+        if how == COLLIDED_C:
+            r -= weights.failure
+        if how == LEFT_C:
+            r -= weights.failure
+        if how == DIVERGED_C:
             r = 0.0  # nothing that the engine computed there means anything
-        reward[row] = r
-        ending[row] = wp.uint8(how)
-        ended[row] = wp.uint8(0)
-        terminated[row] = wp.uint8(0)
-        truncated[row] = wp.uint8(0)
-        if how != RUNNING:
-            ended[row] = wp.uint8(1)
-            if how == TIMED_OUT:
-                truncated[row] = wp.uint8(1)
-            else:
-                terminated[row] = wp.uint8(1)
+        close(row, how, r, outcome)
         # the grant pointer runs on, one cell a step
-        if g < wp.min(i + lookahead[row], length - 1):
-            if g == stall_at[row] and stall_left[row] > 0:
-                stall_left[row] = stall_left[row] - 1
+        if g < wp.min(i + course.lookahead[row], length - 1):
+            if g == course.stall_at[row] and course.stall_left[row] > 0:
+                course.stall_left[row] = course.stall_left[row] - 1
             else:
                 free = wp.bool(True)
+                wanted = paths.cells[p, g + 1]
                 for other in range(robots):
                     o = world * robots + other
-                    if other != robot and holds(cells, path[o], index[o], granted[o], cells[p, g + 1]):
+                    if other != robot and holds(
+                        paths.cells, course.path[o], course.index[o], course.granted[o], wanted
+                    ):
                         free = False
                 if free:
                     g += 1
-        index[row] = i
-        granted[row] = g
-        remaining[row] = track_path(cells, p, length, i, g, width, height, cell, x, y)[0]
-        write_corridor(row, cells, p, length, i, g, width, height, cell, radius, x, y, points, half_width, count, final)
+        course.index[row] = i
+        course.granted[row] = g
+        course.remaining[row] = track_path(paths.cells, p, length, i, g, width, height, cell, x, y)[0]
+        write_corridor(row, paths.cells, p, length, i, g, width, height, cell, radius, x, y, corridor)

@@ -138,26 +138,13 @@ def act(
     speed_max: float,
     reverse_max: float,
     turn_max: float,
-    release: int,
     command: wp.array2d(dtype=wp.float32),
-    released: wp.array2d(dtype=wp.float32),
-    before: wp.array2d(dtype=wp.float32),
-    collided: wp.array(dtype=wp.uint8),
-    bumped: wp.array(dtype=wp.uint8),
 ) -> None:
-    """Begin a control step: each row's action as a command (rows, 2), released at once where no filter stands between.
-
-    What was released last becomes `before`, and the step's contact flags are cleared.
-    """
+    """Each row's action as a command, (rows, 2)."""
     row = wp.tid()
     told = to_command(action[row, 0], action[row, 1], speed_max, reverse_max, turn_max)
     for k in range(2):
-        before[row, k] = released[row, k]
         command[row, k] = told[k]
-        if release == 1:
-            released[row, k] = told[k]
-    collided[row] = wp.uint8(0)
-    bumped[row] = wp.uint8(0)
 
 
 def action_to_command(action: NDArray[np.float32], spec: RobotSpec) -> NDArray[np.float32]:

@@ -110,9 +110,9 @@ class Worst:
 
 def throttle(env: BatchEnv) -> NDArray[np.float32]:
     """Full speed ahead along the corridor; a full-lock turn where it bends away."""
-    pose = env.measured_pose.numpy()
-    points = env.navigate.points.numpy()
-    count = env.navigate.count.numpy()
+    pose = env.state.measured_pose.numpy()
+    points = env.filter_inputs.corridor_points.numpy()
+    count = env.filter_inputs.corridor_count.numpy()
     ahead = points[:, 1:] - points[:, :-1]
     square = np.maximum((ahead**2).sum(-1), 1e-9)
     share = np.clip(((pose[:, None, :2] - points[:, :-1]) * ahead).sum(-1) / square, 0.0, 1.0)
@@ -148,9 +148,9 @@ def run(profile: Profile, person_speed: float, policy: str, shielded: bool, epis
 
     def hook(env: BatchEnv) -> None:
         nonlocal was
-        pose: NDArray[np.float64] = env.pose.numpy().astype(np.float64)
+        pose: NDArray[np.float64] = env.state.pose.numpy().astype(np.float64)
         people: NDArray[np.float64] = env.people.position.numpy().astype(np.float64)
-        twist = env.twist.numpy()
+        twist = env.state.twist.numpy()
         touch = touching(env.site, spec.length, spec.width, pose[:, None], people, PERSON_RADIUS)
         now = np.concatenate([touch.map, touch.person[:, 0]], axis=1)
         moving = (np.hypot(twist[:, 0], twist[:, 2]) > SPEED_LIMIT) | (np.abs(twist[:, 1]) > SPEED_LIMIT)

@@ -85,14 +85,14 @@ def trial(env: BatchEnv, rng: np.random.Generator) -> tuple[NDArray[np.float64],
         alive &= ~send(command)
     near = rng.random(rows) < 0.5
     candidate = np.where(near[:, None], np.clip(command, low, high), rng.uniform(low, high, (rows, 2)))
-    pose = env.pose.numpy().astype(np.float64)
+    pose = env.state.pose.numpy().astype(np.float64)
     slices = wp.zeros((rows, SLICE, 7), dtype=wp.float32)
     plan = wp.zeros((rows, 3), dtype=wp.float32)
     wp.launch(
         predict_all,
         dim=rows,
         inputs=[
-            wp.array(env.measured_twist.numpy()[:, :2], dtype=wp.float32),
+            wp.array(env.state.measured_twist.numpy()[:, :2], dtype=wp.float32),
             wp.array(env.drive.released.numpy(), dtype=wp.float32),
             wp.array(candidate.astype(np.float32), dtype=wp.float32),
             free,
@@ -101,7 +101,7 @@ def trial(env: BatchEnv, rng: np.random.Generator) -> tuple[NDArray[np.float64],
         ],
     )
     track: list[NDArray[np.float64]] = []
-    env.substep_hook = lambda e: track.append(e.pose.numpy().astype(np.float64))
+    env.substep_hook = lambda e: track.append(e.state.pose.numpy().astype(np.float64))
     v, w, stop = plan.numpy().astype(np.float64).T
     alive &= ~send(candidate)
     for k in range(1, STOP_CYCLES + 1):

@@ -60,7 +60,7 @@ def test_recorded_episodes_give_the_same_observation_and_verdict_on_the_robot(
         memories = [_memory(env, row, before[row]) for row in range(ROWS)]
         env.step(action)
         commands, margins = env.filter_outputs.command.numpy(), env.margin.numpy()
-        reasons, ended = env.reason.numpy(), env.ended.numpy()
+        reasons, ended = env.reason.numpy(), env.task.outcome.ended.numpy()
         for row in range(ROWS):
             answer = Answer(tuple(float(value) for value in action[row]))
             outputs, after = stepper.step(before[row], memories[row], lambda _, answer=answer: answer)
@@ -77,27 +77,27 @@ def test_recorded_episodes_give_the_same_observation_and_verdict_on_the_robot(
             assert np.array(after.shield.plan, np.float32).tobytes() == env.filter_memory.plan.numpy()[row].tobytes()
             alone = policy.act(np.frombuffer(outputs.observation, np.float32).reshape(1, -1))
             np.testing.assert_allclose(alone[0], policy.act(seen)[row], atol=1e-5)
-        observation = env._view["observation"]
+        observation = env.observation.numpy()
     assert asked > 0.5 * ROWS * STEPS
     assert intervened > 20
 
 
 def _inputs(env: BatchEnv, row: int, stamp: int, site_hash: str) -> Inputs:
     """What the row's robot would have been sent: readings, and a picture that grants what its corridor shows."""
-    nav = env.navigate
-    count = int(nav.count.numpy()[row])
-    points = nav.points.numpy()[row, :count]
+    corridor = env.task.corridor
+    count = int(corridor.count.numpy()[row])
+    points = corridor.points.numpy()[row, :count]
     cells = tuple(int(cell) for cell in env.site.cell_at(points))
-    path = int(nav.path.numpy()[row])
-    goal = int(env.paths.cells.numpy()[path, int(env.paths.lengths.numpy()[path]) - 1])
-    if not nav.final.numpy()[row] and goal in cells:
+    path = int(env.task.course.path.numpy()[row])
+    goal = int(env.task.paths.cells.numpy()[path, int(env.task.paths.lengths.numpy()[path]) - 1])
+    if not corridor.final.numpy()[row] and goal in cells:
         goal = -2  # a path that crosses its own end: no such leg on the robot; any other goal will do
-    pose, twist = env.measured_pose.numpy()[row], env.measured_twist.numpy()[row]
+    pose, twist = env.state.measured_pose.numpy()[row], env.state.measured_twist.numpy()[row]
     leg = Leg(goal if goal >= 0 else 0, LegKind.VISIT)
     return Inputs(
         cycle=stamp // env.spec.period,
         stamp=stamp,
-        scan=env.scan.numpy()[row].tobytes(),
+        scan=env.state.scan.numpy()[row].tobytes(),
         scan_stamp=stamp,
         pose=(float(pose[0]), float(pose[1]), float(pose[2])),
         pose_stamp=stamp,

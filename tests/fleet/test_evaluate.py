@@ -10,7 +10,7 @@ from sim.env import BatchEnv
 from sim.generate import generate_campus
 from sim.people import PERSON_RADIUS
 from sim.site import MOVES
-from sim.tasks.navigate import COLLIDED, RUNNING
+from sim.tasks.task import Ending
 
 AHEAD, STAY = 1.0, 0.0
 
@@ -26,7 +26,7 @@ class Follower:
     def launch(self) -> None:
         places = np.full(self.env.people.position.shape, -100.0)
         if self.offset is not None:
-            x, y, yaw = self.env.pose.numpy()[self.row].tolist()
+            x, y, yaw = self.env.state.pose.numpy()[self.row].tolist()
             turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
             places[self.row, 0] = (x, y) + turn @ self.offset
         self.env.people.position.numpy()[...] = places
@@ -42,19 +42,19 @@ def faced() -> tuple[Witness, Follower, int]:
     beside = env.site.blocked.reshape(-1)
     row, move = next(
         (row, move)
-        for row, cell in enumerate(env.site.cell_at(env.pose.numpy()[:, :2]).tolist())
+        for row, cell in enumerate(env.site.cell_at(env.state.pose.numpy()[:, :2]).tolist())
         for move, (down, right) in enumerate(MOVES)
         if beside[cell + down * env.site.width + right]
     )
     down, right = MOVES[move]
     toward = np.array([right, -down])
-    x, y = env.site.centre(env.site.cell_at(env.pose.numpy()[row, :2])) + toward * (
+    x, y = env.site.centre(env.site.cell_at(env.state.pose.numpy()[row, :2])) + toward * (
         env.site.cell / 2 - env.spec.length / 2 - 0.03
     )
     env.backend.qpos.numpy()[row, :3] = x, y, np.arctan2(toward[1], toward[0])
     follower = Follower(env, row)
-    env._walk = follower
-    env._read.launch()
+    env.plant.walk = follower
+    env.plant.read()
     witness._remember(np.arange(env.rows))
     return witness, follower, row
 
@@ -67,25 +67,25 @@ def drive(witness: Witness, row: int, speed: float, steps: int) -> tuple[int, bo
     for _ in range(steps):
         step = witness.environment.step(action)
         bumped |= bool(step.bumped[row])
-        if step.ending[row] != RUNNING:
+        if step.ending[row] != Ending.RUNNING:
             break
     return int(step.ending[row]), bool(witness._hit[row]), bumped
 
 
 def test_both_counts_see_a_robot_drive_into_the_map(faced: tuple[Witness, Follower, int]) -> None:
     witness, _, row = faced
-    assert drive(witness, row, STAY, 3) == (RUNNING, False, False)
-    assert drive(witness, row, AHEAD, 8) == (COLLIDED, True, False)
+    assert drive(witness, row, STAY, 3) == (Ending.RUNNING, False, False)
+    assert drive(witness, row, AHEAD, 8) == (Ending.COLLIDED, True, False)
 
 
 def test_both_counts_see_a_collision_that_begins_while_a_person_leans_on_the_robot(
     faced: tuple[Witness, Follower, int],
 ) -> None:
     witness, follower, row = faced
-    assert drive(witness, row, STAY, 3) == (RUNNING, False, False)
+    assert drive(witness, row, STAY, 3) == (Ending.RUNNING, False, False)
     follower.offset = (-0.1, witness.environment.spec.width / 2 + PERSON_RADIUS - 0.01)  # a centimetre into its side
-    assert drive(witness, row, STAY, 3) == (RUNNING, False, True)
-    assert drive(witness, row, AHEAD, 8) == (COLLIDED, True, False)
+    assert drive(witness, row, STAY, 3) == (Ending.RUNNING, False, True)
+    assert drive(witness, row, AHEAD, 8) == (Ending.COLLIDED, True, False)
 
 
 def test_a_person_who_walks_into_a_standing_robot_is_a_collision_by_neither_count(
@@ -93,5 +93,5 @@ def test_a_person_who_walks_into_a_standing_robot_is_a_collision_by_neither_coun
 ) -> None:
     witness, follower, row = faced
     follower.offset = (-0.1, witness.environment.spec.width / 2 + PERSON_RADIUS - 0.01)
-    assert drive(witness, row, STAY, 1) == (RUNNING, False, True)
-    assert drive(witness, row, -0.2, 2) == (RUNNING, False, False)  # the same contact goes on, in motion
+    assert drive(witness, row, STAY, 1) == (Ending.RUNNING, False, True)
+    assert drive(witness, row, -0.2, 2) == (Ending.RUNNING, False, False)  # the same contact goes on, in motion

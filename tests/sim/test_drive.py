@@ -124,7 +124,7 @@ def test_every_drawn_robot_brakes_as_guaranteed(body: Body) -> None:
     env = BatchEnv(generate_campus(2, blocks=(2, 2)), config, worlds=64, seed=3, body=body, threads=1)
     env.reset()
     # face along the path, so that the way is free
-    cells = env.paths.cells.numpy()[env.navigate.path.numpy()]
+    cells = env.task.paths.cells.numpy()[env.task.course.path.numpy()]
     ahead = env.site.centre(cells[:, 1]) - env.site.centre(cells[:, 0])
     straight = cells[:, 2] - cells[:, 1] == cells[:, 1] - cells[:, 0]
     yaw = np.arctan2(ahead[:, 1], ahead[:, 0])
@@ -135,15 +135,15 @@ def test_every_drawn_robot_brakes_as_guaranteed(body: Body) -> None:
         qpos[:, 3], qpos[:, 6] = np.cos(yaw / 2), np.sin(yaw / 2)
     for _ in range(11):
         env.step(np.tile(np.float32([1.0, 0.0]), (64, 1)))
-    usable = straight & (env.navigate.episode.numpy() == 0)
-    start, speed = env.pose.numpy()[:, :2].copy(), env.twist.numpy()[:, 0].copy()
+    usable = straight & (env.state.episode.numpy() == 0)
+    start, speed = env.state.pose.numpy()[:, :2].copy(), env.state.twist.numpy()[:, 0].copy()
     for _ in range(14):
         env.step(np.zeros((64, 2), np.float32))
-    usable &= env.navigate.episode.numpy() == 0
+    usable &= env.state.episode.numpy() == 0
     assert usable.sum() > 10
     assert speed[usable].min() > 0.8
-    assert np.abs(env.twist.numpy()[usable]).max() < 0.02
-    way = np.linalg.norm(env.pose.numpy()[:, :2] - start, axis=1)
+    assert np.abs(env.state.twist.numpy()[usable]).max() < 0.02
+    way = np.linalg.norm(env.state.pose.numpy()[:, :2] - start, axis=1)
     # the robot may still be gaining speed when the command comes: up to accel x latency more
     reached = speed + SPEC.drive.accel_max * SPEC.latency_bound
     bound = reached * SPEC.latency_bound + reached**2 / (2.0 * SPEC.drive.brake_min)

@@ -13,8 +13,9 @@ from sim.filter import FilterInputs, FilterOutputs
 from sim.generate import generate_campus
 from sim.robot import SECOND
 from sim.site import Site
-from sim.tasks.navigate import DIVERGED, LEFT, SUCCEEDED, TIMED_OUT, NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig, Randomization
 from sim.tasks.navigate_contract import NavigateObserver, navigate_contract
+from sim.tasks.task import Ending
 
 CONFIG = NavigateConfig(paths=256)
 CALM = replace(CONFIG, people=0, randomization=Randomization(level=0.0, stall_share=0.0, start_offset=0.0))
@@ -63,7 +64,7 @@ def test_rows_that_end_leave_every_other_row_bit_identical(site: Site) -> None:
         for name in first:
             assert len(first[name]) == 12, name
             np.testing.assert_array_equal(second[name][~thrown], first[name][~thrown], err_msg=name)
-    assert (second["navigate.episode"][thrown] > first["navigate.episode"][thrown]).any()
+    assert (second["robot.episode"][thrown] > first["robot.episode"][thrown]).any()
 
 
 def test_a_world_lives_the_same_life_among_few_or_many(site: Site) -> None:
@@ -115,21 +116,21 @@ def test_the_time_limit_truncates_and_terminates_nothing(site: Site) -> None:
         step = env.step(np.zeros((6, 2), np.float32))
         assert not step.terminated.any()
         assert step.truncated.all() == (k == 9)
-    assert (step.ending == TIMED_OUT).all()
+    assert (step.ending == Ending.TIMED_OUT).all()
     assert not step.success.any()
-    assert (env.navigate.episode.numpy() == 1).all()
+    assert (env.state.episode.numpy() == 1).all()
 
 
 def test_leaving_the_granted_cells_terminates(site: Site) -> None:
     env = BatchEnv(site, CALM, worlds=6, threads=1)
     env.reset()
     # backwards along the path, into a free cell: out of the only cells granted
-    first, second = env.paths.cells.numpy()[env.navigate.path.numpy(), :2].T
+    first, second = env.task.paths.cells.numpy()[env.task.course.path.numpy(), :2].T
     behind = 2 * env.site.centre(first) - env.site.centre(second)
     row = int(np.flatnonzero(~site.blocked.reshape(-1)[env.site.cell_at(behind)])[0])
     env.backend.qpos.numpy()[row, :2] = behind[row]
     step = env.step(np.zeros((6, 2), np.float32))
-    assert step.ending[row] == LEFT
+    assert step.ending[row] == Ending.LEFT
     assert step.terminated[row] == 1
     assert step.truncated[row] == 0
     assert step.reward[row] < -4.0
@@ -143,17 +144,17 @@ def test_a_hand_written_driver_finishes_on_an_empty_floor(site: Site) -> None:
     endings = np.zeros(6, int)
     progress = np.zeros(64)
     for _ in range(400):
-        start = env.navigate.remaining.numpy().copy()
+        start = env.task.course.remaining.numpy().copy()
         step = env.step(follow(env, speed=0.5))
         running = step.ending == 0
-        progress[running] += start[running] - env.navigate.remaining.numpy()[running]
+        progress[running] += start[running] - env.task.course.remaining.numpy()[running]
         endings += np.bincount(step.ending, minlength=6)
-        np.testing.assert_array_equal(step.success, step.ending == SUCCEEDED)
+        np.testing.assert_array_equal(step.success, step.ending == Ending.SUCCEEDED)
         np.testing.assert_array_equal(step.terminated | step.truncated, (step.ending != 0).astype(np.uint8))
         assert (step.reward[step.success] > 4.0).all()
     finished = endings[1:].sum()
     assert finished > 80
-    assert endings[SUCCEEDED] / finished > 0.95
+    assert endings[Ending.SUCCEEDED] / finished > 0.95
     assert progress.mean() > 5.0
 
 
@@ -176,7 +177,7 @@ def test_a_world_that_diverges_ends_without_reward_and_harms_no_other(site: Site
     env.backend.qvel.numpy()[3] = np.nan
     action = actions(1, 5)[0]
     step, expected = env.step(action), healthy.step(action)
-    assert step.ending[3] == DIVERGED
+    assert step.ending[3] == Ending.DIVERGED
     assert step.terminated[3] == 1
     assert step.reward[3] == 0.0
     others = np.arange(5) != 3
@@ -191,14 +192,14 @@ def test_the_observation_of_a_row_is_what_a_robot_computes_bit_for_bit(site: Sit
     for action in actions(30, env.rows, seed=1):
         step = env.step(action)
         for row in (0, 7, 31):
-            robot.scan[0] = env.scan.numpy()[row]
-            robot.pose[0] = env.measured_pose.numpy()[row]
-            robot.twist[0] = env.measured_twist.numpy()[row]
+            robot.scan[0] = env.state.scan.numpy()[row]
+            robot.pose[0] = env.state.measured_pose.numpy()[row]
+            robot.twist[0] = env.state.measured_twist.numpy()[row]
             robot.last_command[0] = env.drive.released.numpy()[row]
-            robot.points[0] = env.navigate.points.numpy()[row]
-            robot.half_width[0] = env.navigate.half_width.numpy()[row]
-            robot.count[0] = env.navigate.count.numpy()[row]
-            robot.final[0] = env.navigate.final.numpy()[row]
+            robot.points[0] = env.task.corridor.points.numpy()[row]
+            robot.half_width[0] = env.task.corridor.half_width.numpy()[row]
+            robot.count[0] = env.task.corridor.count.numpy()[row]
+            robot.final[0] = env.task.corridor.final.numpy()[row]
             np.testing.assert_array_equal(robot.observe()[0], step.observation[row])
 
 
@@ -223,7 +224,7 @@ def test_corridors_are_chains_of_free_cells_around_the_robot(site: Site) -> None
     seen = set()
     for _ in range(120):
         env.step(follow(env, speed=0.6))
-        points, count = env.navigate.points.numpy(), env.navigate.count.numpy()
+        points, count = env.task.corridor.points.numpy(), env.task.corridor.count.numpy()
         seen |= set(count.tolist())
         for row in range(env.rows):
             cells = env.site.cell_at(points[row, : count[row]])
@@ -231,15 +232,15 @@ def test_corridors_are_chains_of_free_cells_around_the_robot(site: Site) -> None
             assert not site.blocked.reshape(-1)[cells].any()
             steps = np.abs(np.diff(env.site.centre(cells), axis=0)).sum(axis=1)
             np.testing.assert_allclose(steps, site.cell, atol=1e-5)
-            assert env.site.cell_at(env.pose.numpy()[row, :2]) in cells
+            assert env.site.cell_at(env.state.pose.numpy()[row, :2]) in cells
     assert min(seen) >= 1
     assert max(seen) >= 7
 
 
 def held_cells(env: BatchEnv, world: int) -> list[set[int]]:
     """Cells that each robot of a world may count on: from the one behind it to the end of its grant."""
-    cells = env.paths.cells.numpy()
-    index, granted, path = (getattr(env.navigate, name).numpy() for name in ("index", "granted", "path"))
+    cells = env.task.paths.cells.numpy()
+    index, granted, path = (getattr(env.task.course, name).numpy() for name in ("index", "granted", "path"))
     rows = range(world * env.robots, (world + 1) * env.robots)
     return [set(cells[path[row], max(index[row] - 1, 0) : granted[row] + 1].tolist()) for row in rows]
 
@@ -263,13 +264,13 @@ def test_robots_of_one_world_stand_in_each_others_scan(site: Site) -> None:
     qpos = env.backend.qpos.numpy()
     qpos[0, :6] = (*at, 0.0, at[0] + 1.0, at[1], 0.0)
     env.step(np.zeros((2, 2), np.float32))
-    if env.navigate.episode.numpy().any():  # they were outside their corridors: look at the step's own scan instead
+    if env.state.episode.numpy().any():  # they were outside their corridors: look at the step's own scan instead
         qpos[0, :6] = (*at, 0.0, at[0] + 1.0, at[1], 0.0)
-        env._read.launch()
+        env.plant.read()
         env.observe()
     # 64 rays: number 32 looks ahead
-    assert env.scan.numpy()[0, 32] == pytest.approx(1.0 - 0.32, abs=1e-3)
-    assert env.scan.numpy()[1, 0] == pytest.approx(1.0 - 0.32, abs=1e-3)
+    assert env.state.scan.numpy()[0, 32] == pytest.approx(1.0 - 0.32, abs=1e-3)
+    assert env.state.scan.numpy()[1, 0] == pytest.approx(1.0 - 0.32, abs=1e-3)
 
 
 class HalfSpeed:
@@ -326,7 +327,9 @@ def test_actions_beyond_one_are_clipped(site: Site) -> None:
 
 def test_hooks_see_every_physics_substep(site: Site) -> None:
     stamps: list[float] = []
-    env = BatchEnv(site, CALM, worlds=2, threads=1, substep_hook=lambda e: stamps.append(float(e.pose.numpy()[0, 2])))
+    env = BatchEnv(
+        site, CALM, worlds=2, threads=1, substep_hook=lambda e: stamps.append(float(e.state.pose.numpy()[0, 2]))
+    )
     env.reset()
     env.step(np.array([[0.0, 1.0]] * 2, np.float32))
     assert len(stamps) == env.spec.period // env.spec.motor_period == 5
@@ -341,15 +344,15 @@ def test_randomization_stays_within_the_specification(site: Site) -> None:
     late = env.drive.latency.numpy() * 0.02 + env.drive.lag.numpy()
     assert late.max() <= spec.latency_bound - 0.01 + 1e-6  # the servo has the rest
     assert len(set(env.drive.latency.numpy().tolist())) == 3
-    friction = env.navigate.friction.numpy()
+    friction = env.state.friction.numpy()
     assert vary.friction[0] <= friction.min() < 0.45 < 0.8 < friction.max() <= vary.friction[1]
-    payload = env.navigate.payload.numpy()
+    payload = env.state.payload.numpy()
     assert 0.0 <= payload.min() < 5.0 < 35.0 < payload.max() <= spec.payload_max
     # what tyres and motors give is above what the firmware commands
-    assert (env.navigate.limits.numpy()[:, :2, 1] / spec.mass).min() > 1.2 * spec.drive.brake_min
+    assert (env.state.limits.numpy()[:, :2, 1] / spec.mass).min() > 1.2 * spec.drive.brake_min
     for _ in range(20):
         env.step(np.zeros((256, 2), np.float32))
-        error = np.linalg.norm(env.measured_pose.numpy()[:, :2] - env.pose.numpy()[:, :2], axis=1)
+        error = np.linalg.norm(env.state.measured_pose.numpy()[:, :2] - env.state.pose.numpy()[:, :2], axis=1)
         assert error.max() <= spec.localisation_bound + 1e-5
     assert error.max() > 0.5 * spec.localisation_bound
 
@@ -369,7 +372,7 @@ def test_both_engines_live_the_same_episode(site: Site) -> None:
     for _ in range(20):
         action = follow(batch, speed=0.4)
         a, b = warp.step(action), batch.step(action)
-        np.testing.assert_allclose(warp.pose.numpy(), batch.pose.numpy(), atol=1e-5)
+        np.testing.assert_allclose(warp.state.pose.numpy(), batch.state.pose.numpy(), atol=1e-5)
         np.testing.assert_allclose(a.observation[:, 64:], b.observation[:, 64:], atol=1e-3)
         differing += int((np.abs(a.observation[:, :64] - b.observation[:, :64]) > 1e-3).sum())
         np.testing.assert_array_equal(a.ending, b.ending)

@@ -78,7 +78,7 @@ def test_people_keep_to_their_cells_and_their_profile(profile: Profile) -> None:
         nonlocal walked
         people = env.people.position.numpy().astype(np.float64)
         there = env.people.origin.numpy() >= 0
-        same = env.navigate.episode.numpy() == last["episode"]
+        same = env.state.episode.numpy() == last["episode"]
         for world in range(env.worlds):
             if same[world]:
                 who = there[world]
@@ -89,11 +89,11 @@ def test_people_keep_to_their_cells_and_their_profile(profile: Profile) -> None:
         remember(env)
 
     def remember(env: BatchEnv) -> None:
-        twist = env.twist.numpy().astype(np.float64)
+        twist = env.state.twist.numpy().astype(np.float64)
         last["people"] = env.people.position.numpy().astype(np.float64)
-        last["robots"] = env.pose.numpy()[:, :2].astype(np.float64)
+        last["robots"] = env.state.pose.numpy()[:, :2].astype(np.float64)
         last["speed"], last["turn"] = np.hypot(twist[:, 0], twist[:, 2]), twist[:, 1].copy()
-        last["episode"] = env.navigate.episode.numpy().copy()
+        last["episode"] = env.state.episode.numpy().copy()
 
     env = BatchEnv(site, config, worlds=12, seed=4, threads=1, substep_hook=look)
     env.reset()

@@ -1,0 +1,214 @@
+"""The plant: one floor in many worlds, its robots, their drives and sensors, and the people; no task.
+
+Rows are robots, row = world * robots + robot. `Plant` owns the arrays of all of them and the recorded launches that
+move them through one control step:
+
+    open      the proposed command is released, unless a filter does that; flags are cleared, time goes on
+    move      5 times: people walk 20 ms -> drive writes controls -> physics -> contacts, poses
+    sense     readings, then the lidar, of masked rows
+    renew     masked rows: next episode number, drive and floor drawn, everything at rest
+    place     masked rows: the body where `pose` says
+
+A task (sim/tasks/task.py) fills in what lies between: commands, places, goals. Random numbers are keyed draws of (seed,
+row, episode), so that world i lives the same life whatever the number of worlds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from sim.backend import Backend, BatchBackend
+from sim.device import start_warp
+from sim.drive import make_drive, record_drive
+from sim.kernels import after_substep, floor_arrays, read_bodies, sweep_lidar
+from sim.people import MOVING, Profile, make_people, walk_people
+from sim.randomization import Variation
+from sim.robot import SECOND, RobotSpec
+from sim.rows import DrawRanges, make_robots, open_step, place_rows, renew_rows
+from sim.scene import Body, Scene, build_scene
+from sim.sensors import measure
+from sim.site import Site
+from sim.tasks.navigate_contract import ray_directions
+from sim.tasks.task import Launchable, struct_arrays
+
+SERVO_RESERVE = 0.01
+"""Of the specification's latency bound, what the velocity servo itself takes, s."""
+
+
+class Plant:
+    """`worlds` worlds of one floor with `robots` robots each. Owns physics, people, drives and sensors."""
+
+    def __init__(
+        self,
+        site: Site,
+        spec: RobotSpec,
+        *,
+        worlds: int,
+        robots: int = 1,
+        people: int = 0,
+        profile: Profile = Profile.STILL,
+        vary: Variation | None = None,
+        seed: int = 0,
+        body: Body = "planar",
+        threads: int = 2,
+        device: str = "cpu",
+        backend: Callable[[Scene, int], Backend] | None = None,
+        filtered: bool = False,
+        lidar: bool = True,
+    ) -> None:
+        """Build the scene and record the launches. With `filtered` somebody else writes `drive.released`.
+
+        `backend` makes the physics from a scene and the number of worlds (None: `BatchBackend` with `threads`);
+        `lidar=False` leaves the sweep out.
+        """
+        start_warp()
+        self.site, self.spec, self.seed, self.device = site, spec, seed, device
+        self.worlds, self.robots, self.rows, self.profile = worlds, robots, worlds * robots, profile
+        self.vary = vary or Variation()
+        self.scene = build_scene(site, spec, robots, people, body)
+        self.backend: Backend = (
+            backend(self.scene, worlds) if backend else BatchBackend(self.scene.model, worlds, threads=threads)
+        )
+        self.floor = floor_arrays(site, device)
+        self.people = make_people(worlds, people, device)
+        self.drive = make_drive(self.rows, device)
+        self.state = make_robots(self.rows, spec.lidar, self.scene.contacts.shape[1], self.scene.ctrl_stride, device)
+        self.diverged = wp.zeros(worlds, dtype=wp.uint8, device=device)
+        self.all_rows = wp.full(self.rows, 1, dtype=wp.uint8, device=device)
+        self._lidar = lidar
+        self._limits: NDArray[np.float32] = np.asarray(self.state.limits.numpy()).reshape(
+            worlds, -1, 2
+        )  # the same memory
+        self._record(filtered, people)
+
+    def _record(self, filtered: bool, people: int) -> None:
+        spec, scene, backend, state, crowd = self.spec, self.scene, self.backend, self.state, self.people
+        self._open = self.record(open_step, self.rows, [int(not filtered), state, self.drive])
+        self.substeps = round(spec.motor_period / SECOND / scene.timestep)
+        self.walk: Launchable = self.record(  # a test may put somebody else's steps in its place
+
+            walk_people,
+            (self.worlds, people),
+            [*self.grid, self.seed, spec.motor_period / SECOND, int(self.profile), self.robots, spec.radius,
+             state.pose, state.twist, crowd.position, crowd.origin, crowd.target, crowd.walked, crowd.speed,
+             crowd.pause, crowd.held, crowd.count, crowd.life, backend.mocap_pos],
+        )  # fmt: skip
+        self._drives = record_drive(spec, self.drive, backend.ctrl, self.robots, scene.ctrl_stride, self.device)
+        bodies = [backend.qpos, backend.qvel, self.robots, scene.qpos_stride, scene.qvel_stride]
+        self._contacts = wp.array(scene.contacts, dtype=wp.int32, device=self.device)
+        self._settle = self.record(
+            after_substep,
+            self.rows,
+            [backend.sensordata, *bodies, self._contacts, MOVING, state.pose, state.twist, state.touching,
+             state.collided, state.bumped],
+        )  # fmt: skip
+        self._read = self.record(read_bodies, self.rows, [*bodies, state.pose, state.twist])
+        self._ranges = DrawRanges()
+        for name, value in (
+            ("level", self.vary.level),
+            ("friction_low", self.vary.friction[0]),
+            ("friction_high", self.vary.friction[1]),
+            ("thrust", self.vary.thrust),
+            ("mass", spec.mass),
+            ("payload_max", spec.payload_max),
+            ("lag_room", max(spec.latency_bound - SERVO_RESERVE, 0.0)),
+            ("motor_period", spec.motor_period / SECOND),
+            ("half_track", spec.drive.track / 2),
+            ("wheel_radius", spec.drive.wheel_radius),
+        ):
+            setattr(self._ranges, name, float(value))
+        self._directions = ray_directions(spec.lidar, self.device)
+
+    @property
+    def grid(self) -> list[Any]:  # an array and numbers, as kernels take them
+        """The floor's flags, width, height and cell size."""
+        return [self.floor.flags, self.floor.width, self.floor.height, self.floor.cell]
+
+    @property
+    def directions(self) -> wp.array:
+        """Unit vectors of the lidar's rays in B, vec2 (rays,)."""
+        return self._directions
+
+    def record(self, kernel: Any, dim: int | tuple[int, int], inputs: list[Any]) -> Launchable:  # Warp's own types
+        """A launch to be repeated; of no threads (no people) one that does nothing."""
+        return wp.launch(kernel, dim=dim, inputs=inputs, device=self.device, record_cmd=True) or Nothing()
+
+    def renew(self, mask: wp.array) -> Launchable:
+        """The launch that begins the next episode of the masked rows; then the task's `begin` and `place` follow."""
+        return self.record(renew_rows, self.rows, [self.seed, self._ranges, mask, self.state, self.drive])
+
+    def place(self, mask: wp.array) -> Launchable:
+        """The launch that puts the masked rows' bodies where `state.pose` says."""
+        backend, scene = self.backend, self.scene
+        return self.record(
+            place_rows,
+            self.rows,
+            [self.robots, scene.qpos_stride, scene.qvel_stride, scene.rest_height, mask, self.state.pose,
+             backend.qpos, backend.qvel, backend.qacc_warmstart],
+        )  # fmt: skip
+
+    def sense(self, mask: wp.array) -> Sequence[Launchable]:
+        """The launches by which the masked rows read their sensors."""
+        spec, state, level = self.spec, self.state, self.vary.level
+        readings = self.record(
+            measure,
+            self.rows,
+            [state.pose, state.twist, spec.localisation_bound, spec.period / SECOND, level, self.seed, state.episode,
+             state.step, mask, state.measured_pose, state.measured_twist],
+        )  # fmt: skip
+        sweep = self.record(
+            sweep_lidar,
+            self.rows,
+            [state.pose, self._directions, *self.grid, self.people.position, self.robots, spec.length / 2,
+             spec.width / 2, spec.lidar.range_max, level * spec.lidar.noise, level * spec.lidar.dropout, self.seed,
+             state.episode, state.step, mask, state.scan],
+        )  # fmt: skip
+        return [readings, sweep] if self._lidar else [readings]
+
+    def open(self) -> None:
+        """Begin a control step."""
+        self._open.launch()
+
+    def move(self, look: Callable[[], None] | None = None) -> None:
+        """One control step of people, drives and physics; `look` is called after every physics substep."""
+        for drive in self._drives:
+            self.walk.launch()
+            drive.launch()
+            if look is None:
+                self.backend.step(self.substeps)
+                self._settle.launch()
+            else:
+                for _ in range(self.substeps):
+                    self.backend.step(1)
+                    self._settle.launch()
+                    look()
+        self.diverged.numpy()[...] = self.backend.diverged()
+
+    def read(self) -> None:
+        """The true poses and twists from the bodies' coordinates."""
+        self._read.launch()
+
+    def write_limits(self, rows: NDArray[np.bool_]) -> None:
+        """Write the force limits drawn for new episodes into the model fields of their worlds."""
+        mask = rows if self.robots == 1 else rows.reshape(self.worlds, self.robots).max(axis=1)
+        self.backend.set_field("actuator_forcerange", self._limits, mask)
+
+    def arrays(self) -> dict[str, wp.array]:
+        """Everything that later steps depend on beside the backend's state, by name."""
+        return (
+            struct_arrays("robot", self.state)
+            | struct_arrays("people", self.people)
+            | struct_arrays("drive", self.drive)
+        )
+
+
+class Nothing:
+    """The launch of a kernel over no threads, for which Warp records none."""
+
+    def launch(self) -> None:
+        """Do nothing."""

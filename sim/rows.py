@@ -1,0 +1,194 @@
+"""Rows of robots: the state that each has whatever its task, and the kernels that begin its steps and its episodes.
+
+Rows are robots, row = world * robots + robot. This module needs no physics library; `sim/plant.py` launches its
+kernels, tasks read and write its arrays.
+"""
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+
+from __future__ import annotations
+
+from typing import Any
+
+import warp as wp
+
+from sim.drive import DriveArrays
+from sim.randomization import Term, below, draw_from, stream, unit
+from sim.robot import Lidar
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+GRAVITY_C = wp.constant(9.81)
+FRICTION_TERM = wp.constant(int(Term.FRICTION))
+PAYLOAD_TERM = wp.constant(int(Term.PAYLOAD))
+LAG_TERM = wp.constant(int(Term.MOTOR_LAG))
+LATENCY_TERM = wp.constant(int(Term.LATENCY))
+
+
+@wp.struct
+class RobotArrays:
+    """State of every robot that belongs to no task; every array has rows first."""
+
+    episode: wp.array(dtype=wp.int32)
+    """Episodes begun, less one."""
+    step: wp.array(dtype=wp.int32)
+    """Control steps taken in this episode."""
+    pose: wp.array2d(dtype=wp.float32)
+    """True p_WB: x, y (m), yaw; (rows, 3)."""
+    twist: wp.array2d(dtype=wp.float32)
+    """True v_B: forward, yaw rate, sideways; (rows, 3)."""
+    measured_pose: wp.array2d(dtype=wp.float32)
+    """As localised, (rows, 3)."""
+    measured_twist: wp.array2d(dtype=wp.float32)
+    """By odometry, (rows, 2)."""
+    scan: wp.array2d(dtype=wp.float32)
+    """Lidar ranges, (rows, rays), m."""
+    proposed: wp.array2d(dtype=wp.float32)
+    """The task's command, (rows, 2)."""
+    touching: wp.array2d(dtype=wp.uint8)
+    """Contacts that lasted at the end of the last substep, (rows, counterparts)."""
+    collided: wp.array(dtype=wp.uint8)
+    """Whether a contact began in this step while the robot moved."""
+    bumped: wp.array(dtype=wp.uint8)
+    """The same at rest."""
+    limits: wp.array3d(dtype=wp.float32)
+    """Force or torque range of each actuator, from the floor and the payload drawn; (rows, actuators, 2)."""
+    friction: wp.array(dtype=wp.float32)
+    """Friction coefficient drawn for the episode."""
+    payload: wp.array(dtype=wp.float32)
+    """kg"""
+
+
+@wp.struct
+class DrawRanges:
+    """What the plant's draws need, as kernels read it."""
+
+    level: float
+    friction_low: float
+    friction_high: float
+    thrust: float
+    mass: float
+    payload_max: float
+    lag_room: float
+    motor_period: float
+    half_track: float
+    wheel_radius: float
+
+
+def make_robots(rows: int, lidar: Lidar, counterparts: int, actuators: int, device: str) -> RobotArrays:
+    """No episode begun; the lidar sees nothing."""
+    state = RobotArrays()
+    state.episode = wp.full(rows, -1, dtype=wp.int32, device=device)
+    state.step = wp.zeros(rows, dtype=wp.int32, device=device)
+    for name, width in (("pose", 3), ("twist", 3), ("measured_pose", 3), ("measured_twist", 2), ("proposed", 2)):
+        setattr(state, name, wp.zeros((rows, width), dtype=wp.float32, device=device))
+    state.scan = wp.full((rows, lidar.rays), lidar.range_max, dtype=wp.float32, device=device)
+    state.touching = wp.zeros((rows, counterparts), dtype=wp.uint8, device=device)
+    for name in ("collided", "bumped"):
+        setattr(state, name, wp.zeros(rows, dtype=wp.uint8, device=device))
+    state.limits = wp.zeros((rows, actuators, 2), dtype=wp.float32, device=device)
+    for name in ("friction", "payload"):
+        setattr(state, name, wp.zeros(rows, dtype=wp.float32, device=device))
+    return state
+
+
+@wp.kernel
+def open_step(release: int, state: RobotArrays, drive: DriveArrays) -> None:
+    """Begin a control step of each row: what was released last becomes `before`; contact flags are cleared."""
+    row = wp.tid()
+    for k in range(2):
+        drive.before[row, k] = drive.released[row, k]
+        if release == 1:
+            drive.released[row, k] = state.proposed[row, k]
+    state.collided[row] = wp.uint8(0)
+    state.bumped[row] = wp.uint8(0)
+    state.step[row] = state.step[row] + 1
+
+
+@wp.kernel
+def renew_rows(
+    seed: int, vary: DrawRanges, mask: wp.array(dtype=wp.uint8), state: RobotArrays, drive: DriveArrays
+) -> None:
+    """The next episode of each masked row: what drive and floor are like, everything at rest."""
+    row = wp.tid()
+    if mask[row] == wp.uint8(0):
+        return
+    e = state.episode[row] + 1
+    state.episode[row] = e
+    state.step[row] = 0
+    for k in range(3):
+        state.twist[row, k] = 0.0
+    for k in range(2):
+        drive.released[row, k] = 0.0
+        drive.before[row, k] = 0.0
+        drive.setpoint[row, k] = 0.0
+        drive.output[row, k] = 0.0
+    for k in range(state.touching.shape[1]):
+        state.touching[row, k] = wp.uint8(0)
+    load = vary.level * vary.payload_max * unit(draw_from(stream(seed, PAYLOAD_TERM, row, e), 0))
+    rub = vary.friction_low + (vary.friction_high - vary.friction_low) * unit(
+        draw_from(stream(seed, FRICTION_TERM, row, e), 0)
+    )
+    state.payload[row] = load
+    state.friction[row] = rub
+    pull = vary.mass * wp.min(rub * GRAVITY_C, vary.thrust / (vary.mass + load))
+    slip = vary.mass * rub * GRAVITY_C
+    for k in range(state.limits.shape[1]):
+        limit = pull
+        if state.limits.shape[1] == 2:
+            limit = pull * 0.5 * vary.wheel_radius  # the torque at which a wheel under half the weight slips
+        elif k == 1:
+            limit = slip
+        elif k == 2:
+            limit = slip * vary.half_track
+        state.limits[row, k, 0] = -limit
+        state.limits[row, k, 1] = limit
+    # latency in whole substeps; the motor lag gets what the specification's bound leaves
+    late = wp.int32(0)
+    if vary.level > 0.0:
+        late = below(draw_from(stream(seed, LATENCY_TERM, row, e), 0), int(vary.lag_room / vary.motor_period) + 1)
+    drive.latency[row] = late
+    room = wp.max(vary.lag_room - float(late) * vary.motor_period, 0.0)
+    empty = room * vary.mass / (vary.mass + vary.payload_max)
+    lag = vary.level * empty * unit(draw_from(stream(seed, LAG_TERM, row, e), 0))
+    drive.lag[row] = lag * (vary.mass + load) / vary.mass
+
+
+@wp.kernel
+def place_rows(
+    robots: int,
+    qpos_stride: int,
+    qvel_stride: int,
+    rest_height: float,
+    mask: wp.array(dtype=wp.uint8),
+    pose: wp.array2d(dtype=wp.float32),
+    qpos: wp.array2d(dtype=Any),
+    qvel: wp.array2d(dtype=Any),
+    warmstart: wp.array2d(dtype=Any),
+) -> None:
+    """Put each masked row's body where its pose says, at rest."""
+    row = wp.tid()
+    if mask[row] == wp.uint8(0):
+        return
+    world = row / robots
+    q0 = (row % robots) * qpos_stride
+    u0 = (row % robots) * qvel_stride
+    yaw = pose[row, 2]
+    qpos[world, q0] = qpos.dtype(pose[row, 0])
+    qpos[world, q0 + 1] = qpos.dtype(pose[row, 1])
+    if qpos_stride == 3:
+        qpos[world, q0 + 2] = qpos.dtype(yaw)
+    else:
+        qpos[world, q0 + 2] = qpos.dtype(rest_height)
+        qpos[world, q0 + 3] = qpos.dtype(wp.cos(0.5 * yaw))
+        qpos[world, q0 + 4] = qpos.dtype(0.0)
+        qpos[world, q0 + 5] = qpos.dtype(0.0)
+        qpos[world, q0 + 6] = qpos.dtype(wp.sin(0.5 * yaw))
+        qpos[world, q0 + 7] = qpos.dtype(0.0)
+        qpos[world, q0 + 8] = qpos.dtype(0.0)
+    for k in range(qvel_stride):
+        qvel[world, u0 + k] = qvel.dtype(0.0)
+        warmstart[world, u0 + k] = warmstart.dtype(0.0)

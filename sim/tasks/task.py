@@ -1,0 +1,191 @@
+"""What a task is to the simulator: what an action means, where episodes begin, what is observed, rewarded and ended.
+
+`sim/env.py` steps a plant (`sim/plant.py`: bodies, people, drive, sensors) and a task on it, in this order:
+
+    act        action -> the command that is proposed          (then the filter, if any, then physics)
+    advance    progress, reward, endings, the next goal        (after physics; `plant.step` counts this step already)
+    begin      the next episode of the masked rows: their task state and `plant.pose`, and the people around them
+    observe    the observation of the masked rows, from what the sensors read
+
+Each is a list of recorded launches (or of anything else with `launch`) on arrays that never move; nothing in them reads
+a value back to the host, so that a device runs the whole step from one graph. All state that a later step depends on is
+in `arrays`, by name: snapshot, restore and the test of isolated resets walk over it.
+
+A configuration is a frozen dataclass (`TaskConfig`) that builds its task on a plant. This module needs no physics.
+"""
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportInvalidTypeForm=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+import warp as wp
+
+from sim.geometry import CORRIDOR_POINTS
+from sim.people import Profile
+from sim.randomization import Variation
+from sim.robot import RobotSpec
+from sim.tasks.contract import Contract
+
+if TYPE_CHECKING:
+    from sim.plant import Plant
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+
+class Ending(IntEnum):
+    """How an episode stands; the same codes for every task."""
+
+    RUNNING = 0
+    SUCCEEDED = 1
+    COLLIDED = 2
+    LEFT = 3
+    """Out of the place that the task allows."""
+    TIMED_OUT = 4
+    """The only one that truncates."""
+    DIVERGED = 5
+    """Numbers that are not finite, in the world or in the action."""
+
+
+RUNNING_C = wp.constant(int(Ending.RUNNING))
+SUCCEEDED_C = wp.constant(int(Ending.SUCCEEDED))
+COLLIDED_C = wp.constant(int(Ending.COLLIDED))
+LEFT_C = wp.constant(int(Ending.LEFT))
+TIMED_OUT_C = wp.constant(int(Ending.TIMED_OUT))
+DIVERGED_C = wp.constant(int(Ending.DIVERGED))
+
+
+@wp.struct
+class Outcome:
+    """What a control step did to each row's episode; every array (rows,)."""
+
+    reward: wp.array(dtype=wp.float32)
+    terminated: wp.array(dtype=wp.uint8)
+    """The episode has no future."""
+    truncated: wp.array(dtype=wp.uint8)
+    """The time limit cut the episode."""
+    ended: wp.array(dtype=wp.uint8)
+    """Either of the two."""
+    ending: wp.array(dtype=wp.uint8)
+    """`Ending`."""
+
+
+@wp.struct
+class Corridor:
+    """The ground granted to each row, as policies and filters get it."""
+
+    points: wp.array3d(dtype=wp.float32)
+    """(rows, CORRIDOR_POINTS, 2), W."""
+    half_width: wp.array2d(dtype=wp.float32)
+    """(rows, CORRIDOR_POINTS)"""
+    count: wp.array(dtype=wp.int32)
+    """Way-points in use, (rows,)."""
+    final: wp.array(dtype=wp.uint8)
+    """Whether the corridor ends where the task's path ends, (rows,)."""
+
+
+@wp.func
+def close(row: int, how: int, reward: float, outcome: Outcome) -> None:
+    """Write one row's outcome; `how` is its Ending."""
+    outcome.reward[row] = reward
+    outcome.ending[row] = wp.uint8(how)
+    outcome.ended[row] = wp.uint8(0)
+    outcome.terminated[row] = wp.uint8(0)
+    outcome.truncated[row] = wp.uint8(0)
+    if how != RUNNING_C:
+        outcome.ended[row] = wp.uint8(1)
+        if how == TIMED_OUT_C:
+            outcome.truncated[row] = wp.uint8(1)
+        else:
+            outcome.terminated[row] = wp.uint8(1)
+
+
+class Launchable(Protocol):
+    """A recorded launch, or whatever else can be run again and again on the same arrays."""
+
+    def launch(self) -> None:
+        """Run it."""
+        ...
+
+
+class Task(Protocol):
+    """One task on one plant. Owns its arrays, which stay where they are."""
+
+    contract: Contract
+    """What a policy for it must agree to."""
+    action: wp.array
+    """float32 (rows, actions), within [-1, 1]; the environment writes it before `act`."""
+    observation: wp.array
+    """float32 (rows, observations)"""
+    outcome: Outcome
+    corridor: Corridor | None
+    """The ground that a filter keeps the robot on; None for a task without one, which no filter can judge."""
+    act: Sequence[Launchable]
+    """The action as a command, into `plant.proposed`."""
+    advance: Sequence[Launchable]
+    """Into `outcome`; `plant.diverged` and `plant.collided` say what happened."""
+
+    def arrays(self) -> Mapping[str, wp.array]:
+        """Everything that later steps depend on, by name."""
+        ...
+
+    def begin(self, mask: wp.array, everything: bool) -> Sequence[Launchable]:
+        """The next episode of the rows whose mask is set (uint8 (rows,)): `plant.pose`, people, the task's own arrays.
+
+        `plant.episode` counts it already. What belongs to a world and not to a row is drawn anew when all rows of the
+        world begin: with `everything`, or with one robot per world. Every other row stays bit-identical.
+        """
+        ...
+
+    def observe(self, mask: wp.array) -> Sequence[Launchable]:
+        """The observation of the rows whose mask is set."""
+        ...
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What every task's configuration has."""
+
+    spec: RobotSpec = RobotSpec()  # noqa: RUF009  # frozen
+    people: int = 0
+    """People per world."""
+    profile: Profile = Profile.STILL
+    """What the site assumes of them."""
+    time_limit: float = 60.0
+    """s"""
+    randomization: Variation = Variation()  # noqa: RUF009  # frozen
+
+    def build(self, plant: Plant) -> Task:
+        """The task on a plant, with every launch recorded."""
+        raise NotImplementedError
+
+
+def make_outcome(rows: int, device: str) -> Outcome:
+    """Nothing happened yet."""
+    outcome = Outcome()
+    outcome.reward = wp.zeros(rows, dtype=wp.float32, device=device)
+    for name in ("terminated", "truncated", "ended", "ending"):
+        setattr(outcome, name, wp.zeros(rows, dtype=wp.uint8, device=device))
+    return outcome
+
+
+def make_corridor(rows: int, device: str) -> Corridor:
+    """No ground granted yet."""
+    corridor = Corridor()
+    corridor.points = wp.zeros((rows, CORRIDOR_POINTS, 2), dtype=wp.float32, device=device)
+    corridor.half_width = wp.zeros((rows, CORRIDOR_POINTS), dtype=wp.float32, device=device)
+    corridor.count = wp.zeros(rows, dtype=wp.int32, device=device)
+    corridor.final = wp.zeros(rows, dtype=wp.uint8, device=device)
+    return corridor
+
+
+def struct_arrays(prefix: str, group: Any) -> dict[str, wp.array]:  # an instance of a Warp struct
+    """The arrays of a Warp struct as "prefix.field" -> array."""
+    found = {name: getattr(group, name) for name in group._cls.vars}
+    return {f"{prefix}.{name}": value for name, value in found.items() if isinstance(value, wp.array)}
