@@ -18,6 +18,7 @@ from agents.policy import Policy
 from fleet.blackbox import BlackBoxError, Recording
 from fleet.control import SCHEMA, ControlConfig
 from fleet.rundir import cpu, versions
+from sim.fixtures import pack_fixtures, unpack_fixtures
 from sim.site import Site
 
 
@@ -32,6 +33,7 @@ class _PackedSite(msgspec.Struct, frozen=True):
     stations: bytes
     chargers: bytes
     cell: float
+    fixtures: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def pack_site(site: Site) -> bytes:
             stations=np.asarray(site.stations, "<i4").tobytes(),
             chargers=np.asarray(site.chargers, "<i4").tobytes(),
             cell=site.cell,
+            fixtures=pack_fixtures(site.fixtures),
         )
     )
 
@@ -127,4 +130,5 @@ def unpack_site(data: bytes) -> Site:
         stations=np.frombuffer(packed.stations, "<i4").astype(np.int32),
         chargers=np.frombuffer(packed.chargers, "<i4").astype(np.int32),
         cell=packed.cell,
+        fixtures=unpack_fixtures(packed.fixtures),
     )

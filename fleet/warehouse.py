@@ -39,7 +39,7 @@ from fleet.report import write_report
 from fleet.rundir import RunDirectory, join_run
 from sim.errors import MusterError
 from sim.files import write_atomic
-from sim.generate import FAR, components, distances
+from sim.reach import FAR, components, distances
 from sim.readers import Problem, check_site, load_problem
 from sim.robot import SECOND
 from sim.site import CELL, Site

@@ -29,10 +29,10 @@ from fleet.oracle import ContactTally, Touch, touching
 from sim.device import start_warp
 from sim.drive import make_drive, record_drive
 from sim.files import replacing, write_atomic
-from sim.generate import FAR, components, distances
 from sim.kernels import floor_arrays, read_bodies, sweep_lidar
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW, Profile, make_people, walk_people
 from sim.randomization import Term, draw_numpy, unit_numpy
+from sim.reach import FAR, components, distances
 from sim.robot import SECOND, Readings, RobotSpec
 from sim.scene import Body, build_scene
 from sim.sensors import measure

@@ -1,10 +1,16 @@
 """A floor as a networkx graph: what users build and edit, and what a `Site` is compiled from.
 
-Graph attributes: `name` (str), `width` and `height` (int, cells), `cell` (float, m).
-Nodes are free cells, int row * width + column, row 0 at the top; every other cell of the rectangle is blocked. Their
-attributes:
-    kind         "aisle" (default), "station" or "charger"
+Graph attributes: `name` (str), `width` and `height` (int, cells), `cell` (float, m); `pod_length`, `pod_width` and
+`pod_height` (float, m) where pods stand.
+Nodes are the cells without a rack or wall, int row * width + column, row 0 at the top; every other cell of the
+rectangle is blocked. Their attributes:
+    kind         "aisle" (default), "station" (pick and drop), "pick", "drop", "charger" or "pod" (a pod stands there)
     person_free  bool (default false): people never enter, by the site's own declaration
+    speed_limit  float, m/s: largest speed commanded there; left out where there is none
+    door         str: name of the door that the cell belongs to; with it `door_opening` (float, s) and `door_state`
+                 ("open", "shut" or "automatic"), the same on all its cells
+    ramp         int: number of the ramp that the cell belongs to; with it `ramp_rise` (float, m) and `ramp_up` ("east",
+                 "north", "west", "south", or "flat" for a platform); its cells fill a rectangle
     x, y         float, m: centre in W; written for viewers, never read
 Edges are moves from a cell to one of its four neighbours; an aisle is one-way where only one of the two edges exists.
 Attribute:
@@ -21,6 +27,7 @@ networkx is for building, checking and tests, never for planning: arrays are.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -30,11 +37,13 @@ import numpy as np
 
 from sim.errors import nearest
 from sim.files import FileError, replacing
-from sim.site import CELL, MOVES, Site, SiteError
+from sim.fixturegraph import FIXTURE_ATTRIBUTES, read_fixtures, write_fixtures
+from sim.fixtures import NO_FIXTURES
+from sim.site import CELL, MOVES, Site, SiteError, with_fixtures
 
-KINDS = ("aisle", "station", "charger")
+KINDS = ("aisle", "station", "charger", "pick", "drop", "pod")
 
-NODE_ATTRIBUTES = ("kind", "person_free", "x", "y")
+NODE_ATTRIBUTES = ("kind", "person_free", "x", "y", *FIXTURE_ATTRIBUTES)
 EDGE_ATTRIBUTES = ("length",)
 
 
@@ -42,8 +51,11 @@ def site_to_graph(site: Site) -> nx.DiGraph:
     """The floor as a graph, with every attribute written."""
     graph = nx.DiGraph(name=site.name, width=site.width, height=site.height, cell=float(site.cell))
     kind = np.zeros(site.blocked.size, int)
-    kind[site.chargers] = 2
-    kind[site.stations] = 1
+    kind[site.chargers] = KINDS.index("charger")
+    kind[site.stations] = KINDS.index("station")
+    kind[list(site.fixtures.picks)] = KINDS.index("pick")
+    kind[list(site.fixtures.drops)] = KINDS.index("drop")
+    kind[list(site.fixtures.pods)] = KINDS.index("pod")
     for cell in site.free_cells.tolist():
         x, y = site.centre(cell).tolist()
         person_free = bool(site.person_free.reshape(-1)[cell])
@@ -51,6 +63,7 @@ def site_to_graph(site: Site) -> nx.DiGraph:
     for move, (row, column) in enumerate(MOVES):
         for cell in np.flatnonzero(site.exits[..., move]).tolist():
             graph.add_edge(cell, cell + row * site.width + column, length=float(site.cell))
+    write_fixtures(graph, site)
     return graph
 
 
@@ -92,15 +105,18 @@ def graph_to_site(graph: nx.DiGraph) -> Site:
         if move is None:
             raise SiteError(f"edge {a} to {b}: expected neighbours across or along, got cells further apart; remove it")
         exits[a // width, a % width, move] = True
-    return Site(
+    fixtures = read_fixtures(graph, width, tuple(sorted(places["pick"])), tuple(sorted(places["drop"])))
+    fixtures = replace(fixtures, pods=tuple(sorted(places["pod"])))
+    site = Site(
         name=str(graph.graph.get("name", "floor")),
         blocked=blocked,
         person_free=person_free,
         exits=exits,
-        stations=np.array(sorted(places["station"]), np.int32),
+        stations=np.array(sorted(places["station"] + places["pick"] + places["drop"]), np.int32),
         chargers=np.array(sorted(places["charger"]), np.int32),
         cell=float(cell),
     )
+    return with_fixtures(site, fixtures) if fixtures != NO_FIXTURES else site
 
 
 def write_graphml(graph: nx.DiGraph, path: Path) -> None:

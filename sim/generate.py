@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.reach import FAR, components, distances
 from sim.site import CELL, MOVES, Site, SiteError, make_site
 
 AISLE = 3
@@ -34,9 +35,6 @@ AISLE = 3
 
 CROSS = 2
 """Width of the aisles between columns of blocks, cells."""
-
-FAR = np.int32(1 << 30)
-"""Distance of a cell from which the goal cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -212,43 +210,6 @@ def corridor_library(site: Site, seed: int, count: int, shortest: int = 2, longe
             grown = _walk(site, rng, fields, other[more], extended, lengths[more], straight[more])
             cells[more], lengths[more] = extended, grown
     return CorridorLibrary(cells=cells, lengths=lengths)
-
-
-def components(site: Site) -> NDArray[np.int32]:
-    """The separate part of the floor that each cell belongs to, (cells,); -1 where blocked. One-way moves join too."""
-    label = np.where(site.blocked, -1, np.arange(site.blocked.size).reshape(site.blocked.shape)).astype(np.int32)
-    step = [site.exits[..., move] for move in range(4)]
-    while True:
-        before = label.copy()
-        for a, b, go in (
-            (np.s_[:, :-1], np.s_[:, 1:], step[0][:, :-1] | step[2][:, 1:]),
-            (np.s_[:-1, :], np.s_[1:, :], step[3][:-1] | step[1][1:]),
-        ):
-            np.minimum(label[a], label[b], out=label[a], where=go)
-            np.minimum(label[a], label[b], out=label[b], where=go)
-        root = label.reshape(-1)
-        free = root >= 0
-        root[free] = root[root[free]]  # pointer jumping: long aisles need few rounds
-        if (label == before).all():
-            return np.unique(root, return_inverse=True)[1].astype(np.int32).reshape(-1) - int((root < 0).any())
-
-
-def distances(site: Site, goals: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Moves from each cell to the nearest of `goals`, exits obeyed, (cells,); FAR where none can be reached."""
-    field = np.full(site.blocked.shape, FAR, np.int32)
-    field.reshape(-1)[goals] = 0
-    front = field == 0
-    moves = 0
-    while front.any():
-        moves += 1
-        reached = np.zeros_like(front)
-        reached[:, :-1] |= site.exits[:, :-1, 0] & front[:, 1:]
-        reached[1:] |= site.exits[1:, :, 1] & front[:-1]
-        reached[:, 1:] |= site.exits[:, 1:, 2] & front[:, :-1]
-        reached[:-1] |= site.exits[:-1, :, 3] & front[1:]
-        front = reached & (field == FAR)
-        field[front] = moves
-    return field.reshape(-1)
 
 
 def _split(

@@ -3,6 +3,7 @@
     load_site("generate:7")                a warehouse from seed 7 (sim/generate.py); "generate:7:24x16" sets its size
     load_site("campus:7")                  a training campus
     load_site("floor.map")                 MovingAI: `type`, `height`, `width`, `map`, then one line for each row
+    load_site("floor.yaml")                a hand-made floor (sim/siteyaml.py): its first key is `muster`
     load_site("problem.json")              League of Robot Runners 2023: names a map, start cells and errands
     load_site("floor.npz")                 what `write_site` wrote, for example from a networkx floor (sim/floor.py)
     load_site("floor.map:person-free")     any of them with `:person-free`: nobody walks on this floor
@@ -31,8 +32,11 @@ from numpy.typing import NDArray
 
 from sim.errors import nearest
 from sim.files import FileError, replacing
-from sim.generate import FAR, distances, generate_campus, generate_warehouse
-from sim.site import CELL, MOVES, Site, SiteError, declare_person_free, make_site
+from sim.fixtures import pack_fixtures, unpack_fixtures
+from sim.generate import generate_campus, generate_warehouse
+from sim.reach import FAR, distances, reversed_exits
+from sim.site import CELL, Site, SiteError, declare_person_free, make_site
+from sim.siteyaml import read_site_yaml
 
 FREE = ".GSE"
 BLOCKED = "@OTW"
@@ -73,12 +77,14 @@ def load_problem(text: str | Path, cell: float = CELL) -> Problem:
     path = Path(name)
     if path.suffix == ".json":
         return read_lorr(path, cell)
+    if path.suffix == ".yaml":
+        return Problem(read_site_yaml(path))
     if path.suffix == ".npz":
         return Problem(read_site(path))
     if path.suffix == ".map":
         return Problem(read_movingai(path, cell))
     raise SiteError(
-        f'expected a site as a .map, .json or .npz file or "generate:SEED", got "{name}"'
+        f'expected a site as a .yaml, .map, .json or .npz file or "generate:SEED", got "{name}"'
         + (nearest(kind, ("generate", "campus")) if colon else "; give the file's full name")
     )
 
@@ -185,6 +191,7 @@ def write_site(site: Site, path: Path) -> None:
             stations=site.stations,
             chargers=site.chargers,
             cell=np.array(site.cell),
+            fixtures=np.frombuffer(pack_fixtures(site.fixtures), np.uint8),
         )
 
 
@@ -199,6 +206,7 @@ def read_site(path: Path) -> Site:
             site = Site(
                 name=str(content["name"]),
                 cell=float(content["cell"]),
+                fixtures=unpack_fixtures(content["fixtures"].tobytes() if "fixtures" in content else b""),
                 **{key: content[key] for key in ("blocked", "person_free", "exits", "stations", "chargers")},
             )
     except OSError as error:
@@ -215,7 +223,7 @@ def read_site(path: Path) -> Site:
 
 def check_site(site: Site, robots: int = 0) -> None:
     """Raise `SiteError` unless `robots` find a free cell each and can drive between all stations and chargers."""
-    free = len(site.free_cells)
+    free = int((~site.standing).sum())
     if robots > free:
         raise SiteError(
             f"expected at most {free} robots, one for each free cell of {site.name}, got {robots}; "
@@ -224,7 +232,7 @@ def check_site(site: Site, robots: int = 0) -> None:
     places = np.concatenate([site.stations, site.chargers])
     names = ["station"] * len(site.stations) + ["charger"] * len(site.chargers)
     for place, name in zip(places.tolist(), names, strict=True):
-        if not 0 <= place < site.blocked.size or site.blocked.reshape(-1)[place]:
+        if not 0 <= place < site.blocked.size or site.standing.reshape(-1)[place]:
             raise SiteError(
                 f"expected every {name} of {site.name} on a free cell, got {_place(site, place)}, "
                 "which is blocked; move it"
@@ -233,7 +241,7 @@ def check_site(site: Site, robots: int = 0) -> None:
         return
     first = int(places[0])
     there = distances(site, np.array([first])) < FAR
-    back = distances(replace(site, exits=_reversed(site.exits)), np.array([first])) < FAR
+    back = distances(replace(site, exits=reversed_exits(site.exits)), np.array([first])) < FAR
     for place, name in zip(places.tolist(), names, strict=True):
         if not (there[place] and back[place]):
             origin, goal = (first, place) if there[place] else (place, first)
@@ -303,17 +311,6 @@ def _number(path: Path, line: int, text: str, low: int, high: int, what: str) ->
     if not re.fullmatch(r"\d{1,18}", text) or not low <= int(text) <= high:
         raise SiteError(f"{path}, line {line}: expected a {what} from {low} to {high}, got {_shown(text)}; correct it")
     return int(text)
-
-
-def _reversed(exits: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Exits of the floor on which every move is made backwards."""
-    back = np.zeros_like(exits)
-    back[:, 1:, 2] = exits[:, :-1, 0]
-    back[:-1, :, 3] = exits[1:, :, 1]
-    back[:, :-1, 0] = exits[:, 1:, 2]
-    back[1:, :, 1] = exits[:-1, :, 3]
-    assert len(MOVES) == 4
-    return back
 
 
 def _place(site: Site, cell: int) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import MusterError
+from sim.fixtures import NO_FIXTURES, DoorState, Fixtures, canonical, pack_fixtures
 
 CELL = 1.2
 """Default cell size, m: the default robot (circumscribed circle 0.80 m) turns in it with 0.2 m to spare."""
@@ -35,16 +36,19 @@ class Site:
 
     name: str
     blocked: NDArray[np.bool_]
-    """Cells that racks and walls fill."""
+    """Cells that racks and walls fill; pods and doors stand in `fixtures`."""
     person_free: NDArray[np.bool_]
     """Cells that people never enter, by the site's own declaration."""
     exits: NDArray[np.bool_]
-    """(height, width, 4): whether a robot may leave the cell by each of MOVES (one-way aisles clear some)."""
+    """(height, width, 4): whether a robot may leave the cell by each of MOVES (one-way aisles, pods, shut doors and
+    the edges of ramps clear some)."""
     stations: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     """Pick and drop cells."""
     chargers: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     cell: float = CELL
     """Cell size, m."""
+    fixtures: Fixtures = NO_FIXTURES
+    """Doors, pods, speed zones, ramps, and which stations are for one thing only."""
 
     @property
     def height(self) -> int:
@@ -77,12 +81,47 @@ class Site:
             digest.update(np.packbits(part).tobytes())
         for part in (self.stations, self.chargers):
             digest.update(np.asarray(part, "<i4").tobytes() + b";")
+        digest.update(pack_fixtures(self.fixtures))  # nothing on a plain floor: its hash is what it was without
         return digest.hexdigest()
 
     @cached_property
     def free_cells(self) -> NDArray[np.int32]:
         """Cells that are not blocked, ascending."""
         return np.flatnonzero(~self.blocked.reshape(-1)).astype(np.int32)
+
+    @cached_property
+    def standing(self) -> NDArray[np.bool_]:
+        """Cells that no robot may drive into on this floor: racks, walls, pods and doors that stay shut."""
+        return self._filled(DoorState.SHUT)
+
+    @cached_property
+    def filled(self) -> NDArray[np.bool_]:
+        """Cells in which something stands when a run begins: `standing` and automatic doors, still shut."""
+        return self._filled(DoorState.SHUT, DoorState.AUTOMATIC)
+
+    @cached_property
+    def speed_limit(self) -> NDArray[np.float32]:
+        """Largest speed that may be commanded in each cell, m/s; inf outside of speed zones."""
+        limit = np.full(self.blocked.shape, np.inf, np.float32)
+        for zone in self.fixtures.zones:
+            cells = np.array(zone.cells, np.int64)
+            limit.reshape(-1)[cells] = np.minimum(limit.reshape(-1)[cells], np.float32(zone.limit))
+        return limit
+
+    @cached_property
+    def corner_height(self) -> NDArray[np.float64]:
+        """Height of the four corners of each cell, (height, width, 2, 2) by grid line (row, column), m."""
+        corners = np.zeros((*self.blocked.shape, 2, 2))
+        for ramp in self.fixtures.ramps:
+            x, y, columns, rows = ramp.area
+            for row, column, down, right in np.ndindex(rows, columns, 2, 2):
+                corners[y + row, x + column, down, right] = ramp.height(x + column + right, y + row + down)
+        return corners
+
+    def _filled(self, *states: DoorState) -> NDArray[np.bool_]:
+        filled = self.blocked.copy()
+        filled.reshape(-1)[[*self.fixtures.pods, *self.fixtures.door_cells(*states)]] = True
+        return filled
 
 
 def open_exits(blocked: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -94,6 +133,27 @@ def open_exits(blocked: NDArray[np.bool_]) -> NDArray[np.bool_]:
     exits[:, 1:, 2] = free[:, 1:] & free[:, :-1]
     exits[:-1, :, 3] = free[:-1, :] & free[1:, :]
     return exits
+
+
+def with_fixtures(site: Site, fixtures: Fixtures) -> Site:
+    """The same floor with other fixtures laid on it, and the moves that they take away closed.
+
+    No robot moves into or out of a pod's cell or a shut door; a move over the edge of a ramp is open only where both
+    cells meet at one height. Nobody walks under a pod: its cell is declared person-free. Fixtures that the floor had
+    before give their moves back only where `site` still has them: lay out fixtures once, on a plain floor.
+    """
+    laid = replace(site, fixtures=canonical(fixtures), person_free=site.person_free.copy(), exits=site.exits.copy())
+    laid.person_free.reshape(-1)[list(fixtures.pods)] = True
+    laid.exits[...] &= open_exits(laid.standing)
+    if fixtures.ramps:
+        corner = laid.corner_height
+        level = np.zeros_like(laid.exits)
+        across = np.isclose(corner[:, :-1, :, 1], corner[:, 1:, :, 0]).all(-1)
+        along = np.isclose(corner[:-1, :, 1, :], corner[1:, :, 0, :]).all(-1)
+        level[:, :-1, 0], level[:, 1:, 2] = across, across
+        level[1:, :, 1], level[:-1, :, 3] = along, along
+        laid.exits[...] &= level
+    return laid
 
 
 def merged_boxes(site: Site) -> NDArray[np.float32]:

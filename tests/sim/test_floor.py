@@ -1,15 +1,20 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
+import numpy as np
 import pytest
 
 from sim.files import FileError
+from sim.fixtures import NO_FIXTURES
 from sim.floor import graph_to_site, read_graphml, site_to_graph, write_graphml
 from sim.generate import generate_warehouse
+from sim.readers import load_site
 from sim.site import SiteError
 
 DATA = Path(__file__).parent / "data"
+SITES = Path(__file__).parents[2] / "launch" / "sites"
 
 
 def corridor() -> nx.DiGraph:
@@ -38,6 +43,58 @@ def test_a_site_survives_the_way_through_graph_and_graphml(tmp_path: Path) -> No
     assert (again.person_free == site.person_free).all()
     assert again.stations.tolist() == sorted(site.stations.tolist())
     assert again.cell == site.cell
+
+
+def test_fixtures_survive_the_way_through_graph_and_graphml(tmp_path: Path) -> None:
+    for name in ("small_warehouse", "two_halls"):
+        site = load_site(SITES / f"{name}.yaml")
+        assert site.fixtures != NO_FIXTURES
+        write_graphml(site_to_graph(site), tmp_path / "floor.graphml")
+        again = graph_to_site(read_graphml(tmp_path / "floor.graphml"))
+        # a graph's stations come in ascending order
+        assert again.fixtures == site.fixtures
+        assert again.hash == replace(site, stations=np.sort(site.stations)).hash
+
+
+def test_the_graph_of_a_floor_with_fixtures_carries_its_documented_attributes() -> None:
+    graph = site_to_graph(load_site(SITES / "two_halls.yaml"))
+    assert {"door": "hall", "door_opening": 3.0, "door_state": "automatic"}.items() <= graph.nodes[4 * 24 + 11].items()
+    assert graph.nodes[9 * 24 + 11]["speed_limit"] == 0.5
+    assert {"ramp": 0, "ramp_rise": 0.1, "ramp_up": "east"}.items() <= graph.nodes[5 * 24 + 15].items()
+    assert graph.nodes[5 * 24 + 16]["ramp_up"] == "flat"
+    assert graph.nodes[2 * 24 + 2]["kind"] == "pick"
+
+
+def laid_out() -> nx.DiGraph:
+    """Three cells in a row with a door, a ramp and a speed limit."""
+    graph = corridor()
+    graph.nodes[0].update(door="gate", door_opening=2.0, door_state="automatic", speed_limit=0.5)
+    graph.nodes[1].update(ramp=0, ramp_rise=0.1, ramp_up="east")
+    graph.nodes[2].update(ramp=0, ramp_rise=0.1, ramp_up="east")
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda g: g.nodes[0].update(speed_limit=0.0), r"node 0: expected speed_limit as a number above 0, got 0.0"),
+        (lambda g: g.nodes[0].update(speed_limit="slow"), r"expected speed_limit as a number above 0, got 'slow'"),
+        (lambda g: g.nodes[0].update(door_state="opne"), r'door_state .* got "opne"; did you mean "open"'),
+        (lambda g: g.nodes[0].pop("door"), r"node 0: expected an attribute door beside door_opening, got none"),
+        (lambda g: g.nodes[0].pop("door_opening"), r"node 0: expected door_opening as a number .* got None"),
+        (lambda g: g.nodes[1].update(door="gate", door_opening=3.0, door_state="automatic"),
+         r"node 1: expected door gate with door_opening 2.0 and door_state automatic as on node 0, got 3.0"),
+        (lambda g: (g.nodes[0].update(g.nodes[1]), g.nodes[1].clear()),
+         r"ramp 0: expected its cells to fill a rectangle of 3 x 1, got 2"),
+        (lambda g: g.graph.update(pod_length=-1.0), r"graph attribute pod_length in metres, got -1.0"),
+    ],
+)  # fmt: skip
+def test_a_graph_with_broken_fixtures_is_refused(change: Callable[[nx.DiGraph], object], message: str) -> None:
+    graph = laid_out()
+    assert graph_to_site(graph).fixtures.doors
+    change(graph)
+    with pytest.raises(SiteError, match=message):
+        graph_to_site(graph)
 
 
 def test_the_graph_carries_its_documented_attributes() -> None:

@@ -5,15 +5,8 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from sim.generate import (
-    FAR,
-    components,
-    corridor_library,
-    dead_ends,
-    distances,
-    generate_campus,
-    generate_warehouse,
-)
+from sim.generate import corridor_library, dead_ends, generate_campus, generate_warehouse
+from sim.reach import FAR, components, distances
 from sim.site import MOVES, Site, SiteError, make_site
 
 

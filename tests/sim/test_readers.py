@@ -1,15 +1,18 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sim.files import FileError
+from sim.fixtures import DoorState
 from sim.generate import generate_warehouse
 from sim.readers import check_site, load_problem, load_site, read_lorr, read_movingai, read_site, write_site
 from sim.site import SiteError, declare_person_free, make_site
 
 DATA = Path(__file__).parent / "data"
+SITES = Path(__file__).parents[2] / "launch" / "sites"
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 needs_maps = pytest.mark.skipif(not SHARED.exists(), reason="../shared/data is absent")
@@ -187,3 +190,38 @@ def test_the_leagues_problems_are_read() -> None:
     large = load_problem(SHARED / "lorr2023/test/warehouse.domain/TR23-warehouse_large.json")
     assert len(large.site.free_cells) == 25249 + 12985 + 352
     assert len(large.site.stations) == 352
+
+
+def test_the_hash_of_a_plain_floor_does_not_change_with_what_floors_may_hold() -> None:
+    # as recorded in black boxes and task stores of the first fleet
+    assert load_site("generate:7").hash == "4e67c74fe2d71de1d5aeb7010d02f6cf29112473debebde3b27acb9f03f0d08c"
+    assert load_site("campus:1").hash == "5b1d5f2cb8430f45ed878f8a9ab2a3850d9d33aafc986d039e330296ebdb1cf3"
+
+
+def test_a_compiled_floor_keeps_its_fixtures_and_its_hash_covers_them(tmp_path: Path) -> None:
+    site = load_site(SITES / "two_halls.yaml")
+    write_site(site, tmp_path / "floor.npz")
+    again = load_site(tmp_path / "floor.npz")
+    assert again.fixtures == site.fixtures
+    assert again.hash == site.hash
+    door = site.fixtures.doors[0]
+    for change in (
+        {"doors": (replace(door, opening=door.opening + 1.0), *site.fixtures.doors[1:])},
+        {"doors": (replace(door, state=DoorState.SHUT), *site.fixtures.doors[1:])},
+        {"zones": ()},
+        {"ramps": site.fixtures.ramps[1:]},
+        {"pod_size": (0.9, 1.0, 2.0)},
+        {"picks": ()},
+    ):
+        assert replace(site, fixtures=replace(site.fixtures, **change)).hash != site.hash, change
+
+
+def test_compiled_floors_from_before_fixtures_are_read(tmp_path: Path) -> None:
+    write_site(generate_warehouse(1), tmp_path / "floor.npz")
+    with np.load(tmp_path / "floor.npz") as content:
+        parts = {name: content[name] for name in content.files if name != "fixtures"}
+    np.savez(tmp_path / "old.npz", **parts)
+    assert read_site(tmp_path / "old.npz").hash == generate_warehouse(1).hash
+    np.savez(tmp_path / "broken.npz", **parts, fixtures=np.frombuffer(b'{"doors": 7}', np.uint8))
+    with pytest.raises(SiteError, match=r"broken.npz: expected a compiled floor, got .*doors"):
+        read_site(tmp_path / "broken.npz")
