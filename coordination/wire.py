@@ -48,6 +48,9 @@ HIGHEST_GRANT = 2**53
 LATEST = 2**62
 """ns; 146 years. Leases and patiences added to it still fit 64 bits."""
 
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises over bytes from outside; RecursionError where arrays nest a thousand deep, unknown ones too."""
+
 MAY_BE_UNSIGNED = frozenset({"stop_raise/1"})
 
 
@@ -154,7 +157,7 @@ class Wire:
         payload, mac = frame[:-MAC_BYTES], frame[-MAC_BYTES:]
         try:
             envelope = _ENVELOPE.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _MALFORMED:
             return "malformed", None
         if not NAME.fullmatch(envelope.sender) or envelope.epoch < 0 or envelope.sequence < 0:
             return "malformed", None
@@ -176,7 +179,7 @@ class Wire:
                 return "replayed", None
         try:
             body = decoder.decode(envelope.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _MALFORMED:
             return "malformed", None
         if not _sound(body):
             return "malformed", None

@@ -30,6 +30,7 @@ from coordination.messages import (
     Submit,
     Submitted,
     Task,
+    Waiting,
 )
 from coordination.meters import Meters
 from coordination.service import Service
@@ -46,6 +47,7 @@ class RecordingCore:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.waiting: dict[str, Waiting] = {}
         self.heard: list[tuple[str, msgspec.Struct, int]] = []
         self.robots: set[str] = set()
         self.ticks: list[int] = []
@@ -350,6 +352,8 @@ def test_rubbish_and_flooding_do_not_stop_the_service(start: Callable[..., Rig])
     rogue.connect(rig.service.server.address)
     for number in range(2000):
         rogue.send(bytes([number % 256]) * (number % 300))
+    head = b"".join(map(msgspec.msgpack.encode, ("stop_raise/1", "r1", 1, 1, 0, b"")))
+    rogue.send(b"\x97" + head + b"\x91" * 5000 + bytes(17))  # arrays in arrays, deeper than a decoder may recurse
     robot.send("coordinator", make_report(1, 100), 100)
     robot.send("coordinator", Picture(1, 1, "site", None), 100)
     rig.plant.send("coordinator", Round(1, 100, ("r1",)), 100)

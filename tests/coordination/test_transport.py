@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 import zmq
 
+from coordination.client import CoordinatorClient, FleetClient, NoAnswerError
 from coordination.keys import Keys, new_keys
 from coordination.messages import MAX_MESSAGE, Picture, Query, Report, RobotStatus, StopRaise, StopState, Submitted
 from coordination.transport import Network, Transport, TransportError
@@ -220,6 +222,39 @@ def test_frames_of_any_shape_from_anyone_do_not_stop_the_server(server: ZmqServe
     assert server.counts["received"] == 1
     robot.close()
     rogue.close()
+
+
+NESTED = bytes([0x97]) + b"".join(map(msgspec.msgpack.encode, ("stop_raise/1", "r1", 1, 1, 0, b""))) + b"\x91" * 5000
+"""An unsigned stop whose seventh element is arrays in arrays, deeper than a decoder may recurse."""
+
+
+def test_nested_arrays_from_anyone_stop_no_end() -> None:
+    frame = NESTED + bytes(17)
+    bound = ZmqServer("coordinator", KEYS)
+    client = ZmqClient("r1", "coordinator", KEYS, bound.address)
+    robot, person = CoordinatorClient(client), FleetClient(client)
+    stranger = zmq.Context.instance().socket(zmq.DEALER)
+    stranger.connect(bound.address)
+    try:
+        assert client.connected(2.0)
+        stranger.send(frame)
+        assert bound.receive(0.2) == []
+        assert bound.counts["malformed"] == 1
+        client.send("coordinator", Query("q"), 0)
+        assert len(hear(bound)) == 1
+        bound.socket.send_multipart([bound._routes["r1"], frame])
+        robot.poll(0.2)
+        bound.socket.send_multipart([bound._routes["r1"], frame])
+        with pytest.raises(NoAnswerError):
+            person.query(0.3)
+        assert client.counts["malformed"] == 2
+        bound.receive(0.1)
+        bound.send("r1", Picture(4, 0, "site", None), 0)
+        assert robot.wait_for_round(4, 2.0), "both ends go on"
+    finally:
+        stranger.close(0)
+        client.close()
+        bound.close()
 
 
 def test_an_unsigned_stop_is_answered_on_its_own_connection(server: ZmqServer) -> None:

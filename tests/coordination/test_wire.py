@@ -251,3 +251,58 @@ def test_ends_without_a_fitting_key_are_refused_at_the_start() -> None:
 def test_an_unsigned_frame_ends_in_zeros() -> None:
     frame = Wire("me", None, server=False).encode("coordinator", StopRaise("me"), 1)
     assert frame[-MAC_BYTES:] == UNSIGNED
+
+
+NESTED = b"\x91" * 5000 + b"\xc0"
+"""Arrays in arrays, deeper than a decoder may recurse."""
+
+
+def nested_frames() -> dict[str, bytes]:
+    """Frames that anyone can write, with arrays in arrays where a newer version might add a field."""
+    encode = msgspec.msgpack.encode
+    stop = encode(StopRaise("me"))
+    body = bytes([stop[0] + 1]) + stop[1:] + encode("new") + NESTED
+    frames = {
+        "everything": NESTED,
+        "a field": b"\x96" + NESTED,
+        "an unknown field of a stop": encode(Envelope("stop_raise/1", "me", 1, 1, 0, body)),
+    }
+    for name in ("query/1", "stop_raise/1"):
+        head = b"".join(map(encode, (name, "r1", 1, 1, 0, encode(StopRaise("me")))))
+        frames[f"an unknown element of {name}"] = b"\x97" + head + NESTED
+    return {name: payload + UNSIGNED for name, payload in frames.items()}
+
+
+@pytest.mark.parametrize("where", nested_frames())
+def test_deeply_nested_bytes_are_malformed(where: str) -> None:
+    robot, server = make_pair()
+    assert dropped(server, nested_frames()[where]) == "malformed"
+    assert dropped(robot, nested_frames()[where]) == "malformed"
+    assert dropped(Wire("me", None, server=False), nested_frames()[where]) == "malformed"
+
+
+def test_a_deeply_nested_unknown_field_of_a_signed_message_is_malformed() -> None:
+    robot, server = make_pair()
+    body = b"\x82" + msgspec.msgpack.encode("request") + b"\xa1q" + msgspec.msgpack.encode("new") + NESTED
+    assert dropped(server, make_frame(robot, body=body)) == "malformed"
+
+
+def test_what_is_changed_cut_or_made_up_never_raises() -> None:
+    """Without keys every frame reaches the body's decoder."""
+    draw = random.Random(3)
+    listener = Wire("coordinator", None, server=True)
+    frames = [Wire("r1", None, server=False).encode("coordinator", make_report(), 1), *nested_frames().values()]
+    for _ in range(3000):
+        frame = bytearray(draw.choice(frames))
+        for _ in range(draw.randrange(4)):
+            frame[draw.randrange(len(frame))] = draw.randrange(256)
+        if draw.random() < 0.3:
+            del frame[draw.randrange(len(frame)) :]
+        if draw.random() < 0.3:
+            at = draw.randrange(len(frame) + 1)
+            frame[at:at] = draw.choice((draw.randbytes(8), b"\x81\xa0" * 3000, b"\xdd\xff\xff\xff\xff", b"\xcf" * 9))
+        listener.decode(bytes(frame))
+    del listener.counts["unknown_fields"]  # counted beside what became of the frame
+    assert listener.counts.total() == 3000
+    assert listener.counts["received"] > 100
+    assert listener.counts["malformed"] > 100

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+import zmq
 
 from coordination.keys import ensure_keys
 from coordination.messages import Cycle, Done, Join, Joined, Leave, Round
@@ -306,6 +307,31 @@ def test_robots_drive_over_zeromq(tmp_path: Path) -> None:
     assert plant.outcome.gone == []
     for end in (client, *(robot.transport for robot in robots), server):
         end.close()
+
+
+def test_nested_arrays_from_anyone_do_not_end_the_plant(tmp_path: Path) -> None:
+    keys = ensure_keys(tmp_path / "fleet.key")
+    server = ZmqServer("plant", keys)
+    world = World(make_site("hall", np.zeros((8, 8), bool)), SPEC, 1, seed=1)
+    plant = Plant(world, server, ("r0",))
+    thread = serve_in_thread(plant, coordinator=False)
+    stranger = zmq.Context.instance().socket(zmq.DEALER)
+    stranger.connect(server.address)
+    head = b"".join(map(msgspec.msgpack.encode, ("stop_raise/1", "r0", 1, 1, 0, b"")))
+    stranger.send(b"\x97" + head + b"\x91" * 5000 + bytes(17))
+    deadline = time.monotonic() + 10.0
+    while not server.counts["malformed"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert server.counts["malformed"] == 1
+    assert thread.is_alive()
+    client = ZmqClient("client", "plant", keys, server.address)
+    assert client.connected(5.0)
+    client.send("plant", Leave("the test is over"), 0)
+    thread.join(10.0)
+    assert plant.outcome.ended == "the test is over"
+    stranger.close(0)
+    client.close()
+    server.close()
 
 
 def run_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Config) -> int:
