@@ -40,6 +40,7 @@ from coordination.messages import (
     Submitted,
     Task,
     TaskState,
+    Waiting,
 )
 from coordination.rightofway import RightOfWay
 from coordination.roadmap import FAR, NONE, Roadmap
@@ -60,6 +61,9 @@ PRIORITIES = 1000
 LISTED = 400
 """Robots in a fleet state: 400 lines stay below MAX_MESSAGE."""
 
+
+REMEDY = "bring it back or cancel the task"
+"""What an operator can do for a task that waits."""
 
 REASON = 256
 """Characters kept of why a robot gave a task up."""
@@ -132,6 +136,8 @@ class Coordinator:
         self._live: dict[str, TaskRecord] = {}
         self._begun: int | None = None
         """Stamp of the first tick of this life"""
+        self.waiting: dict[str, Waiting] = {}
+        """By robot: attempts that wait for an operator"""
         for record in self.store.open_tasks().values():
             if record.robot:
                 self._live[record.robot] = record
@@ -193,9 +199,16 @@ class Coordinator:
             report, live = known.report, self._live.get(robot)
             task = live.task.id if live is not None else known.charge.task if known.charge is not None else ""
             age = (now - known.heard) / SECOND
-            lines.append(RobotLine(robot, report.pose, report.status, report.battery, task, age))
+            status = RobotStatus.OPERATOR if robot in self.waiting else report.status
+            lines.append(RobotLine(robot, report.pose, status, report.battery, task, age))
         return FleetState(
-            request, now, self.store.counts(), tuple(lines), stopped=latch.stopped, stop_epoch=latch.stop_epoch
+            request,
+            now,
+            self.store.counts(),
+            tuple(lines),
+            stopped=latch.stopped,
+            stop_epoch=latch.stop_epoch,
+            waiting=tuple(self.waiting.values())[:LISTED],
         )
 
     # reports ---------------------------------------------------------------------------------------------------
@@ -309,6 +322,18 @@ class Coordinator:
             if now - heard > self.policy.task_lease and live.legs_done == 0:
                 self._give_up(live, f"{robot} was silent for {(now - heard) / SECOND:.0f} s", now)
                 self._refresh(robot, live.task.id)
+            elif now - heard > self.policy.task_lease and robot not in self.waiting:
+                reason = f"{robot} is silent after {live.legs_done} legs, its load may be on board; {REMEDY}"
+                self.waiting[robot] = Waiting(live.task.id, robot, reason)
+                self.store.wait(live.task.id, live.attempt, reason, now)
+        for robot, waiting in list(self.waiting.items()):
+            live, known = self._live.get(robot), self._robots.get(robot)
+            heard = known is not None and now - known.heard <= self.policy.task_lease
+            if live is None or live.task.id != waiting.task or heard:
+                del self.waiting[robot]
+                if live is not None and live.task.id == waiting.task:
+                    self.store.wait(live.task.id, live.attempt, "", now)
+                    self._refresh(robot, live.task.id)
 
     def _free(self, now: int) -> list[tuple[str, _Robot]]:
         """Robots that could take work: there, well, and without any."""
@@ -382,7 +407,7 @@ class Coordinator:
         live = self._live.get(robot)
         if live is None:
             return known.charge
-        return Assignment(live.task.id, live.attempt, live.task.legs, live.task.payload)
+        return Assignment(live.task.id, live.attempt, live.task.legs, live.task.payload, live.legs_done)
 
     def _goal(self, robot: str, known: _Robot) -> tuple[int, int]:
         """Where a robot wants to go, and its task's priority."""

@@ -76,6 +76,8 @@ class Assignment(msgspec.Struct, frozen=True):
     legs: tuple[Leg, ...]
     payload: float = 0.0
     """kg"""
+    legs_done: int = 0
+    """Legs of the attempt that the store knows as done: where a robot begins that was started anew"""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -276,6 +278,14 @@ class RobotLine(msgspec.Struct, frozen=True):
     """Since its last report, s"""
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """A task that goes on only when a person acts: cancel it, or bring its robot back."""
+
+    task: str
+    robot: str
+    reason: str
+
+
 class FleetState(msgspec.Struct, frozen=True):
     """The answer to a query."""
 
@@ -287,6 +297,8 @@ class FleetState(msgspec.Struct, frozen=True):
     stopped: bool = False
     stop_epoch: int = 0
     error: str = ""
+    waiting: tuple[Waiting, ...] = ()
+    """Tasks that wait for an operator"""
 
 
 class StopRaise(msgspec.Struct, frozen=True):

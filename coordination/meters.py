@@ -24,6 +24,7 @@ class _Snapshot:
     messages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     latch: Latch = field(default_factory=Latch)
     robots: int = 0
+    waiting: int = 0
     rounds: int = 0
 
 
@@ -55,6 +56,7 @@ class Meters:
         latch: Latch,
         messages: Mapping[str, Mapping[str, int]],
         robots: int,
+        waiting: int = 0,
     ) -> None:
         """Note a round that has ended; times in s, messages by peer and kind."""
         self._tick.observe(tick)
@@ -64,6 +66,7 @@ class Meters:
             {peer: dict(kinds) for peer, kinds in messages.items()},
             latch,
             robots,
+            waiting,
             self._snapshot.rounds + 1,
         )
 
@@ -78,6 +81,9 @@ class Meters:
         for state, count in now.tasks.items():
             tasks.add_metric([state.lower()], count)
         yield tasks
+        yield GaugeMetricFamily(
+            "muster_coordinator_tasks_waiting", "Tasks that wait for an operator", value=now.waiting
+        )
         messages = CounterMetricFamily(
             "muster_coordinator_messages", "Messages by what became of them", labels=["peer", "kind"]
         )

@@ -37,6 +37,7 @@ from coordination.messages import (
     StopState,
     Submit,
     Submitted,
+    Waiting,
 )
 from coordination.meters import Meters
 from coordination.tasks import Store
@@ -69,6 +70,9 @@ Out = Sequence[tuple[str, msgspec.Struct]]
 
 class Core(Protocol):
     """What decides: `coordinator.Coordinator`, or a test's."""
+
+    waiting: dict[str, Waiting]
+    """By robot: attempts that wait for an operator"""
 
     def handle(self, sender: str, message: msgspec.Struct, now: int) -> Out:
         """Take one message in; the replies leave after the commit."""
@@ -311,6 +315,7 @@ class Service:
             latch=self.store.latch(),
             messages={"fleet": self.server.counts} | ({"plant": self.plant.counts} if self.plant is not None else {}),
             robots=len(reports),
+            waiting=len(self.core.waiting),
         )
 
     def _send(self, out: Out, now: int) -> None:

@@ -126,7 +126,7 @@ class TaskRecord:
     changed: int
     """Stamp of the last change, ns"""
     reason: str = ""
-    """Why the last attempt, or the task, ended without success."""
+    """Why the last attempt, or the task, ended without success, or why the live attempt waits for an operator."""
 
 
 def level(record: TaskRecord, now: int) -> float:
@@ -269,6 +269,19 @@ class Store(Database):
                 self._log(now, "leg", task, attempt, record.robot, str(legs_done))
                 return True
             return self._apply(replace(record, legs_done=legs_done), TaskEvent.START, now)
+
+    def wait(self, task: str, attempt: int, reason: str, now: int) -> bool:
+        """Put on record that a live attempt waits for an operator; an empty reason ends that. False when not live.
+
+        The state stays: a load may be on board, so the task is nobody else's, and an operator may cancel it.
+        """
+        record = self._live(task, attempt)
+        if record is None:
+            return False
+        with self.transaction():
+            self._write(replace(record, reason=reason))  # `changed` stays: nothing moved
+            self._log(now, "operator" if reason else "operator_done", task, attempt, record.robot, reason)
+        return True
 
     def finish(self, task: str, attempt: int, state: TaskState, now: int, reason: str = "") -> bool:
         """End a task for good as DONE, FAILED or CANCELLED by its live attempt; False when that is not live."""

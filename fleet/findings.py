@@ -165,7 +165,7 @@ def read_tasks(path: Path) -> tuple[list[TaskLine], list[Cargo]]:
         elif event == "leg":
             if int(detail) == 1 and bodies[task].legs[0].kind is LegKind.FETCH:
                 loaded[task] = (robot, stamp)
-        elif event != "start" and task in loaded:
+        elif event not in ("start", "operator", "operator_done") and task in loaded:
             robot, begin = loaded.pop(task)
             cargo.append(Cargo(robot, begin, stamp))
     last = max((event[0] for event in events), default=0)

@@ -253,7 +253,8 @@ def describe(state: FleetState) -> str:
     """One line about the fleet."""
     names = Counter(RobotStatus(robot.status).name.lower() for robot in state.robots)
     shown = ", ".join(f"{count} {name}" for name, count in names.most_common())
-    return f"{state.stamp / SECOND:.0f} s simulated, {shown or 'no robots yet'}" + (
+    waiting = "".join(f", task {line.task} waits for an operator: {line.reason}" for line in state.waiting)
+    return f"{state.stamp / SECOND:.0f} s simulated, {shown or 'no robots yet'}{waiting}" + (
         ", STOPPED" if state.stopped else ""
     )
 

@@ -125,22 +125,30 @@ def step(view: View, memory: MetaMemory) -> tuple[Intent, MetaMemory]:
 def goal_cell(assignment: Assignment | None, memory: MetaMemory) -> int:
     """The cell of the open leg, before this step's own decisions; -1 without one."""
     if assignment is None or (assignment.task, assignment.attempt) != (memory.task, memory.attempt):
-        legs_done, failed = 0, ""
+        legs_done, failed = _known_legs(assignment), ""
     else:
-        legs_done, failed = memory.legs_done, memory.failed
+        legs_done, failed = max(memory.legs_done, _known_legs(assignment)), memory.failed
     if assignment is None or failed or legs_done >= len(assignment.legs):
         return -1
     return assignment.legs[legs_done].cell
 
 
+def _known_legs(assignment: Assignment | None) -> int:
+    """The legs that the coordinator knows as done: more than the robot does where its process was started anew."""
+    return min(max(assignment.legs_done, 0), len(assignment.legs)) if assignment is not None else 0
+
+
 def _take_assignment(view: View, memory: MetaMemory) -> MetaMemory:
-    """Begin a new attempt, or forget the one that is no longer assigned."""
+    """Begin a new attempt where the coordinator knows it to stand, or forget the one that is no longer assigned."""
     task, attempt = (view.assignment.task, view.assignment.attempt) if view.assignment else ("", 0)
-    if (task, attempt) == (memory.task, memory.attempt):
-        return memory
-    return msgspec.structs.replace(
-        memory, task=task, attempt=attempt, legs_done=0, working_since=-1, failed="", replans=0, reported=()
-    )
+    legs_done = _known_legs(view.assignment)
+    if (task, attempt) != (memory.task, memory.attempt):
+        return msgspec.structs.replace(
+            memory, task=task, attempt=attempt, legs_done=legs_done, working_since=-1, failed="", replans=0, reported=()
+        )
+    if legs_done > memory.legs_done:  # the first picture of a restarted robot may be older than its last report
+        return msgspec.structs.replace(memory, legs_done=legs_done, working_since=-1, replans=0)
+    return memory
 
 
 def _situation(view: View, memory: MetaMemory) -> Situation:

@@ -23,12 +23,13 @@ from coordination.messages import (
     Submit,
     Submitted,
     Task,
+    TaskState,
 )
 from coordination.mover import Mover
 from coordination.rehearsal import Floor, Pace
 from coordination.rightofway import RightOfWay
 from coordination.rules import Rules
-from coordination.tasks import Store
+from coordination.tasks import Store, TaskRecord
 from coordination.wire import FAR_OFF, HIGHEST_GRANT, LATEST
 from sim.robot import SECOND
 from sim.site import Site
@@ -263,6 +264,67 @@ def test_a_silent_robot_keeps_its_cells_and_loses_its_untouched_task(rehearse: R
     assert {cell for cell in range(84) if rehearsal.core.right_of_way.ledger.holder(cell) == "r0"} == cells
     quiet.silent = quiet.held = False
     assert rehearsal.run(120, until=1) == 1
+    rehearsal.end()
+
+
+def test_a_robot_that_dies_with_a_load_leaves_its_task_waiting_for_an_operator(
+    rehearse: Rehearse, tmp_path: Path
+) -> None:
+    rehearsal = rehearse(tmp_path, floor(*AISLES), [0, 83])
+    task = rehearsal.give(3, 11, kind=LegKind.FETCH)
+
+    def record() -> TaskRecord:
+        found = rehearsal.store.record(task)
+        assert found is not None
+        return found
+
+    def events() -> list[str]:
+        rows = rehearsal.store.connection.execute("SELECT event FROM events WHERE task = ? ORDER BY seq", (task,))
+        return [event for (event,) in rows]
+
+    while record().legs_done == 0:
+        rehearsal.run(1)
+    robot = record().robot
+    quiet = rehearsal.floor.actors[robot]
+    quiet.silent = quiet.held = True
+    rehearsal.run(58)
+    assert rehearsal.core.state("", 0).waiting == (), "within the task lease"
+    for _ in range(2):  # the second time by another coordinator, that knows what is on disk alone
+        rehearsal.run(65)
+        (waiting,) = rehearsal.core.state("", rehearsal.floor.now).waiting
+        assert (waiting.task, waiting.robot) == (task, robot)
+        assert "on board" in waiting.reason
+        assert "cancel" in waiting.reason
+        assert (record().state, record().robot, record().reason) == (TaskState.RUNNING, robot, waiting.reason)
+        assert "operator" in events()
+        count = events().count("operator")
+        rehearsal.run(120)
+        assert events().count("operator") == count, "said once, not every round"
+        rehearsal.restart()
+    rehearsal.run(65)
+    lines = {line.robot: line.status for line in rehearsal.core.state("", rehearsal.floor.now).robots}
+    assert lines.get(robot, RobotStatus.OPERATOR) is RobotStatus.OPERATOR
+    quiet.silent = quiet.held = False
+    assert rehearsal.run(120, until=1) == 1, "it comes back, and nobody else had its task"
+    assert rehearsal.core.state("", rehearsal.floor.now).waiting == ()
+    assert events()[-2:] == ["operator_done", "finish"]
+    rehearsal.end()
+
+
+def test_a_task_that_waits_for_an_operator_can_be_cancelled(rehearse: Rehearse, tmp_path: Path) -> None:
+    rehearsal = rehearse(tmp_path, floor("......"), [0])
+    task = rehearsal.give(1, 5)
+    while rehearsal.floor.report(rehearsal.floor.actors["r0"]).legs_done == 0:
+        rehearsal.run(0.1)
+    rehearsal.run(0.1)
+    rehearsal.floor.actors["r0"].silent = rehearsal.floor.actors["r0"].held = True
+    rehearsal.run(65)
+    assert rehearsal.core.state("", 0).robots[0].status is RobotStatus.OPERATOR
+    assert len(rehearsal.core.waiting) == 1
+    rehearsal.core.handle("client", Cancel("q", task), rehearsal.floor.now)
+    rehearsal.run(1)
+    assert rehearsal.core.state("", 0).waiting == ()
+    assert rehearsal.store.counts()["CANCELLED"] == 1
     rehearsal.end()
 
 

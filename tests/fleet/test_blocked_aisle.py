@@ -94,16 +94,16 @@ class Life:
 
 
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Callable[[Site, tuple[float, float]], Life]]:
+def begin(tmp_path: Path) -> Iterator[Callable[..., Life]]:
     stores = []
 
-    def make(site: Site, pallet: tuple[float, float]) -> Life:
+    def make(site: Site, pallet: tuple[float, float], legs: tuple[Leg, ...] = ()) -> Life:
         policy = write_hand_policy(tmp_path, SPEC)
         start = site.centre(site.width + 1)
         robot = FakeRobot(SPEC, (float(start[0]), float(start[1]), 0.0), scanner(site, pallet))
         stores.append(Store(tmp_path / "tasks.sqlite"))
         coordinator = Coordinator(site, stores[-1])
-        task = Task(new_task_id(), (Leg(site.width + 7, LegKind.VISIT),))
+        task = Task(new_task_id(), legs or (Leg(site.width + 7, LegKind.VISIT),))
         with coordinator.store.transaction():
             coordinator.handle("client", Submit("q", (task,)), 0)
         return Life(site, Stepper(ControlConfig(spec=SPEC, person_speed=0.0), site, policy), robot, coordinator)
@@ -113,7 +113,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[[Site, tuple[float, float]], Life
         store.close()
 
 
-def test_a_blocked_aisle_leads_to_another_route(begin: Callable[[Site, tuple[float, float]], Life]) -> None:
+def test_a_blocked_aisle_leads_to_another_route(begin: Callable[..., Life]) -> None:
     site = ring(closed=False)
     pallet = tuple(float(value) for value in site.centre(site.width + 4))
     life = begin(site, (pallet[0], pallet[1]))
@@ -127,7 +127,7 @@ def test_a_blocked_aisle_leads_to_another_route(begin: Callable[[Site, tuple[flo
 
 
 def test_without_another_route_a_person_is_asked_in_the_end(
-    begin: Callable[[Site, tuple[float, float]], Life], monkeypatch: pytest.MonkeyPatch
+    begin: Callable[..., Life], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(meta, "RETRY_SECONDS", 3.0)
     site = ring(closed=True)
@@ -136,3 +136,22 @@ def test_without_another_route_a_person_is_asked_in_the_end(
     assert life.run(60.0, (pallet[0], pallet[1]), lambda report: report.status is RobotStatus.OPERATOR)
     assert "replans" in life.reports[-1].failed
     assert life.nearest > PALLET + SPEC.radius
+
+
+@pytest.mark.parametrize("picture_kept", [True, False])
+def test_a_robot_whose_process_is_started_anew_finishes_the_task_that_it_had_begun(
+    begin: Callable[..., Life], picture_kept: bool
+) -> None:
+    """The fetch leg is done and the load on board: it goes on to the delivery, and does not wait for the fetch cell."""
+    site, nowhere = ring(closed=False), (-50.0, -50.0)
+    legs = (Leg(site.width + 3, LegKind.FETCH, 1.0), Leg(site.width + 7, LegKind.DELIVER, 1.0))
+    life = begin(site, nowhere, legs)
+    assert life.run(60.0, nowhere, lambda report: report.legs_done == 1)
+    assert life.run(60.0, nowhere, lambda report: report.pose[0] > 6.5), "well past the fetch cell"
+    life.memory = at_start()
+    if not picture_kept:
+        life.picture = None
+    begun = len(life.reports)
+    assert life.run(60.0, nowhere, lambda report: report.legs_done == 2), life.reports[-1]
+    assert all(report.legs_done >= 1 for report in life.reports[begun:] if report.task), "no leg is done twice"
+    assert life.coordinator.store.counts()["DONE"] == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import msgspec
 import pytest
 
 from coordination.messages import Assignment, Leg, LegKind, RobotStatus
@@ -104,6 +105,23 @@ def test_another_attempt_begins_at_the_first_leg() -> None:
     again = Assignment(task="t1", attempt=2, legs=FETCH_DELIVER.legs)
     intent = aisle.step(again)
     assert (intent.attempt, intent.legs_done) == (2, 0)
+
+
+def test_a_robot_started_anew_goes_on_with_the_leg_that_the_coordinator_knows_to_be_open() -> None:
+    done_one = msgspec.structs.replace(FETCH_DELIVER, legs_done=1)
+    aisle = Aisle()
+    intent = aisle.step(done_one)
+    assert (intent.legs_done, intent.goal) == (1, 7)
+    late = Aisle()  # its first picture is from before its own last report
+    assert late.step(FETCH_DELIVER).goal == 3
+    assert late.step(done_one).goal == 7
+    assert late.step(FETCH_DELIVER).goal == 7, "an older picture takes nothing back"
+
+
+@pytest.mark.parametrize(("told", "taken", "goal"), [(-3, 0, 3), (2, 2, -1), (10**9, 2, -1)])
+def test_a_number_of_legs_that_cannot_be_is_taken_as_the_nearest_that_can(told: int, taken: int, goal: int) -> None:
+    intent = Aisle().step(msgspec.structs.replace(FETCH_DELIVER, legs_done=told))
+    assert (intent.legs_done, intent.goal) == (taken, goal)
 
 
 def test_an_errand_without_dwell_ends_on_arrival() -> None:
