@@ -25,13 +25,12 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import nearest
-from sim.files import FileError, replacing
+from sim.files import DamagedFile, FileError, read_arrays, replacing
 from sim.fixtures import pack_fixtures, unpack_fixtures
 from sim.generate import generate_campus, generate_warehouse
 from sim.reach import FAR, distances, reversed_exits
@@ -45,6 +44,10 @@ SIDE_MAX = 8192
 """Cells; a longer side is a broken header rather than a floor of 10 km."""
 
 PERSON_FREE = ":person-free"
+
+_GRIDS = ("blocked", "person_free", "exits")
+_LISTS = ("stations", "chargers")
+"""Arrays of a compiled floor, by the names of `Site`'s fields."""
 
 
 @dataclass(frozen=True)
@@ -150,12 +153,16 @@ def read_lorr(path: Path, cell: float = CELL) -> Problem:
         raise SiteError(
             f"{path}, line {error.lineno}, column {error.colno}: expected JSON, got {error.msg.lower()}; repair it"
         ) from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits; brackets in brackets
+        raise SiteError(f"{path}: expected JSON with file names and a count, got {error}; repair it") from error
     if not isinstance(content, dict):
         raise SiteError(f"{path}: expected a JSON object with mapFile, agentFile and taskFile, got a {_kind(content)}")
     for key in ("mapFile", "agentFile", "taskFile"):
         if not isinstance(content.get(key), str):
             came = f"a {_kind(content[key])}" if key in content else f"only {', '.join(sorted(content)) or 'no key'}"
             raise SiteError(f'{path}: expected a file name under "{key}", got {came}; add it')
+        if not content[key] or not content[key].isprintable():
+            raise SiteError(f'{path}: expected a file name under "{key}", got {_shown(content[key])}; correct it')
     team = content.get("teamSize")
     if not isinstance(team, int) or isinstance(team, bool) or team < 1:
         raise SiteError(f'{path}: expected a whole number of robots under "teamSize", got {team!r}; correct it')
@@ -198,27 +205,42 @@ def write_site(site: Site, path: Path) -> None:
 def read_site(path: Path) -> Site:
     """A floor that `write_site` wrote. Raises `SiteError` for any other file, `FileError` where it cannot be read."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
-            if str(content["site"]) != "muster site 1":
-                raise SiteError(
-                    f'{path}: expected "muster site 1", got {_shown(str(content["site"]))}; compile it again'
-                )
-            site = Site(
-                name=str(content["name"]),
-                cell=float(content["cell"]),
-                fixtures=unpack_fixtures(content["fixtures"].tobytes() if "fixtures" in content else b""),
-                **{key: content[key] for key in ("blocked", "person_free", "exits", "stations", "chargers")},
-            )
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror or error}; name a file that can be read") from error
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise SiteError(f"{path}: expected a compiled floor, got {error}; write it again with write_site") from error
-    shape = site.blocked.shape
-    if len(shape) != 2 or site.person_free.shape != shape or site.exits.shape != (*shape, 4):
-        raise SiteError(
-            f"{path}: expected grids of one shape, got {shape}, {site.person_free.shape}, {site.exits.shape}"
+        content = read_arrays(path)
+        stated = str(content["site"])
+        if stated != "muster site 1":
+            raise SiteError(f'{path}: expected "muster site 1", got {_shown(stated)}; compile it again')
+        site = Site(
+            name=str(content["name"]),
+            cell=float(content["cell"]),
+            fixtures=unpack_fixtures(content["fixtures"].tobytes() if "fixtures" in content else b""),
+            **{key: content[key] for key in (*_GRIDS, *_LISTS)},
         )
+    except (DamagedFile, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SiteError(f"{path}: expected a compiled floor, got {error}; write it again with write_site") from error
+    wrong = _wrong_arrays(site)
+    if wrong:
+        raise SiteError(f"{path}: {wrong}; write it again with write_site")
     return site
+
+
+def _wrong_arrays(site: Site) -> str:
+    """What of a floor from a file is not as a `Site` has it; empty when all is."""
+    shape = site.blocked.shape
+    if not 0.0 < site.cell < float("inf"):
+        return f"expected a cell size above 0 m, got {site.cell:g}"
+    if len(shape) != 2 or 0 in shape or site.person_free.shape != shape or site.exits.shape != (*shape, 4):
+        return f"expected grids of one shape, got {shape}, {site.person_free.shape}, {site.exits.shape}"
+    for key in _GRIDS:
+        if getattr(site, key).dtype != np.bool_:
+            return f"expected {key} as true or false, got {getattr(site, key).dtype}"
+    for key in _LISTS:
+        cells = getattr(site, key)
+        if cells.ndim != 1 or cells.dtype != np.int32:
+            return f"expected {key} as a list of int32 cells, got {cells.dtype} of shape {cells.shape}"
+        outside = cells[(cells < 0) | (cells >= site.blocked.size)]
+        if len(outside):
+            return f"expected {key} on the floor's {site.blocked.size} cells, got cell {outside[0]}"
+    return ""
 
 
 def check_site(site: Site, robots: int = 0) -> None:

@@ -80,7 +80,7 @@ class Site:
         for part in (self.blocked, self.person_free, self.exits):
             digest.update(np.packbits(part).tobytes())
         for part in (self.stations, self.chargers):
-            digest.update(np.asarray(part, "<i4").tobytes() + b";")
+            digest.update(np.sort(np.asarray(part, "<i4")).tobytes() + b";")  # in whatever order they are listed
         digest.update(pack_fixtures(self.fixtures))  # nothing on a plain floor: its hash is what it was without
         return digest.hexdigest()
 
