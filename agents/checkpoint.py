@@ -2,16 +2,16 @@
 
 A checkpoint is a NumPy archive (zip of arrays, never pickled objects: loading one runs no code) with one JSON header
 under `header`. It appears by rename, complete or not at all. What it must fit, the contract (embodiment included) and
-the training configuration, stands in the header and is compared on loading; zip checksums find damage.
+the training configuration, stands in the header and is compared on loading. `sha256` holds the hash of all the rest: a
+flipped bit in the names or headers of the archive, which zip's checksums do not cover, would load as other content.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.errors import CheckpointError
-from sim.files import FileError, write_atomic
+from sim.files import FileError, read_arrays, write_atomic
 
-VERSION = 1
+VERSION = 2
 """Of the layout of the archive."""
 
 KEPT = 2
@@ -49,8 +49,9 @@ def save_checkpoint(directory: Path, steps: int, header: Mapping[str, Any], arra
     """
     buffer = io.BytesIO()
     text = json.dumps({"version": VERSION, "steps": steps, **header}, sort_keys=True)
+    content = {"header": np.frombuffer(text.encode(), np.uint8), **arrays}
     # its stub gives every keyword the type of allow_pickle
-    np.savez(buffer, header=np.frombuffer(text.encode(), np.uint8), **arrays)  # pyright: ignore[reportArgumentType]
+    np.savez(buffer, sha256=np.array(_digest(content)), **content)  # pyright: ignore[reportArgumentType]
     path = directory / f"step_{steps:010d}.npz"
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -86,23 +87,38 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read and check a checkpoint; CheckpointError names what is wrong with it."""
     advice = "resume from another checkpoint or train anew"
     try:
-        # from memory: np.load leaves a file that it opened itself open when it is no archive
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_arrays(path)
+        stated = str(arrays.pop("sha256", ""))
+        whole = stated == _digest(arrays)
         header = json.loads(arrays.pop("header").tobytes())
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        version = header.get("version")
+    except (FileError, ValueError, KeyError, AttributeError, RecursionError) as error:
         size = path.stat().st_size if path.exists() else 0
         raise CheckpointError(
             f"expected a whole checkpoint, {path} ({size} bytes) is truncated or damaged ({_one_line(error)}); {advice}"
         ) from error
-    if header.get("version") != VERSION:
-        raise CheckpointError(f"expected checkpoint version {VERSION}, {path} has {header.get('version')!r}; {advice}")
+    if version != VERSION:
+        raise CheckpointError(f"expected checkpoint version {VERSION}, {path} has {version!r}; {advice}")
+    if not whole:
+        raise CheckpointError(
+            f"expected a whole checkpoint, {path} is damaged: its content does not match its sha256; {advice}"
+        )
     return Checkpoint(header=header, arrays=arrays)
 
 
 def select(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
     """The arrays under `prefix/`, without it."""
     return {name[len(prefix) + 1 :]: array for name, array in arrays.items() if name.startswith(prefix + "/")}
+
+
+def _digest(content: Mapping[str, NDArray[Any]]) -> str:
+    """sha256 (hex) over the names, types, shapes and values of arrays."""
+    digest = hashlib.sha256()
+    for name in sorted(content):
+        array = np.asarray(content[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _one_line(error: Exception) -> str:

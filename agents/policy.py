@@ -103,7 +103,7 @@ def _session(graph: bytes, path: Path) -> onnxruntime.InferenceSession:
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(_read(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PolicyError(f"expected JSON, {path} is damaged ({error}); copy both files of one training run") from error
     wanted = {"muster", "onnx_sha256", "contract", "contract_hash"}
     if not isinstance(manifest, dict) or not wanted <= manifest.keys():
@@ -113,6 +113,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise PolicyError(
             f"expected manifest version {MANIFEST_VERSION}, {path} has {manifest['muster']!r}; export the policy again"
         )
+    for key in ("onnx_sha256", "contract_hash"):
+        if not isinstance(manifest[key], str):
+            raise PolicyError(f"expected {key} as text, {path} has {_short(manifest[key])}; export the policy again")
     text = json.dumps(manifest["contract"], sort_keys=True, separators=(",", ":"))
     if hashlib.sha256(text.encode()).hexdigest() != manifest["contract_hash"]:
         raise PolicyError(f"expected the contract in {path} to match its hash, it was edited; export the policy again")

@@ -142,6 +142,20 @@ def test_damaged_manifest_is_refused(exported: Path, text: str) -> None:
         Policy.load(exported)
 
 
+def test_a_manifest_nested_beyond_reading_is_refused(exported: Path) -> None:
+    (exported / "policy.json").write_text('{"muster": ' + "[" * 100_000)
+    with pytest.raises(PolicyError, match=r"expected JSON, .* is damaged"):
+        Policy.load(exported)
+
+
+@pytest.mark.parametrize("key", ["onnx_sha256", "contract_hash"])
+def test_a_hash_that_is_no_text_is_refused(exported: Path, key: str) -> None:
+    manifest = json.loads((exported / "policy.json").read_text())
+    (exported / "policy.json").write_text(json.dumps({**manifest, key: 7}))
+    with pytest.raises(PolicyError, match=f"expected {key} as text, .* has 7"):
+        Policy.load(exported)
+
+
 def test_missing_policy_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"train one with `muster launch launch/warehouse_train\.launch\.yaml`"):
         Policy.load(tmp_path)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.checkpoint import list_checkpoints, load_checkpoint
+from agents.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from agents.errors import CheckpointError, TrainingError
 from agents.evaluation import HeldOut
 from agents.trainer import Trainer, TrainerConfig
@@ -148,6 +148,38 @@ def test_altered_checkpoint_is_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         load_checkpoint(broken)
     assert "damaged" in one_line(error)
+
+
+def test_no_flipped_bit_loads_other_content(tmp_path: Path) -> None:
+    """Also in names, types and shapes inside of the archive, which zip's checksums do not all cover."""
+    arrays = {"a/weights": np.arange(12.0).reshape(3, 4), "a/steps": np.array(7), "b": np.zeros((0, 2), np.int8)}
+    path = save_checkpoint(tmp_path, 5, {"contract": "c"}, arrays)
+    whole, good = path.read_bytes(), load_checkpoint(path)
+    loaded = 0
+    for bit in range(0, 8 * len(whole), 3):
+        broken = bytearray(whole)
+        broken[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(broken)
+        try:
+            came = load_checkpoint(path)
+        except CheckpointError:
+            continue
+        loaded += 1
+        assert came.header == good.header
+        assert came.arrays.keys() == arrays.keys()
+        for name, array in arrays.items():
+            assert came.arrays[name].dtype == array.dtype
+            np.testing.assert_array_equal(came.arrays[name], array)
+    assert 0 < loaded < len(whole), "times and attributes of the archive's members say nothing"
+
+
+def test_a_checkpoint_without_hash_is_refused(tmp_path: Path) -> None:
+    header = np.frombuffer(b'{"version": 1, "steps": 5}', np.uint8)
+    np.savez(tmp_path / "step_0000000005.npz", header=header)
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(tmp_path / "step_0000000005.npz")
+    assert "expected checkpoint version 2" in one_line(error)
+    assert "has 1; resume from another checkpoint or train anew" in one_line(error)
 
 
 def test_checkpoint_of_another_embodiment_is_refused(trained: Path, tmp_path: Path) -> None:

@@ -192,10 +192,12 @@ def test_a_full_disk_is_named(folder: Path, words: tuple[str, ...]) -> None:
 
 def test_a_truncated_checkpoint_is_refused(refused: Callable[..., str], folder: Path) -> None:
     (folder / "checkpoints").mkdir()
-    for path in (folder / "checkpoint.pt", folder / "checkpoints" / "checkpoint.pt"):
-        path.write_bytes(b"PK\x03\x04 half of a file")
-    message = refused("train", "--resume", "checkpoint.pt", "--steps", "1000")
-    assert "checkpoint.pt" in message
+    inside = "checkpoints/step_0000001024.npz"
+    for given, path in (("step.npz", "step.npz"), (inside, inside), (".", inside)):
+        (folder / path).write_bytes(b"PK\x03\x04 half of a file")
+        message = refused("train", "--resume", given, "--steps", "1000")
+        assert f"expected a whole checkpoint, {path} (19 bytes) is truncated or damaged" in message
+        assert "; resume from another checkpoint or train anew\n" in message
 
 
 def test_a_truncated_policy_is_refused(refused: Callable[..., str], folder: Path) -> None:
