@@ -45,6 +45,7 @@ from safety.monitors import (
     ages,
     judge_ages,
     judge_readings,
+    readable,
     watch_tracking,
 )
 from safety.shield import Reason, Shield
@@ -56,7 +57,7 @@ from sim.points import ROBOTS, Points
 from sim.robot import SECOND, Readings, RobotSpec
 from sim.site import Site
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of `Memory`: replay refuses another."""
 FRESH_PICTURE = 0.3
 """A picture's words on other robots hold this long, s: three rounds; their reported places grow by their top speed."""
@@ -223,12 +224,12 @@ class Stepper:
         """
         readings = self._readings(inputs)
         fault = judge_readings(readings, self.config.spec)
-        usable = fault is not Cause.NOT_FINITE
+        usable = readable(readings, self.config.spec)
         if not math.isfinite(inputs.battery):
             fault = worst(fault, Cause.NOT_FINITE)
-        tracked, tracking = Cause.NONE, memory.tracking
+        tracked, tracking = Cause.NONE, TrackingMemory()  # what cannot be read is followed anew
         if usable:
-            tracked, tracking = watch_tracking(memory.tracking, readings, self.config.spec)
+            tracked, tracking = watch_tracking(memory.tracking, readings, memory.last_command, self.config.spec)
         pose = inputs.pose if usable else memory.pose
         twist = inputs.twist if usable else (0.0, 0.0)
         # a robot that cannot tell its speed does not say that it stands: right of way would free the ground before it
