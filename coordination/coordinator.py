@@ -15,7 +15,8 @@ coordinator's own errand: it is in no store, and a robot that comes back with on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -45,7 +46,7 @@ from coordination.messages import (
 from coordination.rightofway import RightOfWay
 from coordination.roadmap import FAR, NONE, Roadmap
 from coordination.rules import Rules
-from coordination.tasks import Store, TaskEvent, TaskRecord
+from coordination.tasks import PRIORITIES, Store, TaskEvent, TaskRecord, priority_of
 from sim.robot import MILLISECOND, SECOND, RobotSpec
 from sim.site import Site
 
@@ -55,8 +56,14 @@ Out = list[tuple[str, msgspec.Struct]]
 CHARGE = "charge-"
 """How the ids of the coordinator's own charging errands begin."""
 
-PRIORITIES = 1000
-"""Largest priority of a task: a level is a minute, and ranks in ns stay far from the end of 64 bits."""
+UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""RFC 9562: version 7, variant 10; sorted by the time of making."""
+
+UNSERVED = 20
+"""Tasks listed that no robot heard of can do."""
+
+WAITING = 100
+"""Tasks in a fleet state that wait for a person: with 400 robots it stays below MAX_MESSAGE."""
 
 LISTED = 400
 """Robots in a fleet state: 400 lines stay below MAX_MESSAGE."""
@@ -208,7 +215,7 @@ class Coordinator:
             tuple(lines),
             stopped=latch.stopped,
             stop_epoch=latch.stop_epoch,
-            waiting=tuple(self.waiting.values())[:LISTED],
+            waiting=(*self.waiting.values(), *self._unserved(self.store.open_tasks().values()))[:WAITING],
         )
 
     # reports ---------------------------------------------------------------------------------------------------
@@ -278,11 +285,39 @@ class Coordinator:
             error = self._impossible(task)
             if error:
                 return Submitted(message.request, error=error)
-        return Submitted(message.request, self.store.submit(message.tasks, now))
+        accepted = self.store.submit(message.tasks, now)
+        records = [record for task in accepted if (record := self.store.record(task)) and record.submitted == now]
+        for line in self._unserved(records) if self._robots else ():
+            self.store.note("unserved", now, task=line.task, detail=line.reason)
+        return Submitted(message.request, accepted)
+
+    def _unserved(self, records: Iterable[TaskRecord]) -> list[Waiting]:
+        """Queued tasks that no robot heard of can take, the first of them; a fitting robot may still come."""
+        able = [
+            (known.report.payload_max or self.spec.payload_max, known.report.capabilities)
+            for known in self._robots.values()
+        ]
+        known_needs: dict[tuple[float, str], bool] = {}
+        lines: list[Waiting] = []
+        for record in records:
+            task = record.task
+            if record.state is not TaskState.QUEUED or len(lines) >= UNSERVED:
+                continue
+            need = (task.payload, task.capability)
+            if need not in known_needs:
+                known_needs[need] = any(most >= need[0] and (not need[1] or need[1] in has) for most, has in able)
+            if not known_needs[need]:
+                what = f"{task.payload:g} kg" + (f' and the capability "{task.capability[:64]}"' if need[1] else "")
+                lines.append(
+                    Waiting(task.id, "", f"none of {len(able)} robots has {what}; bring one or cancel the task")
+                )
+        return lines
 
     def _impossible(self, task: Task) -> str:
-        if task.id.startswith(CHARGE):
-            return f"task {task.id}: ids that begin with {CHARGE} are the coordinator's own; make another"
+        if not UUID7.fullmatch(task.id):
+            return (
+                f"task id {task.id[:70]!r} is no UUIDv7 in small letters; make one with coordination.client.new_task_id"
+            )
         if not -PRIORITIES <= task.priority <= PRIORITIES:
             return f"task {task.id} has priority {task.priority}; give one from -{PRIORITIES} to {PRIORITIES}"
         if not 0.0 <= task.payload < math.inf:
@@ -413,7 +448,7 @@ class Coordinator:
         """Where a robot wants to go, and its task's priority."""
         live = self._live.get(robot)
         if live is not None:
-            return live.task.legs[live.legs_done].cell, live.task.priority
+            return live.task.legs[live.legs_done].cell, priority_of(live.task)
         if known.charge is not None:
             return known.charge.legs[0].cell, 0
         return NONE, 0

@@ -8,13 +8,18 @@ Nothing leaves before the commit that it depends on. A client's request is handl
 own with the others that came with it. An emergency stop is committed at once and, in wall mode, ticked at once.
 Every wait is bounded: a named robot whose report does not come is left out after `REPORTS`.
 
+What one message raises ends that message: it is dropped, counted as `failed`, and said once in the log; a request is
+answered with the reason. What the store raises is no such thing, for it may be the disk.
+
 Where the disk fails the requests at hand are answered "not stored" and the error goes to the caller: the process ends,
 and the robots stop when their leases end.
 """
 
 from __future__ import annotations
 
+import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -60,6 +65,9 @@ STRANGERS = 0.1
 
 REJOIN = 0.5
 """s of silence after which the plant is asked again to count us in: it may have given us up, or started anew."""
+
+TOLD = 100
+"""Different faults that are said in the log; the rest is counted alone."""
 
 WAIT = 0.1
 """s; longest wait in one turn, so that the end is heard of soon."""
@@ -131,6 +139,8 @@ class Service:
         self._joined = plant is None
         self._ended = False
         """The round at `now` has ended"""
+        self._told: set[str] = set()
+        """Faults that the log has"""
 
     def run(self, ended: Callable[[], bool]) -> None:
         """Turn until `ended()`. Raises MusterError when the plant refuses us or the disk takes no more."""
@@ -259,7 +269,7 @@ class Service:
                 self.at("answer:commit")
         except StoreFull as error:
             for message in requests:
-                self._send([(message.peer, _refusal(message.body, str(error)))], now)
+                self._send([(message.peer, _refusal(message.body, str(error), ends=True))], now)
             raise
         self.at("answer:committed")
         self._send(out, now)
@@ -269,17 +279,41 @@ class Service:
 
     def _request(self, message: Received, now: int) -> Out:
         body = message.body
-        if isinstance(body, StopRaise):
-            return [(message.peer, raise_stop(self.store, body, message.sender, now))]
-        if isinstance(body, StopReset):
-            return [(message.peer, reset_stop(self.store, body, message.sender, message.signed, now))]
         try:
             with self.store.transaction():
+                if isinstance(body, StopRaise):
+                    return [(message.peer, raise_stop(self.store, body, message.sender, now))]
+                if isinstance(body, StopReset):
+                    return [(message.peer, reset_stop(self.store, body, message.sender, message.signed, now))]
                 return self.core.handle(message.sender, body, now)
         except StoreFull:
             raise
-        except StoreError as error:  # the store refuses this request alone, such as a task id that is taken
-            return [(message.peer, _refusal(body, str(error)))]
+        except StoreError as error:
+            if isinstance(body, StopRaise | StopReset):
+                raise  # the latch refuses nothing: it is the disk
+            return [(message.peer, _refusal(body, str(error)))]  # this request alone, such as a task id that is taken
+        except Exception as error:  # whatever a message makes of us, it is not the end of the others' service
+            return [(message.peer, _refusal(body, f"this message failed ({self._failed(message, error)})"))]
+
+    def _report(self, message: Received, now: int) -> Out:
+        try:
+            return self.core.handle(message.sender, message.body, now)
+        except StoreError:
+            raise
+        except Exception as error:  # as above; each change in the store is whole or not there
+            self._failed(message, error)
+            return []
+
+    def _failed(self, message: Received, error: Exception) -> str:
+        """Count a message that raised, and say what it raised unless that was said before; returns a short form."""
+        self.server.counts["failed"] += 1
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        fault = f"{type(error).__name__} in {place.name}, line {place.lineno}"
+        line = f"{message.name} of {message.sender}: {fault}"
+        if line not in self._told and len(self._told) < TOLD:
+            self._told.add(line)
+            print(f"dropped {line}: {error}", file=sys.stderr, flush=True)
+        return fault
 
     def _end_round(self, number: int, now: int, only: Sequence[Received] | None = None) -> None:
         """Handle the reports that wait (or only some), tick, commit, and send every robot its picture."""
@@ -293,7 +327,7 @@ class Service:
         with self.store.transaction():
             self.at("round:begin")
             for message in reports:
-                out += self.core.handle(message.sender, message.body, now)
+                out += self._report(message, now)
             out += self.core.tick(now)
             self.at("round:commit")
             decided = time.perf_counter()
@@ -330,10 +364,11 @@ class Service:
 _REQUESTS = (Submit, Cancel, Query, StopRaise, StopReset)
 
 
-def _refusal(request: msgspec.Struct, error: str) -> msgspec.Struct:
+def _refusal(request: msgspec.Struct, error: str, *, ends: bool = False) -> msgspec.Struct:
     match request:
         case StopRaise(request=name) | StopReset(request=name):
-            return StopState(name, False, 0, f"not stored: {error}; the coordinator ends and its robots stop")
+            end = "; the coordinator ends and its robots stop" if ends else ""
+            return StopState(name, False, 0, f"not stored: {error}{end}")
         case Query(request=name):
             return FleetState(name, 0, {}, error=error)
         case Submit(request=name) | Cancel(request=name):

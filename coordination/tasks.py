@@ -31,6 +31,9 @@ AGEING = 60 * SECOND
 URGENT = 120 * SECOND
 """A task whose deadline is nearer than this counts one level more."""
 
+PRIORITIES = 1000
+"""Largest priority of a task: a level is a minute, and ranks in ns stay far from the end of 64 bits."""
+
 TERMINAL = frozenset({TaskState.DONE, TaskState.CANCELLED, TaskState.FAILED})
 """States that a task never leaves."""
 
@@ -129,10 +132,15 @@ class TaskRecord:
     """Why the last attempt, or the task, ended without success, or why the live attempt waits for an operator."""
 
 
+def priority_of(task: Task) -> int:
+    """A task's priority; a store of former versions may hold any, and counts the nearest that may be."""
+    return max(-PRIORITIES, min(task.priority, PRIORITIES))
+
+
 def level(record: TaskRecord, now: int) -> float:
     """How pressing a task is: priority, plus a level for each AGEING of waiting, plus one when its deadline is near."""
     near = record.task.deadline and record.task.deadline - now < URGENT
-    return record.task.priority + (now - record.submitted) / AGEING + bool(near)
+    return priority_of(record.task) + (now - record.submitted) / AGEING + bool(near)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from coordination.rightofway import RightOfWay
 from coordination.roadmap import NONE
 from coordination.tasks import Store
 from sim.site import make_site
+from tests.coordination.floors import task_id
 
 
 def check_books(law: RightOfWay) -> None:
@@ -67,7 +68,7 @@ def test_the_books_agree_and_nobody_waits_in_a_ring_whatever_happens(tmp_path: P
     store = Store(tmp_path / "tasks.sqlite")
     floor = Floor(site, Coordinator(site, store), dice.sample(reach, 24), seed=seed, pace=Pace(loss=0.03))
     auditor = Auditor(tmp_path / "tasks.sqlite")
-    tasks = tuple(Task(f"t{i}", (Leg(dice.choice(reach), LegKind.VISIT, 0.4),)) for i in range(2000))
+    tasks = tuple(Task(task_id(i), (Leg(dice.choice(reach), LegKind.VISIT, 0.4),)) for i in range(2000))
     floor.coordinator.handle("client", Submit("request", tasks), 0)
     for cycle in range(700):
         for actor in floor.actors.values():

@@ -1,3 +1,4 @@
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from coordination.auditor import Auditor
+from coordination.client import new_task_id
 from coordination.coordinator import Coordinator, Policy
 from coordination.database import StoreError
 from coordination.estop import raise_stop, reset_stop
@@ -33,7 +35,7 @@ from coordination.tasks import Store, TaskRecord
 from coordination.wire import FAR_OFF, HIGHEST_GRANT, LATEST
 from sim.robot import SECOND
 from sim.site import Site
-from tests.coordination.floors import floor
+from tests.coordination.floors import floor, task_id
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 AISLES = (
@@ -73,7 +75,7 @@ class Rehearsal:
 
     def give(self, *cells: int, kind: LegKind = LegKind.VISIT, dwell: float = 0.0, **fields: object) -> str:
         """Submit one task with a leg to each cell."""
-        task = Task(f"t{self.tasks}", tuple(Leg(cell, kind, dwell) for cell in cells), **fields)  # type: ignore[arg-type]
+        task = Task(task_id(self.tasks), tuple(Leg(cell, kind, dwell) for cell in cells), **fields)  # type: ignore[arg-type]
         self.tasks += 1
         answer = self.core.handle("client", Submit("request", (task,)), self.floor.now)
         assert answer == [("client", Submitted("request", (task.id,)))]
@@ -357,14 +359,14 @@ def test_a_robot_does_not_soon_get_a_task_again_that_it_gave_up(rehearse: Rehear
     rehearsal.give(2)
     rehearsal.run(0.2)
     content = rehearsal.floor.report(rehearsal.floor.actors["r0"])
-    failed = {"task": "t0", "attempt": 1, "failed": "blocked"}
+    failed = {"task": task_id(0), "attempt": 1, "failed": "blocked"}
     report = Report(**{name: getattr(content, name) for name in content.__struct_fields__} | failed)
     rehearsal.core.handle("r0", report, rehearsal.floor.now)
     rehearsal.give(4)
     rehearsal.run(4)
     assert rehearsal.store.counts()["QUEUED"] == 2, "it rests first"
     assert rehearsal.run(60, until=1) == 1
-    assert [record.task.id for record in rehearsal.store.open_tasks().values()] == ["t0"]
+    assert [record.task.id for record in rehearsal.store.open_tasks().values()] == [task_id(0)]
     rehearsal.run(20)
     assert rehearsal.store.counts()["QUEUED"] == 1
     assert rehearsal.run(60, until=2) == 2
@@ -395,7 +397,7 @@ def test_tasks_that_cannot_be_are_refused_with_the_reason(tmp_path: Path) -> Non
     core = Coordinator(floor("..@.."), Store(tmp_path / "tasks.sqlite"))
 
     def answer(*legs: Leg, **fields: object) -> str:
-        (_, reply) = core.handle("client", Submit("r", (Task(**{"id": "t", "legs": legs} | fields),)), 0)[0]  # type: ignore
+        (_, reply) = core.handle("client", Submit("r", (Task(**{"id": task_id(0), "legs": legs} | fields),)), 0)[0]  # type: ignore
         assert isinstance(reply, Submitted)
         return reply.error
 
@@ -408,10 +410,49 @@ def test_tasks_that_cannot_be_are_refused_with_the_reason(tmp_path: Path) -> Non
     assert "inf s" in answer(Leg(0, LegKind.FETCH, float("inf")))
     assert "priority 1000000000000; give one from -1000 to 1000" in answer(go, priority=10**12)
     assert "payload of nan kg" in answer(go, payload=float("nan"))
-    assert "begin with charge-" in answer(go, id="charge-r0")
+    for name in (
+        "charge-r0",
+        "not-a-uuid",
+        "",
+        task_id(1).upper().replace("A", "B") + "0",
+        str(uuid.uuid4()),
+        "a" * 99,
+    ):
+        assert "is no UUIDv7" in answer(go, id=name), name
     core.tick(0)
     assert core.store.counts()["QUEUED"] == 0
     core.store.close()
+
+
+def test_ids_that_our_own_client_makes_are_taken(tmp_path: Path) -> None:
+    core = Coordinator(floor("..@.."), Store(tmp_path / "tasks.sqlite"))
+    tasks = tuple(Task(new_task_id(), (Leg(0, LegKind.VISIT),)) for _ in range(50))
+    for _ in range(2):  # sent again, it changes nothing
+        assert core.handle("client", Submit("r", tasks), 0) == [("client", Submitted("r", tuple(t.id for t in tasks)))]
+    assert core.store.counts()["QUEUED"] == 50
+    core.store.close()
+
+
+def test_a_task_that_no_robot_can_do_is_taken_and_told(rehearse: Rehearse, tmp_path: Path) -> None:
+    rehearsal = rehearse(tmp_path, floor("........."), [0])
+    rehearsal.run(1)
+    possible, heavy = rehearsal.give(8), rehearsal.give(8, payload=1e9)
+    skilled = rehearsal.give(8, capability="fly")
+    rehearsal.run(1)
+    (_, state) = rehearsal.core.handle("client", Query("q"), rehearsal.floor.now)[0]
+    assert isinstance(state, FleetState)
+    reasons = {line.task: line.reason for line in state.waiting}
+    assert reasons == {
+        heavy: "none of 1 robots has 1e+09 kg; bring one or cancel the task",
+        skilled: 'none of 1 robots has 0 kg and the capability "fly"; bring one or cancel the task',
+    }
+    noted = rehearsal.store.connection.execute("SELECT task FROM events WHERE event = 'unserved'").fetchall()
+    assert [row[0] for row in noted] == [heavy, skilled]
+    rehearsal.run(60)
+    record = rehearsal.store.record(possible)
+    assert record is not None
+    assert record.state.name == "DONE"
+    rehearsal.end()
 
 
 def test_a_cancelled_task_leaves_its_robot_free(rehearse: Rehearse, tmp_path: Path) -> None:

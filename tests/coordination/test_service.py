@@ -12,6 +12,7 @@ import pytest
 import zmq
 
 import coordination.service as service_module
+from coordination.database import StoreError, StoreFull
 from coordination.keys import Keys, new_keys
 from coordination.messages import (
     FleetState,
@@ -272,6 +273,82 @@ def test_a_refused_request_spoils_neither_the_service_nor_its_neighbours(start: 
     assert [answer.accepted for answer in answers] == [("a",), (), ("c",)]
     assert "already here" in answers[1].error
     assert set(rig.store.open_tasks()) == {"a", "c"}
+
+
+def test_a_message_that_raises_is_dropped_counted_and_said_once(
+    start: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rig = start("lockstep", plant=True)
+    assert rig.plant is not None
+    join(rig)
+    handle = rig.core.handle
+
+    def fail_for_r1(sender: str, message: msgspec.Struct, now: int) -> list[tuple[str, msgspec.Struct]]:
+        if sender == "r1":
+            rig.store.submit([make_task("half_done")], now)
+            raise OverflowError("too large")
+        return handle(sender, message, now)
+
+    monkeypatch.setattr(rig.core, "handle", fail_for_r1)
+    robots = {name: rig.client(name) for name in ("r1", "r2")}
+    for number in (1, 2):
+        for robot in robots.values():
+            robot.send("coordinator", make_report(number, 100 * number), 100 * number)
+        rig.plant.send("coordinator", Round(number, 100 * number, ("r1", "r2")), 100 * number)
+        rig.turn_until(lambda number=number: len(rig.core.ticks) == number)
+        (message,) = robots["r2"].receive(2.0)
+        assert message.body.round == number
+    robots["r1"].send("coordinator", Query("q"), 0)
+    answer = rig.answer(robots["r1"])
+    assert isinstance(answer, FleetState)
+    assert answer.error.startswith("this message failed (OverflowError in fail_for_r1, line ")
+    assert rig.service.server.counts["failed"] == 3
+    said = capfd.readouterr().err
+    assert said.count("dropped report/1 of r1: OverflowError in fail_for_r1") == 1
+    assert said.count("dropped query/1 of r1: OverflowError") == 1
+    robots["r2"].send("coordinator", Query("q"), 0)
+    answer = rig.answer(robots["r2"])
+    assert isinstance(answer, FleetState)
+    assert not answer.error
+
+
+def test_a_request_that_raises_leaves_nothing_behind(
+    start: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = start("wall", plant=False)
+
+    def fail(sender: str, message: msgspec.Struct, now: int) -> list[tuple[str, msgspec.Struct]]:
+        rig.store.submit([make_task("half_done")], now)
+        raise KeyError("later")
+
+    monkeypatch.setattr(rig.core, "handle", fail)
+    client = rig.client("fleet")
+    client.send("coordinator", Submit("1", (make_task("a"),)), 0)
+    answer = rig.answer(client)
+    while not isinstance(answer, Submitted):
+        answer = rig.answer(client)
+    assert answer.error.startswith("not stored: this message failed (KeyError")
+    assert rig.store.counts()["QUEUED"] == 0
+
+
+@pytest.mark.parametrize("fault", [StoreFull("the disk takes no more"), StoreError("disk I/O error")])
+def test_what_the_store_raises_in_a_report_ends_the_service(
+    start: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch, fault: StoreError
+) -> None:
+    rig = start("lockstep", plant=True)
+    assert rig.plant is not None
+    join(rig)
+
+    def fail(sender: str, message: msgspec.Struct, now: int) -> list[tuple[str, msgspec.Struct]]:
+        raise fault
+
+    monkeypatch.setattr(rig.core, "handle", fail)
+    robot = rig.client("r1")
+    robot.send("coordinator", make_report(1, 100), 100)
+    rig.plant.send("coordinator", Round(1, 100, ("r1",)), 100)
+    with pytest.raises(StoreError, match=str(fault)):
+        rig.turn_until(lambda: rig.core.ticks)
+    assert robot.receive(0.1) == [], "nothing is told of what is not on disk"
 
 
 def test_a_strangers_stop_is_latched_answered_and_in_the_next_picture(start: Callable[..., Rig]) -> None:
