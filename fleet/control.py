@@ -39,6 +39,7 @@ from hierarchy.skills import Act, Answer
 from safety import fallback
 from safety.dynamics import PLAN_TICKS, stopping_ticks
 from safety.monitors import (
+    PLACE_MAX,
     AgeBounds,
     Ages,
     TrackingMemory,
@@ -320,13 +321,15 @@ class Stepper:
     def _readings(self, inputs: Inputs) -> Readings:
         """The inputs as readings; a scan of the wrong size stays so and is judged."""
         whole = len(inputs.scan) % 4 == 0
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is judged as such
+            pose, twist = np.array(inputs.pose, np.float32), np.array(inputs.twist, np.float32)
         return Readings(
             stamp=inputs.stamp,
             scan=np.frombuffer(inputs.scan, np.float32) if whole else np.zeros(0, np.float32),
             scan_stamp=inputs.scan_stamp,
-            pose=np.array(inputs.pose, np.float32),
+            pose=pose,
             pose_stamp=inputs.pose_stamp,
-            twist=np.array(inputs.twist, np.float32),
+            twist=twist,
             twist_stamp=inputs.twist_stamp,
             battery=inputs.battery,
             bumper=inputs.bumper,
@@ -399,19 +402,20 @@ class Stepper:
         v.plan[0] = shield.plan
         v.elapsed[0] = shield.elapsed
         v.played[0] = shield.played
-        self._load_others(inputs)
+        self._load_others(inputs, inputs.pose if readings is not None else None)
 
-    def _load_others(self, inputs: Inputs) -> None:
-        """Write what the picture says of other robots."""
+    def _load_others(self, inputs: Inputs, pose: tuple[float, float, float] | None) -> None:
+        """Write what the picture says of other robots; `pose` is None where it cannot be used, and nor can that."""
         v, picture = self._view, inputs.picture
         v.robots[0] = 0.0
         age = (inputs.stamp - picture.stamp) / SECOND if picture is not None else math.inf
         fresh = picture is not None and 0.0 <= age <= FRESH_PICTURE and picture.site == self.site.hash
-        v.others_fresh[0] = fresh
-        if not fresh or picture is None:
+        sound = pose is not None and picture is not None and all(map(_is_disc, picture.robots))
+        v.others_fresh[0] = fresh and sound
+        if not (fresh and sound) or picture is None or pose is None:
             return
-        x, y = inputs.pose[:2]
-        near = sorted(picture.robots, key=lambda robot: (robot[0] - x) ** 2 + (robot[1] - y) ** 2)[:ROBOTS]
+        x, y = pose[:2]
+        near = sorted(picture.robots, key=lambda robot: math.hypot(robot[0] - x, robot[1] - y))[:ROBOTS]
         if near:
             v.robots[0, : len(near)] = near
             # the radius holds for the picture's own round; later they have gone on
@@ -494,6 +498,12 @@ class Stepper:
             mode=int(supervisor.mode),
             reason=int(supervisor.cause),
         )
+
+
+def _is_disc(robot: tuple[float, float, float]) -> bool:
+    """Whether another robot's x, y (m) and radius (m) are such that they can be used."""
+    x, y, radius = robot
+    return abs(x) <= PLACE_MAX and abs(y) <= PLACE_MAX and 0.0 <= radius <= PLACE_MAX  # false for NaN
 
 
 class _Views:

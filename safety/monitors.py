@@ -23,6 +23,9 @@ from sim.geometry import wrap_angle
 from sim.robot import MILLISECOND, SECOND, Readings, RobotSpec
 from sim.sensors import ODOMETRY_NOISE, ODOMETRY_SCALE
 
+PLACE_MAX = 1.0e5
+"""Largest coordinate, m, and yaw, rad, that can be used: there float32 still resolves 8 mm."""
+
 
 @dataclass(frozen=True)
 class AgeBounds:
@@ -94,6 +97,8 @@ def readable(readings: Readings, spec: RobotSpec) -> bool:
         return False
     pose, twist = np.asarray(readings.pose), np.asarray(readings.twist)
     if pose.shape != (3,) or twist.shape != (2,) or not (np.isfinite(pose).all() and np.isfinite(twist).all()):
+        return False
+    if not bool(np.all(np.abs(pose) <= PLACE_MAX)):
         return False
     # twice the commanded limits: noise and slip stay far below, a broken encoder does not
     return bool(abs(twist[0]) <= 2.0 * spec.drive.speed_max and abs(twist[1]) <= 2.0 * spec.drive.turn_max)
