@@ -98,6 +98,8 @@ class Join(msgspec.Struct, frozen=True):
     role: str
     robots: tuple[str, ...] = ()
     embodiment: str = ""
+    watchdog: str = ""
+    """A robot names who may speak for it when its loop falls silent: nobody else may; empty for none"""
 
 
 class Joined(msgspec.Struct, frozen=True):

@@ -32,9 +32,10 @@ class JoinError(MusterError):
 class PlantRobot:
     """One robot of the plant; owns its end of the wire and the round that is open."""
 
-    def __init__(self, name: str, transport: Transport, spec: RobotSpec) -> None:
-        """`transport` is a client's end to the plant, under the robot's own name."""
+    def __init__(self, name: str, transport: Transport, spec: RobotSpec, watchdog: str = "") -> None:
+        """`transport` is a client's end to the plant, under the robot's own name; `watchdog` may speak for it."""
         self.name = name
+        self.watchdog = watchdog
         self.transport = transport
         self.spec = spec
         self.joined: Joined | None = None
@@ -59,7 +60,7 @@ class PlantRobot:
                     f"expected a plant to answer robot {self.name} within {timeout:g} s, none did; "
                     "start `muster sim` first and give its address"
                 )
-            self.transport.send(PLANT, Join("robot", (self.name,), self.spec.embodiment_hash()), 0)
+            self.transport.send(PLANT, self._asking(), 0)
             self._take(JOIN_PAUSE)
         if self.joined.error:
             raise JoinError(f"the plant refused robot {self.name}: {self.joined.error}")
@@ -67,7 +68,7 @@ class PlantRobot:
 
     def rejoin(self) -> None:
         """Ask to be heard again, without waiting for the answer."""
-        self.transport.send(PLANT, Join("robot", (self.name,), self.spec.embodiment_hash()), 0)
+        self.transport.send(PLANT, self._asking(), 0)
 
     def read(self, timeout: float) -> Readings | None:
         """See `Robot.read`: the newest cycle that has not been answered."""
@@ -102,6 +103,9 @@ class PlantRobot:
         """Leave the plant and let go of the wire."""
         self.transport.send(PLANT, Leave(reason), 0)
         self.transport.close()
+
+    def _asking(self) -> Join:
+        return Join("robot", (self.name,), self.spec.embodiment_hash(), self.watchdog)
 
     def _take(self, timeout: float) -> None:
         for message in self.transport.receive(timeout):

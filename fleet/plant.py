@@ -10,10 +10,11 @@ lockstep round t runs like this, as fast as its slowest member:
 
 A robot that says nothing for `silence` seconds of wall time is gone: that is recorded, its last command goes on, and
 time with it. When a watchdog has joined for a robot, the plant hears the watchdog instead (`round/1` asks it each
-round, `done/1` with role watchdog answers) until the robot joins again. The coordinator is treated alike: a silent one
+round, `done/1` with role watchdog answers) until the robot joins again. It must be the one that the robot named when it
+joined: no other node, whatever its key, takes a robot over. The coordinator is treated alike: a silent one
 is waited for no more until it joins again. In `wall` mode the plant ticks in real time and waits for nobody.
 
-The plant ends when a client that is no member says `leave/1`, when all members have left, or after `patience` seconds
+The plant ends when the fleet's client says `leave/1`, when all members have left, or after `patience` seconds
 without any. Whatever ends it, plant.npz and plant.json are written into the run directory.
 """
 
@@ -43,6 +44,9 @@ from sim.robot import SECOND, RobotSpec, robot_names
 from sim.site import CELL
 
 PLANT, COORDINATOR = "plant", "coordinator"
+
+CLIENT = "client"
+"""Who gives the fleet its work (`muster fleet`) and ends the plant after it."""
 
 SILENCE = 2.0
 """s of wall time until a member counts as gone (the architecture's figure)."""
@@ -100,6 +104,8 @@ class Member:
     """Newest round that it, or its watchdog, ended."""
     watchdog: str = ""
     """Who speaks for it; empty while its loop does."""
+    guard: str = ""
+    """Who may: the watchdog that it named when it joined last."""
     heard: float = 0.0
     """Wall time of its last word."""
 
@@ -465,6 +471,12 @@ class Plant:
                 )
         if body.role == "watchdog":
             for name in body.robots:
+                if self.members[name].guard != message.sender:
+                    return Joined(
+                        error=f"expected the watchdog that {name} named when it joined, got {message.sender}; "
+                        f"let {name} join first and name its own"
+                    )
+            for name in body.robots:
                 member = self.members[name]
                 if member.joined:
                     self._newly_gone.append(name)
@@ -480,7 +492,7 @@ class Plant:
                 "give plant and robot the same specification"
             )
         member = self.members[message.sender]
-        member.joined, member.watchdog, member.heard = True, "", self.wall()
+        member.joined, member.watchdog, member.guard, member.heard = True, "", body.watchdog, self.wall()
         # Heard from the round that begins next: what it answers before was never asked of it.
         member.answered = max(member.answered, self.round - 1)
         self._left.discard(message.sender)
@@ -500,8 +512,10 @@ class Plant:
             for member in self.members.values():
                 if member.watchdog == sender:
                     member.watchdog = ""
-        else:
+        elif sender == CLIENT:
             self._end = reason or f"{sender} ended it"
+        else:
+            self.news(f"{sender} is no member and may not end the plant: its leave is not heard")
 
 
 def serve_metrics(plant: Plant, port: int) -> None:

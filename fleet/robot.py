@@ -411,7 +411,8 @@ class Host:
                 self.boxes.append(box)
             ends = ZmqClient(name, PLANT, keys, config.plant), ZmqClient(name, COORDINATOR, keys, config.coordinator)
             self.ends.extend((end, index) for end in ends)
-            plant = PlantRobot(name, ends[0], steppers[name].config.spec)
+            guard = watchdog.name_of(names, os.getpid()) if config.watchdog else ""
+            plant = PlantRobot(name, ends[0], steppers[name].config.spec, guard)
             link = CoordinatorClient(ends[1])
             self.seats.append(Seat(index, plant, link, steppers[name], box, self.board, metrics))
         self._stop = ""

@@ -4,7 +4,7 @@ The loop publishes, after each released command, the stored stopping plan (comma
 by the shield together with that command) and, at every turn of its own loop, a heartbeat, in memory that both
 processes share. When the heartbeat stands still for longer than it may, the watchdog joins the plant in that role,
 plays the plan from where it stands and then the last command of every plan: rest. The plant hears the loop again only
-after a new join.
+after a new join. It takes a watchdog that the robot itself named when it joined, and no other.
 
 Shared memory: an anonymous file that the child inherits, one region per robot. A plan is written into one of two slots
 in turn, each with a checksum, so that a writer killed half way leaves the other one whole. The reader takes the newer
@@ -226,13 +226,20 @@ def main(words: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the loop, which says when it is over
     board = Board(robots.split(","), int(handle))
     keys: Keys | None = None if key == "-" else read_keys(key)
-    # the process id tells it from the watchdog of a loop that died before and may still be speaking
-    plant = ZmqClient(f"watchdog_{os.getpid()}_{board.robots[0]}"[:32], PLANT, keys, address)
+    plant = ZmqClient(name_of(board.robots, int(loop)), PLANT, keys, address)
     try:
         serve(board, plant, Watch(board, int(float(silence) * 1e9), bool(int(lockstep))), int(loop))
     finally:
         plant.close()
     return 0
+
+
+def name_of(robots: Sequence[str], loop: int) -> str:
+    """The name on the wire of the watchdog of these robots, which they give the plant when they join.
+
+    The loop's process id tells it from the watchdog of a loop that died before and may still be speaking.
+    """
+    return f"watchdog_{loop}_{robots[0]}"[:32]
 
 
 def _anonymous() -> int:

@@ -152,6 +152,7 @@ def test_a_robot_that_joins_again_is_heard_again() -> None:
 
 def test_a_watchdog_speaks_for_a_silent_robot_until_its_loop_joins_again() -> None:
     fleet = Fleet()
+    fleet.say("r1", Join("robot", ("r1",), HASH, "watchdog_r1"))
 
     def each(number: int) -> None:
         if number == 4:
@@ -162,7 +163,7 @@ def test_a_watchdog_speaks_for_a_silent_robot_until_its_loop_joins_again() -> No
             fleet.say("r1", Done("r1", 6, (1.0, 0.0)))  # the loop woke up, but has not joined
         if number == 9:
             fleet.silent.clear()
-            fleet.say("r1", Join("robot", ("r1",), HASH))
+            fleet.say("r1", Join("robot", ("r1",), HASH, "watchdog_r1"))
 
     until(fleet, 12, each)
     plant = make_plant(fleet)
@@ -175,6 +176,46 @@ def test_a_watchdog_speaks_for_a_silent_robot_until_its_loop_joins_again() -> No
     assert named[8].robots == ("r0", "r2")
     assert named[11].robots == ("r0", "r1", "r2")
     assert [message.round for message in fleet.got("watchdog_r1", Round)] == [5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("thief", ["r0", "watchdog_r0", "alice"])
+def test_no_node_takes_over_a_robot_that_did_not_name_it(thief: str) -> None:
+    """All of these senders are signed: each has a key of its own."""
+    fleet = Fleet()
+    for name in ("r0", "r1"):
+        fleet.say(name, Join("robot", (name,), HASH, f"watchdog_{name}"))
+
+    def each(number: int) -> None:
+        if number == 3:
+            fleet.say(thief, Join("watchdog", ("r0", "r1") if thief == "watchdog_r0" else ("r1",)))
+            fleet.say(thief, Done("r1", number, (1.5, 0.0), "watchdog"))
+        if number == 5:
+            fleet.say("r1", Join("robot", ("r1",), HASH))  # without a watchdog: from now on nobody may
+        if number == 6:
+            fleet.say("watchdog_r1", Join("watchdog", ("r1",)))
+
+    until(fleet, 8, each)
+    plant = make_plant(fleet)
+    outcome = plant.serve()
+    assert outcome.watched == []
+    assert plant.members["r1"].joined
+    assert plant.members["r0"].joined
+    assert plant.commands[1].tolist() == pytest.approx([0.2, 0.0])
+    (answer,) = [body for body in fleet.got(thief, Joined) if body.error]
+    assert answer.error == (
+        f"expected the watchdog that r1 named when it joined, got {thief}; let r1 join first and name its own"
+    )
+    (late,) = fleet.got("watchdog_r1", Joined)
+    assert "expected the watchdog that r1 named" in late.error
+
+
+@pytest.mark.parametrize("stranger", ["alice", "r7", "watchdog_r1", "plant"])
+def test_only_the_fleets_client_ends_the_plant(stranger: str) -> None:
+    fleet = Fleet()
+    until(fleet, 6, lambda number: fleet.say(stranger, Leave("go home")) if number == 2 else None)
+    outcome = make_plant(fleet).serve()
+    assert outcome.ended == "enough"
+    assert outcome.rounds >= 6
 
 
 def test_commands_of_strangers_and_of_past_rounds_are_not_heard() -> None:
