@@ -404,6 +404,8 @@ class Recording:
     """The file ends with its footer."""
     damage: str
     """What is wrong with the file, empty when nothing is; a missing footer alone is no damage."""
+    unsure: bool = False
+    """The last of `chunks` was cut: no checksum covers what is left of it."""
 
 
 def read_recording(path: Path) -> Recording:
@@ -425,12 +427,13 @@ def read_recording(path: Path) -> Recording:
     attachments: dict[str, bytes] = {}
     names: dict[int, str] = {}
     chunks: list[tuple[Message, ...]] = []
-    closed, damage = False, ""
+    closed, damage, unsure = False, "", False
     try:
         for opcode, start, end, whole in _records(data, len(MAGIC), len(data)):
             if opcode == CHUNK:
                 messages, fault = _read_chunk(data, start, min(end, len(data)), whole, names)
                 chunks.append(messages)
+                unsure = bool(messages) and not whole
                 damage = damage or fault
             elif not whole:
                 break
@@ -455,7 +458,7 @@ def read_recording(path: Path) -> Recording:
         damage = damage or f"a record cannot be read ({error})"
     if metadata is None:
         raise BlackBoxError(f"expected a muster black box, {path} has no readable header; it was cut or is another log")
-    return Recording(path, metadata, attachments, tuple(chunk for chunk in chunks if chunk), closed, damage)
+    return Recording(path, metadata, attachments, tuple(chunk for chunk in chunks if chunk), closed, damage, unsure)
 
 
 def _records(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, bool]]:

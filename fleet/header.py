@@ -1,13 +1,14 @@
 """What a black box says about itself: everything besides the records that a replay needs, and what decides its bits.
 
 Metadata (text): the control configuration as canonical JSON, schema version, library versions and CPU features, and
-the hashes of site, embodiment, policy and contract. Attachment `site`: the floor itself, so that a black box explains
-itself without the run that it came from. The policy is named by its hash and lies beside the run.
+the hashes of code, site, embodiment, policy and contract. Attachment `site`: the floor itself, so that a black box
+explains itself without the run that it came from. The policy is named by its hash and lies beside the run.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from agents.policy import Policy
 from fleet.blackbox import BlackBoxError, Recording
+from fleet.codehash import code_hash
 from fleet.control import SCHEMA, ControlConfig
 from fleet.rundir import cpu, versions
 from sim.fixtures import pack_fixtures, unpack_fixtures
@@ -48,6 +50,8 @@ class Header:
     """Directory from which the robot loaded it; empty where that was not said"""
     versions: dict[str, str]
     cpu: dict[str, object]
+    code: str = ""
+    """Hash of the code that the control step reached; empty in files that do not say"""
 
 
 def write_header(
@@ -63,6 +67,7 @@ def write_header(
         "policy": policy.hash if policy is not None else "",
         "policy_place": str(policy_place.resolve()) if policy_place is not None else "",
         "contract": policy.contract_hash if policy is not None else "",
+        "code": code_hash(),
         "versions": json.dumps(versions(), sort_keys=True),
         "cpu": json.dumps(cpu(), sort_keys=True),
     }
@@ -78,7 +83,7 @@ def read_header(recording: Recording) -> Header:
     if data["schema"] != str(SCHEMA):
         raise BlackBoxError(
             f"expected records of schema {SCHEMA}, {path} has schema {data['schema']}; replay it with the muster that "
-            f"wrote it ({json.loads(data['versions']).get('muster', 'unknown version')})"
+            f"wrote it ({_writer(data)})"
         )
     if "site" not in recording.attachments:
         raise BlackBoxError(f"expected the floor in {path}, its attachment is missing; the file was cut at its start")
@@ -86,7 +91,15 @@ def read_header(recording: Recording) -> Header:
         config = msgspec.convert(json.loads(data["config"]), ControlConfig)
         site = unpack_site(recording.attachments["site"])
         place = data.get("policy_place", "")
-        header = Header(config, site, data["policy"], place, json.loads(data["versions"]), json.loads(data["cpu"]))
+        header = Header(
+            config,
+            site,
+            data["policy"],
+            place,
+            json.loads(data["versions"]),
+            json.loads(data["cpu"]),
+            data.get("code", ""),
+        )
     except (ValueError, msgspec.MsgspecError) as error:
         raise BlackBoxError(f"expected a readable header, that of {path} is damaged ({error})") from error
     if site.hash != data["site"]:
@@ -94,6 +107,15 @@ def read_header(recording: Recording) -> Header:
             f"expected floor {data['site'][:12]}, {path} holds {site.hash[:12]}: its attachment was altered"
         )
     return header
+
+
+def _writer(data: Mapping[str, str]) -> str:
+    """What wrote a file, for a person: version and code."""
+    try:
+        version = json.loads(data["versions"]).get("muster", "unknown")
+    except (ValueError, AttributeError):
+        version = "unknown"
+    return f"version {version}, code {data.get('code', '')[:12] or 'unknown'}"
 
 
 def pack_site(site: Site) -> bytes:

@@ -16,7 +16,7 @@ Exit code 0: identical; 1: a difference; 2: a file cannot be replayed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from tyro.conf import Positional
 
 from agents.policy import MODEL, Policy
 from fleet.blackbox import BlackBoxError, Message, Recording, read_recording
+from fleet.codehash import code_hash
 from fleet.control import SCHEMA, Inputs, Memory, Outputs, Stepper
 from fleet.header import Header, read_header
 from fleet.rundir import cpu, versions
@@ -158,19 +159,61 @@ def replay(recording: Recording, header: Header, policy: Policy | None) -> Verdi
     strict = _same_machine(header)
     if not strict:
         verdict.notes.append("another CPU or other libraries than it was recorded with")
+    if header.code != code_hash():
+        verdict.notes.append(
+            f"recorded by other code ({header.code[:12] or 'it does not say which'}, here {code_hash()[:12]}): a "
+            "difference may come of that"
+        )
     stepper = Stepper(header.config, header.site, policy)
-    memory: Memory | None = None
-    last_cycle: int | None = None
-    for chunk in recording.chunks:
-        for step in _steps(chunk, recording.path):
+    chunks = recording.chunks[:-1] if recording.unsure else recording.chunks
+    memory, last_cycle = _replay_chunks(chunks, recording.path, stepper, policy, strict, verdict, None, None)
+    if recording.unsure and verdict.difference is None:
+        _replay_cut_chunk(recording, stepper, policy, strict, verdict, memory, last_cycle)
+    if verdict.gaps:
+        verdict.notes.append(f"{verdict.gaps} cycles are not in the file")
+    return verdict
+
+
+def _replay_cut_chunk(
+    recording: Recording,
+    stepper: Stepper,
+    policy: Policy | None,
+    strict: bool,
+    verdict: Verdict,
+    memory: Memory | None,
+    last_cycle: int | None,
+) -> None:
+    """The last chunk, of which no checksum says that it is whole: what cannot be read of it ends it, not the replay."""
+    try:
+        _replay_chunks(recording.chunks[-1:], recording.path, stepper, policy, strict, verdict, memory, last_cycle)
+    except Exception as error:  # damaged records may say anything, an option or a cause that there is none of too
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        verdict.notes.append(f"the rest of the cut last chunk is damaged and was left out ({what})")
+    if verdict.difference is not None:
+        verdict.notes.append("this lies in the cut last chunk, which no checksum covers: it may be damage")
+
+
+def _replay_chunks(
+    chunks: Sequence[tuple[Message, ...]],
+    path: Path,
+    stepper: Stepper,
+    policy: Policy | None,
+    strict: bool,
+    verdict: Verdict,
+    memory: Memory | None,
+    last_cycle: int | None,
+) -> tuple[Memory | None, int | None]:
+    """Replay chunks one after the other until one differs; the memory and cycle that they end with."""
+    for chunk in chunks:
+        for step in _steps(chunk, path):
             if step.memory is not None:
                 if memory is not None and last_cycle is not None and step.inputs.cycle == last_cycle + 1:
                     verdict.difference = _compare(step.inputs.cycle, step.memory, memory, "memory")
                     if verdict.difference:
-                        return verdict
+                        return memory, last_cycle
                 memory = step.memory
                 if memory.schema != SCHEMA:
-                    raise BlackBoxError(f"expected memory of schema {SCHEMA}, {recording.path} has {memory.schema}")
+                    raise BlackBoxError(f"expected memory of schema {SCHEMA}, {path} has {memory.schema}")
             if memory is None:
                 continue  # before the first whole memory nothing can be replayed
             if last_cycle is not None:
@@ -178,10 +221,8 @@ def replay(recording: Recording, header: Header, policy: Policy | None) -> Verdi
             last_cycle = step.inputs.cycle
             memory = _check(stepper, policy, strict, step, memory, verdict)
             if verdict.difference:
-                return verdict
-    if verdict.gaps:
-        verdict.notes.append(f"{verdict.gaps} cycles are not in the file")
-    return verdict
+                return memory, last_cycle
+    return memory, last_cycle
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from agents.errors import PolicyError
 from agents.policy import Policy
 from fleet import replay as replaying
 from fleet.blackbox import BlackBox, BlackBoxError, Step, read_recording
+from fleet.codehash import code_hash
 from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot
 from fleet.header import pack_site, read_header, unpack_site, write_header
@@ -208,3 +210,46 @@ def test_a_floor_survives_its_packing() -> None:
     site = generate_warehouse(4)
     again = unpack_site(pack_site(site))
     assert (again.hash, again.name) == (site.hash, site.name)
+
+
+def test_a_flipped_bit_in_the_cut_last_chunk_costs_no_more_than_that_chunk(
+    recorded: tuple[Path, Policy, list[Step]], tmp_path: Path
+) -> None:
+    root, policy, steps = recorded
+    whole = write_box(tmp_path, policy, steps[20:29], chunk=3)
+    last = read_recording(whole).chunks[-1]
+    data = whole.read_bytes()
+    begin = data.index(last[0].data) - 200  # the chunk's own head is damaged too
+    cut = data[: data.index(last[-1].data) + 20]
+    draw, damaged = random.Random(2), tmp_path / "cut.mcap"
+    read, left_out, altered = 0, 0, 0
+    for _ in range(150):
+        flipped = bytearray(cut)
+        flipped[draw.randrange(begin, len(cut))] ^= 1 << draw.randrange(8)
+        damaged.write_bytes(flipped)
+        verdict = only(damaged, root)
+        assert verdict.steps >= 6, "the two whole chunks"
+        read += verdict.identical
+        left_out += "was left out" in verdict.line()
+        if not verdict.identical:
+            altered += 1
+            assert "no checksum covers" in verdict.line()
+            assert verdict.steps > 6 or "memory" in verdict.line()
+    assert min(read, left_out, altered) > 5, (read, left_out, altered)
+
+
+def test_other_code_is_named_beside_the_verdict(recorded: tuple[Path, Policy, list[Step]], tmp_path: Path) -> None:
+    root, policy, steps = recorded
+    metadata, attachments = write_header(CONFIG, SITE, policy)
+    assert metadata["code"] == code_hash()
+    path = write_box(tmp_path, policy, steps[:7])
+    assert "other code" not in only(path, root).line()
+    for number, code in enumerate(("0123456789abcdef", "")):
+        box = BlackBox(tmp_path / str(number), "r0", {**metadata, "code": code}, attachments)
+        for step in steps[:7]:
+            box.append(step)
+        box.close()
+        line = only(tmp_path / str(number), root).line()
+        assert "identical" in line
+        assert "recorded by other code" in line
+        assert (code[:12] or "does not say") in line
