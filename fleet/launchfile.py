@@ -93,7 +93,10 @@ def read_plan(path: Path, given: Mapping[str, str], environment: Mapping[str, st
     """
     reader = _Reader(dict(given), dict(environment), listing)
     scope = _Scope(values=dict(given), environment={}, namespace="")
-    reader.file(Path(path), scope, "")
+    try:
+        reader.file(Path(path), scope, "")
+    except RecursionError as error:
+        raise LaunchError(f"{path}: nested too deep to be read; take levels away") from error
     known = {argument.name for argument in reader.arguments}
     for name in given:
         if name not in known:
@@ -193,6 +196,8 @@ class _Reader:
             if not isinstance(entry, yaml.MappingNode) or len(entry.value) != 1:
                 raise LaunchError(f"{at(entry, file)}: expected one action such as `- executable:`")
             key, value = entry.value[0]
+            if not isinstance(key, yaml.ScalarNode):
+                raise LaunchError(f"{at(key, file)}: expected one action such as `- executable:`")
             if key.value not in handlers:
                 raise LaunchError(
                     f'{at(key, file)}: action "{key.value}" is not in the subset that muster reads'
@@ -266,7 +271,7 @@ class _Reader:
         entries = entries_of(node, file, "executable", ("cmd",), optional)
         if self.wanted(entries, file, scope):
             words, sources = self.words(entries["cmd"], file, scope)
-            if not words:
+            if not words or not (words[0] or self.listing):
                 raise LaunchError(f"{at(node, file)}: cmd is empty; expected a program and its arguments")
             default = words[0].rpartition("/")[2]
             if default == "muster":
@@ -299,10 +304,13 @@ class _Reader:
         default: str,
     ) -> None:
         name = self.text(entries["name"], file, scope) if "name" in entries else default
+        if not name.strip("/") and not self.listing:
+            raise LaunchError(
+                f"{at(entries['name'], file)}: name is empty; expected a name for the process and its log"
+            )
         environment = dict(scope.environment)
         for one in list_of(entries.get("env"), file, "env"):
-            pair = entries_of(one, file, "env", ("name", "value"))
-            environment[text_of(pair["name"], file)] = self.text(pair["value"], file, scope)
+            self.variable(entries_of(one, file, "env", ("name", "value")), file, scope, environment)
         if scope.namespace:
             environment["MUSTER_NAMESPACE"] = scope.namespace
         output = self.text(entries["output"], file, scope) if "output" in entries else "log"
@@ -336,7 +344,14 @@ class _Reader:
     def set_env(self, node: yaml.Node, file: str, scope: _Scope) -> None:
         entries = entries_of(node, file, "set_env", ("name", "value"), CONDITIONS)
         if self.wanted(entries, file, scope):
-            scope.environment[text_of(entries["name"], file)] = self.text(entries["value"], file, scope)
+            self.variable(entries, file, scope, scope.environment)
+
+    def variable(self, pair: Mapping[str, yaml.Node], file: str, scope: _Scope, environment: dict[str, str]) -> None:
+        """Set an environment variable under a name that it can have (POSIX: any without `=`)."""
+        name = text_of(pair["name"], file)
+        if not name or "=" in name:
+            raise LaunchError(f'{at(pair["name"], file)}: "{name}" is no name of an environment variable; correct it')
+        environment[name] = self.text(pair["value"], file, scope)
 
     def push_namespace(self, node: yaml.Node, file: str, scope: _Scope) -> None:
         entries = entries_of(node, file, "push_ros_namespace", ("namespace",), CONDITIONS)

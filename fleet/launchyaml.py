@@ -38,7 +38,9 @@ def entries_of(
         raise LaunchError(f"{at(node, file)}: {what}: expected the keys {', '.join((*required, *optional))}")
     entries: dict[str, yaml.Node] = {}
     for key, value in node.value:
-        name = str(key.value)
+        if not isinstance(key, yaml.ScalarNode):
+            raise LaunchError(f"{at(key, file)}: {what}: expected a word as key")
+        name = key.value
         if name in ROS_ONLY and what == "node":
             raise LaunchError(f'{at(key, file)}: node: "{name}" is not supported: {ROS_ONLY[name]}')
         if name not in required and name not in optional:
@@ -65,6 +67,8 @@ def text_of(node: yaml.Node, file: str, *, loose: bool = False) -> str:
     """A scalar's text; `loose` takes unquoted numbers and booleans too."""
     if not isinstance(node, yaml.ScalarNode):
         raise LaunchError(f"{at(node, file)}: expected text")
+    if "\0" in node.value:
+        raise LaunchError(f"{at(node, file)}: expected text without NUL, which no process can be given; take it out")
     if not loose and node.tag != "tag:yaml.org,2002:str":
         raise LaunchError(f'{at(node, file)}: expected text, came {node.value}; quote it: "{node.value}"')
     return node.value

@@ -162,6 +162,42 @@ def test_a_file_outside_the_subset_is_refused_with_its_line(tmp_path: Path, text
     assert expected in refused(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("? [a]\n    : {b: c}", "x.launch.yaml:3: expected one action such as `- executable:`"),
+        ("executable: {? [a] : b}", "x.launch.yaml:3: executable: expected a word as key"),
+        ("executable: {cmd: $(var none)}", "x.launch.yaml:3: cmd is empty; expected a program and its arguments"),
+        ("executable: {cmd: '$(var none) a'}", "x.launch.yaml:3: cmd is empty"),
+        ("executable: {cmd: a, name: ''}", "x.launch.yaml:3: name is empty; expected a name for the process"),
+        ("executable: {cmd: a, name: $(var none)}", "x.launch.yaml:3: name is empty"),
+        ("set_env: {name: A=B, value: c}", 'x.launch.yaml:3: "A=B" is no name of an environment variable'),
+        ("set_env: {name: '', value: c}", 'x.launch.yaml:3: "" is no name of an environment variable'),
+        ('set_env: {name: A, value: "b\\0"}', "x.launch.yaml:3: expected text without NUL"),
+        ("executable: {cmd: a, env: [{name: A=B, value: c}]}", 'x.launch.yaml:3: "A=B" is no name of an environment'),
+        ('executable: {cmd: a, env: [{name: A, value: "\\0"}]}', "x.launch.yaml:3: expected text without NUL"),
+        ('executable: {cmd: "a \\0"}', "x.launch.yaml:3: expected text without NUL"),
+        ('include: {file: "a\\0"}', "x.launch.yaml:3: expected text without NUL"),
+    ],
+)
+def test_what_no_process_can_be_given_is_refused_with_its_line(tmp_path: Path, action: str, expected: str) -> None:
+    text = f"launch:\n  - arg: {{name: none, default: ''}}\n  - {action}\n"
+    assert expected in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "launch: " + "[" * 5000,
+        "launch: [" + "{group: [" * 2000 + "{log: {message: a}}" + "]}" * 2000 + "]",
+        "launch: [{log: {message: '" + "$(var " * 2000 + "a" + ")" * 2000 + "'}}]",
+    ],
+    ids=["lists", "groups", "substitutions"],
+)
+def test_a_file_nested_beyond_reading_is_refused(tmp_path: Path, text: str) -> None:
+    assert "x.launch.yaml: nested too deep to be read" in refused(tmp_path, text)
+
+
 def test_an_unknown_argument_names_the_nearest(tmp_path: Path) -> None:
     text = "launch:\n  - arg: {name: robots, default: '1'}\n"
     assert 'unknown launch argument "robot"; did you mean "robots"?' in refused(tmp_path, text, {"robot": "3"})
