@@ -160,6 +160,14 @@ def _checked(config: Config) -> _Asked:
         raise PlantError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
     problem = load_problem(config.site, config.cell)
     check_site(problem.site, len(names))
+    spec = RobotSpec()
+    least = 2.0 * (spec.radius + spec.localisation_bound)
+    if problem.site.cell < least:
+        raise PlantError(
+            f"--cell: expected cells of {least:.2f} m or more, in which a robot of {spec.radius:.2f} m radius turns "
+            f"within its cell though it is {spec.localisation_bound:.2f} m beside its pose, got {problem.site.cell:g} m on "
+            f"{problem.site.name}; give for example {CELL}"
+        )
     given = problem.starts
     if config.starts:
         try:

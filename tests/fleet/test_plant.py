@@ -392,6 +392,10 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Mon
     [
         (Config(robots=""), r'--robots: expected at least one robot, got none in ""'),
         (Config(person_speed=1.0), r"person speed of 0 or 1\.6 m/s .* got 1"),
+        (
+            Config(cell=0.3),
+            r"--cell: expected cells of 0\.\d\d m or more, .*, got 0\.3 m on generate:7; give for example 1\.2",
+        ),
         (Config(people=-1), r"number of people from 0 up, got -1"),
         (Config(seed=-1), r"whole number from 0 up, got -1"),
         (Config(starts="1,b"), r'start cells as 12,40,7, got "1,b"'),
