@@ -59,6 +59,18 @@ class LegKind(enum.IntEnum):
     """Nothing: an errand that ends on arrival."""
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """How something was chosen, as every log of a choice states it: what learning from logs needs to weigh it."""
+
+    mission: str
+    """task/attempt, by which delayed outcomes are joined; empty without a task"""
+    deterministic: bool = True
+    """A rule chose, nothing was drawn"""
+    log_probability: float = 0.0
+    """Of what was chosen, under the policy that chose"""
+    exploration: bool = False
+
+
 class Leg(msgspec.Struct, frozen=True):
     """Go to a cell and do something there."""
 

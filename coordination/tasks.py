@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from coordination.database import Database, StoreError
-from coordination.messages import Task, TaskState
+from coordination.messages import Choice, Task, TaskState
 from sim.robot import SECOND
 
 SCHEMA_VERSION = 1
@@ -246,7 +246,7 @@ class Store(Database):
         return heapq.nsmallest(limit, queued, key=rank)
 
     def assign(self, task: str, robot: str, now: int) -> int:
-        """Give a queued task to a robot; returns the number of the attempt.
+        """Give a queued task to a robot; returns the number of the attempt. The event says how it was chosen.
 
         Raises StoreError when the task is not queued: the caller decided on something that it did not look up.
         """
@@ -260,7 +260,8 @@ class Store(Database):
                 (task, attempt, robot, now),
             )
             fresh = replace(record, attempt=attempt, robot=robot, legs_done=0)
-            self._apply(fresh, TaskEvent.ASSIGN, now)
+            choice = msgspec.json.encode(Choice(f"{task}/{attempt}")).decode()  # by rule: `assignment` draws nothing
+            self._apply(fresh, TaskEvent.ASSIGN, now, detail=choice)
         return attempt
 
     def progress(self, task: str, attempt: int, legs_done: int, now: int) -> bool:
@@ -422,13 +423,13 @@ class Store(Database):
             return None
         return record if record.state in (TaskState.ASSIGNED, TaskState.RUNNING) else None
 
-    def _apply(self, record: TaskRecord, event: TaskEvent, now: int, reason: str = "") -> bool:
+    def _apply(self, record: TaskRecord, event: TaskEvent, now: int, reason: str = "", *, detail: str = "") -> bool:
         state = transition(record.state, event)
         if state is None:
             return False
         live = state in (TaskState.ASSIGNED, TaskState.RUNNING)
         with self.transaction():
-            self._log(now, event.name.lower(), record.task.id, record.attempt, record.robot, reason)
+            self._log(now, event.name.lower(), record.task.id, record.attempt, record.robot, detail or reason)
             if record.robot and not live:
                 self.connection.execute(
                     "UPDATE attempts SET ended = ?, outcome = ? WHERE task = ? AND attempt = ?",

@@ -30,10 +30,10 @@ import warp as wp
 from numpy.typing import NDArray
 
 from agents.policy import Policy
-from coordination.messages import Grant, Picture, Report, RobotStatus
+from coordination.messages import Choice, Grant, Picture, Report, RobotStatus
 from hierarchy.controller import Controller, ControllerInputs, ControllerMemory, Proposal
 from hierarchy.corridors import cells_under
-from hierarchy.meta import Intent
+from hierarchy.meta import Intent, mission
 from hierarchy.options import OptionName
 from hierarchy.skills import Act, Answer
 from safety import fallback
@@ -156,6 +156,8 @@ class Outputs(msgspec.Struct, frozen=True):
     exploration: bool = False
     mission: str = ""
     """task/attempt, by which delayed outcomes are joined"""
+    choice: Choice | None = None
+    """How the meta level chose `option`; None in a step in which it did not choose"""
 
 
 @dataclass(frozen=True)
@@ -301,7 +303,8 @@ class Stepper:
             plan=self._plan(released, shield),
             report=self._report(inputs, pose, told, proposal.intent, supervisor),
             option=proposal.intent.option,
-            mission=f"{proposal.intent.task}/{proposal.intent.attempt}" if proposal.intent.task else "",
+            mission=mission(proposal.intent.task, proposal.intent.attempt),
+            choice=proposal.intent.choice,
         )
         latched_now = supervisor.mode is Mode.LATCHED and memory.supervisor.mode is not Mode.LATCHED
         epoch = inputs.picture.stop_epoch if inputs.picture is not None else 0

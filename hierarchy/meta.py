@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from coordination.messages import Assignment, RobotStatus
+from coordination.messages import Assignment, Choice, RobotStatus
 from hierarchy.options import OPTIONS, REACHED, STAND, OptionName, Situation
 from sim.robot import SECOND
 
@@ -100,6 +100,8 @@ class Intent(msgspec.Struct, frozen=True):
     blocked: tuple[int, ...]
     stuck: float
     """How long the robot has not got on although it has free cells ahead, s"""
+    choice: Choice | None = None
+    """How the option was chosen; None in a step in which it was not reconsidered"""
 
 
 def step(view: View, memory: MetaMemory) -> tuple[Intent, MetaMemory]:
@@ -107,19 +109,24 @@ def step(view: View, memory: MetaMemory) -> tuple[Intent, MetaMemory]:
     memory = _take_assignment(view, memory)
     situation = _situation(view, memory)
     option = OPTIONS_BY_NAME[OptionName(memory.option)]
-    chosen_at = memory.chosen_at
+    chosen_at, choice = memory.chosen_at, None
     if option.termination(situation) or view.now - chosen_at >= META_PERIOD:
         if option.name is OptionName.WORK and option.termination(situation) and situation.leg is not None:
             memory = msgspec.structs.replace(memory, legs_done=memory.legs_done + 1, working_since=-1, replans=0)
             situation = _situation(view, memory)
         option = next((o for o in OPTIONS if o.initiation(situation)), STAND)
-        chosen_at = view.now
+        chosen_at, choice = view.now, Choice(mission(memory.task, memory.attempt))  # by rule: the first that may begin
     working_since = memory.working_since
     if option.name is OptionName.WORK and working_since < 0:
         working_since = view.now
     memory = msgspec.structs.replace(memory, option=int(option.name), chosen_at=chosen_at, working_since=working_since)
     memory, stuck = _watch_progress(view, memory)
-    return _intent(view, memory, stuck), memory
+    return _intent(view, memory, stuck, choice), memory
+
+
+def mission(task: str, attempt: int) -> str:
+    """The name by which delayed outcomes are joined: task/attempt; empty without a task."""
+    return f"{task}/{attempt}" if task else ""
 
 
 def goal_cell(assignment: Assignment | None, memory: MetaMemory) -> int:
@@ -208,7 +215,7 @@ def _watch_progress(view: View, memory: MetaMemory) -> tuple[MetaMemory, float]:
     return memory, stuck
 
 
-def _intent(view: View, memory: MetaMemory, stuck: float) -> Intent:
+def _intent(view: View, memory: MetaMemory, stuck: float, choice: Choice | None) -> Intent:
     option = OptionName(memory.option)
     if memory.failed:
         status = RobotStatus.OPERATOR
@@ -230,6 +237,7 @@ def _intent(view: View, memory: MetaMemory, stuck: float) -> Intent:
         failed=memory.failed,
         blocked=memory.reported,
         stuck=stuck,
+        choice=choice,
     )
 
 

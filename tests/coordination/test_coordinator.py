@@ -13,6 +13,7 @@ from coordination.database import StoreError
 from coordination.estop import raise_stop, reset_stop
 from coordination.messages import (
     Cancel,
+    Choice,
     FleetState,
     Leg,
     LegKind,
@@ -267,6 +268,19 @@ def test_a_silent_robot_keeps_its_cells_and_loses_its_untouched_task(rehearse: R
     quiet.silent = quiet.held = False
     assert rehearsal.run(120, until=1) == 1
     rehearsal.end()
+
+
+def test_every_assignment_is_logged_with_how_it_was_chosen(rehearse: Rehearse, tmp_path: Path) -> None:
+    rehearsal = rehearse(tmp_path, floor("......"), [0, 5])
+    task = rehearsal.give(2)
+    rehearsal.run(1)
+    rows = rehearsal.store.connection.execute("SELECT detail FROM events WHERE event = 'assign'").fetchall()
+    assert [msgspec.json.decode(detail, type=Choice) for (detail,) in rows] == [
+        Choice(f"{task}/1", deterministic=True, log_probability=0.0, exploration=False)
+    ]
+    record = rehearsal.store.record(task)
+    assert record is not None
+    assert record.reason == "", "it is no reason of a failure"
 
 
 def test_a_robot_that_dies_with_a_load_leaves_its_task_waiting_for_an_operator(

@@ -57,6 +57,11 @@ def test_a_robot_drives_its_task_and_reports_each_leg(stepper: Stepper) -> None:
     reached = [output.report for output in outputs if output.report.status is RobotStatus.WORKING]
     assert {report.cells for report in reached} == {(cell(6),), (cell(2),)}
     assert {output.mission for output in outputs[10:]} == {"0190-task/1"}
+    choices = [output.choice for output in outputs[10:] if output.choice is not None]
+    assert len(choices) >= 59, "about one a second"
+    assert {(c.mission, c.deterministic, c.log_probability, c.exploration) for c in choices} == {
+        ("0190-task/1", True, 0.0, False)
+    }
     assert all(output.margin > 0.0 for output in outputs if output.mode is Mode.POLICY)
 
 

@@ -8,7 +8,7 @@ import math
 import msgspec
 import pytest
 
-from coordination.messages import Assignment, Leg, LegKind, RobotStatus
+from coordination.messages import Assignment, Choice, Leg, LegKind, RobotStatus
 from hierarchy.meta import BLOCKED_SECONDS, REPLANS, RETRY_SECONDS, STUCK_SECONDS, Intent, MetaMemory, View, step
 from hierarchy.options import OPTIONS, OptionName, Situation
 from sim.robot import MILLISECOND, SECOND
@@ -122,6 +122,19 @@ def test_a_robot_started_anew_goes_on_with_the_leg_that_the_coordinator_knows_to
 def test_a_number_of_legs_that_cannot_be_is_taken_as_the_nearest_that_can(told: int, taken: int, goal: int) -> None:
     intent = Aisle().step(msgspec.structs.replace(FETCH_DELIVER, legs_done=told))
     assert (intent.legs_done, intent.goal) == (taken, goal)
+
+
+def test_each_choice_of_an_option_is_told_with_its_probability_and_mission() -> None:
+    aisle = Aisle()
+    aisle.granted = (0, 1, 2, 3)
+    first = aisle.step(FETCH_DELIVER)
+    assert first.choice == Choice("t1/1", deterministic=True, log_probability=0.0, exploration=False)
+    between = aisle.steps(FETCH_DELIVER, 0.9)
+    assert [intent.choice for intent in between] == [None] * 9, "the option is reconsidered once a second"
+    assert aisle.step(FETCH_DELIVER).choice == first.choice
+    idle = Aisle().step(None).choice
+    assert idle is not None
+    assert idle.mission == ""
 
 
 def test_an_errand_without_dwell_ends_on_arrival() -> None:
