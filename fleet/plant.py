@@ -37,7 +37,7 @@ from coordination.wire import Received
 from coordination.zmq_transport import ZmqServer
 from fleet.rundir import join_run
 from fleet.world import World, people_cells, start_cells
-from hierarchy.motor import motor_hash
+from sim.crowd import CrowdKind
 from sim.errors import MusterError
 from sim.people import Profile
 from sim.readers import Problem, check_site, load_problem
@@ -72,6 +72,8 @@ class Config:
     """People who walk on the floor"""
     person_speed: float = 1.6
     """What the site assumes of people, m/s: 1.6 (they walk on whatever robots do) or 0 (they do not approach)"""
+    crowd: CrowdKind = "cells"
+    """How people move: from cell to cell, or as a social-force crowd"""
     clock: Literal["lockstep", "wall"] = "lockstep"
     """lockstep waits for every member, wall for nobody"""
     address: str = "tcp://127.0.0.1:7411"
@@ -166,8 +168,8 @@ def _checked(config: Config) -> _Asked:
     if problem.site.cell < least:
         raise PlantError(
             f"--cell: expected cells of {least:.2f} m or more, in which a robot of {spec.radius:.2f} m radius turns "
-            f"within its cell {spec.localisation_bound:.2f} m beside its pose, got {problem.site.cell:g} m "
-            f"on {problem.site.name}; give for example {CELL}"
+            f"within its cell though it is {spec.localisation_bound:.2f} m beside its pose, got {problem.site.cell:g} m on "
+            f"{problem.site.name}; give for example {CELL}"
         )
     given = problem.starts
     if config.starts:
@@ -194,6 +196,7 @@ def run(config: Config) -> int:
         len(names),
         config.people,
         profile=Profile.STILL if config.person_speed == 0.0 else Profile.WALKING,
+        crowd=config.crowd,
         seed=config.seed,
         starts=asked.starts,
         body=config.body,
@@ -464,7 +467,7 @@ class Plant:
             self.commands[self._index[body.robot]] = np.clip(body.command, self._low, self._high)
 
     def _join(self, message: Received, body: Join) -> Joined:
-        here = Joined(self.world.site.hash, self.clock, self.world.stamp, motor=motor_hash(self.world.spec))
+        here = Joined(self.world.site.hash, self.clock, self.world.stamp)
         if body.role == "observer":
             return here
         if body.role == "coordinator" and message.sender == COORDINATOR:

@@ -26,11 +26,13 @@ import warp as wp
 from numpy.typing import NDArray
 
 from fleet.oracle import ContactTally, Touch, touching
+from sim.conduct import Manners, make_crowd
+from sim.crowd import CrowdKind, record_walk
 from sim.device import start_warp
 from sim.drive import make_drive, record_drive
 from sim.files import replacing, write_atomic
 from sim.kernels import floor_arrays, read_bodies, sweep_lidar
-from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW, Profile, make_people, walk_people
+from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW, Profile, make_people
 from sim.randomization import Term, draw_numpy, unit_numpy
 from sim.reach import FAR, components, distances
 from sim.robot import SECOND, Readings, RobotSpec
@@ -75,6 +77,7 @@ class World:
         people: int = 0,
         *,
         profile: Profile = Profile.WALKING,
+        crowd: CrowdKind = "cells",
         seed: int = 0,
         starts: NDArray[np.int32] | None = None,
         body: Body = "planar",
@@ -105,7 +108,7 @@ class World:
         """True forward speed, yaw rate and sideways speed, (robots, 3)."""
         self.bumper = np.zeros(robots, bool)
         self._geoms = _geom_kinds(self.model, robots)
-        self._prepare(profile)
+        self._prepare(profile, crowd)
         self._place_robots()
         self._place_people()
         self._read.launch()
@@ -222,7 +225,7 @@ class World:
             ],
         }
 
-    def _prepare(self, profile: Profile) -> None:
+    def _prepare(self, profile: Profile, crowd: CrowdKind) -> None:
         """Allocate all arrays and record all launches."""
         site, spec, robots, device = self.site, self.spec, self.robots, "cpu"
         qpos, qvel, ctrl = (_row(array) for array in (self.data.qpos, self.data.qvel, self.data.ctrl))
@@ -291,33 +294,21 @@ class World:
         )
         self._walk = None
         if self.people:
-            crowd = self._people
-            self._walk = _launch(
-                walk_people,
-                (1, self.people),
-                [
-                    floor.flags,
-                    floor.width,
-                    floor.height,
-                    floor.cell,
-                    self.seed,
-                    spec.motor_period / SECOND,
-                    int(profile),
-                    robots,
-                    spec.radius,
-                    self._pose,
-                    self._twist,
-                    crowd.position,
-                    crowd.origin,
-                    crowd.target,
-                    crowd.walked,
-                    crowd.speed,
-                    crowd.pause,
-                    crowd.held,
-                    crowd.count,
-                    crowd.life,
-                    mocap,
-                ],
+            self._walk = record_walk(
+                crowd,
+                site,
+                floor,
+                self._people,
+                make_crowd(1, self.people, device),
+                self._pose,
+                self._twist,
+                mocap,
+                robots=robots,
+                robot_radius=spec.radius,
+                dt=spec.motor_period / SECOND,
+                profile=int(profile),
+                seed=self.seed,
+                manners=Manners(),
             )
 
     def _place_robots(self) -> None:

@@ -94,6 +94,8 @@ class BatchEnv:
             robots=robots,
             people=config.people,
             profile=config.profile,
+            crowd=config.crowd,
+            manners=config.manners,
             vary=config.randomization,
             seed=seed,
             body=body,

@@ -160,6 +160,41 @@ def next_cell(flags: wp.array(dtype=wp.uint8), width: int, height: int, here: in
     return here
 
 
+@wp.func
+def comes_too_near(
+    world: int,
+    robots: int,
+    robot_radius: float,
+    profile: int,
+    pose: wp.array2d(dtype=wp.float32),
+    twist: wp.array2d(dtype=wp.float32),
+    x: float,
+    y: float,
+    nx: float,
+    ny: float,
+) -> bool:
+    """Whether the profile forbids a step from (x, y) to (nx, ny): the one place where its words become numbers."""
+    forbidden = wp.bool(False)
+    for robot in range(robots):
+        row = world * robots + robot
+        gx = pose[row, 0] - x
+        gy = pose[row, 1] - y
+        now = wp.sqrt(gx * gx + gy * gy)
+        gx = pose[row, 0] - nx
+        gy = pose[row, 1] - ny
+        then = wp.sqrt(gx * gx + gy * gy)
+        if then < now:
+            between = then - robot_radius - RADIUS
+            if between < GAP_AT:
+                forbidden = True
+            if profile == 0:
+                v = wp.sqrt(twist[row, 0] * twist[row, 0] + twist[row, 2] * twist[row, 2])
+                danger = 1.0 + v + v * v / 3.0
+                if (v > MOVING_AT or wp.abs(twist[row, 1]) > MOVING_AT) and between < danger:
+                    forbidden = True
+    return forbidden
+
+
 @wp.kernel
 def walk_people(
     flags: wp.array(dtype=wp.uint8),
@@ -211,24 +246,7 @@ def walk_people(
         share = along / cell
         nx = hx + (tx - hx) * share
         ny = hy + (ty - hy) * share
-        blocked = wp.bool(False)
-        for robot in range(robots):
-            row = world * robots + robot
-            gx = pose[row, 0] - x
-            gy = pose[row, 1] - y
-            now = wp.sqrt(gx * gx + gy * gy)
-            gx = pose[row, 0] - nx
-            gy = pose[row, 1] - ny
-            then = wp.sqrt(gx * gx + gy * gy)
-            if then < now:
-                between = then - robot_radius - RADIUS
-                if between < GAP_AT:
-                    blocked = True
-                if profile == 0:
-                    v = wp.sqrt(twist[row, 0] * twist[row, 0] + twist[row, 2] * twist[row, 2])
-                    danger = 1.0 + v + v * v / 3.0
-                    if (v > MOVING_AT or wp.abs(twist[row, 1]) > MOVING_AT) and between < danger:
-                        blocked = True
+        blocked = comes_too_near(world, robots, robot_radius, profile, pose, twist, x, y, nx, ny)
         if blocked:
             waited = wp.max(held[world, person], 0.0) + dt
             limit = 1.0 + unit(draw_from(key, -1 - count[world, person]))

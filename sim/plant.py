@@ -23,10 +23,12 @@ import warp as wp
 from numpy.typing import NDArray
 
 from sim.backend import Backend, BatchBackend
+from sim.conduct import Manners, make_crowd
+from sim.crowd import CrowdKind, record_walk
 from sim.device import start_warp
 from sim.drive import make_drive, record_drive
 from sim.kernels import after_substep, floor_arrays, read_bodies, sweep_lidar
-from sim.people import MOVING, Profile, make_people, walk_people
+from sim.people import MOVING, Profile, make_people
 from sim.randomization import Variation
 from sim.robot import SECOND, RobotSpec
 from sim.rows import DrawRanges, make_robots, open_step, place_rows, renew_rows
@@ -52,6 +54,8 @@ class Plant:
         robots: int = 1,
         people: int = 0,
         profile: Profile = Profile.STILL,
+        crowd: CrowdKind = "cells",
+        manners: Manners | None = None,
         vary: Variation | None = None,
         seed: int = 0,
         body: Body = "planar",
@@ -76,6 +80,9 @@ class Plant:
         )
         self.floor = floor_arrays(site, device)
         self.people = make_people(worlds, people, device)
+        self.crowd = make_crowd(worlds, people, device)
+        self._kind: CrowdKind = crowd
+        self._manners = manners or Manners()
         self.drive = make_drive(self.rows, device)
         self.state = make_robots(self.rows, spec.lidar, self.scene.contacts.shape[1], self.scene.ctrl_stride, device)
         self.diverged = wp.zeros(worlds, dtype=wp.uint8, device=device)
@@ -84,20 +91,28 @@ class Plant:
         self._limits: NDArray[np.float32] = np.asarray(self.state.limits.numpy()).reshape(
             worlds, -1, 2
         )  # the same memory
-        self._record(filtered, people)
+        self._record(filtered)
 
-    def _record(self, filtered: bool, people: int) -> None:
-        spec, scene, backend, state, crowd = self.spec, self.scene, self.backend, self.state, self.people
+    def _record(self, filtered: bool) -> None:
+        spec, scene, backend, state = self.spec, self.scene, self.backend, self.state
         self._open = self.record(open_step, self.rows, [int(not filtered), state, self.drive])
         self.substeps = round(spec.motor_period / SECOND / scene.timestep)
-        self.walk: Launchable = self.record(  # a test may put somebody else's steps in its place
-
-            walk_people,
-            (self.worlds, people),
-            [*self.grid, self.seed, spec.motor_period / SECOND, int(self.profile), self.robots, spec.radius,
-             state.pose, state.twist, crowd.position, crowd.origin, crowd.target, crowd.walked, crowd.speed,
-             crowd.pause, crowd.held, crowd.count, crowd.life, backend.mocap_pos],
-        )  # fmt: skip
+        self.walk: Launchable = record_walk(  # a test may put somebody else's steps in its place
+            self._kind,
+            self.site,
+            self.floor,
+            self.people,
+            self.crowd,
+            state.pose,
+            state.twist,
+            backend.mocap_pos,
+            robots=self.robots,
+            robot_radius=spec.radius,
+            dt=spec.motor_period / SECOND,
+            profile=int(self.profile),
+            seed=self.seed,
+            manners=self._manners,
+        )
         self._drives = record_drive(spec, self.drive, backend.ctrl, self.robots, scene.ctrl_stride, self.device)
         bodies = [backend.qpos, backend.qvel, self.robots, scene.qpos_stride, scene.qvel_stride]
         self._contacts = wp.array(scene.contacts, dtype=wp.int32, device=self.device)
@@ -203,6 +218,7 @@ class Plant:
         return (
             struct_arrays("robot", self.state)
             | struct_arrays("people", self.people)
+            | struct_arrays("crowd", self.crowd)
             | struct_arrays("drive", self.drive)
         )
 

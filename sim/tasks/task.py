@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import warp as wp
 
+from sim.conduct import Manners
+from sim.crowd import CrowdKind
 from sim.geometry import CORRIDOR_POINTS
 from sim.people import Profile
 from sim.randomization import Variation
@@ -157,6 +159,10 @@ class TaskConfig:
     """People per world."""
     profile: Profile = Profile.STILL
     """What the site assumes of them."""
+    crowd: CrowdKind = "cells"
+    """How they move: from cell to cell, or by social forces (sim/crowd.py)."""
+    manners: Manners = Manners()  # noqa: RUF009  # frozen
+    """How a crowd behaves that moves by social forces."""
     time_limit: float = 60.0
     """s"""
     randomization: Variation = Variation()  # noqa: RUF009  # frozen
