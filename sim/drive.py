@@ -81,6 +81,7 @@ def step_drive(
     wheel_radius: float,
     robots: int,
     ctrl_stride: int,
+    wheels: int,
     released: wp.array2d(dtype=wp.float32),
     before: wp.array2d(dtype=wp.float32),
     latency: wp.array(dtype=wp.int32),
@@ -89,7 +90,10 @@ def step_drive(
     output: wp.array2d(dtype=wp.float32),
     ctrl: wp.array2d(dtype=Any),
 ) -> None:
-    """One motor period of each row; `substep` counts motor periods since the control cycle began."""
+    """One motor period of each row; `substep` counts motor periods since the control cycle began.
+
+    With `wheels` the base's first two controls are wheel speeds, else its first three are velocities in B.
+    """
     row = wp.tid()
     v = released[row, 0]
     w = released[row, 1]
@@ -107,7 +111,7 @@ def step_drive(
     output[row, 1] = ow
     world = row / robots
     c = (row % robots) * ctrl_stride
-    if ctrl_stride == 3:
+    if wheels == 0:
         ctrl[world, c] = ctrl.dtype(ov)
         ctrl[world, c + 1] = ctrl.dtype(0.0)
         ctrl[world, c + 2] = ctrl.dtype(ow)
@@ -119,7 +123,10 @@ def step_drive(
 def record_drive(
     spec: RobotSpec, drive: DriveArrays, ctrl: wp.array, robots: int, ctrl_stride: int, device: str
 ) -> list[wp.Launch]:
-    """The launches of one control cycle, one for each motor period, recorded on these arrays."""
+    """The launches of one control cycle, one for each motor period, recorded on these arrays.
+
+    `ctrl_stride` counts the base's controls (3 planar, 2 wheeled) and the tools', which are left as they are.
+    """
     rows = drive.setpoint.shape[0]
     dt = spec.motor_period / SECOND
     commands = []
@@ -137,6 +144,7 @@ def record_drive(
                 spec.drive.wheel_radius,
                 robots,
                 ctrl_stride,
+                int(ctrl_stride - spec.tools == 2),
                 drive.released,
                 drive.before,
                 drive.latency,

@@ -285,7 +285,7 @@ def read_body(
     u = robot * qvel_stride
     yaw = wp.float32(0.0)
     rate = wp.float32(0.0)
-    if qpos_stride == 3:
+    if qpos_stride == qvel_stride:  # no quaternion: the planar base
         yaw = float(qpos[world, q + 2])
         rate = float(qvel[world, u + 2])
         # The hinge counts turns; kernels take the angle in (-pi, pi].

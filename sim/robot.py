@@ -107,6 +107,57 @@ class Lidar:
 
 
 @dataclass(frozen=True)
+class Fork:
+    """A fork that goes up and down: two blades behind the chassis, inside the footprint."""
+
+    reach: float
+    """Length of the blades, m; the chassis takes the rest of the footprint's length."""
+    spread: float
+    """Width over both blades, m."""
+    blade: float
+    """Width of one blade, m."""
+    lowered: float
+    """Height of the blades' upper face at the bottom, m."""
+    height: float
+    """Largest lift above that, m."""
+    speed: float
+    """m/s, with load"""
+    mass: float
+    """Of fork and carriage, kg."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm of five joints (pan, shoulder, elbow, wrist, roll) on the deck, with a suction cup, and a tote beside it.
+
+    At joint angles 0 it is folded; `home` are the angles there, counted from straight up.
+    """
+
+    mount: tuple[float, float]
+    """x, y of its foot in B, m."""
+    lengths: tuple[float, float, float, float]
+    """Foot to shoulder, shoulder to elbow, elbow to wrist, wrist to the cup's face, m."""
+    masses: tuple[float, float, float, float, float]
+    """Of the five links, kg."""
+    torques: tuple[float, float, float, float, float]
+    """Largest torque of each joint, N m."""
+    speed: float
+    """Largest speed of each joint, rad/s."""
+    payload_max: float
+    """kg"""
+    cup: float
+    """Diameter of the suction cup, m."""
+    suction: float
+    """Holding force, N."""
+    tote: tuple[float, float, float]
+    """Length, width and height of the tote inside, m."""
+    tote_at: tuple[float, float]
+    """x, y of its middle in B, m; it stands on the deck."""
+    home: tuple[float, float, float, float, float] = (0.0, -0.9, 2.5, math.pi - 1.6, 0.0)
+    """rad; folded over the deck, the cup straight down (shoulder, elbow and wrist add up to pi)."""
+
+
+@dataclass(frozen=True)
 class RobotSpec:
     """A robot as the shield, the plant and the policies know it; its hash is the embodiment."""
 
@@ -138,6 +189,13 @@ class RobotSpec:
     """Control period, ns."""
     motor_period: int = 20 * MILLISECOND
     """Period of the drive controller, ns."""
+    fork: Fork | None = None
+    arm: Arm | None = None
+
+    @property
+    def tools(self) -> int:
+        """Controls beyond the drive's own: the fork's height, or five joint angles and the suction (0 to 1)."""
+        return int(self.fork is not None) + 6 * int(self.arm is not None)
 
     @property
     def radius(self) -> float:
@@ -145,8 +203,9 @@ class RobotSpec:
         return math.hypot(self.length, self.width) / 2.0
 
     def embodiment_hash(self) -> str:
-        """sha256 (hex) of the specification's canonical JSON."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """sha256 (hex) of the specification's canonical JSON; what a robot does not have is left out of it."""
+        present = {name: value for name, value in asdict(self).items() if value is not None}
+        text = json.dumps(present, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 

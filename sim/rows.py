@@ -179,16 +179,18 @@ def place_rows(
     yaw = pose[row, 2]
     qpos[world, q0] = qpos.dtype(pose[row, 0])
     qpos[world, q0 + 1] = qpos.dtype(pose[row, 1])
-    if qpos_stride == 3:
+    first = wp.int32(3)  # of the joints beyond the base: wheels, fork, arm; all begin at 0
+    if qpos_stride == qvel_stride:  # no quaternion: the planar base
         qpos[world, q0 + 2] = qpos.dtype(yaw)
     else:
+        first = 7
         qpos[world, q0 + 2] = qpos.dtype(rest_height)
         qpos[world, q0 + 3] = qpos.dtype(wp.cos(0.5 * yaw))
         qpos[world, q0 + 4] = qpos.dtype(0.0)
         qpos[world, q0 + 5] = qpos.dtype(0.0)
         qpos[world, q0 + 6] = qpos.dtype(wp.sin(0.5 * yaw))
-        qpos[world, q0 + 7] = qpos.dtype(0.0)
-        qpos[world, q0 + 8] = qpos.dtype(0.0)
+    for k in range(first, qpos_stride):
+        qpos[world, q0 + k] = qpos.dtype(0.0)
     for k in range(qvel_stride):
         qvel[world, u0 + k] = qvel.dtype(0.0)
         warmstart[world, u0 + k] = warmstart.dtype(0.0)

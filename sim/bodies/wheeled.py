@@ -1,0 +1,70 @@
+"""The wheeled base: a free joint, two driven sphere wheels and two frictionless casters on the floor.
+
+For motor policies and evaluation: it tips, slips and climbs, at 5 ms steps. On a floor with ramps the casters are
+sprung, as those of real robots are: rigid ones lift the driven wheels off the ground where the floor begins to rise
+(at a slope of 12.5 % by 17 mm). The spring is the caster's contact, so that it costs no joint.
+"""
+
+# pyright: reportAttributeAccessIssue=false
+# (mujoco defines these names at run time)
+
+from __future__ import annotations
+
+import mujoco
+
+from sim.bodies.parts import FLOOR_BIT, GRAVITY, SERVO_TIME, TRACTION, BodyLayout, add_hull, add_velocity_servo
+from sim.robot import RobotSpec
+
+WHEEL_MASS = 2.0
+"""kg; hub motor wheels of this size weigh 1.5 to 3 kg (own choice)."""
+
+CASTER = 0.03
+"""Radius of a caster, m (own choice)."""
+
+
+def add(world: mujoco.MjSpec, spec: RobotSpec, number: int) -> BodyLayout:
+    """Robot `number` on wheels, named robot{number}."""
+    drive = spec.drive
+    radius = drive.wheel_radius
+    armature = 0.02 * (spec.mass / 60.0) * (radius / 0.08) ** 2  # of rotor and gears: a tenth of what the wheel moves
+    body = world.worldbody.add_body(name=f"robot{number}")
+    body.add_freejoint(name=f"free{number}")
+    add_hull(body, spec, number, 0.05, spec.mass - 2 * WHEEL_MASS)
+    for side in (-1.0, 1.0):
+        body.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_SPHERE,
+            size=(CASTER, 0.0, 0.0),
+            pos=(side * (spec.length / 2 - CASTER - 0.02), 0.0, CASTER),
+            mass=0.1,
+            contype=0,
+            conaffinity=FLOOR_BIT,
+            condim=1,
+            priority=1,
+        )
+    for side, name in ((1.0, "left"), (-1.0, "right")):
+        wheel = body.add_body(name=f"{name}{number}", pos=(0.0, side * drive.track / 2.0, radius))
+        wheel.add_joint(
+            name=f"{name}{number}",
+            type=mujoco.mjtJoint.mjJNT_HINGE,
+            axis=(0.0, 1.0, 0.0),
+            armature=armature,
+            damping=0.05,
+        )
+        wheel.add_geom(  # a sphere: one contact point, 1.3 times faster than a cylinder
+            type=mujoco.mjtGeom.mjGEOM_SPHERE,
+            size=(radius, 0.0, 0.0),
+            mass=WHEEL_MASS,
+            contype=0,
+            conaffinity=FLOOR_BIT,
+            condim=3,
+            friction=(TRACTION, 0.005, 0.0001),
+            rgba=(0.1, 0.1, 0.1, 1.0),
+        )
+        add_velocity_servo(
+            world,
+            f"{name}{number}",
+            joint=f"{name}{number}",
+            gain=spec.mass / 2.0 * radius**2 / (2 * SERVO_TIME),
+            limit=spec.mass / 2.0 * TRACTION * GRAVITY * radius,
+        )
+    return BodyLayout(qpos_stride=9, qvel_stride=8, ctrl_stride=2)
