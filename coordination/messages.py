@@ -121,6 +121,8 @@ class Joined(msgspec.Struct, frozen=True):
     clock: str = "lockstep"
     stamp: int = 0
     error: str = ""
+    motor: str = ""
+    """Hash of the drive's controller (`hierarchy.motor.motor_hash`); empty where it is not told"""
 
 
 class Cycle(msgspec.Struct, frozen=True):

@@ -34,6 +34,7 @@ from coordination.messages import Choice, Grant, Picture, Report, RobotStatus
 from hierarchy.controller import Controller, ControllerInputs, ControllerMemory, Proposal
 from hierarchy.corridors import cells_under
 from hierarchy.meta import Intent, mission
+from hierarchy.motor import FIRMWARE
 from hierarchy.options import OptionName
 from hierarchy.skills import Act, Answer
 from safety import fallback
@@ -170,6 +171,8 @@ class ControlConfig:
     """The site profile's V, m/s"""
     capabilities: tuple[str, ...] = ("carry",)
     """What the robot can do, for the assignment of tasks"""
+    motor: str = FIRMWARE
+    """Hash of the motor that tracks the released commands: the one with which the tracking bound was measured"""
 
 
 class Stepper:

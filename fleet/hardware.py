@@ -10,17 +10,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coordination.messages import Cycle, Done, Join, Joined, Leave
 from coordination.transport import Transport
+from hierarchy.motor import Motor, at_rest, wheel_speeds
 from sim.errors import MusterError
 from sim.robot import SECOND, Readings, RobotCommand, RobotSpec
 
 PLANT = "plant"
 """The plant's name on the wire."""
+STALE_COMMAND = 0.3
+"""A released command is tracked for so long, s: three control periods, as the watchdog waits at most."""
 JOIN_PAUSE = 0.2
 """Between two requests to join, s: the plant may still be starting."""
 
@@ -29,11 +33,56 @@ class JoinError(MusterError):
     """The plant refused the robot, or there is none."""
 
 
-class PlantRobot:
-    """One robot of the plant; owns its end of the wire and the round that is open."""
+class WheelBase(Protocol):
+    """A base without a drive controller of its own: it takes wheel speeds, and stops by itself when none come."""
 
-    def __init__(self, name: str, transport: Transport, spec: RobotSpec, watchdog: str = "") -> None:
+    def write_wheels(self, left: float, right: float) -> None:
+        """Turn the wheels at these speeds, rad/s, until the next."""
+        ...
+
+
+class MotorDrive:
+    """The motor level of one robot on a base that takes wheel speeds: `motor.step` every motor period.
+
+    Owns the motor's memory, the newest released command and its own beat. A command that nobody follows up within
+    STALE_COMMAND is tracked no further: the motor brakes to rest. The robot's loop calls `step` at least as often as
+    the motor period.
+    """
+
+    def __init__(self, spec: RobotSpec, base: WheelBase) -> None:
+        self.spec, self.base = spec, base
+        self.period = spec.motor_period / SECOND
+        self._motor, self._memory = Motor(spec), at_rest(1)
+        self._released, self._since = np.zeros((1, 2), np.float32), -math.inf
+        self._next = -math.inf
+
+    def release(self, command: RobotCommand, now: float) -> None:
+        """The control step's newest command; `now` in s of the caller's clock, as in `step`."""
+        self._released[0], self._since = (command.v, command.w), now
+
+    def step(self, now: float) -> None:
+        """Make the motor steps that are due; after a pause one, not all that were missed."""
+        while now >= self._next:
+            self._next = now + self.period if now > self._next + self.period else self._next + self.period
+            if now - self._since > STALE_COMMAND:
+                self._released[:] = 0.0
+            output, self._memory = self._motor.step(self._released, self._memory)
+            left, right = wheel_speeds(output, self.spec)[0]
+            self.base.write_wheels(float(left), float(right))
+
+
+class PlantRobot:
+    """One robot of the plant; owns its end of the wire and the round that is open.
+
+    The plant's drive kernel (`sim/drive.py`) plays the firmware of its bases: they take v and w, and no motor level
+    runs here. With `base` the released commands drive wheels that hang on this computer as well.
+    """
+
+    def __init__(
+        self, name: str, transport: Transport, spec: RobotSpec, watchdog: str = "", base: WheelBase | None = None
+    ) -> None:
         """`transport` is a client's end to the plant, under the robot's own name; `watchdog` may speak for it."""
+        self.motor = MotorDrive(spec, base) if base is not None else None
         self.name = name
         self.watchdog = watchdog
         self.transport = transport
@@ -94,6 +143,8 @@ class PlantRobot:
 
     def write(self, command: RobotCommand) -> None:
         """See `Robot.write`: end the open round."""
+        if self.motor is not None:
+            self.motor.release(command, time.monotonic())
         if self.cycle is None:
             return
         self._answered = self.cycle.round

@@ -1,8 +1,8 @@
 """What a black box says about itself: everything besides the records that a replay needs, and what decides its bits.
 
 Metadata (text): the control configuration as canonical JSON, schema version, library versions and CPU features, and
-the hashes of code, site, embodiment, policy and contract. Attachment `site`: the floor itself, so that a black box
-explains itself without the run that it came from. The policy is named by its hash and lies beside the run.
+the hashes of code, site, motor, embodiment, policy and contract. Attachment `site`: the floor itself, so that a black
+box explains itself without the run that it came from. The policy is named by its hash and lies beside the run.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def write_header(
         "schema": str(SCHEMA),
         "config": json.dumps(asdict(config), sort_keys=True, separators=(",", ":")),
         "site": site.hash,
+        "motor": config.motor,
         "embodiment": config.spec.embodiment_hash(),
         "policy": policy.hash if policy is not None else "",
         "policy_place": str(policy_place.resolve()) if policy_place is not None else "",

@@ -37,6 +37,7 @@ from coordination.wire import Received
 from coordination.zmq_transport import ZmqServer
 from fleet.rundir import join_run
 from fleet.world import World, people_cells, start_cells
+from hierarchy.motor import motor_hash
 from sim.crowd import CrowdKind
 from sim.errors import MusterError
 from sim.people import Profile
@@ -168,8 +169,8 @@ def _checked(config: Config) -> _Asked:
     if problem.site.cell < least:
         raise PlantError(
             f"--cell: expected cells of {least:.2f} m or more, in which a robot of {spec.radius:.2f} m radius turns "
-            f"within its cell though it is {spec.localisation_bound:.2f} m beside its pose, got {problem.site.cell:g} m on "
-            f"{problem.site.name}; give for example {CELL}"
+            f"within its cell though it is {spec.localisation_bound:.2f} m beside its pose, got {problem.site.cell:g} m "
+            f"on {problem.site.name}; give for example {CELL}"
         )
     given = problem.starts
     if config.starts:
@@ -467,7 +468,7 @@ class Plant:
             self.commands[self._index[body.robot]] = np.clip(body.command, self._low, self._high)
 
     def _join(self, message: Received, body: Join) -> Joined:
-        here = Joined(self.world.site.hash, self.clock, self.world.stamp)
+        here = Joined(self.world.site.hash, self.clock, self.world.stamp, motor=motor_hash(self.world.spec))
         if body.role == "observer":
             return here
         if body.role == "coordinator" and message.sender == COORDINATOR:

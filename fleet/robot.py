@@ -45,6 +45,7 @@ from fleet.hardware import PLANT, PlantRobot
 from fleet.header import write_header
 from fleet.metrics import RobotMetrics
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
+from hierarchy.motor import check_motor
 from hierarchy.skills import Answer
 from safety.shield import Reason
 from safety.supervisor import Cause, may_drive
@@ -310,6 +311,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
             f"got {config.person_speed:g}; give one of them"
         )
     load_site(config.site, config.cell)
+    check_motor(ControlConfig().motor, RobotSpec())
     place = config.policy or Path(os.environ.get(ENVIRONMENT) or ".")
     if made_later is None or (config.policy is not None and place != made_later.parent):
         Policy.load(place).check(navigate_contract(RobotSpec()))
@@ -456,6 +458,12 @@ class Host:
                     f"expected the plant's floor {joined.site[:12]}, --site {self.config.site} is "
                     f"{self.site.hash[:12]}; give plant and robots the same site"
                 )
+            motor = seat.stepper.config.motor
+            if joined.motor not in ("", motor):
+                raise RobotError(
+                    f"expected a base that drives by motor {motor[:12]}, {seat.name}'s drives by {joined.motor[:12]}; "
+                    "the shield's tracking bound was not measured with it"
+                )
 
     def _loop(self) -> bool:
         """Serve until the plant ends; True when it fell silent."""
@@ -465,11 +473,13 @@ class Host:
             poller.register(end.socket, zmq.POLLIN)
             owners[end.socket] = index
         heard = tidied = last = time.monotonic()
+        motors = [seat.plant.motor for seat in self.seats if seat.plant.motor is not None]
+        patience = min([POLL, *(motor.period / 2 for motor in motors)])
         for seat in self.seats:
             seat.take()  # what came together with the plant's yes has left the sockets already
         silence = watchdog.LOCKSTEP_SILENCE if self.seats[0].lockstep else 2 * _period(self.seats[0].stepper)
         while not self._stop:
-            ready = {owners[socket] for socket, _ in poller.poll(int(POLL * 1000))}
+            ready = {owners[socket] for socket, _ in poller.poll(int(patience * 1000))}
             now = time.monotonic()
             self.board.beat(time.monotonic_ns())
             if now - last > silence:  # we hung: the watchdog may have spoken, and the plant hears us only after a join
@@ -478,6 +488,8 @@ class Host:
             for seat in self.seats:
                 seat.rejoin(now)
             last = now
+            for motor in motors:
+                motor.step(now)
             for index in sorted(ready):
                 self.seats[index].take()
             for seat in self.seats:
@@ -486,6 +498,8 @@ class Host:
                 elif not seat.silent(now):
                     continue
                 seat.step()
+                for motor in motors:
+                    motor.step(time.monotonic())
                 self.board.beat(time.monotonic_ns())
             if self.seats[0].plant.left:
                 self._stop = self.seats[0].plant.left

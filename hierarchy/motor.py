@@ -3,21 +3,101 @@
 The law is the drive kernel of `sim/drive.py`, the same that the plant's bodies run: limited acceleration and braking,
 and the lag of the motors. Rows are robots. `step` is pure: the setpoints and outputs go in and come out as arrays; the
 object holds the recorded launch and its buffers. On a robot whose base has firmware of its own (the plant's bodies,
-most AMRs) nothing calls it; on one that takes wheel speeds it is the last thing before the wire.
+whose drive kernel plays the firmware; most AMRs) nothing calls it; on one that takes wheel speeds it is the last thing
+before the wire (`fleet.hardware.MotorDrive`).
+
+A motor is named by its hash: the law's source without comments, and its parameters. The shield's tracking bound e(t)
+was measured with one motor and holds for no other: `check_motor` refuses a robot that would drive by another.
 """
 
 from __future__ import annotations
 
+import ast
+import functools
+import hashlib
+import inspect
+import json
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.drive import make_drive, record_drive
+from sim import drive
+from sim.drive import BRAKE_SHARE, make_drive, record_drive
+from sim.errors import MusterError
 from sim.robot import RobotSpec
 
 PLANAR_STRIDE = 3
 """Controls per robot of the planar body: v, 0, w (see `sim/drive.py`)."""
+
+
+@dataclass(frozen=True)
+class TrackingBound:
+    """e(t) = e0 + e1 t as it was measured with one motor."""
+
+    e0: float
+    """m"""
+    e1: float
+    """m/s"""
+
+
+FIRMWARE = "54f7e61d7f58cb4ac8975272bbc50e62aa5eef76593b46b7e0143122679b19cd"
+"""The hash of the default robot's motor, `motor_hash(RobotSpec())`. Where a change of the source leaves v and w of every
+row as they were (the layout of the outputs, 2026-11), the bound goes over to the new hash; else it is measured."""
+MEASURED = {FIRMWARE: TrackingBound(e0=0.010, e1=0.037)}
+"""Bounds by motor (`tests/benchmarks/tracking_error.py`, worst of 12,000 stops + 20 %, 2026-11)."""
+
+
+class MotorError(MusterError):
+    """A robot would drive by a motor for which the shield's tracking bound does not hold."""
+
+
+@functools.cache
+def motor_hash(spec: RobotSpec) -> str:
+    """sha256 (hex) of the drive law's source (comments and layout aside) and of everything that it is given."""
+    laws = {"slew", "step_drive"}
+    parts = [node for node in ast.parse(inspect.getsource(drive)).body if getattr(node, "name", "") in laws]
+    for node in parts:
+        assert isinstance(node, ast.FunctionDef)
+        node.body = [line for line in node.body if not isinstance(line, ast.Expr)]  # docstrings
+    numbers = {
+        "period": spec.motor_period,
+        "accel": spec.drive.accel_max,
+        "brake": spec.drive.brake_min * BRAKE_SHARE,
+        "turn_accel": spec.drive.turn_accel_max,
+        "track": spec.drive.track,
+        "wheel_radius": spec.drive.wheel_radius,
+    }
+    text = "\n".join([*map(ast.unparse, parts), json.dumps(numbers, sort_keys=True)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_motor(motor: str, spec: RobotSpec) -> None:
+    """Raise MotorError unless the specification's tracking bound was measured with this motor, and it drives by it."""
+    drives_by = motor_hash(spec)
+    if motor != drives_by:
+        raise MotorError(
+            f"expected motor {motor[:12]}, robot {spec.name} drives by {drives_by[:12]}: its drive law or its "
+            "parameters are others; configure the motor that it has"
+        )
+    bound = MEASURED.get(motor)
+    if bound is None:
+        raise MotorError(
+            f"expected a motor whose tracking error was measured, got {motor[:12]} of robot {spec.name}; measure it by "
+            "tests/benchmarks/tracking_error.py and enter it in hierarchy/motor.py"
+        )
+    if spec.tracking_e0 < bound.e0 or spec.tracking_e1 < bound.e1:
+        raise MotorError(
+            f"expected a tracking bound of at least {bound.e0:g} m + {bound.e1:g} m/s as measured with motor "
+            f"{motor[:12]}, robot {spec.name} states {spec.tracking_e0:g} m + {spec.tracking_e1:g} m/s; state that one"
+        )
+
+
+def wheel_speeds(output: NDArray[np.float32], spec: RobotSpec) -> NDArray[np.float32]:
+    """Left and right wheel, rad/s (rows, 2), of body velocities v and w (rows, 2): (v -+ w track / 2) / radius."""
+    v, half = output[:, 0], output[:, 1] * np.float32(spec.drive.track / 2.0)
+    speeds = np.stack([v - half, v + half], axis=-1) / np.float32(spec.drive.wheel_radius)
+    return speeds.astype(np.float32)
 
 
 @dataclass(frozen=True)

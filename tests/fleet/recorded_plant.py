@@ -73,6 +73,8 @@ class RecordedPlant:
     """Both servers of a recorded life. `plant` and `coordinator` are the addresses for the robot's command line."""
 
     directory: Path
+    motor = ""
+    """What drives its base; a test names another"""
     keys: Keys
     clock: str = "lockstep"
     pace: float = 0.0
@@ -120,7 +122,7 @@ class RecordedPlant:
     def _take(self, wait: float) -> None:
         for message in self._plant.receive(wait):
             if isinstance(message.body, Join):
-                self._plant.send(message.peer, Joined(self._site, self.clock, 0), 0)
+                self._plant.send(message.peer, Joined(self._site, self.clock, 0, motor=self.motor), 0)
                 self.joined.set()
             elif isinstance(message.body, Done):
                 self.commands[message.body.round] = message.body.command

@@ -131,6 +131,17 @@ def test_another_floor_than_the_plants_is_refused(directory: RunDirectory, recor
     assert "the same site" in refused(process)
 
 
+def test_a_base_with_another_motor_than_the_bound_was_measured_with_is_refused(
+    directory: RunDirectory, recorded: RecordedPlant
+) -> None:
+    recorded.motor = "0" * 64
+    process = start(directory, recorded)
+    deadline = time.monotonic() + 30.0
+    while not recorded.joined.is_set() and time.monotonic() < deadline:
+        recorded._take(0.05)
+    assert "r0's drives by 000000000000" in refused(process)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_robot_that_waits_for_its_plant_ends_when_it_is_told_to(
     directory: RunDirectory, recorded: RecordedPlant, number: signal.Signals

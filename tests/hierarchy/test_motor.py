@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from hierarchy.motor import Motor, MotorMemory, at_rest
-from sim.robot import RobotSpec
+from hierarchy import motor as motors
+from hierarchy.motor import (
+    FIRMWARE,
+    MEASURED,
+    Motor,
+    MotorError,
+    MotorMemory,
+    at_rest,
+    check_motor,
+    motor_hash,
+    wheel_speeds,
+)
+from sim.robot import DiffDrive, RobotSpec
 
 SPEC = RobotSpec()
 
@@ -45,3 +58,49 @@ def test_the_step_is_pure_and_rows_do_not_meet() -> None:
     np.testing.assert_array_equal(memory.setpoint, 0.0)
     assert first[0] == pytest.approx((0.02, 0.0), abs=1e-7)
     assert first[1] == pytest.approx((0.0, -0.08), abs=1e-7)
+
+
+def test_the_drive_law_is_the_one_with_which_the_tracking_bound_was_measured() -> None:
+    """A change of the law or of its parameters fails here until the bound has been measured anew."""
+    assert motor_hash(SPEC) == FIRMWARE
+    assert (MEASURED[FIRMWARE].e0, MEASURED[FIRMWARE].e1) == (SPEC.tracking_e0, SPEC.tracking_e1)
+    check_motor(FIRMWARE, SPEC)
+    check_motor(FIRMWARE, replace(SPEC, tracking_e0=0.02, tracking_e1=0.05))
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (replace(SPEC, drive=DiffDrive(brake_min=2.0)), "its drive law or its parameters are others"),
+        (replace(SPEC, drive=DiffDrive(wheel_radius=0.1)), "its drive law or its parameters are others"),
+        (replace(SPEC, motor_period=10_000_000), "its drive law or its parameters are others"),
+        (replace(SPEC, tracking_e0=0.009), "at least 0.01 m"),
+        (replace(SPEC, tracking_e1=0.036), "states 0.01 m . 0.036 m/s"),
+    ],
+)
+def test_a_robot_whose_bound_was_not_measured_with_its_motor_is_refused(spec: RobotSpec, words: str) -> None:
+    with pytest.raises(MotorError, match=words) as caught:
+        check_motor(FIRMWARE, spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_motor_that_was_never_measured_is_refused() -> None:
+    other = replace(SPEC, drive=DiffDrive(accel_max=0.5))
+    with pytest.raises(MotorError, match="was measured, got"):
+        check_motor(motor_hash(other), other)
+
+
+def test_a_changed_law_is_another_motor_and_a_changed_comment_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = motors.inspect.getsource(motors.drive)
+    monkeypatch.setattr(motors.inspect, "getsource", lambda module: source.replace("def slew(", "# why\ndef slew("))
+    assert motor_hash.__wrapped__(SPEC) == FIRMWARE
+    changed = source.replace("now - brake * dt", "now - 0.9 * brake * dt")
+    assert changed != source
+    monkeypatch.setattr(motors.inspect, "getsource", lambda module: changed)
+    assert motor_hash.__wrapped__(SPEC) != FIRMWARE
+
+
+def test_wheel_speeds_are_those_of_the_arc() -> None:
+    # 0.8 m/s and 1 rad/s: 0.8 -+ 0.21 m/s at the wheels, of 0.08 m radius
+    speeds = wheel_speeds(np.array([(0.8, 1.0)], np.float32), SPEC)
+    assert speeds[0] == pytest.approx((7.375, 12.625), abs=1e-5)
