@@ -29,7 +29,7 @@ class Aisle:
         self.x = 0.0
         self.speed = 0.0
         self.memory = MetaMemory()
-        self.granted = (0,)
+        self.granted: tuple[int, ...] = (0,)
         self.obstructed: tuple[int, ...] = ()
         self.held = False
 
