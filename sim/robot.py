@@ -12,8 +12,9 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,20 @@ class DiffDrive:
     """Guaranteed braking with full payload on the worst floor, m/s^2; the shield's bound b."""
     turn_accel_max: float = 4.0
     """Largest yaw acceleration that the drive controller commands, rad/s^2."""
+    firmware_track: float | None = None
+    """What the firmware takes the track for, m; None: the true one. Their ratio is the error of every turn."""
+    firmware_wheel_radius: float | None = None
+    """What the firmware takes the wheel radius for, m; None: the true one. Their ratio is the error of every speed."""
+
+    @property
+    def believed_track(self) -> float:
+        """The track that wheel speeds are computed with, m."""
+        return self.track if self.firmware_track is None else self.firmware_track
+
+    @property
+    def believed_wheel_radius(self) -> float:
+        """The wheel radius that wheel speeds are computed with, m."""
+        return self.wheel_radius if self.firmware_wheel_radius is None else self.firmware_wheel_radius
 
 
 @dataclass(frozen=True)
@@ -204,9 +219,47 @@ class RobotSpec:
 
     def embodiment_hash(self) -> str:
         """sha256 (hex) of the specification's canonical JSON; what a robot does not have is left out of it."""
-        present = {name: value for name, value in asdict(self).items() if value is not None}
-        text = json.dumps(present, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(_stated(asdict(self)), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _stated(values: dict[str, Any]) -> dict[str, Any]:  # what asdict gives: text, numbers, mappings
+    """The entries that say something, so that an optional field that came later changes no older hash."""
+    return {
+        name: _stated(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+SOURCES: Mapping[str, str] = {
+    "drive.track": "datasheet: over Fetch Freight's 0.375 m (its URDF), what tyres leave of a hull of 0.48 m",
+    "drive.wheel_radius": "datasheet: between Fetch Freight, 0.061 m (its URDF), and Neobotix MP-500, 0.130 m",
+    "drive.speed_max": "datasheet: Neobotix MP-500, 1.5 m/s",
+    "drive.reverse_max": "norm: ISO 3691-4, 0.3 m/s where nothing detects persons",
+    "drive.turn_max": "measured: commands up to it, 12,000 stops within e(t) (tests/benchmarks/tracking_error.py)",
+    "drive.accel_max": "datasheet: under half of Neobotix MP-500's largest, 2.4 m/s^2",
+    "drive.brake_min": "measured: kept by 12,000 stops under full randomization (tests/benchmarks/tracking_error.py)",
+    "drive.turn_accel_max": "measured: kept by the same 12,000 stops (tests/benchmarks/tracking_error.py)",
+    "lidar.rays": "datasheet: Slamtec RPLIDAR A1, one sample a degree",
+    "lidar.range_max": "datasheet: Slamtec RPLIDAR A1, under its 12 m on white objects",
+    "lidar.noise": "datasheet: Slamtec RPLIDAR A1, below 1 % of the range: 0.01 m at 1 m",
+    "lidar.dropout": "design: drawn by sim/kernels.py; no datasheet states one, so compare it with recorded scans",
+    "length": "datasheet: under Neobotix MP-500, 0.823 m; with the width a circumscribed circle of 0.40 m",
+    "width": "datasheet: under Neobotix MP-500, 0.592 m; it turns inside a cell of 1.2 m",
+    "height": "datasheet: under Neobotix MP-500, 0.358 m",
+    "mass": "datasheet: under Fetch Freight's base, 70.1 kg (its URDF), as its hull is smaller",
+    "payload_max": "datasheet: half of Neobotix MP-500's 80 kg",
+    "localisation_bound": "design: kept by sim/sensors.py and watched by safety/monitors.py",
+    "sensor_age_bound": "design: one control period, enforced by safety/monitors.py",
+    "latency_bound": "design: kept by every draw of latency and lag in sim/rows.py, the servo included",
+    "tracking_e0": "measured: worst of 12,000 stops plus 20 % (tests/benchmarks/tracking_error.py)",
+    "tracking_e1": "measured: worst of 12,000 stops plus 20 % (tests/benchmarks/tracking_error.py)",
+    "period": "design: ten scans a second; a control step needs 5 ms of it (tests/benchmarks/control_step.py)",
+    "motor_period": "design: twice the time constant of the velocity servo in sim/scene.py",
+}
+"""Where each number of the default robot comes from: a datasheet of its class, a norm, a measurement, or a design bound
+that the named code keeps. Specification files carry their own (sim/specfile.py)."""
 
 
 @dataclass(frozen=True)

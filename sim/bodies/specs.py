@@ -37,7 +37,7 @@ def forklift() -> RobotSpec:
             wheel_radius=0.115,  # drive wheels of 230 mm are common on pallet trucks (own choice)
             speed_max=1.2,  # own choice, below a walking person's 1.6 m/s (ISO 13855)
             reverse_max=0.3,  # [ISO 3691-4]: 0.3 m/s where the load takes the view from the person detection
-            turn_max=0.6,  # the tips of the fork (1 m from the axle) then move no faster than 0.6 m/s
+            turn_max=0.6,  # own choice: the tips of the fork (1 m from the axle) then move no faster than 0.6 m/s
             accel_max=0.5,  # own choice: loads that are not tied down stay on a pallet (friction 0.3 or more)
             brake_min=0.8,  # own choice: below the 0.3 g at which loads slip, with reserve for a ramp
             turn_accel_max=1.0,  # own choice
@@ -51,7 +51,7 @@ def forklift() -> RobotSpec:
         fork=Fork(
             reach=1.15,  # for the 1.2 m side of a [Pallet]
             spread=0.56,  # two blades of 0.18 m pass the two openings of 0.2275 m [Pallet]
-            blade=0.18,
+            blade=0.18,  # of the 0.2275 m opening [Pallet], with 24 mm to either side
             lowered=0.085,  # enters the 0.1 m high openings [Pallet]
             height=0.40,  # own choice: over a pod's deck and over two empty pallets of 0.144 m [Pallet]
             speed=0.10,  # m/s, own choice
