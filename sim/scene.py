@@ -17,14 +17,18 @@ square of the robots, so that one floor with a whole fleet reads the engine's co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.bodies import forklift, manipulator, planar, wheeled
+from sim.bodies import box, forklift, manipulator, planar, pod, wheeled
+from sim.bodies.goods import Shelf, add_item, add_shelf
 from sim.bodies.parts import FLOOR_BIT, PERSON_BIT, ROBOT_BIT, STATIC_BIT, TRACTION, Add, Body, BodyLayout
+from sim.contacts import Part, add_sensors, addresses, of_pod, of_robot
+from sim.fixtures import POD_SIZE
 from sim.people import PARKED, PERSON_HEIGHT, PERSON_RADIUS
 from sim.robot import RobotSpec
 from sim.site import Site, merged_boxes
@@ -54,10 +58,24 @@ class Scene:
     """Controls of one robot."""
     contacts: NDArray[np.int32]
     """Where in the sensor data robot r's contact with the map, each other robot and each person lies, in that order and
-    by number; (robots, robots + people). A robot with a fork or an arm has as many columns again for that, and is two
-    counterparts to the others. No columns in a scene without contact sensors."""
+    by number; (robots, robots + people). Movable pods, loose boxes and shelves for picking follow, where there are
+    some. A robot with a fork or an arm has as many columns again for that, and is two counterparts to the others. No
+    columns in a scene without contact sensors."""
     rest_height: float
     """z of the wheeled body's frame when it stands on the floor, m."""
+    falls: bool
+    """Whether gravity acts: not on the planar base, unless it has an arm, whose things to pick lie and fall."""
+    pods: int = 0
+    """Pods that can be moved (`sim/pods.py`); after the robots' coordinates 7 each where things fall, else 3."""
+    pod_size: tuple[float, float, float] = POD_SIZE
+    """m"""
+    pod_contacts: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
+    """Where in the sensor data each pod's contacts with the map, each person, other pod, box, shelf and part of a robot
+    lie; (pods, counterparts)."""
+    boxes: int = 0
+    """Loose boxes; their coordinates follow the pods', as many for each."""
+    items: int = 0
+    """Things to pick; 7 coordinates each, the last."""
 
 
 def build_scene(
@@ -69,16 +87,23 @@ def build_scene(
     *,
     visual: bool = True,
     contacts: bool = True,
+    movable_pods: bool = False,
+    boxes: int = 0,
+    shelves: Sequence[Shelf] = (),
 ) -> Scene:
     """The scene of a site with `robots` robots of one kind, at qpos 0, and `people` people, parked off the floor.
 
-    `visual` adds lights for pictures; it changes no contact. `contacts` adds the contact sensors.
+    `visual` adds lights for pictures; it changes no contact. `contacts` adds the contact sensors. `movable_pods` makes
+    bodies of the site's pods, `boxes` adds as many loose boxes, parked off the floor, `shelves` add bins and what lies
+    in them. Boxes sleep until something touches them, and so do pods beside them.
     """
     world = mujoco.MjSpec()
     world.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    standing = body == "planar" and spec.arm is None  # nothing falls
-    world.option.timestep = 0.02 if standing else 0.005
-    if standing:
+    falls = body == "wheeled" or spec.arm is not None or bool(shelves)
+    world.option.timestep = 0.005 if falls else 0.02
+    if boxes:
+        world.option.enableflags |= int(mujoco.mjtEnableBit.mjENBL_SLEEP)
+    if not falls:
         world.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_GRAVITY)
     world.visual.quality.offsamples = 0  # software rendering is four times faster without
     world.visual.map.znear = 0.002
@@ -86,6 +111,17 @@ def build_scene(
     world.stat.extent = max(site.width, site.height) * site.cell
     _add_ground(world, site, visual)
     layouts = [_add_robot(world, spec, number, body) for number in range(robots)]
+    pods = site.fixtures.pods if movable_pods else ()
+    for number, cell in enumerate(pods):
+        x, y = site.centre(cell).tolist()
+        pod.add(world, number, (x, y), site.fixtures.pod_size, robots, falls)
+    for number in range(boxes):
+        box.add(world, number, (PARKED, PARKED + 2.0 * number), falls)
+    items = [(item, shelf) for shelf in shelves for item in shelf.items]
+    for number, shelf in enumerate(shelves):
+        add_shelf(world, number, shelf)
+    for number, (item, shelf) in enumerate(items):
+        add_item(world, number, item, shelf)
     for number in range(people):
         person = world.worldbody.add_body(name=f"person{number}", mocap=True, pos=(PARKED, PARKED, 0.0))
         person.add_geom(
@@ -97,7 +133,15 @@ def build_scene(
             conaffinity=ROBOT_BIT,
             rgba=(0.85, 0.35, 0.25, 1.0),
         )
-    sensors = _add_contact_sensors(world, spec, robots, people) if contacts else [[] for _ in range(robots)]
+    sensors: list[list[str]] = [[] for _ in range(robots)]
+    pod_sensors: list[list[str]] = [[] for _ in pods]
+    if contacts:
+        things: list[Part] = [(mujoco.mjtObj.mjOBJ_GEOM, f"person{number}") for number in range(people)]
+        for name, count in (("pod", len(pods)), ("box", boxes), ("board", len(shelves))):
+            things += [(mujoco.mjtObj.mjOBJ_BODY, f"{name}{number}") for number in range(count)]
+        made: dict[frozenset[str], str] = {}
+        sensors = [add_sensors(world, made, of_robot(spec, one, robots, things)) for one in range(robots)]
+        pod_sensors = [add_sensors(world, made, of_pod(spec, one, robots, things)) for one in range(len(pods))]
     model = world.compile()
     return Scene(
         model=model,
@@ -109,8 +153,14 @@ def build_scene(
         qpos_stride=layouts[0].qpos_stride,
         qvel_stride=layouts[0].qvel_stride,
         ctrl_stride=layouts[0].ctrl_stride,
-        contacts=np.array([[model.sensor(name).adr[0] for name in names] for names in sensors], np.int32),
+        contacts=addresses(model, sensors),
         rest_height=0.0,
+        falls=falls,
+        pods=len(pods),
+        pod_size=site.fixtures.pod_size,
+        pod_contacts=addresses(model, pod_sensors),
+        boxes=boxes,
+        items=len(items),
     )
 
 
@@ -163,46 +213,3 @@ def _add_ground(world: mujoco.MjSpec, site: Site, visual: bool) -> None:
             castshadow=False,  # 3 times the frames per second in software
             diffuse=(0.7, 0.7, 0.7),
         )
-
-
-def _touching_parts(spec: RobotSpec, number: int) -> list[tuple[mujoco.mjtObj, str]]:
-    """What of a robot counts where contacts are sensed: its hull, and the body of its fork or all links of its arm."""
-    parts = [(mujoco.mjtObj.mjOBJ_GEOM, f"hull{number}")]
-    if spec.fork is not None:
-        parts.append((mujoco.mjtObj.mjOBJ_BODY, f"fork{number}"))
-    if spec.arm is not None:
-        parts.append((mujoco.mjtObj.mjOBJ_XBODY, f"arm{number}"))
-    return parts
-
-
-def _counterparts(spec: RobotSpec, one: int, robots: int, people: int) -> list[tuple[mujoco.mjtObj, str]]:
-    """What a robot can touch, by number: the map, each part of the other robots, the people."""
-    others: list[tuple[mujoco.mjtObj, str]] = [(mujoco.mjtObj.mjOBJ_BODY, "world")]
-    for two in range(robots):
-        if two != one:
-            others += _touching_parts(spec, two)
-    return others + [(mujoco.mjtObj.mjOBJ_GEOM, f"person{number}") for number in range(people)]
-
-
-def _add_contact_sensors(world: mujoco.MjSpec, spec: RobotSpec, robots: int, people: int) -> list[list[str]]:
-    """Add a sensor for each pair that can touch, and name those of each robot."""
-    made: dict[frozenset[str], str] = {}
-    names: list[list[str]] = []
-    for one in range(robots):
-        names.append([])
-        for kind, part in _touching_parts(spec, one):
-            for other_kind, other in _counterparts(spec, one, robots, people):
-                name = made.get(frozenset((part, other)))
-                if name is None:
-                    name = made[frozenset((part, other))] = f"{part} {other}"
-                    world.add_sensor(
-                        name=name,
-                        type=mujoco.mjtSensor.mjSENS_CONTACT,
-                        objtype=kind,
-                        objname=part,
-                        reftype=other_kind,
-                        refname=other,
-                        intprm=(1, 0, 1),  # data = found (bit 0), no reduction, one slot
-                    )
-                names[-1].append(name)
-    return names
