@@ -2,10 +2,12 @@
 
 `BatchBackend` runs MuJoCo's C engine on CPU threads (`mujoco.batch.Batch`): its arrays are strided float64 views of the
 simulations' own rows, so that kernels read and write the state where it lies, without a copy. `WarpBackend`
-(sim/warp_backend.py) runs mujoco_warp: float32 arrays on its device. Kernels that touch either are generic in the type.
+(sim/warp_backend.py) runs mujoco_warp: float32 arrays on its device. Kernels that touch either are generic in the type,
+and shapes are MuJoCo's with the worlds in front.
 
-A world whose numbers stopped being finite is put back to its start by the engine and reported by `diverged`, once; the
-caller ends its episode. Nothing here knows robots, tasks or time beyond the physics step.
+A world whose numbers stopped being finite, or ran away, is put back to its start and flagged (`watch`); the caller ends
+its episode. Model fields may differ between worlds (`field`); what follows from them is computed by `recompute`.
+Nothing here knows robots, tasks or time beyond the physics step.
 """
 
 # pyright: reportAttributeAccessIssue=false
@@ -14,7 +16,7 @@ caller ends its episode. Nothing here knows robots, tasks or time beyond the phy
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import mujoco
 import numpy as np
@@ -22,11 +24,37 @@ import warp as wp
 from mujoco import batch
 from numpy.typing import NDArray
 
-STATE_FIELDS = ("qpos", "qvel", "act", "ctrl", "mocap_pos", "mocap_quat", "qacc_warmstart", "time")
-"""State that a snapshot holds, beside the expanded model fields."""
+from sim.device import start_warp
+from sim.errors import MusterError, nearest
+from sim.fields import FIELDS, Recompute
+from sim.watch import watch
+
+STATE_FIELDS = (
+    "qpos", "qvel", "act", "ctrl", "mocap_pos", "mocap_quat", "qacc_warmstart", "time", "eq_active", "qfrc_applied",
+    "xfrc_applied", "history", "userdata", "plastic",
+)  # fmt: skip
+"""Everything that a step starts from (MuJoCo's integration state, plugins left out); a snapshot holds it."""
 
 BAD = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 """Warnings that mean a world's numbers were not finite or ran away: bad qpos, qvel and qacc, in a row."""
+
+FULL = (int(mujoco.mjtWarning.mjWARN_CONTACTFULL), int(mujoco.mjtWarning.mjWARN_CNSTRFULL))
+"""Warnings that mean contacts or constraints were dropped because the model's memory was full."""
+
+
+class BufferOverflowError(MusterError):
+    """The engine dropped contacts or constraints, because a buffer was too small for the scene."""
+
+    def __init__(self, message: str, world: int, contacts: int = 0, constraints: int = 0, memory: int = 0) -> None:
+        super().__init__(message)
+        self.world = world
+        """A world that did not fit."""
+        self.contacts = contacts
+        """`contacts` of WarpBackend that would have done; 0 where they did."""
+        self.constraints = constraints
+        """`constraints` of WarpBackend that would have done; 0 where they did."""
+        self.memory = memory
+        """`memory` of the MjSpec to try, bytes; 0 where it did."""
 
 
 class Backend(Protocol):
@@ -48,118 +76,230 @@ class Backend(Protocol):
     """(worlds, nmocap, 3)"""
     sensordata: wp.array
     """(worlds, nsensordata), read-only: of the state *before* the last substep."""
+    diverged_flags: wp.array
+    """uint8 (worlds,): set by `watch`; a kernel that handles a lost world writes 0."""
+
+    def data(self, name: str) -> wp.array:
+        """Any array of MjData, (worlds, ...); ask before the first step. Raises ValueError for an unknown name.
+
+        The state (`STATE_FIELDS`) may be written; the rest is read-only and of the state before the last substep.
+        """
+        ...
+
+    def field(self, name: str) -> wp.array:
+        """A model field of `sim.fields.FIELDS`, a row for each world, (worlds, ...), that kernels may write.
+
+        The first call gives each world its own copy. Call `recompute` with the field's level after a write. Raises
+        ValueError for any other name.
+        """
+        ...
+
+    def recompute(self, level: Recompute, mask: NDArray[np.bool_] | wp.array | None = None) -> None:
+        """Compute what follows from fields that were written, for the worlds whose mask (worlds,) is set (None: all).
+
+        A mask on the backend's device (uint8) is not read by the host where the engine runs on the device.
+        """
+        ...
 
     def step(self, substeps: int = 1) -> None:
         """Advance every world."""
         ...
 
-    def reset(self, mask: NDArray[np.bool_]) -> None:
+    def watch(self) -> None:
+        """Flag the worlds that were lost since the last call and put them back to the model's initial state."""
+        ...
+
+    def reset(self, mask: NDArray[np.bool_] | wp.array) -> None:
         """The model's initial state for the worlds whose mask is set; every other world stays bit-identical."""
         ...
 
     def set_field(self, name: str, values: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> None:
-        """Give a model field per-world values, (worlds, ...), where the mask is set (None: everywhere).
+        """Write a field from the host where the mask is set (None: everywhere) and recompute what follows from it.
 
-        Constants that the engine derives from the field follow. Raises ValueError for a name that is no such field.
+        `values` is (worlds, ...). Raises ValueError for a name that `field` refuses.
         """
         ...
 
     def diverged(self) -> NDArray[np.bool_]:
-        """Worlds whose numbers stopped being finite since the last call, (worlds,)."""
+        """Watch, and read and clear the flags, (worlds,)."""
+        ...
+
+    def check_overflow(self) -> None:
+        """Raise `BufferOverflowError` if any step since the last call dropped contacts or constraints.
+
+        Reads from the device: once per rollout.
+        """
         ...
 
     def snapshot(self) -> dict[str, NDArray]:
-        """Copies of the whole state and of the expanded model fields."""
+        """Copies of the whole state, of the fields that differ between worlds and of what follows from them."""
         ...
 
     def restore(self, saved: Mapping[str, NDArray]) -> None:
-        """Return to a snapshot; stepping on is bit-identical to the run that made it."""
+        """Return to a snapshot; stepping on is bit-identical to the run that made it.
+
+        But for models with sleeping bodies: which of them sleep is the engine's own memory, so that there the runs
+        agree as far as a sleeping body stands still.
+        """
         ...
 
 
-def as_warp(view: NDArray, device: str = "cpu") -> wp.array:
-    """A numpy array as a Warp array on the same memory, strides kept. The caller keeps `view` alive."""
-    kind = {np.dtype(np.float64): wp.float64, np.dtype(np.float32): wp.float32}[view.dtype]
+def unknown_field(name: str) -> ValueError:
+    """The error for a name that may not differ between worlds."""
+    return ValueError(f"expected a model field that may differ between worlds, got {name!r}{nearest(name, FIELDS)}")
+
+
+def as_warp(view: NDArray) -> wp.array:
+    """A numpy array as a Warp array on the same memory, strides kept; the array keeps `view` alive."""
+    kind = {
+        np.dtype(np.float64): wp.float64,
+        np.dtype(np.float32): wp.float32,
+        np.dtype(np.int32): wp.int32,
+        np.dtype(np.uint8): wp.uint8,
+    }[view.dtype]
     if view.size == 0:
-        return wp.zeros(view.shape, dtype=kind, device=device)
-    return wp.array(
+        return wp.zeros(view.shape, dtype=kind, device="cpu")
+    array = wp.array(
         ptr=view.__array_interface__["data"][0],
         dtype=kind,
         shape=view.shape,
         strides=view.strides,
-        device=device,
+        device="cpu",
         copy=False,
     )
+    array._muster_owner = view
+    return array
+
+
+def as_mask(mask: NDArray[np.bool_] | wp.array) -> NDArray[np.bool_]:
+    """A mask on the host."""
+    return (mask.numpy() if isinstance(mask, wp.array) else np.asarray(mask)).astype(bool)
 
 
 class BatchBackend:
     """`mujoco.batch.Batch` behind the protocol. Owns the worlds' state; results do not depend on `threads`."""
 
     def __init__(self, model: mujoco.MjModel, worlds: int, threads: int = 2) -> None:
+        start_warp()
         self.worlds = worlds
         self.device = "cpu"
         self.timestep = float(model.opt.timestep)
         self.model = model
-        self.batch = batch.Batch(model, worlds, nthread=threads)
+        sleep = bool(model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP)
+        self.batch = batch.Batch(model, worlds, nthread=threads, persistent=sleep)  # who sleeps is kept in an MjData
         self._views = {name: self.batch.bind(name) for name in STATE_FIELDS}
-        self._sensors = self.batch.bind("sensordata")
-        self.qpos = as_warp(self._views["qpos"])
-        self.qvel = as_warp(self._views["qvel"])
-        self.qacc_warmstart = as_warp(self._views["qacc_warmstart"])
-        self.ctrl = as_warp(self._views["ctrl"])
-        self.mocap_pos = as_warp(self._views["mocap_pos"])
-        self.sensordata = as_warp(self._sensors)
-        self._expanded: dict[str, NDArray] = {}
-        self._derives: dict[str, bool] = {}
-        self._warnings = self.batch.warning[:, BAD, 1]  # a live view
-        self._bad = self._warnings.sum(axis=1)
-        self._bad_total = int(self._bad.sum())
-        self._none = np.zeros(worlds, bool)
+        self._arrays: dict[str, wp.array] = {}
+        self.qpos, self.qvel, self.ctrl = self.data("qpos"), self.data("qvel"), self.data("ctrl")
+        self.qacc_warmstart, self.mocap_pos = self.data("qacc_warmstart"), self.data("mocap_pos")
+        self.sensordata = self.data("sensordata")
+        self.diverged_flags = wp.zeros(worlds, dtype=wp.uint8, device="cpu")
+        self._flags = self.diverged_flags.numpy()
+        self._fields: dict[str, wp.array] = {}
+        self._dropped = np.zeros(worlds, bool)
+        self._watch: Any = wp.launch(  # Warp's own type
+            watch,
+            dim=worlds,
+            inputs=[
+                as_warp(self.batch.warning[:, BAD, 1]), as_warp(np.array(model.qpos0, np.float64, ndmin=2)), self.qpos,
+                self.qvel, self.qacc_warmstart, self.data("act"), self.ctrl, self.diverged_flags,
+            ],
+            device="cpu",
+            record_cmd=True,
+        )  # fmt: skip
+
+    def data(self, name: str) -> wp.array:
+        """A live view of an MjData field; ValueError for one that `batch.DATA_FIELDS` does not name."""
+        if name not in self._arrays:
+            self._arrays[name] = as_warp(self.batch.bind(name))
+        return self._arrays[name]
+
+    def field(self, name: str) -> wp.array:
+        """A live view of a model field, one row for each world."""
+        if name not in FIELDS:
+            raise unknown_field(name)
+        if name not in self._fields:
+            self._fields[name] = as_warp(self.batch.expand(name))
+        return self._fields[name]
+
+    def recompute(self, level: Recompute, mask: NDArray[np.bool_] | wp.array | None = None) -> None:
+        """`mj_setConst` for the masked worlds; it knows no groups."""
+        if level == Recompute.NONE:
+            return
+        where = None if mask is None else as_mask(mask)
+        if where is None or where.any():
+            self.batch.set_const(where)
 
     def step(self, substeps: int = 1) -> None:
         """Advance every world, without the GIL."""
         self.batch.step(nstep=substeps)
 
-    def reset(self, mask: NDArray[np.bool_]) -> None:
+    def watch(self) -> None:
+        """One kernel over the engine's warning counters and the state."""
+        self._watch.launch()
+
+    def reset(self, mask: NDArray[np.bool_] | wp.array) -> None:
         """The model's initial state where the mask is set."""
-        if mask.any():
-            self.batch.reset(ids=np.asarray(mask, bool), stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+        where = as_mask(mask)
+        if where.any():
+            self._collect_dropped()  # a reset clears the engine's counters
+            self.batch.reset(ids=where, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+            self._flags[where] = 0
 
     def set_field(self, name: str, values: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> None:
         """Per-world values of a model field; `mj_setConst` runs where the field needs it."""
-        field = self._expanded.get(name)
-        if field is None:
-            if name not in batch.MODEL_FIELDS:
-                raise ValueError(
-                    f"expected a model field that can vary between worlds, got {name!r}; see batch.MODEL_FIELDS"
-                )
-            field = self._expanded[name] = self.batch.expand(name)
-            self._derives[name] = name in mujoco.MjModel._setconst_inputs or name.startswith("opt.")
+        field = self.field(name).numpy()
         where = slice(None) if mask is None else np.flatnonzero(mask)
         field[where] = values[where]
-        if self._derives[name]:
-            self.batch.set_const(None if mask is None else np.asarray(mask, bool))
+        self.recompute(FIELDS[name].recompute, mask)
 
     def diverged(self) -> NDArray[np.bool_]:
-        """Worlds that the engine had to reset since the last call."""
-        total = int(self._warnings.sum())
-        if total == self._bad_total:
-            return self._none
-        bad = self._warnings.sum(axis=1)
-        fresh = bad > self._bad
-        self._bad, self._bad_total = bad, total
-        return fresh
+        """Worlds that were lost since the last call."""
+        self.watch()
+        lost = self._flags.astype(bool)
+        self._flags[:] = 0
+        return lost
+
+    def check_overflow(self) -> None:
+        """The engine's own warnings: contacts and constraints live in the model's memory, shared by nobody."""
+        self._collect_dropped()
+        dropped = self._dropped.copy()
+        self._dropped[:] = False
+        if dropped.any():
+            world, memory = int(dropped.argmax()), 2 * int(self.model.narena)
+            raise BufferOverflowError(
+                f"world {world} and {int(dropped.sum()) - 1} others: expected contacts and constraints to fit the "
+                f"model's {self.model.narena} bytes, they did not and some were dropped; set the MjSpec's memory to "
+                f"{memory} or more",
+                world=world,
+                memory=memory,
+            )
+
+    def _collect_dropped(self) -> None:
+        full = self.batch.warning[:, FULL, 1]
+        self._dropped |= (full > 0).any(axis=1)
+        self.batch.warning[:, FULL, 1] = 0
 
     def snapshot(self) -> dict[str, NDArray]:
-        """Copies of state and expanded fields."""
+        """Copies of state, flags, expanded fields and the constants that `mj_setConst` gave to each world."""
         saved = {name: np.array(view) for name, view in self._views.items()}
-        saved |= {f"field.{name}": np.array(field) for name, field in self._expanded.items()}
+        saved["diverged"] = self._flags.copy()
+        saved |= {f"field.{name}": field.numpy().copy() for name, field in self._fields.items()}
+        for name in mujoco.MjModel._setconst_outputs:
+            values = self.batch.expanded(name)
+            if values is not None and f"field.{name}" not in saved:
+                saved[f"derived.{name}"] = np.array(values)
         return saved
 
     def restore(self, saved: Mapping[str, NDArray]) -> None:
-        """Write a snapshot back."""
+        """Write a snapshot back; `mj_setConst` need not run, because its results are in it."""
+        if self.batch.persistent:
+            self.batch.reset(stage=int(mujoco.mjtStage.mjSTAGE_NONE))  # forget who slept
         for name, view in self._views.items():
             view[...] = saved[name]
+        self._flags[...] = saved["diverged"]
         for key, values in saved.items():
-            if key.startswith("field."):
-                self.set_field(key.removeprefix("field."), values)
+            kind, _, name = key.partition(".")
+            if kind == "field":
+                self.field(name).numpy()[...] = values
+            elif kind == "derived":
+                self.batch.expand(name)[...] = values
