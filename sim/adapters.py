@@ -18,7 +18,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
-from sim.env import BatchEnv, Step
+from sim.env import ActionError, BatchEnv, Step
 from sim.site import Site
 from sim.tasks.contract import Contract
 from sim.tasks.navigate import NavigateConfig
@@ -38,6 +38,16 @@ def observation_space(contract: Contract) -> spaces.Box:
 def action_space(contract: Contract) -> spaces.Box:
     """The flat action."""
     return spaces.Box(-1.0, 1.0, (contract.action_size,), np.float32)
+
+
+def _numbers(action: NDArray[np.float32], shape: tuple[int, ...] | None) -> NDArray[np.float32]:
+    """The action, whole and finite: who speaks through these interfaces wants to hear of a broken policy at once."""
+    numbers = np.asarray(action, np.float32)
+    if numbers.shape != shape:
+        raise ActionError(f"expected an action of shape {shape}, got {numbers.shape}")
+    if not np.isfinite(numbers).all():
+        raise ActionError(f"expected finite numbers as an action, got {numbers[~np.isfinite(numbers)][0]}")
+    return numbers
 
 
 def _fresh_seed(seed: int | None, generator: np.random.Generator) -> int:
@@ -82,8 +92,8 @@ class NavigateVectorEnv(gymnasium.vector.VectorEnv):
     ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
         """One control step; `infos` holds final_obs where rows ended, and success."""
         assert self.environment is not None, "call reset first"
-        step = self.environment.step(np.asarray(actions, np.float32))
-        ended = (step.terminated | step.truncated).astype(bool)
+        step = self.environment.step(_numbers(actions, self.action_space.shape))
+        ended = np.logical_or(step.terminated, step.truncated)
         info: Info = {"success": step.success.copy(), "collision": step.collision.copy()}
         if ended.any():
             last = np.full(self.num_envs, None, dtype=object)
@@ -125,7 +135,7 @@ class NavigateEnv(gymnasium.Env):
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, Info]:
         """One control step; after the last one the observation is what the robot saw at its end."""
         assert self._environment is not None, "call reset first"
-        step = self._environment.step(np.asarray(action, np.float32)[None])
+        step = self._environment.step(_numbers(action, self.action_space.shape)[None])
         self._ended = bool(step.terminated[0] or step.truncated[0])
         seen = step.final_observation if self._ended else step.observation
         info: Info = {"success": bool(step.success[0]), "collision": bool(step.collision[0])}
@@ -174,7 +184,9 @@ class NavigateParallelEnv(ParallelEnv):
         assert self._environment is not None, "call reset first"
         table = np.zeros((len(self.possible_agents), 2), np.float32)
         for agent, action in actions.items():
-            table[self.possible_agents.index(agent)] = action
+            if agent not in self.agents:
+                raise ActionError(f"expected actions of robots that still run, got one of {agent!r}")
+            table[self.possible_agents.index(agent)] = _numbers(action, self._spaces[1].shape)
         step = self._environment.step(table)
         rows = {agent: self.possible_agents.index(agent) for agent in self.agents}
         ended = {agent: bool(step.terminated[row] or step.truncated[row]) for agent, row in rows.items()}

@@ -17,44 +17,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from sim.backend import Backend
+from sim.backend import Backend, BatchBackend
+from sim.diverged import Recorder
+from sim.errors import MusterError
 from sim.filter import PHANTOMS, Filter, FilterInputs, FilterOutputs
+from sim.graph import GraphReport, StepGraph
 from sim.people import SPEED_HIGH, Profile
 from sim.plant import Plant
+from sim.rows import copy_rows
 from sim.scene import Body, Scene
 from sim.site import Site
 from sim.tasks.contract import Contract
 from sim.tasks.task import Ending, Launchable, Task, TaskConfig
 
+Array = Any  # one of two types by device
+"""A numpy view of host memory where the environment is on the CPU, a Warp array on any other device."""
+
+
+class ActionError(MusterError):
+    """An action that no environment can take."""
+
 
 @dataclass(frozen=True)
 class Step:
-    """What one control step gave. Arrays are views that the next step overwrites."""
+    """What one control step gave. The arrays are the environment's own: the next step overwrites them."""
 
-    observation: NDArray[np.float32]
-    """After the step, after the reset where the episode ended; (rows, observation)."""
-    reward: NDArray[np.float32]
-    """(rows,)"""
-    terminated: NDArray[np.uint8]
-    """The episode has no future; (rows,)."""
-    truncated: NDArray[np.uint8]
-    """The time limit cut the episode; (rows,)."""
-    final_observation: NDArray[np.float32]
-    """What the rows that ended saw before the reset; other rows hold older values; (rows, observation)."""
-    success: NDArray[np.bool_]
-    """(rows,)"""
-    collision: NDArray[np.bool_]
-    """The episode ended by a collision; (rows,)."""
-    ending: NDArray[np.uint8]
-    """How each row's episode stands: `sim.tasks.task.Ending`; (rows,)."""
-    bumped: NDArray[np.uint8]
-    """Something touched the robot while it stood; (rows,)."""
+    observation: Array
+    """After the step, after the reset where the episode ended; float32 (rows, observation)."""
+    reward: Array
+    """float32 (rows,)"""
+    terminated: Array
+    """The episode has no future; uint8 (rows,)."""
+    truncated: Array
+    """The time limit cut the episode; uint8 (rows,)."""
+    final_observation: Array
+    """What the rows that ended saw before the reset; other rows hold older values; float32 (rows, observation)."""
+    success: Array
+    """bool (rows,), as uint8 on a device"""
+    collision: Array
+    """The episode ended by a collision; bool (rows,), as uint8 on a device."""
+    ending: Array
+    """How each row's episode stands: `sim.tasks.task.Ending`; uint8 (rows,)."""
+    bumped: Array
+    """Something touched the robot while it stood; uint8 (rows,)."""
 
 
 class BatchEnv:
@@ -76,6 +88,7 @@ class BatchEnv:
         backend: Callable[[Scene, int], Backend] | None = None,
         substep_hook: Callable[[BatchEnv], None] | None = None,
         lidar: bool = True,
+        diverged: Path | None = None,
     ) -> None:
         """Build the plant, the task and every launch; call `reset` before the first step.
 
@@ -83,10 +96,9 @@ class BatchEnv:
         `phantoms` before it (without one every point may move at the profile's speed). `substep_hook` is called after
         every physics substep, for oracles and recorders that evaluate; contacts are then counted at each of them, and
         without it (the wheeled body in training) once a motor period. `lidar=False` leaves the sweep out (benchmarks).
-        Raises ValueError for a filter on a task without a corridor.
+        `backend` makes the physics (None: the C engine on "cpu", mujoco_warp elsewhere). Worlds that blow up are kept
+        in the folder `diverged`, if one is given. Raises ValueError for a filter on a task without a corridor.
         """
-        if device != "cpu":
-            raise ValueError(f"expected device cpu, got {device!r}: steps hand out views of host memory")
         self.plant = Plant(
             site,
             config.spec,
@@ -112,7 +124,7 @@ class BatchEnv:
         self.backend, self.people, self.drive, self.state = plant.backend, plant.people, plant.drive, plant.state
         self.task: Task = config.build(plant)
         self.observation_size, self.action_size = self.contract.observation_size, self.contract.action_size
-        self.observation = self.task.observation
+        self.action, self.observation = self.task.action, self.task.observation
         self.final_observation = wp.zeros_like(self.observation)
         self.filter, self._point_speeds, self.substep_hook = filter, point_speeds, substep_hook
         self.margin = wp.zeros(self.rows, dtype=wp.float32, device=device)
@@ -121,21 +133,61 @@ class BatchEnv:
             self.filter_inputs = self._filter_inputs()
             self.filter_outputs = FilterOutputs(command=self.drive.released, margin=self.margin, reason=self.reason)
             self.filter_memory = filter.init(self.rows, device)
+        self._diverged = diverged
+        if diverged is not None:
+            plant.recorder = self._recorder()
+        self._record()
+
+    def _record(self) -> None:
+        """Every launch of a step, and what a step hands out."""
+        plant, task, outcome = self.plant, self.task, self.task.outcome
+        host = self.device == "cpu"
+        self._mask = wp.zeros(self.rows, dtype=wp.uint8, device=self.device)
+        self._open = [plant.open(self.action), *task.act]
+        self._begin, self._begin_ended = self._beginning(self._mask), self._beginning(outcome.ended)
+        self._sense_all, self._sense, self._sense_ended = (
+            [*plant.sense(mask), *task.observe(mask)] for mask in (plant.all_rows, self._mask, outcome.ended)
+        )
+        self._keep_final = plant.record(copy_rows, self.rows, [outcome.ended, self.observation, self.final_observation])
+        self._keep = [] if plant.recorder is None else plant.recorder.keep(outcome.ending, Ending.DIVERGED)
+        self._view = {name: _view(array, host) for name, array in self._shown().items()}
+        if host:
+            self._view |= {name: self._view[name].view(bool) for name in ("success", "collision", "ended")}
+        self._step = Step(**{name: self._view[name] for name in Step.__dataclass_fields__})
+        self._captures = not isinstance(self.backend, BatchBackend)
+        why_not = "" if self._captures else "the C engine runs on the host"
+        parts = getattr(self.backend, "parts", list)
+        self._graph = StepGraph(self._play, self.device, parts=lambda: [*parts(), plant.walk], why_not=why_not)
+
+    def _shown(self) -> dict[str, wp.array]:
         outcome = self.task.outcome
-        self._sense_all, self._sense_ended = (self._sense(mask) for mask in (plant.all_rows, outcome.ended))
-        self._begin_all = self._begin(plant.all_rows, everything=True)
-        self._begin_ended = self._begin(outcome.ended, everything=False)
-        self._view = {
-            "action": self.task.action.numpy(),
-            "observation": self.observation.numpy(),
-            "final_observation": self.final_observation.numpy(),
-            "bumped": self.state.bumped.numpy(),
-        } | {name: getattr(outcome, name).numpy() for name in ("reward", "terminated", "truncated", "ended", "ending")}
+        return {
+            "action": self.action,
+            "observation": self.observation,
+            "final_observation": self.final_observation,
+            "bumped": self.state.bumped,
+        } | {name: getattr(outcome, name) for name in outcome._cls.vars}
+
+    def _recorder(self) -> Recorder:
+        plant, state, shape = self.plant, self.state, (self.worlds, self.robots)
+        periods = round(self.spec.period / self.spec.motor_period)
+        recorder = Recorder(
+            self.scene.model, self.backend, periods, plant.substeps, self.robots, {"actuator_forcerange": plant.limits}
+        )
+        for name in ("episode", "step", "refused"):
+            recorder.also(f"row.{name}", getattr(state, name).reshape(shape))
+        recorder.also("row.released", self.drive.released.reshape((self.worlds, -1)))
+        return recorder
 
     @property
     def contract(self) -> Contract:
         """What a policy for this environment must agree to."""
         return self.task.contract
+
+    @property
+    def graph(self) -> GraphReport:
+        """Whether steps are replayed as a graph and why not, for the header of a run; settled after two steps."""
+        return self._graph.report
 
     def _filter_inputs(self) -> FilterInputs:
         def floats(*shape: int, value: float = 0.0) -> wp.array:
@@ -160,33 +212,61 @@ class BatchEnv:
             person_free=floats(rows),
         )
 
-    def _begin(self, mask: wp.array, *, everything: bool) -> list[Launchable]:
-        return [self.plant.renew(mask), *self.task.begin(mask, everything), self.plant.place(mask)]
+    def _beginning(self, mask: wp.array) -> list[Launchable]:
+        return [self.plant.renew(mask), *self.task.begin(mask), self.plant.place(mask)]
 
-    def _sense(self, mask: wp.array) -> list[Launchable]:
-        return [*self.plant.sense(mask), *self.task.observe(mask)]
+    def reset(self, rows: NDArray[np.bool_] | None = None) -> Array:
+        """Begin the next episode of the rows that are set, bool (rows,), None for all; (rows, observation).
 
-    def reset(self) -> NDArray[np.float32]:
-        """Begin every row's next episode; (rows, observation)."""
-        self.backend.reset(np.ones(self.worlds, bool))
-        _run(self._begin_all)
-        self.plant.write_limits(np.ones(self.rows, bool))
+        Every other row stays as it is, bit for bit, its observation included.
+        """
+        mask = np.ones(self.rows, bool) if rows is None else np.asarray(rows, bool)
+        self._mask.assign(mask.astype(np.uint8))
+        self.backend.reset(np.asarray(mask.reshape(self.worlds, self.robots).all(axis=1)))
+        _run(self._begin)
         if self.filter is not None:
-            self.filter.reset(self.plant.all_rows, self.filter_memory)
-        self.plant.read()
-        return self.observe()
+            self.filter.reset(self._mask, self.filter_memory)
+        _run(self._sense)
+        return self._view["observation"]
 
-    def observe(self) -> NDArray[np.float32]:
+    def observe(self) -> Array:
         """Readings, scans and observations of all rows as they stand, (rows, observation); no time passes."""
         _run(self._sense_all)
         return self._view["observation"]
 
-    def step(self, action: NDArray[np.float32]) -> Step:
-        """One control step; action (rows, actions) in [-1, 1], clipped."""
-        view = self._view
-        view["action"][...] = action
-        _run(self.task.act)
-        self.plant.open()
+    def step(self, action: NDArray[np.float32] | wp.array | None = None) -> Step:
+        """One control step; action (rows, actions) in [-1, 1], clipped, or None where `self.action` holds it already.
+
+        A row whose action is not finite is told to stand, and its episode ends as diverged. On a device nothing is
+        read back and everything is only queued. Raises ActionError for another shape.
+        """
+        if action is not None:
+            if tuple(np.shape(action)) != self.action.shape:
+                raise ActionError(
+                    f"expected an action of shape {self.action.shape}, (rows, numbers), got {np.shape(action)}"
+                )
+            self.action.assign(action)
+        if self._captures and self.substep_hook is None:
+            self._graph.launch()
+        elif self._captures:
+            self._play()
+        else:
+            self._move()
+            if self._view["ended"].any():
+                if self._keep and (self._view["ending"] == Ending.DIVERGED).any():
+                    _run(self._keep)
+                    self.save_diverged()
+                self._finish()
+        return self._step
+
+    def _play(self) -> None:
+        """A whole step without a look from the host: kernels that begin episodes run whether one ended or not."""
+        self._move()
+        _run(self._keep)
+        self._finish()
+
+    def _move(self) -> None:
+        _run(self._open)
         if self.filter is not None:
             if self._point_speeds is not None:
                 self._point_speeds(self.filter_inputs)
@@ -194,27 +274,31 @@ class BatchEnv:
         hook = self.substep_hook
         self.plant.move(None if hook is None else lambda: hook(self))
         _run(self.task.advance)
-        self.observe()
-        ended = view["ended"].view(bool)
-        if ended.any():
-            view["final_observation"][ended] = view["observation"][ended]
-            _run(self._begin_ended)
-            self.plant.write_limits(ended)
-            if self.filter is not None:
-                self.filter.reset(self.task.outcome.ended, self.filter_memory)
-            _run(self._sense_ended)
-        ending = view["ending"]
-        return Step(
-            observation=view["observation"],
-            reward=view["reward"],
-            terminated=view["terminated"],
-            truncated=view["truncated"],
-            final_observation=view["final_observation"],
-            success=ending == Ending.SUCCEEDED,
-            collision=ending == Ending.COLLIDED,
-            ending=ending,
-            bumped=view["bumped"],
+        _run(self._sense_all)
+
+    def _finish(self) -> None:
+        """Rows that ended: what they saw is kept, their next episode begins, and they see again."""
+        self._keep_final.launch()
+        _run(self._begin_ended)
+        if self.filter is not None:
+            self.filter.reset(self.task.outcome.ended, self.filter_memory)
+        _run(self._sense_ended)
+
+    def save_diverged(self) -> list[Path]:
+        """Write the worlds that blew up since the last call into the folder `diverged`; new files.
+
+        Reads from the device: once per rollout. On the CPU steps call it themselves.
+        """
+        if self.plant.recorder is None:
+            return []
+        return self.plant.recorder.save(
+            self._diverged, {"task": self.contract.task, "site": self.site.hash, "seed": self.seed}
         )
+
+    @property
+    def diverged_total(self) -> int:
+        """Worlds that were kept or counted by `save_diverged`; 0 without a folder to keep them in."""
+        return 0 if self.plant.recorder is None else self.plant.recorder.total
 
     def _arrays(self) -> dict[str, wp.array]:
         named = {**self.plant.arrays(), **{f"task.{name}": array for name, array in self.task.arrays().items()}}
@@ -235,6 +319,10 @@ class BatchEnv:
         self.backend.restore(
             {name.removeprefix("backend."): values for name, values in saved.items() if name.startswith("backend.")}
         )
+
+
+def _view(array: wp.array, host: bool) -> Array:
+    return array.numpy() if host else array
 
 
 def _run(launches: Sequence[Launchable]) -> None:

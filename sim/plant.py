@@ -3,7 +3,7 @@
 Rows are robots, row = world * robots + robot. `Plant` owns the arrays of all of them and the recorded launches that
 move them through one control step:
 
-    open      the proposed command is released, unless a filter does that; flags are cleared, time goes on
+    open      actions that are no numbers are refused; flags are cleared, time goes on (the task then writes commands)
     move      5 times: people walk 20 ms -> drive writes controls -> physics -> contacts, poses
     sense     readings, then the lidar, of masked rows
     renew     masked rows: next episode number, drive and floor drawn, everything at rest
@@ -18,14 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import warp as wp
-from numpy.typing import NDArray
 
 from sim.backend import Backend, BatchBackend
 from sim.conduct import Manners, make_crowd
 from sim.crowd import CrowdKind, record_walk
 from sim.device import start_warp
+from sim.diverged import Recorder
 from sim.drive import make_drive, record_drive
 from sim.kernels import after_substep, floor_arrays, read_bodies, sweep_lidar
 from sim.people import MOVING, Profile, make_people
@@ -65,10 +64,10 @@ class Plant:
         filtered: bool = False,
         lidar: bool = True,
     ) -> None:
-        """Build the scene and record the launches. With `filtered` somebody else writes `drive.released`.
+        """Build the scene and record the launches. `filtered`: a filter makes `drive.released` of `state.proposed`.
 
-        `backend` makes the physics from a scene and the number of worlds (None: `BatchBackend` with `threads`);
-        `lidar=False` leaves the sweep out.
+        `backend` makes the physics from a scene and the number of worlds (None: `BatchBackend` with `threads` on "cpu",
+        `WarpBackend` on any other device); `lidar=False` leaves the sweep out.
         """
         start_warp()
         self.site, self.spec, self.seed, self.device = site, spec, seed, device
@@ -76,7 +75,7 @@ class Plant:
         self.vary = vary or Variation()
         self.scene = build_scene(site, spec, robots, people, body)
         self.backend: Backend = (
-            backend(self.scene, worlds) if backend else BatchBackend(self.scene.model, worlds, threads=threads)
+            backend(self.scene, worlds) if backend else _physics(self.scene, worlds, threads, device)
         )
         self.floor = floor_arrays(site, device)
         self.people = make_people(worlds, people, device)
@@ -84,18 +83,19 @@ class Plant:
         self._kind: CrowdKind = crowd
         self._manners = manners or Manners()
         self.drive = make_drive(self.rows, device)
-        self.state = make_robots(self.rows, spec.lidar, self.scene.contacts.shape[1], self.scene.ctrl_stride, device)
-        self.diverged = wp.zeros(worlds, dtype=wp.uint8, device=device)
+        self.state = make_robots(self.rows, spec.lidar, self.scene.contacts.shape[1], device)
+        if not filtered:
+            self.state.proposed = self.drive.released
+        self.diverged = self.backend.diverged_flags
+        self.limits = self.backend.field("actuator_forcerange")
         self.all_rows = wp.full(self.rows, 1, dtype=wp.uint8, device=device)
         self._lidar = lidar
-        self._limits: NDArray[np.float32] = np.asarray(self.state.limits.numpy()).reshape(
-            worlds, -1, 2
-        )  # the same memory
-        self._record(filtered)
+        self.recorder: Recorder | None = None
+        """Keeps what a world that blows up started from; None: nobody asks for it."""
+        self._record()
 
-    def _record(self, filtered: bool) -> None:
+    def _record(self) -> None:
         spec, scene, backend, state = self.spec, self.scene, self.backend, self.state
-        self._open = self.record(open_step, self.rows, [int(not filtered), state, self.drive])
         self.substeps = round(spec.motor_period / SECOND / scene.timestep)
         self.walk: Launchable = record_walk(  # a test may put somebody else's steps in its place
             self._kind,
@@ -153,9 +153,19 @@ class Plant:
         """A launch to be repeated; of no threads (no people) one that does nothing."""
         return wp.launch(kernel, dim=dim, inputs=inputs, device=self.device, record_cmd=True) or Nothing()
 
+    def open(self, action: wp.array) -> Launchable:
+        """The launch that begins a control step, before the task makes commands of the actions."""
+        return self.record(open_step, self.rows, [self.robots, action, self.state, self.drive, self.diverged])
+
     def renew(self, mask: wp.array) -> Launchable:
         """The launch that begins the next episode of the masked rows; then the task's `begin` and `place` follow."""
-        return self.record(renew_rows, self.rows, [self.seed, self._ranges, mask, self.state, self.drive])
+        stride = self.scene.ctrl_stride
+        return self.record(
+            renew_rows,
+            self.rows,
+            [self.seed, self.robots, stride, stride - self.spec.tools, self._ranges, mask, self.state, self.drive,
+             self.limits],
+        )  # fmt: skip
 
     def place(self, mask: wp.array) -> Launchable:
         """The launch that puts the masked rows' bodies where `state.pose` says."""
@@ -185,33 +195,27 @@ class Plant:
         )  # fmt: skip
         return [readings, sweep] if self._lidar else [readings]
 
-    def open(self) -> None:
-        """Begin a control step."""
-        self._open.launch()
-
     def move(self, look: Callable[[], None] | None = None) -> None:
         """One control step of people, drives and physics; `look` is called after every physics substep."""
-        for drive in self._drives:
+        if self.recorder is not None:
+            self.recorder.begin()
+        last = len(self._drives) - 1
+        for period, drive in enumerate(self._drives):
             self.walk.launch()
             drive.launch()
-            if look is None:
-                self.backend.step(self.substeps)
+            if self.recorder is not None:
+                self.recorder.inputs(period)
+            for substep in range(1 if look is None else self.substeps):
+                self.backend.step(self.substeps if look is None else 1)
+                if period == last and (look is None or substep == self.substeps - 1):
+                    self.backend.watch()
                 self._settle.launch()
-            else:
-                for _ in range(self.substeps):
-                    self.backend.step(1)
-                    self._settle.launch()
+                if look is not None:
                     look()
-        self.diverged.numpy()[...] = self.backend.diverged()
 
     def read(self) -> None:
         """The true poses and twists from the bodies' coordinates."""
         self._read.launch()
-
-    def write_limits(self, rows: NDArray[np.bool_]) -> None:
-        """Write the force limits drawn for new episodes into the model fields of their worlds."""
-        mask = rows if self.robots == 1 else rows.reshape(self.worlds, self.robots).max(axis=1)
-        self.backend.set_field("actuator_forcerange", self._limits, mask)
 
     def arrays(self) -> dict[str, wp.array]:
         """Everything that later steps depend on beside the backend's state, by name."""
@@ -221,6 +225,14 @@ class Plant:
             | struct_arrays("crowd", self.crowd)
             | struct_arrays("drive", self.drive)
         )
+
+
+def _physics(scene: Scene, worlds: int, threads: int, device: str) -> Backend:
+    if device == "cpu":
+        return BatchBackend(scene.model, worlds, threads=threads)
+    from sim.warp_backend import WarpBackend  # mujoco_warp takes seconds to import, and most processes need none
+
+    return WarpBackend(scene.model, worlds, device)
 
 
 class Nothing:

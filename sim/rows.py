@@ -54,8 +54,8 @@ class RobotArrays:
     """Whether a contact began in this step while the robot moved."""
     bumped: wp.array(dtype=wp.uint8)
     """The same at rest."""
-    limits: wp.array3d(dtype=wp.float32)
-    """Force or torque range of each actuator, from the floor and the payload drawn; (rows, actuators, 2)."""
+    refused: wp.array(dtype=wp.uint8)
+    """Whether the action of this step was no number: the robot was told to stand, its episode ends as diverged."""
     friction: wp.array(dtype=wp.float32)
     """Friction coefficient drawn for the episode."""
     payload: wp.array(dtype=wp.float32)
@@ -78,7 +78,7 @@ class DrawRanges:
     wheel_radius: float
 
 
-def make_robots(rows: int, lidar: Lidar, counterparts: int, actuators: int, device: str) -> RobotArrays:
+def make_robots(rows: int, lidar: Lidar, counterparts: int, device: str) -> RobotArrays:
     """No episode begun; the lidar sees nothing."""
     state = RobotArrays()
     state.episode = wp.full(rows, -1, dtype=wp.int32, device=device)
@@ -87,32 +87,66 @@ def make_robots(rows: int, lidar: Lidar, counterparts: int, actuators: int, devi
         setattr(state, name, wp.zeros((rows, width), dtype=wp.float32, device=device))
     state.scan = wp.full((rows, lidar.rays), lidar.range_max, dtype=wp.float32, device=device)
     state.touching = wp.zeros((rows, counterparts), dtype=wp.uint8, device=device)
-    for name in ("collided", "bumped"):
+    for name in ("collided", "bumped", "refused"):
         setattr(state, name, wp.zeros(rows, dtype=wp.uint8, device=device))
-    state.limits = wp.zeros((rows, actuators, 2), dtype=wp.float32, device=device)
     for name in ("friction", "payload"):
         setattr(state, name, wp.zeros(rows, dtype=wp.float32, device=device))
     return state
 
 
 @wp.kernel
-def open_step(release: int, state: RobotArrays, drive: DriveArrays) -> None:
-    """Begin a control step of each row: what was released last becomes `before`; contact flags are cleared."""
+def open_step(
+    robots: int,
+    action: wp.array2d(dtype=wp.float32),
+    state: RobotArrays,
+    drive: DriveArrays,
+    diverged: wp.array(dtype=wp.uint8),
+) -> None:
+    """Begin a control step of each row: what was released last becomes `before`, and the step's flags are cleared.
+
+    An action with a number that is not finite is replaced by zeros.
+    """
     row = wp.tid()
+    refused = wp.bool(False)
+    for k in range(action.shape[1]):
+        refused = refused or not wp.isfinite(action[row, k])
+    state.refused[row] = wp.uint8(0)
+    if refused:
+        state.refused[row] = wp.uint8(1)
+        for k in range(action.shape[1]):
+            action[row, k] = 0.0
     for k in range(2):
         drive.before[row, k] = drive.released[row, k]
-        if release == 1:
-            drive.released[row, k] = state.proposed[row, k]
     state.collided[row] = wp.uint8(0)
     state.bumped[row] = wp.uint8(0)
     state.step[row] = state.step[row] + 1
+    if row % robots == 0:
+        diverged[row / robots] = wp.uint8(0)
+
+
+@wp.func
+def is_lost(row: int, world: int, state: RobotArrays, diverged: wp.array(dtype=wp.uint8)) -> bool:
+    """Whether the row's episode ends as diverged: its world blew up, or its action was no number."""
+    return state.refused[row] != wp.uint8(0) or diverged[world] != wp.uint8(0)
 
 
 @wp.kernel
 def renew_rows(
-    seed: int, vary: DrawRanges, mask: wp.array(dtype=wp.uint8), state: RobotArrays, drive: DriveArrays
+    seed: int,
+    robots: int,
+    stride: int,
+    actuators: int,
+    vary: DrawRanges,
+    mask: wp.array(dtype=wp.uint8),
+    state: RobotArrays,
+    drive: DriveArrays,
+    limits: wp.array3d(dtype=Any),
 ) -> None:
-    """The next episode of each masked row: what drive and floor are like, everything at rest."""
+    """The next episode of each masked row: what drive and floor are like, everything at rest.
+
+    `limits` (worlds, actuators of all robots, 2) are force or torque ranges; each robot has `stride` actuators, the
+    first `actuators` of which are its base's.
+    """
     row = wp.tid()
     if mask[row] == wp.uint8(0):
         return
@@ -136,16 +170,18 @@ def renew_rows(
     state.friction[row] = rub
     pull = vary.mass * wp.min(rub * GRAVITY_C, vary.thrust / (vary.mass + load))
     slip = vary.mass * rub * GRAVITY_C
-    for k in range(state.limits.shape[1]):
+    world = row / robots
+    first = (row % robots) * stride
+    for k in range(actuators):
         limit = pull
-        if state.limits.shape[1] == 2:
+        if actuators == 2:
             limit = pull * 0.5 * vary.wheel_radius  # the torque at which a wheel under half the weight slips
         elif k == 1:
             limit = slip
         elif k == 2:
             limit = slip * vary.half_track
-        state.limits[row, k, 0] = -limit
-        state.limits[row, k, 1] = limit
+        limits[world, first + k, 0] = limits.dtype(-limit)
+        limits[world, first + k, 1] = limits.dtype(limit)
     # latency in whole substeps; the motor lag gets what the specification's bound leaves
     late = wp.int32(0)
     if vary.level > 0.0:
@@ -194,3 +230,14 @@ def place_rows(
     for k in range(qvel_stride):
         qvel[world, u0 + k] = qvel.dtype(0.0)
         warmstart[world, u0 + k] = warmstart.dtype(0.0)
+
+
+@wp.kernel
+def copy_rows(
+    mask: wp.array(dtype=wp.uint8), source: wp.array2d(dtype=wp.float32), target: wp.array2d(dtype=wp.float32)
+) -> None:
+    """Copy the masked rows."""
+    row = wp.tid()
+    if mask[row] != wp.uint8(0):
+        for k in range(source.shape[1]):
+            target[row, k] = source[row, k]

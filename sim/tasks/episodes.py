@@ -48,7 +48,6 @@ class Start:
 
 @wp.kernel
 def begin_rows(
-    everything: int,
     seed: int,
     robots: int,
     flags: wp.array(dtype=wp.uint8),
@@ -66,13 +65,14 @@ def begin_rows(
 ) -> None:
     """Begin the next episode of each masked row.
 
-    The layout and the people belong to the world: they are drawn when all its rows begin (`everything` 1, or one robot
-    per world); a robot that begins alone among others gets a path in the same layout, away from them.
+    The layout and the people belong to the world: they are drawn when all its rows begin; a robot that begins while
+    others go on gets a path in the same layout, away from them.
     """
     world = wp.tid()
-    fresh = bool(everything == 1)
-    if robots == 1 and mask[world] != wp.uint8(0):
-        fresh = True
+    fresh = wp.bool(True)
+    for robot in range(robots):
+        if mask[world * robots + robot] == wp.uint8(0):
+            fresh = False
     if fresh:
         row = world * robots
         key = stream(seed, LAYOUT_TERM, row, state.episode[row])
@@ -96,7 +96,7 @@ def begin_rows(
                         for other in range(robots):
                             o = world * robots + other
                             # rows that begin together are placed in turn: those not placed yet are nowhere
-                            if other != robot and (everything == 0 or other < robot):
+                            if other != robot and (mask[o] == wp.uint8(0) or other < robot):
                                 dx = state.pose[o, 0] - at[0]
                                 dy = state.pose[o, 1] - at[1]
                                 if dx * dx + dy * dy < 4.0 * cell * cell:
@@ -114,7 +114,7 @@ def begin_rows(
             if robots > 1 and length > 1:
                 for other in range(robots):
                     o = world * robots + other
-                    placed = other != robot and (everything == 0 or other < robot)
+                    placed = other != robot and (mask[o] == wp.uint8(0) or other < robot)
                     if placed and holds(
                         paths.cells, course.path[o], course.index[o], course.granted[o], paths.cells[p, 1]
                     ):

@@ -35,7 +35,7 @@ from sim.generate import components, corridor_library
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW
 from sim.randomization import Variation
 from sim.robot import SECOND, Lidar, RobotSpec
-from sim.rows import RobotArrays
+from sim.rows import RobotArrays, is_lost
 from sim.site import Site
 from sim.tasks.corridor import Course, Paths, cell_under, centre_of, holds, track_path, write_corridor
 from sim.tasks.episodes import Start, begin_rows
@@ -226,7 +226,7 @@ class Navigate:
             "observation": self.observation,
         }
 
-    def begin(self, mask: wp.array, everything: bool) -> Sequence[Launchable]:
+    def begin(self, mask: wp.array) -> Sequence[Launchable]:
         """A path, a place on it and people around it for the masked rows."""
         plant, vary = self.plant, self.config.randomization
         start = Start()
@@ -237,7 +237,7 @@ class Navigate:
         launch = plant.record(
             begin_rows,
             plant.worlds,
-            [int(everything), plant.seed, plant.robots, *plant.grid, plant.spec.radius, start, mask, self.paths,
+            [plant.seed, plant.robots, *plant.grid, plant.spec.radius, start, mask, self.paths,
              plant.state, self.course, self.corridor, plant.people],
         )  # fmt: skip
         return [launch]
@@ -316,7 +316,7 @@ def advance(
         gy = y - goal[1]
         speed = wp.sqrt(state.twist[row, 0] * state.twist[row, 0] + state.twist[row, 2] * state.twist[row, 2])
         how = wp.int32(RUNNING_C)
-        if diverged[world] != wp.uint8(0):
+        if is_lost(row, world, state, diverged):
             how = DIVERGED_C
         elif state.collided[row] != wp.uint8(0):
             how = COLLIDED_C

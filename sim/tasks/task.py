@@ -3,8 +3,8 @@
 `sim/env.py` steps a plant (`sim/plant.py`: bodies, people, drive, sensors) and a task on it, in this order:
 
     act        action -> the command that is proposed          (then the filter, if any, then physics)
-    advance    progress, reward, endings, the next goal        (after physics; `plant.step` counts this step already)
-    begin      the next episode of the masked rows: their task state and `plant.pose`, and the people around them
+    advance    progress, reward, endings, the next goal        (after physics; `state.step` counts this step already)
+    begin      the next episode of the masked rows: their task state and `state.pose`, and the people around them
     observe    the observation of the masked rows, from what the sensors read
 
 Each is a list of recorded launches (or of anything else with `launch`) on arrays that never move; nothing in them reads
@@ -76,6 +76,8 @@ class Outcome:
     """Either of the two."""
     ending: wp.array(dtype=wp.uint8)
     """`Ending`."""
+    success: wp.array(dtype=wp.uint8)
+    collision: wp.array(dtype=wp.uint8)
 
 
 @wp.struct
@@ -100,12 +102,18 @@ def close(row: int, how: int, reward: float, outcome: Outcome) -> None:
     outcome.ended[row] = wp.uint8(0)
     outcome.terminated[row] = wp.uint8(0)
     outcome.truncated[row] = wp.uint8(0)
+    outcome.success[row] = wp.uint8(0)
+    outcome.collision[row] = wp.uint8(0)
     if how != RUNNING_C:
         outcome.ended[row] = wp.uint8(1)
         if how == TIMED_OUT_C:
             outcome.truncated[row] = wp.uint8(1)
         else:
             outcome.terminated[row] = wp.uint8(1)
+        if how == SUCCEEDED_C:
+            outcome.success[row] = wp.uint8(1)
+        if how == COLLIDED_C:
+            outcome.collision[row] = wp.uint8(1)
 
 
 class Launchable(Protocol):
@@ -129,19 +137,19 @@ class Task(Protocol):
     corridor: Corridor | None
     """The ground that a filter keeps the robot on; None for a task without one, which no filter can judge."""
     act: Sequence[Launchable]
-    """The action as a command, into `plant.proposed`."""
+    """The action as a command, into `state.proposed`."""
     advance: Sequence[Launchable]
-    """Into `outcome`; `plant.diverged` and `plant.collided` say what happened."""
+    """Into `outcome`; `sim.rows.is_lost` and `state.collided` say what happened."""
 
     def arrays(self) -> Mapping[str, wp.array]:
         """Everything that later steps depend on, by name."""
         ...
 
-    def begin(self, mask: wp.array, everything: bool) -> Sequence[Launchable]:
-        """The next episode of the rows whose mask is set (uint8 (rows,)): `plant.pose`, people, the task's own arrays.
+    def begin(self, mask: wp.array) -> Sequence[Launchable]:
+        """The next episode of the rows whose mask is set (uint8 (rows,)): `state.pose`, people, the task's own arrays.
 
-        `plant.episode` counts it already. What belongs to a world and not to a row is drawn anew when all rows of the
-        world begin: with `everything`, or with one robot per world. Every other row stays bit-identical.
+        `state.episode` counts it already. What belongs to a world and not to a row is drawn anew when all rows of the
+        world begin. Every other row stays bit-identical.
         """
         ...
 
@@ -176,7 +184,7 @@ def make_outcome(rows: int, device: str) -> Outcome:
     """Nothing happened yet."""
     outcome = Outcome()
     outcome.reward = wp.zeros(rows, dtype=wp.float32, device=device)
-    for name in ("terminated", "truncated", "ended", "ending"):
+    for name in ("terminated", "truncated", "ended", "ending", "success", "collision"):
         setattr(outcome, name, wp.zeros(rows, dtype=wp.uint8, device=device))
     return outcome
 

@@ -179,7 +179,7 @@ def run(profile: Profile, person_speed: float, policy: str, shielded: bool, epis
         else:
             action = throttle(env)
         step = env.step(action)
-        ended = (step.terminated | step.truncated).astype(bool)
+        ended = np.logical_or(step.terminated, step.truncated)
         tally.episodes += int(ended.sum())
         tally.contacts += int(step.collision.sum())
         tally.bumped += int(step.bumped.astype(bool).sum())

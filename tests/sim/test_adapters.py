@@ -6,6 +6,7 @@ from gymnasium.utils.env_checker import check_env
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from sim.adapters import NavigateEnv, NavigateParallelEnv, NavigateVectorEnv
+from sim.env import ActionError
 from sim.generate import generate_campus
 from sim.site import Site
 from sim.tasks.navigate import NavigateConfig
@@ -68,3 +69,27 @@ def test_the_single_environment_plays_episode_after_episode(site: Site) -> None:
 def test_rows_must_fill_worlds(site: Site) -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
         NavigateVectorEnv(site, CONFIG, 6, robots=4)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_action_that_is_no_number_is_an_error(site: Site, bad: float) -> None:
+    vector, single = NavigateVectorEnv(site, CONFIG, 2), NavigateEnv(site, CONFIG)
+    parallel = NavigateParallelEnv(site, CONFIG, 2)
+    vector.reset(seed=0)
+    single.reset(seed=0)
+    parallel.reset(seed=0)
+    action = np.array([0.0, bad], np.float32)
+    with pytest.raises(ActionError, match="expected finite numbers"):
+        vector.step(np.stack([action, action]))
+    with pytest.raises(ActionError, match="expected finite numbers"):
+        single.step(action)
+    with pytest.raises(ActionError, match="expected finite numbers"):
+        parallel.step({"r0": action, "r1": action})
+    with pytest.raises(ActionError, match=r"expected an action of shape \(2, 2\)"):
+        vector.step(np.zeros((3, 2), np.float32))
+    with pytest.raises(ActionError, match=r"expected an action of shape \(2,\)"):
+        single.step(np.zeros(3, np.float32))
+    with pytest.raises(ActionError, match=r"expected an action of shape \(2,\)"):
+        parallel.step({"r0": np.zeros(3, np.float32)})
+    with pytest.raises(ActionError, match="robots that still run"):
+        parallel.step({"r7": np.zeros(2, np.float32)})

@@ -79,6 +79,22 @@ def test_a_world_lives_the_same_life_among_few_or_many(site: Site) -> None:
         np.testing.assert_array_equal(values, many.snapshot()[name][:3], err_msg=name)
 
 
+@pytest.mark.parametrize("robots", [1, 3])
+def test_rows_can_be_reset_from_outside(site: Site, robots: int) -> None:
+    env, left_alone = (BatchEnv(site, CONFIG, worlds=5, robots=robots, seed=7, threads=1) for _ in range(2))
+    for each in (env, left_alone):
+        each.reset()
+        for action in actions(20, each.rows):
+            each.step(action)
+    rows = np.zeros(env.rows, bool)
+    rows[[1, env.rows - 1]] = True
+    before = env.state.episode.numpy().copy()
+    seen = env.reset(rows)
+    np.testing.assert_array_equal(env.state.episode.numpy(), before + rows)
+    np.testing.assert_array_equal(seen[~rows], left_alone.observation.numpy()[~rows])
+    assert (seen[rows] != left_alone.observation.numpy()[rows]).any(axis=1).all()
+
+
 def test_the_seed_changes_the_episodes(site: Site) -> None:
     first, second = (BatchEnv(site, CONFIG, worlds=8, seed=seed, threads=1) for seed in (1, 2))
     assert (first.reset() != second.reset()).any(axis=1).all()
@@ -349,7 +365,7 @@ def test_randomization_stays_within_the_specification(site: Site) -> None:
     payload = env.state.payload.numpy()
     assert 0.0 <= payload.min() < 5.0 < 35.0 < payload.max() <= spec.payload_max
     # what tyres and motors give is above what the firmware commands
-    assert (env.state.limits.numpy()[:, :2, 1] / spec.mass).min() > 1.2 * spec.drive.brake_min
+    assert (env.plant.limits.numpy()[:, :2, 1] / spec.mass).min() > 1.2 * spec.drive.brake_min
     for _ in range(20):
         env.step(np.zeros((256, 2), np.float32))
         error = np.linalg.norm(env.state.measured_pose.numpy()[:, :2] - env.state.pose.numpy()[:, :2], axis=1)
@@ -377,8 +393,3 @@ def test_both_engines_live_the_same_episode(site: Site) -> None:
         differing += int((np.abs(a.observation[:, :64] - b.observation[:, :64]) > 1e-3).sum())
         np.testing.assert_array_equal(a.ending, b.ending)
     assert differing <= 4
-
-
-def test_a_device_without_host_memory_is_refused(site: Site) -> None:
-    with pytest.raises(ValueError, match="expected device cpu"):
-        BatchEnv(site, CALM, worlds=1, device="cuda:0")

@@ -1,0 +1,269 @@
+"""Worlds that blew up: what they started their last control step from, kept small, and played again.
+
+A recorder notes at the start of each control step every world's physics state, and before each motor period its
+controls and the places of its mocap bodies: all that physics gets from outside. When an episode ends as diverged the
+notes of its world go into one of SLOTS places on the device, together with the model fields that differ between worlds;
+`save` reads them (once per rollout on a device, at once on the CPU) and writes a file for each:
+
+    <directory>/<number>-world<w>.npz    model (MuJoCo's binary), start.*, field.*, inputs, and `about`: seed, world,
+                                         episodes, steps, task, versions
+
+`replay_diverged` plays such a file with the C engine, whatever body, task or people it came from: bit-exactly for a
+world of that engine, in its neighbourhood for one of mujoco_warp, whose numbers are float32.
+"""
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from sim.backend import STATE_FIELDS, Backend, BatchBackend
+from sim.errors import MusterError
+from sim.files import replacing
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+SLOTS = 8
+"""Worlds kept between two calls of `save`; more are counted only."""
+
+FILES = 32
+"""Files that one recorder writes at most: enough to see what happens, never a full disk."""
+
+
+class DivergedError(MusterError):
+    """A file that is no record of a diverged world."""
+
+
+@wp.kernel
+def note_inputs(
+    ctrl: wp.array2d(dtype=Any),
+    position: wp.array3d(dtype=Any),
+    turn: wp.array3d(dtype=Any),
+    notes: wp.array2d(dtype=Any),
+) -> None:
+    """Controls and mocap places of each world, one after the other, into `notes` (worlds, numbers)."""
+    world = wp.tid()
+    at = wp.int32(0)
+    for k in range(ctrl.shape[1]):
+        notes[world, at] = ctrl[world, k]
+        at += 1
+    for body in range(position.shape[1]):
+        for k in range(3):
+            notes[world, at] = position[world, body, k]
+            at += 1
+        for k in range(4):
+            notes[world, at] = turn[world, body, k]
+            at += 1
+
+
+@wp.kernel
+def choose_slots(
+    robots: int,
+    ending: wp.array(dtype=wp.uint8),
+    how: int,
+    count: wp.array(dtype=wp.int32),
+    slot: wp.array(dtype=wp.int32),
+    world_of: wp.array(dtype=wp.int32),
+) -> None:
+    """A free slot for each world in which an episode ended as `how`, -1 for the others; `count` counts them all."""
+    world = wp.tid()
+    lost = wp.bool(False)
+    for robot in range(robots):
+        lost = lost or int(ending[world * robots + robot]) == how
+    slot[world] = -1
+    if lost:
+        chosen = wp.atomic_add(count, 0, 1)
+        if chosen < world_of.shape[0]:
+            slot[world] = chosen
+            world_of[chosen] = world
+
+
+@wp.kernel
+def keep(slot: wp.array(dtype=wp.int32), source: wp.array2d(dtype=Any), kept: wp.array2d(dtype=Any)) -> None:
+    """Copy the rows of worlds that have a slot."""
+    world, k = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
+    if slot[world] >= 0:
+        kept[slot[world], k] = source[world, k]
+
+
+class Recorder:
+    """Notes of every world of one backend. Owns the notes, their slots and the count of diverged worlds."""
+
+    def __init__(
+        self, model: Any, backend: Backend, periods: int, substeps: int, robots: int, fields: Mapping[str, wp.array]
+    ) -> None:  # mujoco.MjModel has no stub
+        """`periods` of `substeps` physics steps make a control step; `fields` differ between worlds, (worlds, ...)."""
+        worlds, device = backend.worlds, backend.device
+        self._model, self._backend, self._robots, self._substeps = model, backend, robots, substeps
+        # the C engine's state is one block, copied at once; mujoco_warp has an array for each field
+        self._block = backend.batch.state if isinstance(backend, BatchBackend) else None
+        names = () if self._block is not None else STATE_FIELDS
+        sources = {name: backend.data(name) for name in names}
+        self._state = {name: array for name, array in sources.items() if array.size}
+        if self._block is not None:
+            copy = np.zeros_like(self._block)
+            self._copy, starts = copy, {"state": wp.array(copy, dtype=wp.float64, device=device, copy=False)}
+        else:
+            starts = {name: wp.zeros_like(array) for name, array in self._state.items()}
+        self._starts = starts
+        width = backend.ctrl.shape[1] + 7 * backend.mocap_pos.shape[1]
+        self._inputs = [wp.zeros((worlds, width), dtype=backend.ctrl.dtype, device=device) for _ in range(periods)]
+        places = [backend.ctrl, backend.mocap_pos, backend.data("mocap_quat")]
+        self._note = [
+            wp.launch(note_inputs, dim=worlds, inputs=[*places, notes], device=device, record_cmd=True)
+            for notes in self._inputs
+        ]
+        self._count = wp.zeros(1, dtype=wp.int32, device=device)
+        self._slot = wp.full(worlds, -1, dtype=wp.int32, device=device)
+        self._world_of = wp.full(SLOTS, -1, dtype=wp.int32, device=device)
+        self._kept: dict[str, wp.array] = {}
+        self._keeps: list[wp.Launch] = []
+        named = {f"start.{name}": array for name, array in starts.items()}
+        named |= {f"inputs.{period}": notes for period, notes in enumerate(self._inputs)}
+        named |= {f"field.{name}": array for name, array in fields.items()}
+        for name, array in named.items():
+            self.also(name, array)
+        self.total = 0
+        """Diverged worlds that `save` has counted."""
+        self._files = 0
+
+    def also(self, name: str, array: wp.array) -> None:
+        """Keep this array (worlds, ...) too; it is read when a world is lost."""
+        flat = array if array.ndim == 2 else array.reshape((array.shape[0], -1))
+        kept = wp.zeros((SLOTS, flat.shape[1]), dtype=flat.dtype, device=flat.device)
+        self._kept[name] = kept
+        if flat.size:
+            inputs = [self._slot, flat, kept]
+            self._keeps.append(wp.launch(keep, dim=flat.shape, inputs=inputs, device=flat.device, record_cmd=True))
+
+    def begin(self) -> None:
+        """Note the state that a control step's physics starts from."""
+        if self._block is not None:
+            np.copyto(self._copy, self._block)
+        for name, array in self._state.items():
+            wp.copy(self._starts[name], array)
+
+    def inputs(self, period: int) -> None:
+        """Note what physics gets from outside in a motor period."""
+        self._note[period].launch()
+
+    def keep(self, ending: wp.array, how: int) -> list[wp.Launch]:
+        """The launches that keep the worlds in which a row (uint8 (rows,)) ended as `how`."""
+        choose = wp.launch(
+            choose_slots,
+            dim=self._backend.worlds,
+            inputs=[self._robots, ending, how, self._count, self._slot, self._world_of],
+            device=self._backend.device,
+            record_cmd=True,
+        )
+        return [choose, *self._keeps]
+
+    def save(self, directory: Path | None, about: Mapping[str, object]) -> list[Path]:
+        """Write a file for each world kept since the last call; reads from the device. None: count only.
+
+        `about` says whose worlds they are; its values must be JSON.
+        """
+        count = int(self._count.numpy()[0])
+        if count == 0:
+            return []
+        self.total += count
+        worlds = self._world_of.numpy().copy()
+        kept = {name: array.numpy().copy() for name, array in self._kept.items()}
+        self._count.zero_()
+        self._world_of.fill_(-1)
+        paths: list[Path] = []
+        for slot, world in enumerate(worlds.tolist()):
+            if directory is None or world < 0 or self._files == FILES:
+                continue
+            rows = {name: array[slot] for name, array in kept.items()}
+            paths.append(self._write(directory, world, rows, about))
+            self._files += 1
+        return paths
+
+    def _write(
+        self, directory: Path, world: int, rows: Mapping[str, NDArray[Any]], about: Mapping[str, object]
+    ) -> Path:
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / f"{self._files:02d}-world{world}.npz"
+        binary = np.zeros(mujoco.mj_sizeModel(self._model), np.uint8)
+        mujoco.mj_saveModel(self._model, None, binary)
+        said = {
+            "muster": 1,
+            **about,
+            "world": world,
+            "engine": type(self._backend).__name__,
+            "mujoco": mujoco.__version__,
+            "substeps": self._substeps,
+        }
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, model=binary, about=np.array(json.dumps(said)), **rows)
+        return path
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What the C engine did with a kept world."""
+
+    about: dict[str, Any]  # parsed JSON
+    """Seed, world, episodes, steps, task and versions."""
+    diverged: bool
+    """Whether it blew up again."""
+    substep: int
+    """Physics steps until it did, or all of the control step."""
+    qpos: NDArray[np.float64]
+    """Before each physics step and after the last whole one, (steps, nq)."""
+    qvel: NDArray[np.float64]
+    """(steps, nv)"""
+
+
+def replay_diverged(path: Path) -> Replayed:
+    """Play the control step in which a world blew up again; DivergedError for a file that is no such record."""
+    try:
+        with np.load(path) as file:
+            kept = {name: file[name] for name in file.files}
+        about = json.loads(str(kept["about"]))
+        model = mujoco.MjModel.from_binary_path("kept.mjb", assets={"kept.mjb": kept["model"].tobytes()})
+        periods = [kept[f"inputs.{period}"] for period in range(sum(name.startswith("inputs.") for name in kept))]
+        substeps = int(about["substeps"])
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise DivergedError(
+            f"{path}: expected the record of a diverged world, got {error}; take one that a run kept"
+        ) from error
+    backend = BatchBackend(model, 1, threads=1)
+    for name, values in kept.items():
+        kind, _, field = name.partition(".")
+        if kind == "field":
+            backend.set_field(field, values.reshape((1, *getattr(model, field).shape)))
+        elif name == "start.state":
+            backend.batch.state[...] = values
+        elif kind == "start":
+            data = backend.data(field).numpy()
+            data[...] = values.reshape(data.shape)
+    nu, mocap = model.nu, backend.data("mocap_pos").shape[1]
+    qpos, qvel = [], []
+    for notes in periods:
+        backend.ctrl.numpy()[0] = notes[:nu]
+        places = notes[nu:].reshape(mocap, 7)
+        backend.mocap_pos.numpy()[0], backend.data("mocap_quat").numpy()[0] = places[:, :3], places[:, 3:]
+        for _ in range(substeps):
+            qpos.append(backend.qpos.numpy()[0].copy())
+            qvel.append(backend.qvel.numpy()[0].copy())
+            backend.step(1)
+            if backend.diverged().any():
+                return Replayed(about, True, len(qpos), np.array(qpos), np.array(qvel))
+    qpos.append(backend.qpos.numpy()[0].copy())
+    qvel.append(backend.qvel.numpy()[0].copy())
+    return Replayed(about, False, len(qpos) - 1, np.array(qpos), np.array(qvel))

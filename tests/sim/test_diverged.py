@@ -1,0 +1,113 @@
+"""Worlds that blow up: counted, kept, and played again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sim.diverged import FILES, SLOTS, DivergedError, replay_diverged
+from sim.env import ActionError, BatchEnv
+from sim.generate import generate_campus
+from sim.site import Site
+from sim.tasks.navigate import NavigateConfig
+from sim.tasks.task import Ending
+
+CONFIG = NavigateConfig(paths=256)
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    return generate_campus(5, blocks=(2, 2))
+
+
+def drive(env: BatchEnv, steps: int, seed: int = 0) -> None:
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        env.step(rng.uniform(-1.0, 1.0, (env.rows, 2)).astype(np.float32))
+
+
+@pytest.mark.parametrize("robots", [1, 2])
+def test_a_kept_world_blows_up_again_from_its_file(site: Site, tmp_path: Path, robots: int) -> None:
+    env = BatchEnv(site, CONFIG, worlds=6, robots=robots, seed=9, threads=1, diverged=tmp_path / "diverged")
+    env.reset()
+    drive(env, 7)
+    start = env.backend.qpos.numpy()[4].copy()
+    start[0] = 3.0e9  # the engine finds it bad in its first step
+    env.backend.qpos.numpy()[4, 0] = start[0]
+    episode = env.state.episode.numpy().reshape(6, robots)[4].copy()
+    step = env.step(np.full((env.rows, 2), 0.3, np.float32))
+    assert (step.ending.reshape(6, robots)[4] == Ending.DIVERGED).all()
+    (file,) = sorted((tmp_path / "diverged").iterdir())
+    assert file.stat().st_size < 200_000
+    played = replay_diverged(file)
+    assert played.diverged
+    assert played.substep == 1
+    assert (played.about["seed"], played.about["world"], played.about["task"]) == (9, 4, "navigate")
+    np.testing.assert_array_equal(played.qpos[0], start)
+    with np.load(file) as kept:
+        np.testing.assert_array_equal(kept["row.episode"], episode)
+
+
+def test_a_replayed_control_step_is_the_one_that_was_lived(site: Site, tmp_path: Path) -> None:
+    """A refused action ends the episode too, but physics goes on: replay must reach the state that was reached."""
+    env = BatchEnv(site, CONFIG, worlds=3, seed=2, threads=1, diverged=tmp_path)
+    env.reset()
+    drive(env, 12)
+    reached = []
+    env.substep_hook = lambda env: reached.append(env.backend.qpos.numpy()[1].copy())
+    action = np.full((3, 2), 0.5, np.float32)
+    action[1, 0] = np.nan
+    assert env.step(action).ending[1] == Ending.DIVERGED
+    (file,) = tmp_path.iterdir()
+    played = replay_diverged(file)
+    assert not played.diverged
+    np.testing.assert_array_equal(played.qpos[1:], reached)
+    assert np.ptp(played.qpos[:, 0]) > 0.0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_an_action_that_is_no_number_ends_that_row_alone(site: Site, bad: float) -> None:
+    env, sound = (BatchEnv(site, CONFIG, worlds=5, seed=3, threads=1) for _ in range(2))
+    for each in (env, sound):
+        each.reset()
+        drive(each, 5)
+    action = np.full((5, 2), 0.4, np.float32)
+    expected = sound.step(action)
+    action[2, 1] = bad
+    step = env.step(action)
+    assert step.ending[2] == Ending.DIVERGED
+    assert (step.terminated[2], step.truncated[2], step.reward[2]) == (1, 0, 0.0)
+    others = np.arange(5) != 2
+    np.testing.assert_array_equal(step.observation[others], expected.observation[others])
+    np.testing.assert_array_equal(step.ending[others], expected.ending[others])
+    assert np.isfinite(env.step(np.zeros((5, 2), np.float32)).observation).all()
+    assert (env.step(np.zeros((5, 2), np.float32)).ending != Ending.DIVERGED).all()
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 2), (5, 3), (5, 2, 1), ()])
+def test_an_action_of_the_wrong_shape_is_an_error(site: Site, shape: tuple[int, ...]) -> None:
+    env = BatchEnv(site, CONFIG, worlds=5, threads=1)
+    env.reset()
+    with pytest.raises(ActionError, match=r"expected an action of shape \(5, 2\)"):
+        env.step(np.zeros(shape, np.float32))
+
+
+def test_more_worlds_than_there_is_room_for_are_counted(site: Site, tmp_path: Path) -> None:
+    env = BatchEnv(site, CONFIG, worlds=SLOTS + 3, seed=1, threads=1, diverged=tmp_path)
+    env.reset()
+    lost = np.full((SLOTS + 3, 2), np.nan, np.float32)
+    for _ in range(FILES // SLOTS + 1):
+        env.step(lost)
+    assert env.diverged_total == (FILES // SLOTS + 1) * (SLOTS + 3)
+    assert len(list(tmp_path.iterdir())) == FILES
+
+
+def test_a_file_that_is_no_record_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"no")
+    with pytest.raises(DivergedError, match="expected the record of a diverged world"):
+        replay_diverged(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", other=np.zeros(3))
+    with pytest.raises(DivergedError, match="expected the record of a diverged world"):
+        replay_diverged(tmp_path / "b.npz")
