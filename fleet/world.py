@@ -39,6 +39,7 @@ from sim.robot import SECOND, Readings, RobotSpec
 from sim.scene import Body, build_scene
 from sim.sensors import measure
 from sim.site import MOVES, Site, SiteError
+from sim.starts import check_starts
 from sim.tasks.navigate_contract import ray_directions
 
 LATENCY_PERIODS = 1
@@ -313,6 +314,7 @@ class World:
 
     def _place_robots(self) -> None:
         yaws = start_yaws(self.site, self.starts, self.seed)
+        check_starts(self.site, self.spec, np.column_stack([self.site.centre(self.starts), yaws]))
         for robot, (x, y) in enumerate(self.site.centre(self.starts)):
             at = robot * self.scene.qpos_stride
             if self.scene.body == "planar":

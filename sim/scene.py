@@ -32,6 +32,7 @@ from sim.fixtures import POD_SIZE
 from sim.people import PARKED, PERSON_HEIGHT, PERSON_RADIUS
 from sim.robot import RobotSpec
 from sim.site import Site, merged_boxes
+from sim.specfile import check_spec
 
 BODIES: dict[Body, Add] = {"planar": planar.add, "wheeled": wheeled.add}
 """Bases by name."""
@@ -96,7 +97,12 @@ def build_scene(
     `visual` adds lights for pictures; it changes no contact. `contacts` adds the contact sensors. `movable_pods` makes
     bodies of the site's pods, `boxes` adds as many loose boxes, parked off the floor, `shelves` add bins and what lies
     in them. Boxes sleep until something touches them, and so do pods beside them.
+
+    Raises `SpecError` for a robot that cannot be, ValueError for no robot.
     """
+    check_spec(spec)
+    if robots < 1:
+        raise ValueError(f"expected at least 1 robot, got {robots}")
     world = mujoco.MjSpec()
     world.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     falls = body == "wheeled" or spec.arm is not None or bool(shelves)
@@ -110,7 +116,8 @@ def build_scene(
     world.visual.global_.offwidth, world.visual.global_.offheight = 1280, 960
     world.stat.extent = max(site.width, site.height) * site.cell
     _add_ground(world, site, visual)
-    layouts = [_add_robot(world, spec, number, body) for number in range(robots)]
+    base = wheeled.add_sprung if body == "wheeled" and site.fixtures.ramps else BODIES[body]
+    layouts = [_add_robot(world, spec, number, base) for number in range(robots)]
     pods = site.fixtures.pods if movable_pods else ()
     for number, cell in enumerate(pods):
         x, y = site.centre(cell).tolist()
@@ -164,8 +171,7 @@ def build_scene(
     )
 
 
-def _add_robot(world: mujoco.MjSpec, spec: RobotSpec, number: int, body: Body) -> BodyLayout:
-    base = BODIES[body]
+def _add_robot(world: mujoco.MjSpec, spec: RobotSpec, number: int, base: Add) -> BodyLayout:
     if spec.fork is not None:
         return forklift.add(world, spec, number, base)
     if spec.arm is not None:

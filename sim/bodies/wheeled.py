@@ -2,7 +2,8 @@
 
 For motor policies and evaluation: it tips, slips and climbs, at 5 ms steps. On a floor with ramps the casters are
 sprung, as those of real robots are: rigid ones lift the driven wheels off the ground where the floor begins to rise
-(at a slope of 12.5 % by 17 mm). The spring is the caster's contact, so that it costs no joint.
+(the small AMR's at a slope of 12.5 % by 17 mm), and it stands there and spins. The spring is the caster's contact, so
+that it costs no joint. How steep a ramp may be falls with the length: the truck's casters give way to 6 %.
 """
 
 # pyright: reportAttributeAccessIssue=false
@@ -11,8 +12,10 @@ sprung, as those of real robots are: rigid ones lift the driven wheels off the g
 from __future__ import annotations
 
 import mujoco
+import numpy as np
 
 from sim.bodies.parts import FLOOR_BIT, GRAVITY, SERVO_TIME, TRACTION, BodyLayout, add_hull, add_velocity_servo
+from sim.fixtures import SLOPE_MAX
 from sim.robot import RobotSpec
 
 WHEEL_MASS = 2.0
@@ -22,25 +25,46 @@ CASTER = 0.03
 """Radius of a caster, m (own choice)."""
 
 
+SPRING = 0.27
+"""Contact stiffness (1/s^2) times the spring's travel (m), m/s^2; found by driving over hills of 12.5 %: with half of
+it the robot nods for seconds, with twice as much its wheels lose the ground (2026-11)."""
+
+SPRING_DAMPING = 0.2
+"""Contact damping over stiffness, s; nodding then dies out within one swing (2026-11)."""
+
+
 def add(world: mujoco.MjSpec, spec: RobotSpec, number: int) -> BodyLayout:
-    """Robot `number` on wheels, named robot{number}."""
+    """Robot `number` on wheels, named robot{number}, with rigid casters."""
+    return _add(world, spec, number, sprung=False)
+
+
+def add_sprung(world: mujoco.MjSpec, spec: RobotSpec, number: int) -> BodyLayout:
+    """The same on sprung casters, for floors with ramps."""
+    return _add(world, spec, number, sprung=True)
+
+
+def _add(world: mujoco.MjSpec, spec: RobotSpec, number: int, *, sprung: bool) -> BodyLayout:
     drive = spec.drive
     radius = drive.wheel_radius
     armature = 0.02 * (spec.mass / 60.0) * (radius / 0.08) ** 2  # of rotor and gears: a tenth of what the wheel moves
     body = world.worldbody.add_body(name=f"robot{number}")
     body.add_freejoint(name=f"free{number}")
     add_hull(body, spec, number, 0.05, spec.mass - 2 * WHEEL_MASS)
+    reach = spec.length / 2 - CASTER - 0.02
     for side in (-1.0, 1.0):
-        body.add_geom(
+        caster = body.add_geom(
             type=mujoco.mjtGeom.mjGEOM_SPHERE,
             size=(CASTER, 0.0, 0.0),
-            pos=(side * (spec.length / 2 - CASTER - 0.02), 0.0, CASTER),
+            pos=(side * reach, 0.0, CASTER),
             mass=0.1,
             contype=0,
             conaffinity=FLOOR_BIT,
             condim=1,
             priority=1,
         )
+        if sprung:
+            stiffness = SPRING / (SLOPE_MAX * reach / 2)  # the travel that the steepest ramp asks for
+            caster.solref = np.array((-stiffness, -SPRING_DAMPING * stiffness))
     for side, name in ((1.0, "left"), (-1.0, "right")):
         wheel = body.add_body(name=f"{name}{number}", pos=(0.0, side * drive.track / 2.0, radius))
         wheel.add_joint(

@@ -1,0 +1,86 @@
+"""Loose boxes on the floor: put where a task spills them, asleep until something touches them.
+
+The physics of a box is `sim/bodies/box.py`'s; the engine wakes one whose coordinates are written, and puts it to sleep
+again when it lies still. Boxes that nobody uses are parked beside the floor.
+"""
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+
+from __future__ import annotations
+
+from typing import Any
+
+import warp as wp
+
+from sim.backend import Backend
+from sim.bodies.box import BOX_SIZE
+from sim.people import PARKED
+from sim.scene import Scene
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+PARKED_C = wp.constant(float(PARKED))
+HALF_HEIGHT_C = wp.constant(BOX_SIZE[2] / 2.0)
+
+
+def spill(scene: Scene, backend: Backend, worlds: wp.array, places: wp.array, count: wp.array) -> wp.Launch:
+    """The launch that lays boxes out in the masked worlds (uint8), at rest.
+
+    `places` is float32 (worlds, boxes, 3): x, y (m) and yaw in W; `count` int32 (worlds,) says how many of them hold,
+    the other boxes are parked.
+    """
+    pods = scene.pods * (7 if scene.falls else 3)
+    return wp.launch(
+        place_boxes,
+        dim=(backend.worlds, scene.boxes),
+        inputs=[
+            worlds, places, count, int(scene.falls), scene.robots * scene.qpos_stride + pods,
+            scene.robots * scene.qvel_stride + scene.pods * (6 if scene.falls else 3), backend.qpos, backend.qvel,
+            backend.qacc_warmstart,
+        ],
+        device=backend.device,
+        record_cmd=True,
+    )  # fmt: skip
+
+
+@wp.kernel
+def place_boxes(
+    mask: wp.array(dtype=wp.uint8),
+    places: wp.array3d(dtype=wp.float32),
+    count: wp.array(dtype=wp.int32),
+    falls: int,
+    first_qpos: int,
+    first_qvel: int,
+    qpos: wp.array2d(dtype=Any),
+    qvel: wp.array2d(dtype=Any),
+    warmstart: wp.array2d(dtype=Any),
+) -> None:
+    """Each box of each masked world where its place says."""
+    world, box = wp.tid()
+    if mask[world] == wp.uint8(0):
+        return
+    x = places[world, box, 0]
+    y = places[world, box, 1]
+    yaw = places[world, box, 2]
+    if box >= count[world]:
+        x = PARKED_C
+        y = PARKED_C + 2.0 * float(box)
+        yaw = 0.0
+    speeds = 3 + 3 * falls
+    q = first_qpos + box * (3 + 4 * falls)
+    qpos[world, q] = qpos.dtype(x)
+    qpos[world, q + 1] = qpos.dtype(y)
+    if falls == 0:
+        qpos[world, q + 2] = qpos.dtype(yaw)
+    else:
+        qpos[world, q + 2] = qpos.dtype(HALF_HEIGHT_C)
+        qpos[world, q + 3] = qpos.dtype(wp.cos(0.5 * yaw))
+        qpos[world, q + 4] = qpos.dtype(0.0)
+        qpos[world, q + 5] = qpos.dtype(0.0)
+        qpos[world, q + 6] = qpos.dtype(wp.sin(0.5 * yaw))
+    for k in range(speeds):
+        qvel[world, first_qvel + box * speeds + k] = qvel.dtype(0.0)
+        warmstart[world, first_qvel + box * speeds + k] = warmstart.dtype(0.0)
