@@ -6,7 +6,8 @@ cannot be reached), kept by goal in one matrix with the least recently used row 
 reads them as `fields[slot, cell]`. One field of 38,000 free cells takes about 0.1 ms.
 
 Moves are counted, not weighed: turning costs a robot about as much as one cell, and that is left to the planner's
-preference for going straight on.
+preference for going straight on. The one exception is a move into an automatic door from outside, which costs as many
+moves more as a robot makes in the door's opening time. Pods and doors that stay shut have no moves at all.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from coordination.pockets import find_pockets
 from sim.errors import MusterError
+from sim.fixtures import DoorState
 from sim.site import MOVES, Site
 
 NONE = -1
@@ -33,6 +35,9 @@ NO_SLOT = -1
 
 AROUND = 32
 """Detours kept: for so many robots at once another way is looked for."""
+
+PACE = 0.8
+"""m/s that a robot makes on average, to turn a door's opening time into moves (measured: coordination/rehearsal.py)."""
 
 OPPOSITE = (2, 3, 0, 1)
 """Index in MOVES of the opposite move."""
@@ -50,7 +55,7 @@ class Roadmap:
         self.site = site
         self.width = site.width
         self.cells = site.height * site.width
-        self.free: NDArray[np.bool_] = ~site.blocked.reshape(-1)
+        self.free: NDArray[np.bool_] = ~site.standing.reshape(-1)
         self.offsets = np.array([row * site.width + column for row, column in MOVES], np.int32)
         self.exits: NDArray[np.uint8] = np.zeros(self.cells, np.uint8)
         """Bit m: a robot may leave the cell by MOVES[m]."""
@@ -78,6 +83,15 @@ class Roadmap:
         """`pocket` (cells,) is each cell's, or NONE; `mouth` (pockets,) the cell before it; `depth` (cells,) moves from
         the mouth.
         """
+        self.wait: NDArray[np.uint16] = np.zeros(self.cells, np.uint16)
+        """Moves that waiting costs who drives into the cell: those of automatic doors."""
+        self.door: NDArray[np.int32] = np.full(self.cells, NONE, np.int32)
+        """Which door the cell belongs to, or NONE: within one nobody waits again."""
+        for number, door in enumerate(site.fixtures.doors):
+            if door.state is DoorState.AUTOMATIC:
+                self.wait[list(door.cells)] = math.ceil(door.opening * PACE / site.cell)
+                self.door[list(door.cells)] = number
+        self.waits = bool(self.wait.any())
         self.pocket_cells: NDArray[np.int32] = np.flatnonzero(self.pocket >= 0).astype(np.int32)
 
     def neighbours(self, cell: int) -> list[int]:
@@ -114,8 +128,20 @@ class Roadmap:
         """Moves from every cell to the goal, (cells,); FAR where there is no way."""
         distance = np.empty(self.cells, np.uint16)
         queue = np.empty(self.cells, np.int32)
-        _breadth_first(goal, self.entries[goal], self.entries, self.offsets, distance, queue)
+        self.search(goal, self.entries, distance, queue)
         return distance
+
+    def search(
+        self, goal: int, entries: NDArray[np.uint8], distance: NDArray[np.uint16], queue: NDArray[np.int32]
+    ) -> None:
+        """Fill `distance` (cells,) with the field of a goal, as `entries` are open; `queue` (cells,) is scratch."""
+        if self.waits:
+            waiting = np.zeros(self.cells, np.bool_)
+            _cheapest_first(
+                goal, self.entries[goal], entries, self.offsets, self.wait, self.door, distance, queue, waiting
+            )
+        else:
+            _breadth_first(goal, self.entries[goal], entries, self.offsets, distance, queue)
 
 
 class Fields:
@@ -198,8 +224,7 @@ class Fields:
         return slot
 
     def _search(self, goal: int, entries: NDArray[np.uint8], slot: int) -> None:
-        goal_entries = self.roadmap.entries[goal]
-        _breadth_first(goal, goal_entries, entries, self.roadmap.offsets, self.matrix[slot], self._queue)
+        self.roadmap.search(goal, entries, self.matrix[slot], self._queue)
         self.computed += 1
 
 
@@ -243,6 +268,48 @@ def _breadth_first(
             distance[cell + south] = next_distance
             queue[tail] = cell + south
             tail += 1
+
+
+@njit(cache=True, nogil=True)
+def _cheapest_first(
+    goal: int,
+    goal_entries: np.uint8,
+    entries: NDArray[np.uint8],
+    offsets: NDArray[np.int32],
+    wait: NDArray[np.uint16],
+    door: NDArray[np.int32],
+    distance: NDArray[np.uint16],
+    queue: NDArray[np.int32],
+    waiting: NDArray[np.bool_],
+) -> None:
+    """`_breadth_first` with the cost of waiting at doors: a queue that takes cells again whose distance has fallen.
+
+    (Bellman 1958 and Ford; doors are few, so that few cells come twice.) `waiting` marks cells in the queue.
+    """
+    distance[:] = 65535
+    distance[goal] = 0
+    queue[0] = goal
+    waiting[goal] = True
+    head, count = 0, 1
+    while count > 0:
+        cell = queue[head]
+        head = (head + 1) % len(queue)
+        count -= 1
+        waiting[cell] = False
+        ways = goal_entries if cell == goal else entries[cell]
+        for move in range(4):
+            if not ways >> move & 1:
+                continue
+            there = cell + offsets[move]
+            cost = int(distance[cell]) + 1
+            if door[there] != door[cell]:
+                cost += int(wait[cell])
+            if cost < int(distance[there]):
+                distance[there] = cost
+                if not waiting[there]:
+                    queue[(head + count) % len(queue)] = there
+                    waiting[there] = True
+                    count += 1
 
 
 @njit(cache=True, nogil=True)

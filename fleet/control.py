@@ -36,6 +36,7 @@ from hierarchy.corridors import cells_under
 from hierarchy.meta import Intent, mission
 from hierarchy.motor import FIRMWARE
 from hierarchy.options import OptionName
+from hierarchy.pace import Pace
 from hierarchy.skills import Act, Answer
 from safety import fallback
 from safety.dynamics import PLAN_TICKS, stopping_ticks
@@ -189,6 +190,7 @@ class Stepper:
         self.policy = policy
         spec = config.spec
         self.controller = Controller(spec, site, policy)
+        self._pace = Pace(spec, site)
         self._bounds = AgeBounds.of(spec)
         self._embodiment = spec.embodiment_hash()
         self._period = spec.period / SECOND
@@ -281,6 +283,7 @@ class Stepper:
                     helper = fallback.FallbackMemory()  # a new call for help
                 said = fallback.step(self._fallback_inputs(inputs.stamp, pose, twist, proposal), helper)
                 source, proposed, handed_back, helper = "fallback", (said.v, said.w), said.handed_back, said.memory
+            proposed = self._pace.apply(proposed, pose[:2], abs(twist[0]), proposal.way)
             self._view.command[0] = proposed
             self._points.launch(self._inputs, self._point_memory)
             self._shield.launch(self._inputs, self._memory, self._out)

@@ -6,7 +6,8 @@ shield, the lidar or the scene, and numpy is all that it needs.
 
     rectangle and rectangle   overlap unless one of their four edge directions separates them (separating axis theorem)
     rectangle and disc        overlap when the disc's centre, in the rectangle's frame, is nearer than the radius
-    rectangle and floor       blocked cells are rectangles; past the floor's edge stands the outer wall
+    rectangle and floor       blocked cells and shut doors are rectangles of a cell, pods of their size in the middle of
+                              one; past the floor's edge stands the outer wall
 
 Shapes that only touch do not overlap. A contact is one robot and one counterpart: the map (its racks and walls are one
 body), one other robot, one person. Each has a first step of its own, so that a robot which drives into a rack while a
@@ -148,7 +149,14 @@ def touching(
 
 
 def on_the_map(site: Site, length: float, width: float, poses: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which footprints overlap a blocked cell or leave the floor; poses (..., 3), the result (...)."""
+    """Which footprints overlap a rack, wall, pod or door that is not open, or leave the floor.
+
+    poses (..., 3), the result (...). Doors are as the site says: who moves them gives the site as it is by then.
+    """
+    pods = np.zeros_like(site.blocked)
+    pods.reshape(-1)[list(site.fixtures.pods)] = True
+    whole = site.filled & ~pods
+    size = site.fixtures.pod_size
     x, y, yaw = poses[..., 0], poses[..., 1], poses[..., 2]
     reach_x = (length * np.abs(np.cos(yaw)) + width * np.abs(np.sin(yaw))) / 2
     reach_y = (length * np.abs(np.sin(yaw)) + width * np.abs(np.cos(yaw))) / 2
@@ -161,13 +169,14 @@ def on_the_map(site: Site, length: float, width: float, poses: NDArray[np.floati
         for across in range(-rings, rings + 1):
             r, c = row + down, column + across
             inside = (r >= 0) & (r < site.height) & (c >= 0) & (c < site.width)
-            blocked = inside & site.blocked[np.clip(r, 0, site.height - 1), np.clip(c, 0, site.width - 1)]
-            if not blocked.any():
-                continue
-            cell = np.zeros((*blocked.shape, 3))
-            cell[..., 0] = (c + 0.5) * site.cell
-            cell[..., 1] = (site.height - 1 - r + 0.5) * site.cell
-            hit[blocked] |= rectangles_overlap(length, width, poses[blocked], site.cell, site.cell, cell[blocked])
+            for grid, across_x, across_y in ((whole, site.cell, site.cell), (pods, size[0], size[1])):
+                there = inside & grid[np.clip(r, 0, site.height - 1), np.clip(c, 0, site.width - 1)]
+                if not there.any():
+                    continue
+                cell = np.zeros((*there.shape, 3))
+                cell[..., 0] = (c + 0.5) * site.cell
+                cell[..., 1] = (site.height - 1 - r + 0.5) * site.cell
+                hit[there] |= rectangles_overlap(length, width, poses[there], across_x, across_y, cell[there])
     return hit
 
 

@@ -192,9 +192,21 @@ def make_tasks(problem: Problem, config: Config) -> list[Task]:
 
 
 def stations(site: Site, draws: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Cells to fetch at and cells to deliver at: the site's stations, or drawn ones where it has fewer than two."""
+    """Cells to fetch at and cells to deliver at: the stations by kind, or drawn ones where there are fewer than two.
+
+    Raises `WarehouseError` where no load can go from one to another.
+    """
     if len(site.stations) >= 2:
-        return site.stations, site.stations
+        pick = site.stations[~np.isin(site.stations, site.fixtures.drops)]
+        drop = site.stations[~np.isin(site.stations, site.fixtures.picks)]
+        if len(drop) == 1:
+            pick = pick[pick != drop[0]]  # nowhere to go from there
+        if not len(pick) or not len(drop):
+            raise WarehouseError(
+                f"expected a station to fetch at and another to deliver at on {site.name}, got {len(pick)} and "
+                f"{len(drop)}; add pick or drop stations"
+            )
+        return pick, drop
     part = components(site)
     home = part == np.bincount(part[part >= 0]).argmax()
     first = int(np.flatnonzero(home)[0])

@@ -16,7 +16,7 @@ clocks.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +26,21 @@ import warp as wp
 from numpy.typing import NDArray
 
 from fleet.oracle import ContactTally, Touch, touching
+from sim.bodies.parts import ROBOT_BIT, STATIC_BIT, Body
 from sim.conduct import Manners, make_crowd
 from sim.crowd import CrowdKind, record_walk
 from sim.device import start_warp
+from sim.doors import Doors
 from sim.drive import make_drive, record_drive
 from sim.files import replacing, write_atomic
-from sim.kernels import floor_arrays, read_bodies, sweep_lidar
+from sim.fixtures import DoorState, pack_fixtures
+from sim.furnishing import door_geoms
+from sim.kernels import floor_arrays, floor_flags, read_bodies, sweep_lidar
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW, Profile, make_people
 from sim.randomization import Term, draw_numpy, unit_numpy
 from sim.reach import FAR, components, distances
 from sim.robot import SECOND, Readings, RobotSpec
-from sim.scene import Body, build_scene
+from sim.scene import build_scene
 from sim.sensors import measure
 from sim.site import MOVES, Site, SiteError
 from sim.starts import check_starts
@@ -65,6 +69,7 @@ class Record:
     stamps: list[int] = field(default_factory=list)
     poses: list[NDArray[np.float32]] = field(default_factory=list)
     people: list[NDArray[np.float32]] = field(default_factory=list)
+    doors: list[NDArray[np.bool_]] = field(default_factory=list)
 
 
 class World:
@@ -108,6 +113,8 @@ class World:
         self.twists: NDArray[np.float32]
         """True forward speed, yaw rate and sideways speed, (robots, 3)."""
         self.bumper = np.zeros(robots, bool)
+        self.doors = Doors(site)
+        self._site_now = self._with_doors()
         self._geoms = _geom_kinds(self.model, robots)
         self._prepare(profile, crowd)
         self._place_robots()
@@ -148,12 +155,14 @@ class World:
             self._read.launch()
         self.physics.add(touch, speed, turn)
         self.oracle.add(
-            touching(self.site, self.spec.length, self.spec.width, poses, people, PERSON_RADIUS), speed, turn
+            touching(self._site_now, self.spec.length, self.spec.width, poses, people, PERSON_RADIUS), speed, turn
         )
         self.bumper = touch.pairs.any(axis=(0, 2))
         self.stamp += self.spec.period
         self._step.numpy()[...] += 1
         self._charge(speed[-1])
+        if self.doors.step(self.period, self.poses, self._people.position.numpy()[0]):
+            self._move_doors()
         self._sense.launch()
         self._sweep.launch()
         self._remember()
@@ -183,6 +192,8 @@ class World:
                 names=np.array(names),
                 stamps=np.array(self.record.stamps, np.int64),
                 poses=np.array(self.record.poses, np.float32).reshape(len(self.record.stamps), self.robots, 3),
+                doors=np.array(self.record.doors, bool).reshape(len(self.record.stamps), len(self.doors.open)),
+                fixtures=np.frombuffer(pack_fixtures(self.site.fixtures), np.uint8),
                 people=np.array(self.record.people, np.float32).reshape(len(self.record.stamps), self.people, 2),
                 footprint=np.array([self.spec.length, self.spec.width, self.spec.height], np.float32),
                 blocked=self.site.blocked,
@@ -245,6 +256,7 @@ class World:
         self._step, episode = wp.zeros(robots, dtype=wp.int32), wp.zeros(robots, dtype=wp.int32)
         every = wp.array(np.ones(robots, np.uint8), dtype=wp.uint8)
         floor = floor_arrays(site, device)
+        self._flags = floor.flags
         self._people = make_people(1, self.people, device)
         self._drive = record_drive(spec, drive, ctrl, robots, self.scene.ctrl_stride, device)
         self._read = _launch(
@@ -279,6 +291,7 @@ class World:
                 floor.width,
                 floor.height,
                 floor.cell,
+                floor.pod,
                 self._people.position,
                 robots,
                 spec.length / 2,
@@ -358,9 +371,28 @@ class World:
         power = np.where(at, CHARGE_POWER, -IDLE_POWER - DRIVE_POWER * speed)
         np.clip(self.battery + power * self.period / BATTERY, 0.0, 1.0, out=self.battery)
 
+    def _with_doors(self) -> Site:
+        """The floor as its doors stand now."""
+        doors = tuple(
+            replace(door, state=DoorState.OPEN if open_ else DoorState.SHUT)
+            for door, open_ in zip(self.site.fixtures.doors, self.doors.open, strict=True)
+        )
+        return replace(self.site, fixtures=replace(self.site.fixtures, doors=doors))
+
+    def _move_doors(self) -> None:
+        """Tell physics, lidar, people and the geometric witness how the doors stand now."""
+        self._site_now = self._with_doors()
+        self._flags.numpy()[:] = floor_flags(self._site_now)
+        for number, open_ in enumerate(self.doors.open):
+            if self.site.fixtures.doors[number].state is DoorState.AUTOMATIC:
+                geoms = door_geoms(self.model, self.site, number)
+                self.model.geom_contype[geoms] = 0 if open_ else STATIC_BIT
+                self.model.geom_conaffinity[geoms] = 0 if open_ else ROBOT_BIT
+
     def _remember(self) -> None:
         self.record.stamps.append(self.stamp)
         self.record.poses.append(self.poses.copy())
+        self.record.doors.append(self.doors.open.copy())
         self.record.people.append(np.array(self._people.position.numpy()[0], np.float32))
 
 
@@ -373,7 +405,7 @@ def start_cells(site: Site, robots: int, seed: int, given: NDArray[np.int32] | N
     """
     first = np.zeros(0, np.int32) if given is None else np.asarray(given, np.int32)[:robots]
     for number, cell in enumerate(first.tolist()):
-        if not 0 <= cell < site.blocked.size or site.blocked.reshape(-1)[cell] or cell in first[:number]:
+        if not 0 <= cell < site.blocked.size or site.filled.reshape(-1)[cell] or cell in first[:number]:
             raise SiteError(
                 f"expected a free cell of its own for each robot to start on, got cell {cell} for robot {number}; "
                 "choose another start"
@@ -384,7 +416,7 @@ def start_cells(site: Site, robots: int, seed: int, given: NDArray[np.int32] | N
     if len(site.stations):
         rank[distances(site, site.stations[:1]) >= FAR] = 9
     rank[np.concatenate([site.stations, site.chargers])] += 1
-    rank[first] = 9
+    rank[[*first, *site.fixtures.door_cells(*DoorState)]] = 9
     room = len(first) + int((rank < 9).sum())
     if robots > room:
         raise SiteError(
@@ -424,7 +456,7 @@ def start_yaws(site: Site, cells: NDArray[np.int32], seed: int) -> NDArray[np.fl
 
 def _walkable(site: Site) -> NDArray[np.bool_]:
     """Cells that people may enter and leave again."""
-    cells = ~(site.blocked | site.person_free)
+    cells = ~(site.filled | site.person_free)
     beside = np.zeros_like(cells)
     beside[1:] |= cells[:-1]
     beside[:-1] |= cells[1:]
@@ -442,7 +474,7 @@ def _geom_kinds(model: mujoco.MjModel, robots: int) -> list[tuple[str, int]]:
             kinds.append(("robot", int(name.removeprefix("hull"))))
         elif name.startswith("person"):
             kinds.append(("person", int(name.removeprefix("person"))))
-        elif name.startswith(("rack", "wall")):
+        elif name.startswith(("rack", "wall", "pod", "door")):
             kinds.append(("map", 0))
         else:
             kinds.append(("floor", 0))  # the floor, and wheels and casters, which meet the floor alone

@@ -23,6 +23,7 @@ from hierarchy import meta
 from hierarchy.corridors import Way, centre, obstructed, window
 from hierarchy.options import OptionName
 from hierarchy.skills import Act, Answer, NavigateSkill, Observed, settle
+from sim.fixtures import DoorState
 from sim.robot import RobotSpec
 from sim.site import Site
 
@@ -85,6 +86,7 @@ class Controller:
         self.spec = spec
         self.site = site
         self.navigate = NavigateSkill(spec, site, policy)
+        self._doors = frozenset(site.fixtures.door_cells(DoorState.AUTOMATIC))
         angles = spec.lidar.angles()
         self._directions = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
 
@@ -96,7 +98,8 @@ class Controller:
         speed = abs(inputs.twist[0])
         blocked: tuple[int, ...] = ()
         if way.ahead and speed < STANDING:
-            blocked = obstructed(self.site, way, inputs.scan, self._directions, self.spec.lidar.range_max, inputs.pose)
+            seen = obstructed(self.site, way, inputs.scan, self._directions, self.spec.lidar.range_max, inputs.pose)
+            blocked = tuple(cell for cell in seen if cell not in self._doors)  # a door opens for who waits before it
         view = meta.View(
             now=inputs.now,
             position=position,

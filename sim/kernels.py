@@ -1,10 +1,10 @@
 """Warp kernels that every simulated world shares: the lidar, and reading the bodies' poses.
 
 The lidar. A ray is followed through the floor's grid of cells (Amanatides and Woo: A fast voxel traversal algorithm,
-Eurographics 1987), because racks and walls fill whole cells: a ray of an aisle visits a handful of cells, whatever
-the size of the floor, and no list of boxes is searched. People (discs) and other robots (oriented boxes) are then
-swept: each covers a span of angles, and only the rays inside it are tested. Beyond the edge of the floor stands the
-outer wall.
+Eurographics 1987), because racks, walls and shut doors fill whole cells: a ray of an aisle visits a handful of cells,
+whatever the size of the floor, and no list of boxes is searched. A pod is a box about the middle of its cell. People
+(discs) and other robots (oriented boxes) are then swept: each covers a span of angles, and only the rays inside it are
+tested. Beyond the edge of the floor stands the outer wall.
 
 Rows are robots: row = world * robots + robot. All arrays are float32 but for the physics state, whose type is the
 backend's (`Any`: mujoco.batch's strided float64 views and mujoco_warp's float32 arrays are read as they are).
@@ -31,10 +31,13 @@ from sim.site import Site
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
 BLOCKED_BIT = 1
-"""Cell flag: a rack or wall fills the cell."""
+"""Cell flag: a rack, a wall or a shut door fills the cell."""
 
 PERSON_FREE_BIT = 2
 """Cell flag: people never enter, by the site's declaration."""
+
+POD_BIT = 4
+"""Cell flag: a pod stands about the middle of the cell."""
 
 DISC = wp.constant(float(PERSON_RADIUS))
 NOISE_TERM = wp.constant(int(Term.RANGE_NOISE))
@@ -45,16 +48,21 @@ class FloorArrays:
     """A site's grid on a device."""
 
     flags: wp.array
-    """uint8 (cells,): BLOCKED_BIT, PERSON_FREE_BIT."""
+    """uint8 (cells,): BLOCKED_BIT, PERSON_FREE_BIT, POD_BIT."""
     width: int
     height: int
     cell: float
     """m"""
+    pod: wp.vec2
+    """Half the length and half the width of a pod, m."""
 
 
 def floor_flags(site: Site) -> NDArray[np.uint8]:
-    """The flags of each cell, uint8 (cells,)."""
-    return (site.blocked * np.uint8(BLOCKED_BIT) | site.person_free * np.uint8(PERSON_FREE_BIT)).reshape(-1)
+    """The flags of each cell when a run begins, automatic doors shut; uint8 (cells,)."""
+    pods = np.zeros_like(site.blocked)
+    pods.reshape(-1)[list(site.fixtures.pods)] = True
+    flags = (site.filled & ~pods) * np.uint8(BLOCKED_BIT) | site.person_free * np.uint8(PERSON_FREE_BIT)
+    return (flags | pods * np.uint8(POD_BIT)).reshape(-1)
 
 
 def floor_arrays(site: Site, device: str) -> FloorArrays:
@@ -64,22 +72,50 @@ def floor_arrays(site: Site, device: str) -> FloorArrays:
         width=site.width,
         height=site.height,
         cell=float(site.cell),
+        pod=wp.vec2(site.fixtures.pod_size[0] / 2, site.fixtures.pod_size[1] / 2),
     )
 
 
 @wp.func
-def grid_range(
+def box_range(x: float, y: float, dx: float, dy: float, half_length: float, half_width: float) -> float:
+    """Distance along a ray to a box centred at 0 in the box's own frame; 1e9 for a miss (slab method)."""
+    enter = wp.float32(0.0)
+    leave = wp.float32(1.0e9)
+    if wp.abs(dx) < 1.0e-9:
+        if wp.abs(x) > half_length:
+            leave = -1.0
+    else:
+        a = (-half_length - x) / dx
+        b = (half_length - x) / dx
+        enter = wp.max(enter, wp.min(a, b))
+        leave = wp.min(leave, wp.max(a, b))
+    if wp.abs(dy) < 1.0e-9:
+        if wp.abs(y) > half_width:
+            leave = -1.0
+    else:
+        a = (-half_width - y) / dy
+        b = (half_width - y) / dy
+        enter = wp.max(enter, wp.min(a, b))
+        leave = wp.min(leave, wp.max(a, b))
+    if enter > leave:
+        return 1.0e9
+    return enter
+
+
+@wp.func
+def sight_range(
     flags: wp.array(dtype=wp.uint8),
     width: int,
     height: int,
     cell: float,
+    pod: wp.vec2,
     x: float,
     y: float,
     dx: float,
     dy: float,
     range_max: float,
 ) -> float:
-    """Distance from (x, y) along the unit vector (dx, dy) to the first blocked cell or the edge of the floor, m."""
+    """Distance from (x, y) along the unit vector (dx, dy) to the first blocked cell, pod or edge of the floor, m."""
     column = int(wp.floor(x / cell))
     up = int(wp.floor(y / cell))  # row counted from the bottom
     step_x = wp.int32(1)
@@ -114,35 +150,31 @@ def grid_range(
             up += step_y
         if column < 0 or column >= width or up < 0 or up >= height:
             break
-        if (flags[(height - 1 - up) * width + column] & wp.uint8(1)) != wp.uint8(0):
+        flag = flags[(height - 1 - up) * width + column]
+        if (flag & wp.uint8(1)) != wp.uint8(0):
             break
+        if (flag & wp.uint8(4)) != wp.uint8(0):
+            hit = box_range(x - (float(column) + 0.5) * cell, y - (float(up) + 0.5) * cell, dx, dy, pod[0], pod[1])
+            if hit < 1.0e8:
+                at = hit
+                break
     return wp.min(at, range_max)
 
 
 @wp.func
-def box_range(x: float, y: float, dx: float, dy: float, half_length: float, half_width: float) -> float:
-    """Distance along a ray to a box centred at 0 in the box's own frame; 1e9 for a miss (slab method)."""
-    enter = wp.float32(0.0)
-    leave = wp.float32(1.0e9)
-    if wp.abs(dx) < 1.0e-9:
-        if wp.abs(x) > half_length:
-            leave = -1.0
-    else:
-        a = (-half_length - x) / dx
-        b = (half_length - x) / dx
-        enter = wp.max(enter, wp.min(a, b))
-        leave = wp.min(leave, wp.max(a, b))
-    if wp.abs(dy) < 1.0e-9:
-        if wp.abs(y) > half_width:
-            leave = -1.0
-    else:
-        a = (-half_width - y) / dy
-        b = (half_width - y) / dy
-        enter = wp.max(enter, wp.min(a, b))
-        leave = wp.min(leave, wp.max(a, b))
-    if enter > leave:
-        return 1.0e9
-    return enter
+def grid_range(
+    flags: wp.array(dtype=wp.uint8),
+    width: int,
+    height: int,
+    cell: float,
+    x: float,
+    y: float,
+    dx: float,
+    dy: float,
+    range_max: float,
+) -> float:
+    """`sight_range` for who takes a pod to fill its cell."""
+    return sight_range(flags, width, height, cell, wp.vec2(0.5 * cell, 0.5 * cell), x, y, dx, dy, range_max)
 
 
 @wp.kernel
@@ -153,6 +185,7 @@ def sweep_lidar(
     width: int,
     height: int,
     cell: float,
+    pod: wp.vec2,
     people: wp.array3d(dtype=wp.float32),
     robots: int,
     half_length: float,
@@ -179,8 +212,8 @@ def sweep_lidar(
     s = wp.sin(yaw)
     for ray in range(rays):
         d = directions[ray]
-        scan[row, ray] = grid_range(
-            flags, width, height, cell, x, y, c * d[0] - s * d[1], s * d[0] + c * d[1], range_max
+        scan[row, ray] = sight_range(
+            flags, width, height, cell, pod, x, y, c * d[0] - s * d[1], s * d[0] + c * d[1], range_max
         )
 
     per_radian = float(rays) / (2.0 * wp.pi)

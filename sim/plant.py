@@ -189,9 +189,9 @@ class Plant:
         sweep = self.record(
             sweep_lidar,
             self.rows,
-            [state.pose, self._directions, *self.grid, self.people.position, self.robots, spec.length / 2,
-             spec.width / 2, spec.lidar.range_max, level * spec.lidar.noise, level * spec.lidar.dropout, self.seed,
-             state.episode, state.step, mask, state.scan],
+            [state.pose, self._directions, *self.grid, self.floor.pod, self.people.position, self.robots,
+             spec.length / 2, spec.width / 2, spec.lidar.range_max, level * spec.lidar.noise,
+             level * spec.lidar.dropout, self.seed, state.episode, state.step, mask, state.scan],
         )  # fmt: skip
         return [readings, sweep] if self._lidar else [readings]
 

@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 
 from sim.errors import MusterError
 from sim.filter import FilterInputs
+from sim.fixtures import DoorState
 from sim.robot import SECOND, RobotSpec
 from sim.site import Site
 
@@ -86,8 +87,14 @@ def relevant_range(spec: RobotSpec, person_speed: float) -> float:
 
 
 def grid_flags(site: Site) -> NDArray[np.uint8]:
-    """One byte a cell, (height, width): bit BLOCKED, bit PERSON_FREE."""
-    return (site.blocked * BLOCKED + site.person_free * PERSON_FREE).astype(np.uint8)
+    """One byte a cell, (height, width): bit BLOCKED, bit PERSON_FREE.
+
+    Only what never moves is on the map. A pod may have been carried away and an automatic door be open, so a point
+    seen there is a thing that stands (pods lie in person-free cells) or, at a door, a person's until it opens.
+    """
+    fixed = site.blocked.copy()
+    fixed.reshape(-1)[site.fixtures.door_cells(DoorState.SHUT)] = True
+    return (fixed * BLOCKED + site.person_free * PERSON_FREE).astype(np.uint8)
 
 
 @wp.func

@@ -1,8 +1,8 @@
 """A site and its robots and people as one MuJoCo model.
 
-`build_scene` turns a `Site` into static boxes (few: `merged_boxes`), four outer walls, `robots` robots and `people`
-mocap cylinders through MjSpec. `Scene` says where each robot's coordinates, controls and contact flags lie, so that
-kernels need no names.
+`build_scene` turns a `Site` into static boxes (few: `merged_boxes`), its fixtures (`sim/furnishing.py`), four outer
+walls, `robots` robots and `people` mocap cylinders through MjSpec. `Scene` says where each robot's coordinates,
+controls and contact flags lie, so that kernels need no names.
 
 What a robot is made of stands in `sim/bodies/`: a planar or a wheeled base, and what it carries.
 
@@ -29,6 +29,7 @@ from sim.bodies.goods import Shelf, add_item, add_shelf
 from sim.bodies.parts import FLOOR_BIT, PERSON_BIT, ROBOT_BIT, STATIC_BIT, TRACTION, Add, Body, BodyLayout
 from sim.contacts import Part, add_sensors, addresses, of_pod, of_robot
 from sim.fixtures import POD_SIZE
+from sim.furnishing import add_fixtures
 from sim.people import PARKED, PERSON_HEIGHT, PERSON_RADIUS
 from sim.robot import RobotSpec
 from sim.site import Site, merged_boxes
@@ -116,6 +117,7 @@ def build_scene(
     world.visual.global_.offwidth, world.visual.global_.offheight = 1280, 960
     world.stat.extent = max(site.width, site.height) * site.cell
     _add_ground(world, site, visual)
+    add_fixtures(world, site, pods=not movable_pods)
     base = wheeled.add_sprung if body == "wheeled" and site.fixtures.ramps else BODIES[body]
     layouts = [_add_robot(world, spec, number, base) for number in range(robots)]
     pods = site.fixtures.pods if movable_pods else ()

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from coordination.roadmap import AROUND, FAR, NO_SLOT, Fields, Roadmap, RoadmapError
-from sim.site import MOVES, Site, make_site
+from sim.fixtures import Door, DoorState, Fixtures
+from sim.site import MOVES, Site, make_site, with_fixtures
 from tests.coordination.floors import floor
 
 
@@ -105,3 +106,48 @@ def test_fields_are_kept_until_newer_ones_need_the_room() -> None:
     with pytest.raises(ValueError, match="too few"):
         fields.slots(np.array([0, 1, 2], np.int32))
     assert fields.slots(np.array([-1], np.int32)).tolist() == [-1]
+
+
+def two_ways(opening: float, state: DoorState = DoorState.AUTOMATIC) -> Site:
+    """Two rooms of 3 x 5 cells of 1.2 m: an automatic door of two cells in the middle, an open way at the bottom."""
+    blocked = np.zeros((5, 8), bool)
+    blocked[:, 3:5] = True
+    blocked[2, 3:5] = blocked[4, 3:5] = False
+    door = Door("middle", (2 * 8 + 3, 2 * 8 + 4), opening, state)
+    return with_fixtures(make_site("two ways", blocked), Fixtures(doors=(door,)))
+
+
+def test_waiting_at_a_door_is_counted_once_and_a_slow_door_is_driven_around() -> None:
+    # 2.0 s at 0.8 m/s are 1.33 cells: two moves more
+    field = Roadmap(two_ways(2.0)).field(2 * 8 + 6)
+    assert field[[2 * 8 + 5, 2 * 8 + 4, 2 * 8 + 3, 2 * 8 + 2]].tolist() == [1, 2, 3, 6]
+    around = 4 + 2 + 2  # by the bottom: two down, two up
+    assert Roadmap(two_ways(60.0)).field(2 * 8 + 6)[2 * 8 + 2] == around
+    assert Roadmap(two_ways(0.0)).field(2 * 8 + 6)[2 * 8 + 2] == 4
+
+
+def test_a_shut_door_and_a_pod_have_no_moves() -> None:
+    roadmap = Roadmap(two_ways(2.0, DoorState.SHUT))
+    assert roadmap.field(2 * 8 + 6)[2 * 8 + 2] == 8
+    assert roadmap.neighbours(2 * 8 + 3) == []
+    with pytest.raises(RoadmapError, match="cell 19 is blocked"):
+        roadmap.check_cells([19], "stations")
+    site = with_fixtures(make_site("pod", np.zeros((1, 3), bool)), Fixtures(pods=(1,)))
+    assert Roadmap(site).field(0)[2] == FAR
+
+
+def test_fields_with_doors_are_the_cheapest_ways_that_networkx_finds() -> None:
+    rng = np.random.default_rng(7)
+    for seed in range(5):
+        plain = random_floor(seed)
+        cells = rng.choice(plain.free_cells, 12, replace=False).tolist()
+        doors = tuple(Door(f"d{k}", (cell,), 1.2 * (k % 4) / 0.8) for k, cell in enumerate(cells))
+        site = with_fixtures(plain, Fixtures(doors=doors))
+        waits = {cell: k % 4 for k, cell in enumerate(cells)}
+        moves = graph(site)
+        for _, b, attributes in moves.edges(data=True):
+            attributes["cost"] = 1 + waits.get(b, 0)
+        goal = int(rng.choice(site.free_cells))
+        lengths = nx.single_source_dijkstra_path_length(moves.reverse(), goal, weight="cost")
+        field = Roadmap(site).field(goal)
+        assert {int(cell): int(field[cell]) for cell in np.flatnonzero(field < FAR)} == lengths

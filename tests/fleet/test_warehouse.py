@@ -24,11 +24,13 @@ from fleet.warehouse import (
     watch,
 )
 from fleet.world import World
+from sim.fixtures import Fixtures
 from sim.generate import generate_warehouse
 from sim.readers import Problem, load_problem
 from sim.robot import SECOND, RobotSpec
-from sim.site import make_site
+from sim.site import make_site, with_fixtures
 
+SITES = Path(__file__).parents[2] / "launch" / "sites"
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 FINISHED = Watched(True, "every task has ended", 12.0)
 
@@ -46,6 +48,20 @@ def test_deliveries_go_from_station_to_another_station_and_follow_the_seed() -> 
     again, other = make_tasks(problem, Config(tasks=60)), make_tasks(problem, Config(tasks=60, seed=8))
     cells = [[leg.cell for task in some for leg in task.legs] for some in (tasks, again, other)]
     assert cells[0] == cells[1] != cells[2]
+
+
+def test_loads_go_from_pick_to_drop_stations_where_a_floor_tells_them_apart() -> None:
+    site = load_problem(SITES / "small_warehouse.yaml").site
+    both = set(site.stations.tolist()) - set(site.fixtures.picks) - set(site.fixtures.drops)
+    pick, drop = stations(site, np.random.default_rng(0))
+    assert set(pick.tolist()) == set(site.fixtures.picks) | both
+    assert set(drop.tolist()) == set(site.fixtures.drops) | both
+    one = with_fixtures(make_site("row", np.zeros((1, 4), bool), stations=[0, 2]), Fixtures(picks=(0,)))
+    pick, drop = stations(one, np.random.default_rng(0))
+    assert (pick.tolist(), drop.tolist()) == ([0], [2])
+    none = with_fixtures(make_site("row", np.zeros((1, 4), bool), stations=[0, 2]), Fixtures(picks=(0, 2)))
+    with pytest.raises(WarehouseError, match="a station to fetch at and another to deliver at on row, got 2 and 0"):
+        stations(none, np.random.default_rng(0))
 
 
 def test_a_floor_without_stations_gets_loads_at_racks_and_goals_in_the_open() -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from fleet.world import World, start_cells, start_yaws
+from sim.fixtures import Door, DoorState, Fixtures
 from sim.generate import generate_warehouse
 from sim.people import PERSON_RADIUS, Profile
-from sim.robot import RobotSpec
-from sim.site import Site, SiteError, declare_person_free, make_site
+from sim.robot import Lidar, RobotSpec
+from sim.site import Site, SiteError, declare_person_free, make_site, with_fixtures
 
 SPEC = RobotSpec()
 
@@ -47,6 +48,59 @@ def test_driving_into_a_wall_is_seen_by_both_witnesses_once() -> None:
     assert (world.physics.collisions, world.oracle.collisions) == (1, 1)
     assert world.physics.contacts[0].speed == pytest.approx(0.5, abs=0.02)
     assert world.bumper[0]
+
+
+def gated(state: DoorState = DoorState.AUTOMATIC) -> Site:
+    """A lane of ten cells with a door in the sixth (x 6.0 to 7.2) and a pod at its end, nobody else on it."""
+    fixtures = Fixtures(doors=(Door("gate", (5,), 1.0, state),), pods=(9,), pod_size=(0.8, 0.8, 2.0))
+    return with_fixtures(declare_person_free(make_site("lane", np.zeros((1, 10), bool))), fixtures)
+
+
+def facing_east(site: Site, x: float) -> World:
+    world = World(site, RobotSpec(lidar=Lidar(noise=0.0, dropout=0.0)), 1, starts=np.array([1]), seed=0)
+    world.data.qpos[:3] = x, 0.6, 0.0
+    world._read.launch()
+    return world
+
+
+def test_a_door_opens_for_a_robot_before_it_and_its_lidar_sees_that() -> None:
+    world = facing_east(gated(), 4.0)
+    ahead = []
+    for _ in range(15):
+        drive(world, 0.0, 0.0, 1)
+        ahead.append(float(world.readings(0).scan[180]))  # the ray along +x
+    opened = int(np.argmax(np.array(world.record.doors)[:, 0]))
+    assert opened == 10  # 1.0 s of 0.1 s periods, the record's first entry is the start
+    np.testing.assert_allclose(ahead[: opened - 1], 2.0, atol=1e-3)
+    np.testing.assert_allclose(ahead[opened - 1 :], 11.0 - 4.0, atol=1e-3)  # the pod
+    drive(world, 0.8, 0.0, 60)
+    assert world.poses[0, 0] > 8.0
+    assert world.physics.contacts == world.oracle.contacts == []
+    drive(world, 0.8, 0.0, 40)  # on into the pod, seen by both
+    assert (world.physics.collisions, world.oracle.collisions) == (1, 1)
+    assert world.poses[0, 0] + SPEC.length / 2 == pytest.approx(11.0, abs=0.03)
+
+
+@pytest.mark.parametrize("state", [DoorState.AUTOMATIC, DoorState.SHUT])
+def test_a_shut_door_is_hit_by_who_drives_into_it_and_both_witnesses_say_so(state: DoorState) -> None:
+    world = facing_east(gated(state), 5.4)
+    drive(world, 1.0, 0.0, 9)  # the door needs ten
+    assert (world.physics.collisions, world.oracle.collisions) == (1, 1)
+    assert world.poses[0, 0] + SPEC.length / 2 == pytest.approx(6.0, abs=0.03)
+
+
+def test_people_stay_out_of_a_shut_door_and_nobody_starts_in_one() -> None:
+    blocked = np.zeros((3, 5), bool)
+    blocked[:, 2] = True
+    blocked[1, 2] = False
+    site = with_fixtures(make_site("two rooms", blocked), Fixtures(doors=(Door("d", (7,), 1.0, DoorState.SHUT),)))
+    for seed in range(6):
+        assert 7 not in start_cells(site, 6, seed)
+    world = World(site, SPEC, 1, 3, starts=np.array([0]), seed=2, profile=Profile.WALKING)
+    for _ in range(200):
+        world.step()
+    cells = site.cell_at(np.array(world.record.people).reshape(-1, 2))
+    assert 7 not in cells
 
 
 def test_witnesses_agree_on_every_contact_of_a_reckless_fleet() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -10,14 +11,17 @@ import pytest
 import warp as wp
 
 from sim.device import start_warp
+from sim.fixtures import Fixtures
 from sim.generate import generate_campus
 from sim.kernels import count_contacts, floor_arrays, sweep_lidar
+from sim.readers import load_site
 from sim.robot import Lidar, RobotSpec
 from sim.scene import build_scene
-from sim.site import Site, make_site
+from sim.site import Site, make_site, with_fixtures
 from sim.tasks.navigate_contract import ray_directions
 
 start_warp()
+SITES = Path(__file__).parents[2] / "launch" / "sites"
 SPEC = RobotSpec(lidar=Lidar(rays=360, noise=0.0, dropout=0.0))
 
 
@@ -48,6 +52,7 @@ def sweep(
             floor.width,
             floor.height,
             floor.cell,
+            floor.pod,
             wp.array(people.astype(np.float32), dtype=wp.float32),
             robots,
             SPEC.length / 2,
@@ -80,17 +85,19 @@ def mujoco_ranges(model: mujoco.MjModel, data: mujoco.MjData, robot: int, lidar:
     return np.where((distance < 0.0) | (distance > lidar.range_max), lidar.range_max, distance)
 
 
-def test_the_lidar_agrees_with_mujoco_among_racks_robots_and_people() -> None:
-    site = generate_campus(3, blocks=(2, 2))
+@pytest.mark.parametrize("name", ["campus", "small_warehouse", "two_halls"])
+def test_the_lidar_agrees_with_mujoco_among_racks_robots_people_pods_and_doors(name: str) -> None:
+    site = generate_campus(3, blocks=(2, 2)) if name == "campus" else load_site(SITES / f"{name}.yaml")
     robots, people = 5, 3
     model = build_scene(site, SPEC, robots, people).model
     data = mujoco.MjData(model)
     rng = np.random.default_rng(0)
     differing = total = 0
     for _ in range(20):
-        first = site.centre(rng.choice(site.free_cells))
+        open_cells = np.flatnonzero(~site.filled)
+        first = site.centre(rng.choice(open_cells))
         # all in the twelve nearest cells, so that robots and people are in sight
-        near = site.free_cells[np.argsort(np.linalg.norm(site.centre(site.free_cells) - first, axis=1))[:12]]
+        near = open_cells[np.argsort(np.linalg.norm(site.centre(open_cells) - first, axis=1))[:12]]
         cells = rng.choice(near, robots + people, replace=False)
         at = site.centre(cells) + rng.uniform(-0.15, 0.15, (robots + people, 2))
         pose = np.column_stack([at[:robots], rng.uniform(-math.pi, math.pi, robots)])
@@ -106,6 +113,18 @@ def test_the_lidar_agrees_with_mujoco_among_racks_robots_and_people() -> None:
             total += len(error)
     assert total == 20 * robots * 360
     assert differing <= total * 5e-4
+
+
+def test_a_pod_is_met_where_its_box_stands_and_missed_beside_it() -> None:
+    site = with_fixtures(
+        make_site("pod", np.zeros((3, 5), bool), cell=1.0), Fixtures(pods=(7,), pod_size=(0.8, 0.6, 2))
+    )
+    lidar = Lidar(rays=4, range_max=10.0)
+    at = np.array([[0.5, 1.5, 0.0], [2.5, 0.5, 0.0], [0.5, 1.85, 0.0]])  # the pod stands at 2.1 to 2.9, 1.2 to 1.8
+    scan = sweep(site, at, np.zeros((3, 0, 2)), robots=1, lidar=lidar)
+    np.testing.assert_allclose(scan[0], [0.5, 1.5, 1.6, 1.5], atol=1e-5)  # rays look west, south, east, north
+    np.testing.assert_allclose(scan[1], [2.5, 0.5, 2.5, 0.7], atol=1e-5)
+    np.testing.assert_allclose(scan[2], [0.5, 1.85, 4.5, 1.15], atol=1e-5)
 
 
 def test_the_outer_wall_is_met_where_the_floor_ends() -> None:
