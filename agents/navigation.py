@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from agents.errors import TrainingError
 from agents.ppo import PpoConfig
@@ -30,12 +31,15 @@ TRAINING, HELD_OUT, EVALUATION = 0, 1_000_000, 2_000_000
 """First campus seed of each range."""
 
 
-def make_lanes(task: NavigateConfig, campus: int, worlds: int, seed: int, shielded: bool) -> Sequence[BatchEnv]:
+def make_lanes(
+    task: NavigateConfig, campus: int, worlds: int, seed: int, shielded: bool, diverged: Path | None = None
+) -> Sequence[BatchEnv]:
     """LANES environments of `worlds` worlds in all, each on a campus and with draws of its own.
 
     With `shielded` the last lane runs under the shield. A policy that never met it proposes what the shield refuses and
     stands still (0.23 of v0's episodes succeeded, 2026-11); one that only knew it would not keep its distance by
-    itself; half and half learns both in the same time (0.97 and 0.91 after 0.7 M steps).
+    itself; half and half learns both in the same time (0.97 and 0.91 after 0.7 M steps). Worlds that blow up are kept in
+    the folder `diverged`, each lane's in its own.
     Raises TrainingError when the worlds cannot be shared out.
     """
     if worlds < LANES or worlds % LANES:
@@ -44,16 +48,26 @@ def make_lanes(task: NavigateConfig, campus: int, worlds: int, seed: int, shield
     # the ranges of campus seeds are a million wide
     sites = [generate_campus(campus + 100_000 * lane, blocks=BLOCKS) for lane in range(LANES)]
     share = worlds // LANES
+    folders = [None if diverged is None else diverged / f"lane{lane}" for lane in range(LANES)]
     lanes = [
-        BatchEnv(sites[lane], task, worlds=share, seed=seed * LANES + lane, threads=1)
+        BatchEnv(sites[lane], task, worlds=share, seed=seed * LANES + lane, threads=1, diverged=folders[lane])
         for lane in range(LANES - shielded)
     ]
     if shielded:
-        lanes.append(shielded_environment(sites[-1], task, share, seed * LANES + LANES - 1, person_speed=0.0))
+        last = seed * LANES + LANES - 1
+        lanes.append(shielded_environment(sites[-1], task, share, last, person_speed=0.0, diverged=folders[-1]))
     return lanes
 
 
-def shielded_environment(site: Site, task: NavigateConfig, worlds: int, seed: int, *, person_speed: float) -> BatchEnv:
+def shielded_environment(
+    site: Site,
+    task: NavigateConfig,
+    worlds: int,
+    seed: int,
+    *,
+    person_speed: float,
+    diverged: Path | None = None,
+) -> BatchEnv:
     """An environment whose commands the shield judges, for people of at most `person_speed` m/s."""
     points = Points(site, task.spec, person_speed)
     memory = points.init(worlds)
@@ -65,6 +79,7 @@ def shielded_environment(site: Site, task: NavigateConfig, worlds: int, seed: in
         threads=1,
         filter=Shield(task.spec),
         point_speeds=lambda inputs: points.launch(inputs, memory),
+        diverged=diverged,
     )
 
 

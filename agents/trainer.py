@@ -87,6 +87,8 @@ class Progress:
     losses: Losses
     held_out: Evaluation | None
     """The newest check, if this iteration made one."""
+    diverged: int = 0
+    """Worlds that blew up since the run, or its resumed part, began; kept in the run's folder `diverged`."""
 
 
 @dataclass(frozen=True)
@@ -305,6 +307,8 @@ class Trainer:
             reward=float("nan") if empty else float(recent.reward.mean()),
             losses=losses,
             held_out=check,
+            # fakes of the simulator have none
+            diverged=sum(getattr(lane.environment, "diverged_total", 0) for lane in self._lanes),
         )
 
     # fitting a checkpoint -----------------------------------------------------------------------------------------
@@ -363,6 +367,7 @@ def _entry(progress: Progress) -> dict[str, float]:
         "collisions": progress.collisions,
         "length": progress.length,
         "return": progress.reward,
+        "diverged": progress.diverged,
         **{f"loss_{name}": value for name, value in progress.losses._asdict().items()},
     }
     if progress.held_out is not None:

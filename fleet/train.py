@@ -1,7 +1,7 @@
 """`muster train`: train the navigation skill on random layouts, watch it learn, freeze it.
 
-The run directory gets `train.jsonl` and `tb/` (the curve), `checkpoints/` (exact resume) and, at the end, the frozen
-policy `policy.onnx` with its manifest `policy.json`. The exit code is 0 when the last held-out check reached the
+The run directory gets `train.jsonl` and `tb/` (the curve), `checkpoints/` (exact resume), `diverged/` (worlds that blew
+up, for `sim.diverged.replay_diverged`) and, at the end, the frozen policy `policy.onnx` with its manifest `policy.json`. The exit code is 0 when the last held-out check reached the
 target and 1 when it did not; with `--until-target` a policy below the target is not frozen, so nothing goes on with it.
 """
 
@@ -101,7 +101,9 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
     if config.device != "cpu" and not (config.device.startswith("cuda") and torch.cuda.is_available()):
         raise TrainingError(f'expected device cpu, or cuda where there is one, got "{config.device}"; train on cpu')
     task = training_task()
-    lanes = make_lanes(task, TRAINING + config.seed, config.worlds, config.seed, shielded=True)
+    lanes = make_lanes(
+        task, TRAINING + config.seed, config.worlds, config.seed, shielded=True, diverged=directory / "diverged"
+    )
     watched = LANES * max(1, min(config.check_episodes, 250) // LANES)
     held_out = HeldOut(
         make_lanes(task, HELD_OUT + config.seed, watched, HELD_OUT + config.seed, shielded=False),

@@ -197,7 +197,8 @@ class Recorder:
         self, directory: Path, world: int, rows: Mapping[str, NDArray[Any]], about: Mapping[str, object]
     ) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
-        path = directory / f"{self._files:02d}-world{world}.npz"
+        number = sum(1 for _ in directory.glob("*.npz"))  # a resumed run goes on counting
+        path = directory / f"{number:03d}-world{world}.npz"
         binary = np.zeros(mujoco.mj_sizeModel(self._model), np.uint8)
         mujoco.mj_saveModel(self._model, None, binary)
         said = {
