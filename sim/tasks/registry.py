@@ -1,0 +1,12 @@
+"""Every task by name, as a function that returns its default configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sim.tasks.navigate import NavigateConfig
+from sim.tasks.task import TaskConfig
+
+TASKS: dict[str, Callable[[], TaskConfig]] = {
+    "navigate": NavigateConfig,
+}
