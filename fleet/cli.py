@@ -50,6 +50,9 @@ COMMANDS = {
     "train": Command("fleet.train", "train the navigation skill and freeze it", "sim,train"),
     "evaluate": Command("fleet.evaluate", "measure a frozen policy on unseen layouts", "sim,train"),
     "sim": Command("fleet.plant", "the plant: simulate a site with robots and people", "sim"),
+    "validate-sim": Command(
+        "fleet.validate", "is this my robot? compare and refit the simulation with recordings", "sim"
+    ),
     "coordinate": Command("coordination.serve", "the coordinator: tasks, assignment, right of way", "coordinator"),
     "robot": Command("fleet.robot", "host one robot or several, each with its own loop"),
     "fleet": Command("fleet.warehouse", "submit a warehouse's tasks, wait, write report and video", "sim,view"),
