@@ -18,6 +18,7 @@ from sim.site import Site, SiteError
 
 FIXTURE_ATTRIBUTES = ("speed_limit", "door", "door_opening", "door_state", "ramp", "ramp_rise", "ramp_up")
 POD_ATTRIBUTES = ("pod_length", "pod_width", "pod_height")
+FRAME_ATTRIBUTES = ("frame_x", "frame_y", "frame_yaw")
 
 STATES = tuple(state.name.lower() for state in DoorState)
 SLOPES = (*DIRECTIONS, "flat")
@@ -28,6 +29,8 @@ def write_fixtures(graph: nx.DiGraph, site: Site) -> None:
     fixtures = site.fixtures
     if fixtures.pods:
         graph.graph.update(zip(POD_ATTRIBUTES, fixtures.pod_size, strict=True))
+    if fixtures.frame != (0.0, 0.0, 0.0):
+        graph.graph.update(zip(FRAME_ATTRIBUTES, fixtures.frame, strict=True))
     for zone in fixtures.zones:
         for cell in zone.cells:
             if cell in graph:
@@ -73,7 +76,12 @@ def read_fixtures(graph: nx.DiGraph, width: int, picks: tuple[int, ...], drops: 
     for name, value in zip(POD_ATTRIBUTES, size, strict=True):
         if not isinstance(value, int | float) or not 0.0 < value < math.inf:
             raise SiteError(f"expected a graph attribute {name} in metres, got {value!r}; correct it")
+    x, y, yaw = (graph.graph.get(name, 0.0) for name in FRAME_ATTRIBUTES)
+    for name, value in zip(FRAME_ATTRIBUTES, (x, y, yaw), strict=True):
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise SiteError(f"expected a graph attribute {name} as a number, got {value!r}; correct it")
     return Fixtures(
+        frame=(float(x), float(y), float(yaw)),
         doors=tuple(
             Door(str(name), tuple(cells), opening, DoorState(STATES.index(state)))
             for name, (opening, state, cells) in doors.items()

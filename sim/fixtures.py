@@ -105,6 +105,8 @@ class Fixtures:
     """Stations where loads are fetched only."""
     drops: tuple[int, ...] = ()
     """Stations where loads are delivered only; every other station is for both."""
+    frame: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Pose of W in the frame of the map that the floor was read from: x, y (m), yaw."""
 
     def door_cells(self, *states: DoorState) -> list[int]:
         """Cells of the doors in one of the states."""

@@ -4,6 +4,7 @@
     load_site("campus:7")                  a training campus
     load_site("floor.map")                 MovingAI: `type`, `height`, `width`, `map`, then one line for each row
     load_site("floor.yaml")                a hand-made floor (sim/siteyaml.py): its first key is `muster`
+    load_site("map.yaml")                  a Nav2 map with its image (sim/navmap.py)
     load_site("problem.json")              League of Robot Runners 2023: names a map, start cells and errands
     load_site("floor.npz")                 what `write_site` wrote, for example from a networkx floor (sim/floor.py)
     load_site("floor.map:person-free")     any of them with `:person-free`: nobody walks on this floor
@@ -33,6 +34,7 @@ from sim.errors import nearest
 from sim.files import DamagedFile, FileError, read_arrays, replacing
 from sim.fixtures import pack_fixtures, unpack_fixtures
 from sim.generate import generate_campus, generate_warehouse
+from sim.navmap import is_navmap, read_navmap
 from sim.reach import FAR, distances, reversed_exits
 from sim.site import CELL, Site, SiteError, declare_person_free, make_site
 from sim.siteyaml import read_site_yaml
@@ -81,7 +83,7 @@ def load_problem(text: str | Path, cell: float = CELL) -> Problem:
     if path.suffix == ".json":
         return read_lorr(path, cell)
     if path.suffix == ".yaml":
-        return Problem(read_site_yaml(path))
+        return Problem(read_navmap(path, cell) if is_navmap(path) else read_site_yaml(path))
     if path.suffix == ".npz":
         return Problem(read_site(path))
     if path.suffix == ".map":

@@ -25,8 +25,13 @@ class Reader:
     def __init__(self, path: Path, error: type[MusterError]) -> None:
         self.path, self.error = path, error
 
-    def root(self, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, yaml.Node]:
-        """The file's keys beside `muster: 1`. Raises the reader's error, or `FileError` when it cannot be read."""
+    def root(
+        self, required: tuple[str, ...], optional: tuple[str, ...], *, muster: bool = True
+    ) -> dict[str, yaml.Node]:
+        """The file's keys, beside `muster: 1` where it is one of ours.
+
+        Raises the reader's error, or `FileError` when it cannot be read.
+        """
         try:
             text = self.path.read_text(encoding="utf-8")
             node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -42,6 +47,8 @@ class Reader:
             raise self.error(f"{self.path}{place}: expected YAML, got {problem or 'something else'}; repair it") from (
                 error
             )
+        if not muster and node is not None:
+            return self.keys(node, "file", required, optional)
         if not isinstance(node, yaml.MappingNode) or not node.value or node.value[0][0].value != "muster":
             raise self.error(f'{self.path}, line 1: expected "muster: 1" as the first key; add it')
         entries = self.keys(node, "file", ("muster", *required), optional)

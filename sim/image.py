@@ -1,0 +1,160 @@
+"""Small images for maps: PGM (plain P2 and raw P5, netpbm.sourceforge.net/doc/pgm.html) and PNG (W3C PNG, 3rd edition).
+
+A robot that loads a map has the base install alone, so nothing but numpy and zlib is used. PNG: grey, grey with alpha,
+RGB or RGBA, 8 bits a channel, not interlaced: what map savers write. Palettes, 1, 2, 4 or 16 bits and interlacing are
+refused with what to do.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.errors import MusterError
+from sim.files import FileError
+
+SIDE_MAX = 16384
+"""Pixels along a side; a larger number is a broken header rather than a map of 800 m at 5 cm."""
+
+_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
+"""PNG colour types that are read: channels."""
+
+
+class ImageError(MusterError):
+    """An image is none, damaged or of a kind that is not read."""
+
+
+def read_image(path: Path) -> NDArray[np.float64]:
+    """An image as shades from 0 (black, transparent) to 1, (rows, columns, channels), row 0 at the top.
+
+    Channels: grey, grey and alpha, RGB, or RGBA. Raises `ImageError`, or `FileError` where it cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror or error}; name a file that can be read") from error
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _read_png(path, data)
+    if data[:2] in (b"P2", b"P5"):
+        return _read_pgm(path, data)
+    raise ImageError(f"{path}: expected a PGM (P2 or P5) or PNG image, got {data[:8]!r}; convert it")
+
+
+def _read_pgm(path: Path, data: bytes) -> NDArray[np.float64]:
+    raw = data[:2] == b"P5"
+    # magic, width, height, maxval, apart by white space and comments; one white space ends the header of P5
+    space = rb"(?:\s+|#[^\n\r]*[\n\r])+"
+    head = re.match(rb"P[25]" + space + rb"(\d{1,6})" + space + rb"(\d{1,6})" + space + rb"(\d{1,6})(?=\s|#|$)", data)
+    if not head:
+        raise ImageError(
+            f"{path}: expected width, height and largest value after {data[:2].decode()}; repair its header"
+        )
+    width, height, largest = (int(part) for part in head.groups())
+    _check_size(path, width, height)
+    if not 1 <= largest <= 65535:
+        raise ImageError(f"{path}: expected a largest value from 1 to 65535, got {largest}; repair its header")
+    if raw:
+        kind = np.dtype("u1" if largest < 256 else ">u2")
+        pixels = np.frombuffer(data[head.end() + 1 :], kind, count=-1) if _whole(data, head.end() + 1, kind) else None
+        if pixels is None or len(pixels) < width * height:
+            raise ImageError(
+                f"{path}: expected {width} x {height} pixels, got {(len(data) - head.end() - 1) // kind.itemsize}; the "
+                "file was cut, copy it again"
+            )
+    else:
+        words = re.sub(rb"#[^\n\r]*", b" ", data[head.end() :]).split()
+        if len(words) != width * height or not all(word.isdigit() and len(word) <= 6 for word in words):
+            raise ImageError(
+                f"{path}: expected {width} x {height} = {width * height} whole numbers, got {len(words)} words; repair"
+            )
+        pixels = np.array(words, np.int64)
+    pixels = pixels[: width * height].astype(np.float64).reshape(height, width, 1)
+    if pixels.max() > largest:
+        raise ImageError(f"{path}: expected values up to {largest}, got {pixels.max():.0f}; repair its header")
+    return pixels / largest
+
+
+def _whole(data: bytes, start: int, kind: np.dtype) -> bool:
+    return (len(data) - start) % kind.itemsize == 0
+
+
+def _read_png(path: Path, data: bytes) -> NDArray[np.float64]:
+    body = b""
+    header: tuple[int, ...] | None = None
+    at = 8
+    while True:
+        if at + 12 > len(data):
+            raise ImageError(f"{path}: expected a PNG that ends with IEND, got {len(data)} bytes; copy it again")
+        (length,) = struct.unpack(">I", data[at : at + 4])
+        kind, content = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        check = data[at + 8 + length : at + 12 + length]
+        if len(check) < 4 or struct.unpack(">I", check)[0] != zlib.crc32(kind + content):
+            raise ImageError(f"{path}: expected a whole PNG, its part at byte {at} is damaged; copy it again")
+        if header is None:
+            if kind != b"IHDR" or length != 13:
+                raise ImageError(f"{path}: expected a PNG header first, got {kind!r}; repair it")
+            header = struct.unpack(">IIBBBBB", content)
+        if kind == b"IDAT":
+            body += content
+        if kind == b"IEND":
+            break
+        at += 12 + length
+    width, height, bits, colour, _, _, interlaced = header
+    _check_size(path, width, height)
+    if bits != 8 or colour not in _CHANNELS or interlaced:
+        raise ImageError(
+            f"{path}: expected a PNG of 8 bits, grey or RGB with or without alpha, not interlaced, got {bits} bits, "
+            f"colour type {colour}{', interlaced' if interlaced else ''}; save it as 8-bit grey, or as PGM"
+        )
+    channels = _CHANNELS[colour]
+    row = width * channels
+    reader = zlib.decompressobj()
+    try:
+        # one byte more than there may be, so that a bomb stays small
+        lines = reader.decompress(body, height * (row + 1) + 1)
+    except zlib.error as error:
+        raise ImageError(f"{path}: expected PNG data, got {error}; copy it again") from error
+    if len(lines) != height * (row + 1):
+        raise ImageError(f"{path}: expected {width} x {height} pixels, got {len(lines)} bytes of them; copy it again")
+    scan = np.frombuffer(lines, np.uint8).reshape(height, row + 1)
+    pixels = np.zeros((height, row), np.uint8)
+    above = np.zeros(row, np.uint8)
+    for line in range(height):
+        if scan[line, 0] > 4:
+            raise ImageError(f"{path}: expected filters 0 to 4, got {scan[line, 0]} in line {line}; copy it again")
+        above = pixels[line] = _unfilter(int(scan[line, 0]), scan[line, 1:], above, channels)
+    return pixels.reshape(height, width, channels) / 255.0
+
+
+def _unfilter(kind: int, line: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """One line of a PNG: what it adds to its neighbour to the left, above, their mean or Paeth's choice, modulo 256."""
+    if kind == 0:
+        return line
+    if kind == 2:
+        return line + above
+    out = np.zeros(len(line), np.int64)
+    if kind == 1:
+        for channel in range(step):
+            out[channel::step] = np.cumsum(line[channel::step].astype(np.int64))
+        return (out & 255).astype(np.uint8)
+    values, up = line.astype(int).tolist(), above.astype(int).tolist()
+    done = [0] * len(values)
+    for k, value in enumerate(values):
+        left, corner = (done[k - step], up[k - step]) if k >= step else (0, 0)
+        if kind == 3:
+            guess = (left + up[k]) // 2
+        else:
+            a, b, c = abs(up[k] - corner), abs(left - corner), abs(left + up[k] - 2 * corner)
+            guess = left if a <= b and a <= c else up[k] if b <= c else corner
+        done[k] = (value + guess) & 255
+    return np.array(done, np.uint8)
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if not (1 <= width <= SIDE_MAX and 1 <= height <= SIDE_MAX):
+        raise ImageError(f"{path}: expected 1 to {SIDE_MAX} pixels a side, got {width} x {height}; crop it")
