@@ -28,14 +28,14 @@ from numpy.typing import NDArray
 from fleet.oracle import ContactTally, Touch, touching
 from sim.bodies.parts import ROBOT_BIT, STATIC_BIT, Body
 from sim.conduct import Manners, make_crowd
-from sim.crowd import CrowdKind, record_walk
+from sim.crowd import GOALS, CrowdKind, record_walk
 from sim.device import start_warp
 from sim.doors import Doors
 from sim.drive import make_drive, record_drive
 from sim.files import replacing, write_atomic
 from sim.fixtures import DoorState, pack_fixtures
 from sim.furnishing import door_geoms
-from sim.kernels import floor_arrays, floor_flags, read_bodies, sweep_lidar
+from sim.kernels import floor_arrays, floor_flags, make_boxes, read_bodies, sweep_lidar
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW, Profile, make_people
 from sim.randomization import Term, draw_numpy, unit_numpy
 from sim.reach import FAR, components, distances
@@ -45,6 +45,7 @@ from sim.sensors import measure
 from sim.site import MOVES, Site, SiteError
 from sim.starts import check_starts
 from sim.tasks.navigate_contract import ray_directions
+from sim.ways import find_ways
 
 LATENCY_PERIODS = 1
 """Motor periods until a new command rules: 20 ms of bus and driver, of the specification's 50 ms in all."""
@@ -293,6 +294,7 @@ class World:
                 floor.cell,
                 floor.pod,
                 self._people.position,
+                make_boxes(wp.zeros((1, 0, 3), dtype=wp.float32), 0.0, 0.0),
                 robots,
                 spec.length / 2,
                 spec.width / 2,
@@ -323,6 +325,7 @@ class World:
                 profile=int(profile),
                 seed=self.seed,
                 manners=Manners(),
+                ways=find_ways(~(site.standing | site.person_free), GOALS, self.seed),  # through automatic doors
             )
 
     def _place_robots(self) -> None:

@@ -26,7 +26,7 @@ stands still:
 
     no longer than SPEED_HIGH dt (RUN_HIGH dt for those who run), whatever the forces say
     the disc of PERSON_RADIUS stays out of blocked and person-free cells
-    the profile's words about robots hold (`sim.people.comes_too_near`)
+    the profile's words about robots hold (`sim.people.comes_too_near`, and what `passes` says of V = 0)
 
 People here repel, they do not exclude each other: discs may overlap in a dense crowd.
 """
@@ -45,7 +45,7 @@ import warp as wp
 
 from sim.conduct import HIGH_C, RUN_HIGH_C, WALK_TERM, Around, CrowdArrays, Manners, MannersArray, begin_life, go_on
 from sim.kernels import FloorArrays
-from sim.people import PARKED_AT, RADIUS, PeopleArrays, Profile, comes_too_near, walk_people
+from sim.people import MOVING_AT, PARKED_AT, RADIUS, PeopleArrays, Profile, comes_too_near, walk_people
 from sim.randomization import stream
 from sim.site import Site
 from sim.socialforce import EXCESS, feel_forces, nearest_wall
@@ -60,6 +60,7 @@ GOALS = 16
 """Goals in each separate part of the floor."""
 
 ON_THEIR_WAY = wp.constant(int(Profile.WALKING))
+STANDING_STILL = wp.constant(int(Profile.STILL))
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def record_walk(
 
     `pose` and `twist` (rows, 3) are the robots'; the first bodies of `mocap` (worlds, bodies, 3) are the people. With
     "cells" the crowd's own arrays, the manners and the ways are not used; a crowd's `ways` lead to GOALS goals drawn by
-    the seed where none are given. Nothing to launch for no people.
+    the seed, and through no automatic door, where none are given. Nothing to launch for no people.
     """
     device = people.origin.device
     shape = people.origin.shape
@@ -109,7 +110,7 @@ def record_walk(
         inputs = [*grid, seed, dt, profile, *those, pose, twist, people.position, people.origin, people.target,
                   people.walked, people.speed, people.pause, people.held, people.count, people.life, mocap]  # fmt: skip
         return Walk((wp.launch(walk_people, dim=shape, inputs=inputs, device=device, record_cmd=True),))
-    ways = ways or find_ways(~(site.blocked | site.person_free), GOALS, seed)
+    ways = ways or find_ways(~(site.filled | site.person_free), GOALS, seed)
     towards = wp.array(ways.towards, dtype=wp.uint8, device=device)
     packed = MannersArray()
     for name, value in asdict(manners).items():
@@ -129,10 +130,29 @@ def record_walk(
 
 @wp.func
 def passes(world: int, profile: int, around: Around, x: float, y: float, nx: float, ny: float) -> bool:
-    """The gate: whether a person may step from (x, y) to (nx, ny), by walls and by the profile's words."""
+    """The gate: whether a person may step from (x, y) to (nx, ny), by walls and by the profile's words.
+
+    Under V = 0 a crowd keeps a stricter word than walkers by cells, who never slide around a robot: within the danger
+    distance of one that moves, it walks away within 60 degrees of straight or not at all.
+    """
     wall = nearest_wall(around.flags, around.width, around.height, around.cell, nx, ny)
     if wall[2] < RADIUS:
         return False
+    if profile == STANDING_STILL:
+        ux = nx - x
+        uy = ny - y
+        step = wp.sqrt(ux * ux + uy * uy)
+        for robot in range(around.robots):
+            row = world * around.robots + robot
+            dx = x - around.pose[row, 0]
+            dy = y - around.pose[row, 1]
+            v = wp.sqrt(around.twist[row, 0] * around.twist[row, 0] + around.twist[row, 2] * around.twist[row, 2])
+            distance = wp.sqrt(dx * dx + dy * dy)
+            near = distance - around.radius - RADIUS < 1.0 + v + v * v / 3.0
+            moves = v > MOVING_AT or wp.abs(around.twist[row, 1]) > MOVING_AT
+            # sideways is no nearer, and yet leads into the way of a robot
+            if near and moves and ux * dx + uy * dy < 0.5 * step * distance:
+                return False
     return not comes_too_near(world, around.robots, around.radius, profile, around.pose, around.twist, x, y, nx, ny)
 
 

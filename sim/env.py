@@ -108,6 +108,8 @@ class BatchEnv:
             profile=config.profile,
             crowd=config.crowd,
             manners=config.manners,
+            forklifts=config.forklifts,
+            forklift=config.forklift,
             vary=config.randomization,
             seed=seed,
             body=body,

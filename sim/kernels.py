@@ -3,8 +3,8 @@
 The lidar. A ray is followed through the floor's grid of cells (Amanatides and Woo: A fast voxel traversal algorithm,
 Eurographics 1987), because racks, walls and shut doors fill whole cells: a ray of an aisle visits a handful of cells,
 whatever the size of the floor, and no list of boxes is searched. A pod is a box about the middle of its cell. People
-(discs) and other robots (oriented boxes) are then swept: each covers a span of angles, and only the rays inside it are
-tested. Beyond the edge of the floor stands the outer wall.
+(discs), other robots and forklifts (oriented boxes) are then swept: each covers a span of angles, and only the rays
+inside it are tested. Beyond the edge of the floor stands the outer wall.
 
 Rows are robots: row = world * robots + robot. All arrays are float32 but for the physics state, whose type is the
 backend's (`Any`: mujoco.batch's strided float64 views and mujoco_warp's float32 arrays are read as they are).
@@ -177,6 +177,84 @@ def grid_range(
     return sight_range(flags, width, height, cell, wp.vec2(0.5 * cell, 0.5 * cell), x, y, dx, dy, range_max)
 
 
+@wp.struct
+class Boxes:
+    """Boxes that move among robots: forklifts."""
+
+    pose: wp.array3d(dtype=wp.float32)
+    """x, y, yaw of their middles in W, (worlds, boxes, 3)."""
+    half_length: float
+    half_width: float
+
+
+def make_boxes(pose: wp.array, length: float, width: float) -> Boxes:
+    """Boxes of one size, `length` x `width` m, wherever `pose` says."""
+    boxes = Boxes()
+    boxes.pose, boxes.half_length, boxes.half_width = pose, length / 2, width / 2
+    return boxes
+
+
+@wp.func
+def sweep_box(
+    row: int,
+    x: float,
+    y: float,
+    yaw: float,
+    box_x: float,
+    box_y: float,
+    box_yaw: float,
+    half_length: float,
+    half_width: float,
+    range_max: float,
+    directions: wp.array(dtype=wp.vec2),
+    scan: wp.array2d(dtype=wp.float32),
+) -> None:
+    """Shorten the rays of one row, whose lidar is at (x, y, yaw), that hit a box."""
+    rays = directions.shape[0]
+    per_radian = float(rays) / (2.0 * wp.pi)
+    c = wp.cos(yaw)
+    s = wp.sin(yaw)
+    ex = box_x - x
+    ey = box_y - y
+    bx = c * ex + s * ey
+    by = c * ey - s * ex
+    square = bx * bx + by * by
+    radius = wp.sqrt(half_length * half_length + half_width * half_width)
+    reach = range_max + radius
+    if square < reach * reach:
+        turn = box_yaw - yaw
+        ct = wp.cos(turn)
+        st = wp.sin(turn)
+        # this lidar in the box's frame
+        ox = -(ct * bx + st * by)
+        oy = st * bx - ct * by
+        first = wp.int32(0)
+        last = rays - 1
+        if wp.abs(ox) > half_length or wp.abs(oy) > half_width:
+            # span of the four corners' angles about the direction of the centre
+            centre = wp.atan2(by, bx)
+            cc = wp.cos(centre)
+            sc = wp.sin(centre)
+            low = wp.float32(0.0)
+            high = wp.float32(0.0)
+            for corner in range(4):
+                px = half_length * float(1 - 2 * (corner & 1))
+                py = half_width * float(1 - (corner & 2))
+                qx = bx + ct * px - st * py
+                qy = by + st * px + ct * py
+                angle = wp.atan2(cc * qy - sc * qx, cc * qx + sc * qy)
+                low = wp.min(low, angle)
+                high = wp.max(high, angle)
+            first = int(wp.ceil((centre + wp.pi + low) * per_radian))
+            last = int(wp.floor((centre + wp.pi + high) * per_radian))
+        for k in range(first, last + 1):
+            ray = (k + rays) % rays
+            d = directions[ray]
+            hit = box_range(ox, oy, ct * d[0] + st * d[1], ct * d[1] - st * d[0], half_length, half_width)
+            if hit < scan[row, ray]:
+                scan[row, ray] = hit
+
+
 @wp.kernel
 def sweep_lidar(
     pose: wp.array2d(dtype=wp.float32),
@@ -187,6 +265,7 @@ def sweep_lidar(
     cell: float,
     pod: wp.vec2,
     people: wp.array3d(dtype=wp.float32),
+    boxes: Boxes,
     robots: int,
     half_length: float,
     half_width: float,
@@ -246,45 +325,12 @@ def sweep_lidar(
 
     for other in range(robots):
         number = world * robots + other
-        ex = pose[number, 0] - x
-        ey = pose[number, 1] - y
-        bx = c * ex + s * ey
-        by = c * ey - s * ex
-        square = bx * bx + by * by
-        radius = wp.sqrt(half_length * half_length + half_width * half_width)
-        reach = range_max + radius
-        if number != row and square < reach * reach:
-            turn = pose[number, 2] - yaw
-            ct = wp.cos(turn)
-            st = wp.sin(turn)
-            # this lidar in the other robot's frame
-            ox = -(ct * bx + st * by)
-            oy = st * bx - ct * by
-            first = wp.int32(0)
-            last = rays - 1
-            if wp.abs(ox) > half_length or wp.abs(oy) > half_width:
-                # span of the four corners' angles about the direction of the centre
-                centre = wp.atan2(by, bx)
-                cc = wp.cos(centre)
-                sc = wp.sin(centre)
-                low = wp.float32(0.0)
-                high = wp.float32(0.0)
-                for corner in range(4):
-                    px = half_length * float(1 - 2 * (corner & 1))
-                    py = half_width * float(1 - (corner & 2))
-                    qx = bx + ct * px - st * py
-                    qy = by + st * px + ct * py
-                    angle = wp.atan2(cc * qy - sc * qx, cc * qx + sc * qy)
-                    low = wp.min(low, angle)
-                    high = wp.max(high, angle)
-                first = int(wp.ceil((centre + wp.pi + low) * per_radian))
-                last = int(wp.floor((centre + wp.pi + high) * per_radian))
-            for k in range(first, last + 1):
-                ray = (k + rays) % rays
-                d = directions[ray]
-                hit = box_range(ox, oy, ct * d[0] + st * d[1], ct * d[1] - st * d[0], half_length, half_width)
-                if hit < scan[row, ray]:
-                    scan[row, ray] = hit
+        if number != row:
+            sweep_box(row, x, y, yaw, pose[number, 0], pose[number, 1], pose[number, 2], half_length, half_width,
+                      range_max, directions, scan)  # fmt: skip
+    for other in range(boxes.pose.shape[1]):
+        sweep_box(row, x, y, yaw, boxes.pose[world, other, 0], boxes.pose[world, other, 1], boxes.pose[world, other, 2],
+                  boxes.half_length, boxes.half_width, range_max, directions, scan)  # fmt: skip
 
     if noise > 0.0 or dropout > 0.0:
         noises = stream(seed, NOISE_TERM, row, episode[row])

@@ -22,11 +22,12 @@ import warp as wp
 
 from sim.backend import Backend, BatchBackend
 from sim.conduct import Manners, make_crowd
-from sim.crowd import CrowdKind, record_walk
+from sim.crowd import CrowdKind, Walk, record_walk
 from sim.device import start_warp
 from sim.diverged import Recorder
 from sim.drive import make_drive, record_drive
-from sim.kernels import after_substep, floor_arrays, read_bodies, sweep_lidar
+from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, record_drivers, record_starts
+from sim.kernels import after_substep, floor_arrays, make_boxes, read_bodies, sweep_lidar
 from sim.people import MOVING, Profile, make_people
 from sim.randomization import Variation
 from sim.robot import SECOND, RobotSpec
@@ -55,6 +56,8 @@ class Plant:
         profile: Profile = Profile.STILL,
         crowd: CrowdKind = "cells",
         manners: Manners | None = None,
+        forklifts: int = 0,
+        forklift: ForkliftSpec | None = None,
         vary: Variation | None = None,
         seed: int = 0,
         body: Body = "planar",
@@ -73,7 +76,10 @@ class Plant:
         self.site, self.spec, self.seed, self.device = site, spec, seed, device
         self.worlds, self.robots, self.rows, self.profile = worlds, robots, worlds * robots, profile
         self.vary = vary or Variation()
-        self.scene = build_scene(site, spec, robots, people, body)
+        self.truck = forklift or ForkliftSpec()
+        if forklifts:
+            check_bound(self.truck, profile)
+        self.scene = build_scene(site, spec, robots, people, body, forklifts=forklifts, forklift_spec=self.truck)
         self.backend: Backend = (
             backend(self.scene, worlds) if backend else _physics(self.scene, worlds, threads, device)
         )
@@ -82,6 +88,7 @@ class Plant:
         self.crowd = make_crowd(worlds, people, device)
         self._kind: CrowdKind = crowd
         self._manners = manners or Manners()
+        self.forklifts = make_forklifts(worlds, forklifts, device)
         self.drive = make_drive(self.rows, device)
         self.state = make_robots(self.rows, spec.lidar, self.scene.contacts.shape[1], device)
         if not filtered:
@@ -97,7 +104,7 @@ class Plant:
     def _record(self) -> None:
         spec, scene, backend, state = self.spec, self.scene, self.backend, self.state
         self.substeps = round(spec.motor_period / SECOND / scene.timestep)
-        self.walk: Launchable = record_walk(  # a test may put somebody else's steps in its place
+        people = record_walk(
             self._kind,
             self.site,
             self.floor,
@@ -113,6 +120,8 @@ class Plant:
             seed=self.seed,
             manners=self._manners,
         )
+        drivers = self._record_forklifts()
+        self.walk: Launchable = Walk((*people.launches, *drivers))  # a test may put somebody else's steps in its place
         self._drives = record_drive(spec, self.drive, backend.ctrl, self.robots, scene.ctrl_stride, self.device)
         bodies = [backend.qpos, backend.qvel, self.robots, scene.qpos_stride, scene.qvel_stride]
         self._contacts = wp.array(scene.contacts, dtype=wp.int32, device=self.device)
@@ -138,6 +147,27 @@ class Plant:
         ):
             setattr(self._ranges, name, float(value))
         self._directions = ray_directions(spec.lidar, self.device)
+
+    def _record_forklifts(self) -> Sequence[Launchable]:
+        """The launches that drive forklifts; also those that begin their lives are made here."""
+        backend, state, trucks = self.backend, self.state, self.forklifts
+        if not trucks.place.shape[1]:
+            self._yard = None
+            return []
+        self._yard = make_yard(
+            self.site,
+            self.truck,
+            robots=self.robots,
+            radius=self.spec.radius,
+            pose=state.pose,
+            people=self.people.position,
+            seed=self.seed,
+        )
+        bodies = self.people.origin.shape[1]
+        period = self.spec.motor_period / SECOND
+        return record_drivers(
+            self._yard, trucks, backend.mocap_pos, backend.data("mocap_quat"), bodies=bodies, dt=period, seed=self.seed
+        )
 
     @property
     def grid(self) -> list[Any]:  # an array and numbers, as kernels take them
@@ -168,14 +198,18 @@ class Plant:
         )  # fmt: skip
 
     def place(self, mask: wp.array) -> Launchable:
-        """The launch that puts the masked rows' bodies where `state.pose` says."""
+        """The launch that puts the masked rows' bodies where `state.pose` says, and forklifts of new worlds."""
         backend, scene = self.backend, self.scene
-        return self.record(
+        bodies = self.record(
             place_rows,
             self.rows,
             [self.robots, scene.qpos_stride, scene.qvel_stride, scene.rest_height, mask, self.state.pose,
              backend.qpos, backend.qvel, backend.qacc_warmstart],
         )  # fmt: skip
+        if self._yard is None:
+            return bodies
+        starts = record_starts(self._yard, self.forklifts, mask, self.state.episode, seed=self.seed)
+        return Walk((bodies, *starts))
 
     def sense(self, mask: wp.array) -> Sequence[Launchable]:
         """The launches by which the masked rows read their sensors."""
@@ -189,9 +223,10 @@ class Plant:
         sweep = self.record(
             sweep_lidar,
             self.rows,
-            [state.pose, self._directions, *self.grid, self.floor.pod, self.people.position, self.robots,
-             spec.length / 2, spec.width / 2, spec.lidar.range_max, level * spec.lidar.noise,
-             level * spec.lidar.dropout, self.seed, state.episode, state.step, mask, state.scan],
+            [state.pose, self._directions, *self.grid, self.floor.pod, self.people.position,
+             make_boxes(self.forklifts.pose, self.truck.length, self.truck.width), self.robots, spec.length / 2,
+             spec.width / 2, spec.lidar.range_max, level * spec.lidar.noise, level * spec.lidar.dropout, self.seed,
+             state.episode, state.step, mask, state.scan],
         )  # fmt: skip
         return [readings, sweep] if self._lidar else [readings]
 
@@ -223,6 +258,7 @@ class Plant:
             struct_arrays("robot", self.state)
             | struct_arrays("people", self.people)
             | struct_arrays("crowd", self.crowd)
+            | struct_arrays("forklift", self.forklifts)
             | struct_arrays("drive", self.drive)
         )
 

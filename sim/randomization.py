@@ -48,6 +48,7 @@ class Term(IntEnum):
     LOCALISATION = 13
     ODOMETRY = 14
     PERSON_SPEED = 15
+    FORKLIFT = 16
 
 
 @dataclass(frozen=True)

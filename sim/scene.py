@@ -1,13 +1,14 @@
-"""A site and its robots and people as one MuJoCo model.
+"""A site and its robots, people and forklifts as one MuJoCo model.
 
 `build_scene` turns a `Site` into static boxes (few: `merged_boxes`), its fixtures (`sim/furnishing.py`), four outer
-walls, `robots` robots and `people` mocap cylinders through MjSpec. `Scene` says where each robot's coordinates,
-controls and contact flags lie, so that kernels need no names.
+walls, `robots` robots, `people` mocap cylinders and `forklifts` mocap boxes through MjSpec. `Scene` says where each
+robot's coordinates, controls and contact flags lie, so that kernels need no names.
 
 What a robot is made of stands in `sim/bodies/`: a planar or a wheeled base, and what it carries.
 
-Masks: robots meet robots, walls and people; people, racks and walls do not meet each other. A contact sensor for each
-pair tells whether a robot touches the map (its racks and walls, one body of the engine), each other robot, each person.
+Masks: robots meet robots, walls, people and forklifts, which do not meet each other. A contact sensor for each
+pair tells whether a robot touches the map (its racks and walls, one body of the engine), each other robot, person and
+forklift.
 At 1 robot and 3 people their cost is not measurable, at 8 robots they take 3 % of a step (2026-11); they grow with the
 square of the robots, so that one floor with a whole fleet reads the engine's contact list instead.
 """
@@ -29,6 +30,7 @@ from sim.bodies.goods import Shelf, add_item, add_shelf
 from sim.bodies.parts import FLOOR_BIT, PERSON_BIT, ROBOT_BIT, STATIC_BIT, TRACTION, Add, Body, BodyLayout
 from sim.contacts import Part, add_sensors, addresses, of_pod, of_robot
 from sim.fixtures import POD_SIZE
+from sim.forklifts import ForkliftSpec
 from sim.furnishing import add_fixtures
 from sim.people import PARKED, PERSON_HEIGHT, PERSON_RADIUS
 from sim.robot import RobotSpec
@@ -59,10 +61,10 @@ class Scene:
     ctrl_stride: int
     """Controls of one robot."""
     contacts: NDArray[np.int32]
-    """Where in the sensor data robot r's contact with the map, each other robot and each person lies, in that order and
-    by number; (robots, robots + people). Movable pods, loose boxes and shelves for picking follow, where there are
-    some. A robot with a fork or an arm has as many columns again for that, and is two counterparts to the others. No
-    columns in a scene without contact sensors."""
+    """Where in the sensor data robot r's contact with the map, each other robot, person and forklift lies, in that
+    order and by number; (robots, robots + people + forklifts). Movable pods, loose boxes and shelves for picking
+    follow, where there are some. A robot with a fork or an arm has as many columns again for that, and is two
+    counterparts to the others. No columns in a scene without contact sensors."""
     rest_height: float
     """z of the wheeled body's frame when it stands on the floor, m."""
     falls: bool
@@ -89,15 +91,18 @@ def build_scene(
     *,
     visual: bool = True,
     contacts: bool = True,
+    forklifts: int = 0,
+    forklift_spec: ForkliftSpec | None = None,
     movable_pods: bool = False,
     boxes: int = 0,
     shelves: Sequence[Shelf] = (),
 ) -> Scene:
     """The scene of a site with `robots` robots of one kind, at qpos 0, and `people` people, parked off the floor.
 
-    `visual` adds lights for pictures; it changes no contact. `contacts` adds the contact sensors. `movable_pods` makes
-    bodies of the site's pods, `boxes` adds as many loose boxes, parked off the floor, `shelves` add bins and what lies
-    in them. Boxes sleep until something touches them, and so do pods beside them.
+    `visual` adds lights for pictures; it changes no contact. `contacts` adds the contact sensors. `forklifts` forklifts
+    of `forklift_spec` (None: the default one) are parked beside the people; their mocap bodies follow those of people.
+    `movable_pods` makes bodies of the site's pods, `boxes` adds as many loose boxes, parked off the floor, `shelves`
+    add bins and what lies in them. Boxes sleep until something touches them, and so do pods beside them.
 
     Raises `SpecError` for a robot that cannot be, ValueError for no robot.
     """
@@ -142,10 +147,23 @@ def build_scene(
             conaffinity=ROBOT_BIT,
             rgba=(0.85, 0.35, 0.25, 1.0),
         )
+    truck_spec = forklift_spec or ForkliftSpec()
+    for number in range(forklifts):
+        truck = world.worldbody.add_body(name=f"forklift{number}", mocap=True, pos=(PARKED, PARKED, 0.0))
+        truck.add_geom(
+            name=f"forklift{number}",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=(truck_spec.length / 2, truck_spec.width / 2, truck_spec.height / 2),
+            pos=(0.0, 0.0, truck_spec.height / 2),
+            contype=PERSON_BIT,
+            conaffinity=ROBOT_BIT,
+            rgba=(0.9, 0.75, 0.2, 1.0),
+        )
     sensors: list[list[str]] = [[] for _ in range(robots)]
     pod_sensors: list[list[str]] = [[] for _ in pods]
     if contacts:
         things: list[Part] = [(mujoco.mjtObj.mjOBJ_GEOM, f"person{number}") for number in range(people)]
+        things += [(mujoco.mjtObj.mjOBJ_GEOM, f"forklift{number}") for number in range(forklifts)]
         for name, count in (("pod", len(pods)), ("box", boxes), ("board", len(shelves))):
             things += [(mujoco.mjtObj.mjOBJ_BODY, f"{name}{number}") for number in range(count)]
         made: dict[frozenset[str], str] = {}

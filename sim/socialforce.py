@@ -171,9 +171,10 @@ def feel_forces(around: Around, people: PeopleArrays, crowd: CrowdArrays) -> Non
                 if conduct != STANDING_C:
                     force = pair_force(way, distance, v - u)
                     gap = headway(e, to, 2.0 * BODY)
-                    if (wp.length(force) > FELT or gap < free * TAU) and sees(around, x, y, way, distance):
-                        push += force
-                        room = wp.min(room, gap)
+                    if wp.length(force) > FELT or gap < free * TAU:  # noqa: SIM102  # Warp evaluates both sides of "and"
+                        if sees(around, x, y, way, distance):
+                            push += force
+                            room = wp.min(room, gap)
     if heeding and conduct != STANDING_C:
         for robot in range(around.robots):
             row = world * around.robots + robot
@@ -190,9 +191,10 @@ def feel_forces(around: Around, people: PeopleArrays, crowd: CrowdArrays) -> Non
                 # a robot is a person whose body is larger
                 force = pair_force(way, wp.max(distance - around.radius + BODY, 0.0), v - u)
                 gap = headway(e, to, around.radius + RADIUS)
-                if (wp.length(force) > FELT or gap < free * TAU) and sees(around, x, y, way, distance):
-                    push += force
-                    room = wp.min(room, gap)
+                if wp.length(force) > FELT or gap < free * TAU:  # noqa: SIM102  # as above
+                    if sees(around, x, y, way, distance):
+                        push += force
+                        room = wp.min(room, gap)
     wall = nearest_wall(around.flags, around.width, around.height, around.cell, x, y)
     if conduct != STANDING_C and wall[2] < around.cell and wall[2] > 1.0e-4:
         push += WALL_STRENGTH * wp.exp(-wall[2] / WALL_REACH) / wall[2] * wp.vec2(wall[0], wall[1])

@@ -29,6 +29,7 @@ import warp as wp
 
 from sim.conduct import Manners
 from sim.crowd import CrowdKind
+from sim.forklifts import ForkliftSpec
 from sim.geometry import CORRIDOR_POINTS
 from sim.people import Profile
 from sim.randomization import Variation
@@ -171,6 +172,9 @@ class TaskConfig:
     """How they move: from cell to cell, or by social forces (sim/crowd.py)."""
     manners: Manners = Manners()  # noqa: RUF009  # frozen
     """How a crowd behaves that moves by social forces."""
+    forklifts: int = 0
+    """Forklifts per world (sim/forklifts.py); a site with them assumes that people walk."""
+    forklift: ForkliftSpec = ForkliftSpec()  # noqa: RUF009  # frozen
     time_limit: float = 60.0
     """s"""
     randomization: Variation = Variation()  # noqa: RUF009  # frozen

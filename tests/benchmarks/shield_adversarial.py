@@ -111,8 +111,9 @@ class Worst:
 def throttle(env: BatchEnv) -> NDArray[np.float32]:
     """Full speed ahead along the corridor; a full-lock turn where it bends away."""
     pose = env.state.measured_pose.numpy()
-    points = env.filter_inputs.corridor_points.numpy()
-    count = env.filter_inputs.corridor_count.numpy()
+    corridor = env.task.corridor
+    assert corridor is not None
+    points, count = corridor.points.numpy(), corridor.count.numpy()
     ahead = points[:, 1:] - points[:, :-1]
     square = np.maximum((ahead**2).sum(-1), 1e-9)
     share = np.clip(((pose[:, None, :2] - points[:, :-1]) * ahead).sum(-1) / square, 0.0, 1.0)
@@ -134,11 +135,20 @@ def throttle(env: BatchEnv) -> NDArray[np.float32]:
     return np.stack([speed, np.clip(2.5 * error / 2.0, -1.0, 1.0)], axis=-1).astype(np.float32)
 
 
-def run(profile: Profile, person_speed: float, policy: str, shielded: bool, episodes: int, worlds: int) -> Tally:
-    """Play about `episodes` episodes."""
+def run(
+    profile: Profile,
+    person_speed: float,
+    policy: str,
+    shielded: bool,
+    episodes: int,
+    worlds: int,
+    others: NavigateConfig | None = None,
+) -> Tally:
+    """Play about `episodes` episodes; `others` says who else is there (None: three people who walk by cells)."""
     spec = RobotSpec()
     site = generate_campus(SITE_SEED)
-    config = NavigateConfig(spec=spec, people=3, profile=profile, time_limit=STEPS * spec.period / 1e9)
+    config = others or NavigateConfig(people=3)
+    config = replace(config, spec=spec, profile=profile, time_limit=STEPS * spec.period / 1e9)
     shield = Shield(spec)
     points = Points(site, spec, person_speed)
     point_memory = points.init(worlds)

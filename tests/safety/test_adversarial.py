@@ -8,7 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from sim.conduct import Manners
 from sim.people import Profile
+from sim.tasks.navigate import NavigateConfig, Randomization
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -30,6 +32,33 @@ def test_nothing_is_hit_through_the_shield(
     assert tally.episodes >= 60
     assert (tally.contacts, tally.overlaps, tally.left) == (0, 0, 0)
     assert tally.distance / tally.steps > 0.3 * 0.03  # far from standing still
+
+
+EVERYBODY = Randomization(person_share=1.0)
+CROWD = NavigateConfig(people=4, crowd="social_force", manners=Manners(crossing=1.0), randomization=EVERYBODY)
+TRUCKS = NavigateConfig(people=0, forklifts=3, randomization=EVERYBODY)
+
+
+@pytest.mark.parametrize(
+    ("profile", "person_speed", "others"),
+    [(Profile.STILL, 0.0, CROWD), (Profile.WALKING, 1.6, CROWD), (Profile.WALKING, 1.6, TRUCKS)],
+    ids=["crowd_v0", "crowd_v16", "forklifts_v16"],
+)
+def test_nothing_of_a_crowd_and_no_forklift_is_hit_through_the_shield(
+    bench: ModuleType, profile: Profile, person_speed: float, others: NavigateConfig
+) -> None:
+    tally = bench.run(profile, person_speed, "throttle", True, 100, 100, others)
+    assert tally.episodes >= 100
+    assert (tally.contacts, tally.overlaps, tally.left) == (0, 0, 0)
+    assert tally.distance / tally.steps > 0.3 * 0.03
+
+
+def test_people_who_run_break_the_contract_and_are_hit(bench: ModuleType) -> None:
+    """Whoever runs obeys no profile: a shield that assumes V = 0 of them collides, which is what the figures count."""
+    runners = NavigateConfig(people=4, crowd="social_force", manners=Manners(running=1.0), randomization=EVERYBODY)
+    tally = bench.run(Profile.STILL, 0.0, "throttle", True, 100, 100, runners)
+    assert tally.contacts > 3
+    assert tally.overlaps > 3
 
 
 def test_without_a_shield_both_witnesses_count_collisions(bench: ModuleType) -> None:

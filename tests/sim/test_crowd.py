@@ -211,6 +211,22 @@ def test_a_person_steers_around_a_standing_robot_that_leaves_room() -> None:
     assert nearest >= 0.1 - 1e-5
 
 
+def sideways(
+    before: NDArray[np.float64], after: NDArray[np.float64], robots: NDArray, speed: NDArray, turn: NDArray
+) -> list[str]:
+    """Steps within the danger distance of a robot that moves which do not lead away from it within 60 degrees."""
+    wrong = []
+    for start, end in zip(before, after, strict=True):
+        step = np.linalg.norm(end - start)
+        for robot, v, w in zip(robots, speed, turn, strict=True):
+            away = start - robot
+            distance = np.linalg.norm(away)
+            near = distance - 0.65 < 1.0 + v + v**2 / 3.0 - 1e-4
+            if step > 1e-5 and near and (v > 0.02 or abs(w) > 0.02) and (end - start) @ away < 0.48 * step * distance:
+                wrong.append("moved sideways before a robot that moves")
+    return wrong
+
+
 def watched(profile: Profile, manners: Manners, site: Site, steps: int) -> tuple[list[str], float, set[int]]:
     """What the judge says of a crowd around robots that drive at random; metres walked, and what people did."""
     config = NavigateConfig(
@@ -243,6 +259,8 @@ def watched(profile: Profile, manners: Manners, site: Site, steps: int) -> tuple
             walked += float(np.hypot(*(then - now).T).sum())
             state = [last[name][world : world + 1] for name in ("robots", "speed", "turn")]
             wrong.extend(violations(site, profile, now, then, *state))
+            if profile == Profile.STILL:
+                wrong.extend(sideways(now, then, *state))
         remember(env)
 
     env = BatchEnv(site, config, worlds=12, seed=4, threads=1, substep_hook=look)

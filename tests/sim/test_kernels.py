@@ -12,8 +12,9 @@ import warp as wp
 
 from sim.device import start_warp
 from sim.fixtures import Fixtures
+from sim.forklifts import ForkliftSpec
 from sim.generate import generate_campus
-from sim.kernels import count_contacts, floor_arrays, sweep_lidar
+from sim.kernels import count_contacts, floor_arrays, make_boxes, sweep_lidar
 from sim.readers import load_site
 from sim.robot import Lidar, RobotSpec
 from sim.scene import build_scene
@@ -23,6 +24,7 @@ from sim.tasks.navigate_contract import ray_directions
 start_warp()
 SITES = Path(__file__).parents[2] / "launch" / "sites"
 SPEC = RobotSpec(lidar=Lidar(rays=360, noise=0.0, dropout=0.0))
+TRUCK = ForkliftSpec()
 
 
 def sweep(
@@ -37,9 +39,12 @@ def sweep(
     step: int = 0,
     mask: np.ndarray | None = None,
     scan: np.ndarray | None = None,
+    forklifts: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Scans (rows, rays) of rows at `pose` (rows, 3) among `people` (worlds, people, 2)."""
+    """Scans (rows, rays) of rows at `pose` (rows, 3) among people (worlds, people, 2) and forklifts (worlds, n, 3)."""
     rows = len(pose)
+    trucks = np.zeros((len(people), 0, 3)) if forklifts is None else forklifts
+    boxes = make_boxes(wp.array(trucks.astype(np.float32), dtype=wp.float32), TRUCK.length, TRUCK.width)
     floor = floor_arrays(site, "cpu")
     out = wp.array(np.zeros((rows, lidar.rays), np.float32) if scan is None else scan, dtype=wp.float32)
     wp.launch(
@@ -54,6 +59,7 @@ def sweep(
             floor.cell,
             floor.pod,
             wp.array(people.astype(np.float32), dtype=wp.float32),
+            boxes,
             robots,
             SPEC.length / 2,
             SPEC.width / 2,
@@ -86,10 +92,10 @@ def mujoco_ranges(model: mujoco.MjModel, data: mujoco.MjData, robot: int, lidar:
 
 
 @pytest.mark.parametrize("name", ["campus", "small_warehouse", "two_halls"])
-def test_the_lidar_agrees_with_mujoco_among_racks_robots_people_pods_and_doors(name: str) -> None:
+def test_the_lidar_agrees_with_mujoco_among_racks_robots_people_forklifts_pods_and_doors(name: str) -> None:
     site = generate_campus(3, blocks=(2, 2)) if name == "campus" else load_site(SITES / f"{name}.yaml")
-    robots, people = 5, 3
-    model = build_scene(site, SPEC, robots, people).model
+    robots, people, forklifts = 5, 3, 2
+    model = build_scene(site, SPEC, robots, people, forklifts=forklifts).model
     data = mujoco.MjData(model)
     rng = np.random.default_rng(0)
     differing = total = 0
@@ -98,20 +104,26 @@ def test_the_lidar_agrees_with_mujoco_among_racks_robots_people_pods_and_doors(n
         first = site.centre(rng.choice(open_cells))
         # all in the twelve nearest cells, so that robots and people are in sight
         near = open_cells[np.argsort(np.linalg.norm(site.centre(open_cells) - first, axis=1))[:12]]
-        cells = rng.choice(near, robots + people, replace=False)
-        at = site.centre(cells) + rng.uniform(-0.15, 0.15, (robots + people, 2))
+        cells = rng.choice(near, robots + people + forklifts, replace=False)
+        at = site.centre(cells) + rng.uniform(-0.15, 0.15, (len(cells), 2))
         pose = np.column_stack([at[:robots], rng.uniform(-math.pi, math.pi, robots)])
         data.qpos[:] = pose.ravel()
         data.mocap_pos[:, :2] = at[robots:]
+        trucks = np.column_stack([at[robots + people :], rng.uniform(-math.pi, math.pi, forklifts)])
+        data.mocap_quat[people:] = 0.0
+        data.mocap_quat[people:, 0], data.mocap_quat[people:, 3] = np.cos(trucks[:, 2] / 2), np.sin(trucks[:, 2] / 2)
         mujoco.mj_forward(model, data)
-        scan = sweep(site, pose, at[None, robots:], robots=robots)
+        scan = sweep(site, pose, at[None, robots : robots + people], robots=robots, forklifts=trucks[None])
         for robot in range(robots):
             expected = mujoco_ranges(model, data, robot, SPEC.lidar)
             error = np.abs(scan[robot] - expected)
+            away = trucks[:, :2] - pose[robot, :2]
+            if (np.hypot(*away.T) < math.hypot(TRUCK.length, TRUCK.width) / 2).any():
+                continue  # perhaps inside a forklift, where the engine sees its inside
             # a ray that grazes an edge may meet it in one and miss it in the other: all else is float32 rounding
             differing += int((error > 1e-4).sum())
             total += len(error)
-    assert total == 20 * robots * 360
+    assert total > 10 * robots * 360
     assert differing <= total * 5e-4
 
 
