@@ -38,8 +38,8 @@ def make_lanes(
 
     With `shielded` the last lane runs under the shield. A policy that never met it proposes what the shield refuses and
     stands still (0.23 of v0's episodes succeeded, 2026-11); one that only knew it would not keep its distance by
-    itself; half and half learns both in the same time (0.97 and 0.91 after 0.7 M steps). Worlds that blow up are kept in
-    the folder `diverged`, each lane's in its own.
+    itself; half and half learns both in the same time (0.97 and 0.91 after 0.7 M steps). Worlds that blow up are
+    kept in the folder `diverged`, each lane's in its own.
     Raises TrainingError when the worlds cannot be shared out.
     """
     if worlds < LANES or worlds % LANES:

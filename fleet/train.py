@@ -1,8 +1,9 @@
 """`muster train`: train the navigation skill on random layouts, watch it learn, freeze it.
 
 The run directory gets `train.jsonl` and `tb/` (the curve), `checkpoints/` (exact resume), `diverged/` (worlds that blew
-up, for `sim.diverged.replay_diverged`) and, at the end, the frozen policy `policy.onnx` with its manifest `policy.json`. The exit code is 0 when the last held-out check reached the
-target and 1 when it did not; with `--until-target` a policy below the target is not frozen, so nothing goes on with it.
+up, for `sim.diverged.replay_diverged`) and, at the end, the frozen policy `policy.onnx` with its manifest
+`policy.json`. The exit code is 0 when the last held-out check reached the target and 1 when it did not; with
+`--until-target` a policy below the target is not frozen, so nothing goes on with it.
 """
 
 from __future__ import annotations

@@ -172,6 +172,29 @@ def dead_ends(closed: NDArray[np.bool_]) -> NDArray[np.bool_]:
         kept = fewer
 
 
+def paths_to(
+    site: Site, goals: NDArray[np.int32], seed: int, count: int, shortest: int, longest: int
+) -> CorridorLibrary:
+    """`count` shortest paths of `shortest` to `longest` cells that end in one of `goals`, the same share for each.
+
+    Raises `SiteError` where no goal can be reached from that far.
+    """
+    rng = np.random.default_rng([seed, 0xD0C5])
+    fields = np.stack([distances(site, each) for each in np.reshape(goals, (-1, 1))])  # (goals, cells)
+    field, start = np.nonzero((fields + 1 >= shortest) & (fields + 1 <= longest))
+    if len(start) == 0:
+        raise SiteError(
+            f"expected a floor with a way of {shortest} to {longest} cells to one of {len(goals)} places, {site.name} "
+            "has none; open the floor before them"
+        )
+    edges = np.flatnonzero(np.diff(field, prepend=-1, append=-1))  # nonzero lists goal by goal
+    goal = rng.integers(len(edges) - 1, size=count)
+    pick = rng.integers(edges[goal], edges[goal + 1])
+    cells = np.repeat(start[pick][:, None], longest, axis=1).astype(np.int32)
+    lengths = _walk(site, rng, fields, field[pick], cells, np.ones(count, np.int32), np.ones(count, bool))
+    return CorridorLibrary(cells=cells, lengths=lengths)
+
+
 def corridor_library(site: Site, seed: int, count: int, shortest: int = 2, longest: int = 24) -> CorridorLibrary:
     """`count` paths of `shortest` to `longest` cells over a floor, spread evenly over its separate parts.
 

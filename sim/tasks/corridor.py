@@ -129,6 +129,20 @@ def holds(cells: wp.array2d(dtype=wp.int32), path: int, index: int, granted: int
 
 
 @wp.func
+def nearer(
+    cells: wp.array2d(dtype=wp.int32), path: int, index: int, width: int, height: int, cell: float, x: float, y: float
+) -> bool:
+    """Whether a point is nearer to the path's next cell than to the one at `index`."""
+    here = centre_of(cells[path, index], width, height, cell)
+    then = centre_of(cells[path, index + 1], width, height, cell)
+    hx = x - here[0]
+    hy = y - here[1]
+    tx = x - then[0]
+    ty = y - then[1]
+    return tx * tx + ty * ty < hx * hx + hy * hy
+
+
+@wp.func
 def write_corridor(
     row: int,
     cells: wp.array2d(dtype=wp.int32),
@@ -140,6 +154,7 @@ def write_corridor(
     height: int,
     cell: float,
     radius: float,
+    half_width: float,
     x: float,
     y: float,
     corridor: Corridor,
@@ -172,7 +187,7 @@ def write_corridor(
         at = centre_of(cells[path, wp.min(first + k, last)], width, height, cell)
         corridor.points[row, k, 0] = at[0]
         corridor.points[row, k, 1] = at[1]
-        corridor.half_width[row, k] = 0.5 * cell
+        corridor.half_width[row, k] = half_width
     corridor.count[row] = last - first + 1
     corridor.final[row] = wp.uint8(0)
     if last == length - 1:

@@ -55,6 +55,7 @@ def begin_rows(
     height: int,
     cell: float,
     radius: float,
+    half_width: float,
     start: Start,
     mask: wp.array(dtype=wp.uint8),
     paths: Paths,
@@ -137,7 +138,20 @@ def begin_rows(
             track = track_path(paths.cells, p, length, 0, course.granted[row], width, height, cell, x, y)
             course.remaining[row] = track[0]
             write_corridor(
-                row, paths.cells, p, length, 0, course.granted[row], width, height, cell, radius, x, y, corridor
+                row,
+                paths.cells,
+                p,
+                length,
+                0,
+                course.granted[row],
+                width,
+                height,
+                cell,
+                radius,
+                half_width,
+                x,
+                y,
+                corridor,
             )
     if fresh:
         row = world * robots

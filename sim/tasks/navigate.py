@@ -24,20 +24,21 @@ physics library; `sim/env.py` steps it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import warp as wp
 
 from sim.drive import DriveArrays
-from sim.generate import components, corridor_library
+from sim.generate import CorridorLibrary, components, corridor_library
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW
 from sim.randomization import Variation
 from sim.robot import SECOND, Lidar, RobotSpec
 from sim.rows import RobotArrays, is_lost
 from sim.site import Site
-from sim.tasks.corridor import Course, Paths, cell_under, centre_of, holds, track_path, write_corridor
+from sim.tasks.contract import Contract
+from sim.tasks.corridor import Course, Paths, cell_under, centre_of, holds, nearer, track_path, write_corridor
 from sim.tasks.episodes import Start, begin_rows
 from sim.tasks.navigate_contract import act, bin_hull, bin_rays, navigate_contract, observe
 from sim.tasks.task import (
@@ -68,7 +69,6 @@ SUCCESS_DISTANCE = 0.25
 SUCCESS_SPEED = 0.3
 """m/s"""
 
-ARRIVED_C = wp.constant(SUCCESS_DISTANCE)
 SLOW_C = wp.constant(SUCCESS_SPEED)
 DISC_C = wp.constant(float(PERSON_RADIUS))
 HEADWAY_GAP = wp.constant(0.15)
@@ -129,6 +129,12 @@ class NavigateConfig(TaskConfig):
     spec: RobotSpec = field(default_factory=lambda: RobotSpec(lidar=Lidar(rays=64)))
     people: int = 2
     """People per world."""
+    task: str = "navigate"
+    """Name in the contract: a policy of one task is none of another's."""
+    half_width: float = 0.0
+    """Of the corridor, m; 0 for the path's cells as they are. A wider one leaves room to drive round things."""
+    success_distance: float = SUCCESS_DISTANCE
+    """From the path's end, m; 0 where something else decides on success."""
     paths: int = 4096
     """Paths in the library that episodes draw from."""
     shortest: int = 3
@@ -160,6 +166,11 @@ class Weights:
 def make_paths(site: Site, config: NavigateConfig, device: str) -> Paths:
     """The path library of a floor."""
     library = corridor_library(site, config.path_seed, config.paths, config.shortest, config.longest)
+    return path_arrays(site, library, device)
+
+
+def path_arrays(site: Site, library: CorridorLibrary, device: str) -> Paths:
+    """A library, sorted by layout, on a device."""
     layout = components(site)[library.cells[:, 0]]
     order = np.argsort(layout, kind="stable")
     _, first = np.unique(layout[order], return_index=True)
@@ -185,13 +196,17 @@ def make_course(worlds: int, robots: int, device: str) -> Course:
 class Navigate:
     """`sim.tasks.task.Task`: the rows of a plant on their paths. Owns their course, corridor and outcome."""
 
-    def __init__(self, plant: Plant, config: NavigateConfig) -> None:
+    def __init__(
+        self, plant: Plant, config: NavigateConfig, contract: Contract | None = None, paths: Paths | None = None
+    ) -> None:
+        """`contract` may have more fields behind those of navigate, for whoever writes them; `paths` are drawn from."""
         spec, rows, device = plant.spec, plant.rows, plant.device
         self.plant, self.config = plant, config
-        self.contract = navigate_contract(spec)
+        self.contract = contract or replace(navigate_contract(spec), task=config.task)
         self.action = wp.zeros((rows, self.contract.action_size), dtype=wp.float32, device=device)
         self.observation = wp.zeros((rows, self.contract.observation_size), dtype=wp.float32, device=device)
-        self.paths = make_paths(plant.site, config, device)
+        self.paths = paths or make_paths(plant.site, config, device)
+        self._half_width = config.half_width or plant.floor.cell / 2
         self.course = make_course(plant.worlds, plant.robots, device)
         self.corridor = make_corridor(rows, device)
         self.outcome = make_outcome(rows, device)
@@ -206,14 +221,14 @@ class Navigate:
         weights = Weights()
         for name, value in asdict(config.reward).items():
             setattr(weights, name, float(value))
-        floor = plant.floor
+        floor, limit = plant.floor, round(config.time_limit * SECOND / spec.period)
         self.advance: Sequence[Launchable] = [
             plant.record(
                 advance,
                 plant.worlds,
                 [plant.robots, floor.width, floor.height, floor.cell, spec.radius, spec.length / 2, spec.width / 2,
-                 drive.speed_max, drive.turn_max, round(config.time_limit * SECOND / spec.period), weights, self.paths,
-                 plant.state, plant.drive, plant.people.position, plant.diverged, self.course, self.corridor,
+                 config.half_width, config.success_distance, drive.speed_max, drive.turn_max, limit, weights,
+                 self.paths, plant.state, plant.drive, plant.people.position, plant.diverged, self.course, self.corridor,
                  self.outcome],
             )
         ]  # fmt: skip
@@ -237,7 +252,7 @@ class Navigate:
         launch = plant.record(
             begin_rows,
             plant.worlds,
-            [plant.seed, plant.robots, *plant.grid, plant.spec.radius, start, mask, self.paths,
+            [plant.seed, plant.robots, *plant.grid, plant.spec.radius, self._half_width, start, mask, self.paths,
              plant.state, self.course, self.corridor, plant.people],
         )  # fmt: skip
         return [launch]
@@ -264,6 +279,8 @@ def advance(
     radius: float,
     half_length: float,
     half_body: float,
+    wide: float,
+    arrived: float,
     speed_max: float,
     turn_max: float,
     time_limit: int,
@@ -277,7 +294,10 @@ def advance(
     corridor: Corridor,
     outcome: Outcome,
 ) -> None:
-    """One control step of each world's rows: progress, reward, endings, and the next corridor."""
+    """One control step of each world's rows: progress, reward, endings, and the next corridor.
+
+    `wide` is the corridor's half width where it is not the cells' own (0), `arrived` how near to the end is there.
+    """
     world = wp.tid()
     for robot in range(robots):
         row = world * robots + robot
@@ -288,12 +308,17 @@ def advance(
         i = course.index[row]
         g = course.granted[row]
         under = cell_under(x, y, width, height, cell)
-        if i + 1 <= g and under == paths.cells[p, i + 1]:
+        if wide > 0.0:
+            while i + 1 <= g and nearer(paths.cells, p, i, width, height, cell, x, y):
+                i += 1
+        elif i + 1 <= g and under == paths.cells[p, i + 1]:
             i += 1
         elif i + 2 <= g and under == paths.cells[p, i + 2] and under != paths.cells[p, i]:
             i += 2  # over the common corner of two cells, past the one between
         outside = not holds(paths.cells, p, i, g, under)
         track = track_path(paths.cells, p, length, i, g, width, height, cell, x, y)
+        if wide > 0.0:
+            outside = track[1] > wide
         dv = (drive.released[row, 0] - drive.before[row, 0]) / speed_max
         dw = (drive.released[row, 1] - drive.before[row, 1]) / turn_max
         r = weights.progress * wp.clamp(course.remaining[row] - track[0], -cell, cell) - weights.time
@@ -322,7 +347,7 @@ def advance(
             how = COLLIDED_C
         elif outside:
             how = LEFT_C
-        elif g == length - 1 and gx * gx + gy * gy < ARRIVED_C * ARRIVED_C and speed < SLOW_C:
+        elif g == length - 1 and gx * gx + gy * gy < arrived * arrived and speed < SLOW_C:
             how = SUCCEEDED_C
         elif state.step[row] >= time_limit:
             how = TIMED_OUT_C
@@ -350,7 +375,8 @@ def advance(
                         free = False
                 if free:
                     g += 1
+        half_width = wp.where(wide > 0.0, wide, 0.5 * cell)
         course.index[row] = i
         course.granted[row] = g
         course.remaining[row] = track_path(paths.cells, p, length, i, g, width, height, cell, x, y)[0]
-        write_corridor(row, paths.cells, p, length, i, g, width, height, cell, radius, x, y, corridor)
+        write_corridor(row, paths.cells, p, length, i, g, width, height, cell, radius, half_width, x, y, corridor)

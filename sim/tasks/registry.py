@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sim.tasks.avoid import avoid
+from sim.tasks.dock import DockConfig
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.task import TaskConfig
 
 TASKS: dict[str, Callable[[], TaskConfig]] = {
     "navigate": NavigateConfig,
+    "avoid": avoid,
+    "dock": DockConfig,
 }
