@@ -60,7 +60,7 @@ class Energy:
     """What travelling costs the battery, as shares of a full one."""
 
     per_cell: float = 1.2e-4
-    """180 J/m at 1 m/s (60 W standing, 120 W s/m driving) of 3.46 MJ on 1.2 m, times two for what goes wrong."""
+    """Four times what 1.2 m at 0.8 m/s take (110 J of 3.8 MJ, sim/battery.py), for loads and what goes wrong."""
     reserve: float = 0.15
     """What must be left at the end of a task, to reach a charger and wait for it."""
 

@@ -97,7 +97,7 @@ class Policy:
     """An idle robot with less is sent to a charger."""
     battery_full: float = 0.95
     charge_seconds: float = 3600.0
-    """From empty to full: 3.46 MJ at 960 W."""
+    """From empty to full: 20 Ah at 20 A (sim/battery.py)."""
     queue_factor: int = 2
     """Tasks considered for each free robot: more than one, so that near ones can be chosen."""
     queue_least: int = 128

@@ -25,7 +25,8 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from fleet.oracle import ContactTally, Touch, touching
+from fleet.oracle import SPEED_LIMIT, ContactTally, Touch, touching
+from sim.battery import Battery, battery_numbers, make_batteries, run_batteries
 from sim.bodies.parts import ROBOT_BIT, STATIC_BIT, Body
 from sim.conduct import Manners, make_crowd
 from sim.crowd import GOALS, CrowdKind, record_walk
@@ -52,12 +53,6 @@ LATENCY_PERIODS = 1
 
 LAG = 0.015
 """Time constant of the motors, s: within what the latency leaves of the specification's bound."""
-
-BATTERY = 0.96e3 * 3600.0
-"""J: 48 V, 20 Ah."""
-
-IDLE_POWER, DRIVE_POWER, CHARGE_POWER = 60.0, 120.0, 960.0
-"""W: computer and lidar; for each m/s; at a charger (1C)."""
 
 CLEARANCE = 1.5
 """Nobody starts nearer to a robot than this, m."""
@@ -108,7 +103,8 @@ class World:
         self.physics = ContactTally(robots, people)
         self.oracle = ContactTally(robots, people)
         self.record = Record()
-        self.battery = np.ones(robots)
+        self.battery: NDArray[np.float64]
+        """State of charge, 0 to 1, (robots,)."""
         self.poses: NDArray[np.float32]
         """True poses, (robots, 3)."""
         self.twists: NDArray[np.float32]
@@ -256,6 +252,21 @@ class World:
         self.poses, self.twists = np.asarray(self._pose.numpy()), np.asarray(self._twist.numpy())
         self._step, episode = wp.zeros(robots, dtype=wp.int32), wp.zeros(robots, dtype=wp.int32)
         every = wp.array(np.ones(robots, np.uint8), dtype=wp.uint8)
+        batteries = make_batteries(robots, device)
+        self.battery = np.asarray(batteries.charge.numpy())
+        self._charging = wp.zeros(robots, dtype=wp.uint8)
+        self._drain = _launch(
+            run_batteries,
+            robots,
+            [
+                battery_numbers(Battery(), spec, device),
+                self._twist,
+                wp.zeros(robots, dtype=wp.float32),
+                self._charging,
+                self.period,
+                batteries,
+            ],
+        )
         floor = floor_arrays(site, device)
         self._flags = floor.flags
         self._people = make_people(1, self.people, device)
@@ -370,9 +381,10 @@ class World:
                     touch.person[step, robot, number] = True
 
     def _charge(self, speed: NDArray[np.floating]) -> None:
-        at = np.isin(self.site.cell_at(self.poses[:, :2]), self.site.chargers) & (speed < 0.02)
-        power = np.where(at, CHARGE_POWER, -IDLE_POWER - DRIVE_POWER * speed)
-        np.clip(self.battery + power * self.period / BATTERY, 0.0, 1.0, out=self.battery)
+        """What the period took from the batteries, or a charger under a standing robot put back."""
+        at = np.isin(self.site.cell_at(self.poses[:, :2]), self.site.chargers) & (speed < SPEED_LIMIT)
+        self._charging.numpy()[:] = at
+        self._drain.launch()
 
     def _with_doors(self) -> Site:
         """The floor as its doors stand now."""

@@ -239,8 +239,8 @@ def test_a_charger_fills_the_battery_and_driving_empties_it() -> None:
     world = World(site, SPEC, 2, starts=np.array([0, 13]), seed=0)
     world.battery[:] = 0.5
     drive(world, 0.0, 0.0, 10)
-    # 1 s: 960 W in, 60 W out, of 0.96 kWh
-    assert world.battery.tolist() == pytest.approx([0.5 + 960 / 3.456e6, 0.5 - 60 / 3.456e6], abs=1e-9)
+    # 1 s: 20 A in; 60 W out of 16 cells of 3.295 V at 0.08 ohm are 1.1401 A; both of 20 Ah
+    assert world.battery.tolist() == pytest.approx([0.5 + 20.0 / 72000, 0.5 - 1.1401 / 72000], abs=1e-9)
 
 
 def test_a_round_of_the_demos_fleet_costs_far_less_than_ten_milliseconds() -> None:
