@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
 from coordination.messages import (
     Cancel,
     FleetState,
@@ -87,15 +89,25 @@ class CoordinatorClient:
 
     def report(self, report: Report) -> bool:
         """Send the robot's state; False when nobody is there to hear it."""
+        if self._picture is not None:
+            report = msgspec.structs.replace(report, epoch=self._picture.epoch)
         self._report, self._reported = report, time.monotonic()
         return self.transport.send(self.server, report, report.stamp)
 
     def poll(self, timeout: float = 0.0) -> None:
-        """Take in what has come, waiting at most `timeout` seconds for it. An older picture replaces no newer one."""
+        """Take in what has come, waiting at most `timeout` seconds for it. An older picture replaces no newer one.
+
+        Nor does one of an older epoch, whatever its stamp: it is another, former coordinator's.
+        """
         for message in self.transport.receive(timeout):
             body = message.body
-            if isinstance(body, Picture) and (self._picture is None or body.stamp >= self._picture.stamp):
+            if not isinstance(body, Picture):
+                continue
+            known = self._picture
+            if known is None or (body.epoch >= known.epoch and body.stamp >= known.stamp):
                 self._picture = body
+            elif body.epoch < known.epoch:
+                self.transport.counts["older_epoch"] += 1
 
     def wait_for_round(self, number: int, timeout: float) -> bool:
         """Wait (lockstep) until the picture of a round or a later one is here; False after `timeout` seconds."""

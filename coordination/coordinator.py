@@ -138,6 +138,8 @@ class Coordinator:
         self.roadmap.check_cells(self.site.stations.tolist(), "stations")
         self.roadmap.check_cells(self.site.chargers.tolist(), "chargers")
         self.store.bind(self.site.hash)
+        self.epoch = self.store.begin()
+        """Number of this life on the store"""
         self.right_of_way = RightOfWay(self.roadmap, self.rules, self.spec)
         self._robots: dict[str, _Robot] = {}
         self._live: dict[str, TaskRecord] = {}
@@ -232,6 +234,12 @@ class Coordinator:
         known.report, known.heard = report, now
         if report.site and report.site != self.site.hash:
             known.error = f"{robot} is on site {report.site[:12]}, this is {self.site.hash[:12]}; load the same floor"
+            return
+        if report.epoch > self.epoch:
+            known.error = (
+                f"{robot} has heard a coordinator of epoch {report.epoch}, this is epoch {self.epoch}; "
+                f"give this one the same run directory, or start {robot} again"
+            )
             return
         known.error = ""
         self.right_of_way.observe(robot, report, now)
@@ -493,6 +501,7 @@ class Coordinator:
             stop_epoch=latch.stop_epoch,
             stopped=latch.stopped,
             error=error,
+            epoch=self.epoch,
         )
 
 

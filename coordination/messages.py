@@ -203,6 +203,8 @@ class Report(msgspec.Struct, frozen=True):
     payload_max: float = 0.0
     mode: int = 0
     reason: int = 0
+    epoch: int = 0
+    """Newest epoch of a picture that it heard"""
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -223,6 +225,8 @@ class Picture(msgspec.Struct, frozen=True):
     """The fleet's emergency stop is latched"""
     error: str = ""
     """Why this robot is not served (wrong site, unknown robot)"""
+    epoch: int = 0
+    """Number of the coordinator's life on its store; grants of an older one are not used (0: a peer without them)"""
 
 
 # clients ------------------------------------------------------------------------------------------------------

@@ -378,6 +378,12 @@ class Store(Database):
                 "give the same --site or another run directory"
             )
 
+    def begin(self) -> int:
+        """A coordinator begins a life on this store: the life's number, from 1, for its grants to carry as epoch."""
+        row = self.connection.execute("SELECT count(*) FROM events WHERE event = 'life'").fetchone()
+        self.note("life", self.newest_stamp(), detail=str(row[0] + 1))
+        return row[0] + 1
+
     def holdings(self, robot: str | None = None) -> dict[str, list[Holding]]:
         """The cells that each robot (or one) holds, in the order in which they were granted."""
         where, values = ("", ()) if robot is None else (" WHERE robot = ?", (robot,))

@@ -169,8 +169,8 @@ def _checked(config: Config) -> _Asked:
     if problem.site.cell < least:
         raise PlantError(
             f"--cell: expected cells of {least:.2f} m or more, in which a robot of {spec.radius:.2f} m radius turns "
-            f"within its cell though it is {spec.localisation_bound:.2f} m beside its pose, got {problem.site.cell:g} "
-            f"m on {problem.site.name}; give for example {CELL}"
+            f"within its cell {spec.localisation_bound:.2f} m beside its pose, got {problem.site.cell:g} m "
+            f"on {problem.site.name}; give for example {CELL}"
         )
     given = problem.starts
     if config.starts:

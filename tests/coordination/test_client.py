@@ -67,6 +67,25 @@ def test_an_older_picture_replaces_no_newer_one() -> None:
     assert picture.round == 7
 
 
+def test_a_grant_of_an_older_epoch_is_not_used() -> None:
+    """A former coordinator that wakes up, or one on another store: whatever its stamp says."""
+    network = Network()
+    server = network.server("coordinator", KEYS)
+    end = network.client("r1", "coordinator", KEYS)
+    robot = CoordinatorClient(end)
+    for number, epoch in ((1, 4), (2, 5), (3, 4), (4, 0)):
+        server.send("r1", msgspec.structs.replace(make_picture(number, number * SECOND), epoch=epoch), 0)
+    robot.poll()
+    view = robot.view(3 * SECOND)
+    assert view.picture is not None
+    assert (view.picture.round, view.picture.epoch) == (2, 5)
+    assert end.counts["older_epoch"] == 2
+    assert robot.view(4 * SECOND).grant is None, "its lease ends as if nobody spoke"
+    robot.report(Report(4, 4 * SECOND, (1.0, 2.0, 0.5), (0.1, 0.0), (7,), 0.9, RobotStatus.MOVING))
+    (message,) = server.receive(0.1)
+    assert message.body.epoch == 5
+
+
 def test_a_latched_stop_takes_the_grant_away() -> None:
     network = Network()
     server = network.server("coordinator", KEYS)

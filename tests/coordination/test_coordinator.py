@@ -528,6 +528,26 @@ def test_the_farthest_numbers_that_the_wire_lets_in_do_not_end_the_service(rehea
     rehearsal.end()
 
 
+def test_every_life_on_a_store_has_its_epoch_and_knows_a_later_one(tmp_path: Path) -> None:
+    site = floor("......")
+    for life in (1, 2, 3):
+        store = Store(tmp_path / "tasks.sqlite")
+        core = Coordinator(site, store)
+        x, y = map(float, site.centre(2))
+        report = Report(1, life * SECOND, (x, y, 0.0), (0.0, 0.0), (2,), 0.9, RobotStatus.IDLE, site=site.hash)
+        core.handle("r0", msgspec.structs.replace(report, epoch=life - 1), life * SECOND)
+        core.handle("r1", msgspec.structs.replace(report, epoch=life + 1), life * SECOND)
+        pictures = dict(core.tick(life * SECOND))
+        good, other = pictures["r0"], pictures["r1"]
+        assert isinstance(good, Picture)
+        assert isinstance(other, Picture)
+        assert (good.epoch, good.site, good.error) == (life, site.hash, "")
+        assert good.grant is not None
+        assert other.grant is None
+        assert f"r1 has heard a coordinator of epoch {life + 1}, this is epoch {life}" in other.error
+        store.close()
+
+
 def test_a_store_of_another_floor_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path / "tasks.sqlite")
     Coordinator(floor("...."), store)
