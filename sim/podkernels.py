@@ -183,7 +183,7 @@ def handle_pods(
 
 
 @wp.kernel
-def set_down_pods(
+def begin_pods(
     mask: wp.array(dtype=wp.uint8),
     layout: PodLayout,
     state: PodArrays,
@@ -194,29 +194,36 @@ def set_down_pods(
     active: wp.array2d(dtype=Any),
     loss: wp.array2d(dtype=Any),
 ) -> None:
-    """Pods of each masked world at their cells, held by nobody."""
+    """The masked rows hold nothing; in a world whose rows all begin, the pods are at their cells."""
     world = wp.tid()
-    if mask[world] == wp.uint8(0):
-        return
     speeds = wp.where(layout.falls == 1, 6, 3)
-    for k in range(home.shape[0]):
-        qpos[world, layout.pod_qpos + k] = qpos.dtype(home[k])
-    for pod in range(layout.pods):
-        state.carrier[world, pod] = -1
-        first = layout.pod_qvel + pod * speeds
-        for k in range(speeds):
-            qvel[world, first + k] = qvel.dtype(0.0)
-            warmstart[world, first + k] = warmstart.dtype(0.0)
-        if layout.falls == 0:
-            set_friction(loss, world, first, state.grip[world, pod], layout.lever)
+    whole = wp.bool(True)
     for robot in range(layout.robots):
         row = world * layout.robots + robot
+        if mask[row] == wp.uint8(0):
+            whole = False
+            continue
+        pod = state.carried[row]
+        if pod >= 0:
+            active[world, robot * layout.pods + pod] = active.dtype(0)
+            state.carrier[world, pod] = -1
+            first = layout.pod_qvel + pod * speeds
+            for k in range(speeds):
+                qvel[world, first + k] = qvel.dtype(0.0)
+                warmstart[world, first + k] = warmstart.dtype(0.0)
+            if layout.falls == 0:
+                set_friction(loss, world, first, state.grip[world, pod], layout.lever)
         state.wanted[row] = wp.uint8(0)
         state.carried[row] = -1
         state.raised[row] = 0.0
+        state.rest[row] = 0.0
         state.touching[row] = wp.uint8(0)
-        for pod in range(layout.pods):
-            active[world, robot * layout.pods + pod] = active.dtype(0)
+    if whole:
+        for k in range(home.shape[0]):
+            qpos[world, layout.pod_qpos + k] = qpos.dtype(home[k])
+        for k in range(layout.pods * speeds):
+            qvel[world, layout.pod_qvel + k] = qvel.dtype(0.0)
+            warmstart[world, layout.pod_qvel + k] = warmstart.dtype(0.0)
 
 
 @wp.kernel

@@ -31,10 +31,10 @@ from sim.podkernels import (
     LIFT_TIME,
     PodArrays,
     PodLayout,
+    begin_pods,
     count_load_contacts,
     handle_pods,
     load_pods,
-    set_down_pods,
 )
 from sim.scene import Scene
 
@@ -82,15 +82,18 @@ class Pods:
         )
         """The launch of one motor period: lifts move, take pods and let go of them."""
 
-    def begin(self, worlds: wp.array) -> wp.Launch:
-        """The launch that sets every pod of the masked worlds (uint8) down at its cell, at rest."""
+    def begin(self, rows: wp.array) -> wp.Launch:
+        """The launch after which the masked rows (uint8) hold nothing.
+
+        What a robot held stands where it is, unless all robots of its world begin: then every pod is at its cell.
+        """
         model, backend = self.scene.model, self.backend
         home = model.qpos0[self.layout.pod_qpos :][: self.scene.pods * (7 if self.layout.falls else 3)]
         return wp.launch(
-            set_down_pods,
+            begin_pods,
             dim=backend.worlds,
             inputs=[
-                worlds, self.layout, self.state, wp.array(home, dtype=wp.float32, device=self.device), backend.qpos,
+                rows, self.layout, self.state, wp.array(home, dtype=wp.float32, device=self.device), backend.qpos,
                 backend.qvel, backend.qacc_warmstart, self._active, self._loss,
             ],
             device=self.device,

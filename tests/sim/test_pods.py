@@ -295,6 +295,24 @@ def test_a_reset_sets_the_pods_of_those_worlds_alone_down_at_their_cells(body: B
     np.testing.assert_allclose(floor.at[1, :, :2], start[1, :, :2], atol=1e-3)
 
 
+def test_a_robot_that_begins_alone_leaves_its_pod_where_it_is() -> None:
+    floor = make_floor("planar", worlds=1, robots=2)
+    floor.robots[0, 1, :2] = (1.0, 1.0)
+    under(floor)
+    floor.want(True)
+    floor.run(LIFT_TIME)
+    floor.run(1.0, v=0.5)
+    before = floor.at.copy()
+    floor.pods.begin(wp.array(np.array([1, 0], np.uint8), device="cpu")).launch()
+    np.testing.assert_array_equal(floor.pods.carried(), -1)
+    assert not floor.backend.data("eq_active").numpy().any()
+    floor.robots[0, 0, :3] = (1.0, 3.0, 0.0)
+    floor.speeds[:] = 0.0
+    floor.run(0.5)
+    np.testing.assert_allclose(floor.at, before, atol=1e-3)
+    assert np.hypot(*(before[0, 0, :2] - floor.scene.model.qpos0[6:8])) > 0.4
+
+
 def test_a_scene_without_movable_pods_is_refused() -> None:
     scene = build_scene(site_with_pods(52), SPEC, 1)
     assert scene.pods == 0
