@@ -6,7 +6,7 @@ again when it lies still. Boxes that nobody uses are parked beside the floor.
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
 # pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
-# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false, reportAssignmentType=false
 # Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
 
 from __future__ import annotations

@@ -113,6 +113,7 @@ class BatchEnv:
             vary=config.randomization,
             seed=seed,
             body=body,
+            loads=config.loads,
             threads=threads,
             device=device,
             backend=backend,

@@ -179,18 +179,27 @@ def grid_range(
 
 @wp.struct
 class Boxes:
-    """Boxes that move among robots: forklifts."""
+    """Boxes that stand and move among robots: forklifts, and loads."""
 
     pose: wp.array3d(dtype=wp.float32)
     """x, y, yaw of their middles in W, (worlds, boxes, 3)."""
     half_length: float
     half_width: float
+    things: wp.array3d(dtype=wp.float32)
+    """Loads, each of its own size, (worlds, things, THING)."""
 
 
-def make_boxes(pose: wp.array, length: float, width: float) -> Boxes:
-    """Boxes of one size, `length` x `width` m, wherever `pose` says."""
+THING = 6
+"""Numbers of a load: x, y (m), yaw in W, half length, half width (m), the robot that carries it or -1."""
+
+
+def make_boxes(pose: wp.array, length: float, width: float, things: wp.array | None = None) -> Boxes:
+    """Forklifts of one size, `length` x `width` m, wherever `pose` says, and loads."""
     boxes = Boxes()
     boxes.pose, boxes.half_length, boxes.half_width = pose, length / 2, width / 2
+    if things is None:
+        things = wp.zeros((pose.shape[0], 0, THING), dtype=wp.float32, device=pose.device)
+    boxes.things = things
     return boxes
 
 
@@ -331,6 +340,11 @@ def sweep_lidar(
     for other in range(boxes.pose.shape[1]):
         sweep_box(row, x, y, yaw, boxes.pose[world, other, 0], boxes.pose[world, other, 1], boxes.pose[world, other, 2],
                   boxes.half_length, boxes.half_width, range_max, directions, scan)  # fmt: skip
+    for thing in range(boxes.things.shape[1]):
+        if int(boxes.things[world, thing, 5]) != row % robots:  # a robot does not see what it carries
+            sweep_box(row, x, y, yaw, boxes.things[world, thing, 0], boxes.things[world, thing, 1],
+                      boxes.things[world, thing, 2], boxes.things[world, thing, 3], boxes.things[world, thing, 4],
+                      range_max, directions, scan)  # fmt: skip
 
     if noise > 0.0 or dropout > 0.0:
         noises = stream(seed, NOISE_TERM, row, episode[row])

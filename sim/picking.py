@@ -106,8 +106,8 @@ def plan_pick(arm: Arm, deck: float, item: NDArray[np.floating], height: NDArray
     round_ = np.stack([tote_pan, np.full(rows, tote_r), over_tote], axis=-1)
     down = np.stack([tote_pan, np.full(rows, tote_r), tote_floor + height + DROP], axis=-1)
     places = np.stack([home, over, onto, onto, over, round_, down, down, round_, home], axis=1)
-    reachable = np.isfinite(inverse(arm, deck, places)).all(axis=(1, 2))
-    return PickPlan(places, reachable)
+    reachable = np.isfinite(inverse(arm, deck, places)).reshape(rows, -1).all(axis=1)
+    return PickPlan(places, np.asarray(reachable, bool))
 
 
 def follow(arm: Arm, deck: float, plan: PickPlan, seconds: float) -> tuple[NDArray[np.float64], float]:

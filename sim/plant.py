@@ -16,6 +16,7 @@ row, episode), so that world i lives the same life whatever the number of worlds
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import warp as wp
@@ -28,12 +29,15 @@ from sim.diverged import Recorder
 from sim.drive import make_drive, record_drive
 from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, record_drivers, record_starts
 from sim.kernels import after_substep, floor_arrays, make_boxes, read_bodies, sweep_lidar
+from sim.loads import NO_LOADS, Loads
 from sim.people import MOVING, Profile, make_people
+from sim.pods import Pods
 from sim.randomization import Variation
 from sim.robot import SECOND, RobotSpec
 from sim.rows import DrawRanges, make_robots, open_step, place_rows, renew_rows
 from sim.scene import Body, Scene, build_scene
 from sim.sensors import measure
+from sim.sights import Sights
 from sim.site import Site
 from sim.tasks.navigate_contract import ray_directions
 from sim.tasks.task import Launchable, struct_arrays
@@ -61,6 +65,7 @@ class Plant:
         vary: Variation | None = None,
         seed: int = 0,
         body: Body = "planar",
+        loads: Loads = NO_LOADS,
         threads: int = 2,
         device: str = "cpu",
         backend: Callable[[Scene, int], Backend] | None = None,
@@ -69,8 +74,9 @@ class Plant:
     ) -> None:
         """Build the scene and record the launches. `filtered`: a filter makes `drive.released` of `state.proposed`.
 
-        `backend` makes the physics from a scene and the number of worlds (None: `BatchBackend` with `threads` on "cpu",
-        `WarpBackend` on any other device); `lidar=False` leaves the sweep out.
+        `loads` are pods, boxes and shelves; a task commands lifts by `pods.state.wanted`. `backend` makes the physics
+        from a scene and the number of worlds (None: `BatchBackend` with `threads` on "cpu", `WarpBackend` on any other
+        device); `lidar=False` leaves the sweep out.
         """
         start_warp()
         self.site, self.spec, self.seed, self.device = site, spec, seed, device
@@ -79,11 +85,27 @@ class Plant:
         self.truck = forklift or ForkliftSpec()
         if forklifts:
             check_bound(self.truck, profile)
-        self.scene = build_scene(site, spec, robots, people, body, forklifts=forklifts, forklift_spec=self.truck)
+        self.scene = build_scene(
+            site,
+            spec,
+            robots,
+            people,
+            body,
+            forklifts=forklifts,
+            forklift_spec=self.truck,
+            movable_pods=loads.movable_pods,
+            boxes=loads.boxes,
+            shelves=loads.shelves,
+        )
         self.backend: Backend = (
             backend(self.scene, worlds) if backend else _physics(self.scene, worlds, threads, device)
         )
-        self.floor = floor_arrays(site, device)
+        self.pods = Pods(self.scene, self.backend, spec.motor_period / SECOND) if self.scene.pods else None
+        """Who carries what; None where no pod can be moved."""
+        self.sights = Sights(self.scene, self.backend, self.pods)
+        # pods that move are things that the lidar sees, not cells of the map
+        mapped = replace(site, fixtures=replace(site.fixtures, pods=())) if self.pods else site
+        self.floor = floor_arrays(mapped, device)
         self.people = make_people(worlds, people, device)
         self.crowd = make_crowd(worlds, people, device)
         self._kind: CrowdKind = crowd
@@ -131,6 +153,12 @@ class Plant:
             [backend.sensordata, *bodies, self._contacts, MOVING, state.pose, state.twist, state.touching,
              state.collided, state.bumped],
         )  # fmt: skip
+        self._before_physics: list[Launchable] = []
+        self._after_physics: list[Launchable] = [self._settle]
+        if self.pods is not None:
+            self._before_physics = [self.pods.handle]
+            # before `_settle`: both speak of the state that the sensors saw, which `_settle` then leaves
+            self._after_physics.insert(0, self.pods.settle(state.twist, MOVING, state.collided, state.bumped))
         self._read = self.record(read_bodies, self.rows, [*bodies, state.pose, state.twist])
         self._ranges = DrawRanges()
         for name, value in (
@@ -198,7 +226,7 @@ class Plant:
         )  # fmt: skip
 
     def place(self, mask: wp.array) -> Launchable:
-        """The launch that puts the masked rows' bodies where `state.pose` says, and forklifts of new worlds."""
+        """The launch that puts the masked rows' bodies where `state.pose` says, and what moves in new worlds."""
         backend, scene = self.backend, self.scene
         bodies = self.record(
             place_rows,
@@ -206,10 +234,11 @@ class Plant:
             [self.robots, scene.qpos_stride, scene.qvel_stride, scene.rest_height, mask, self.state.pose,
              backend.qpos, backend.qvel, backend.qacc_warmstart],
         )  # fmt: skip
+        loads = (self.pods.begin(mask),) if self.pods else ()
         if self._yard is None:
-            return bodies
+            return Walk((bodies, *loads))
         starts = record_starts(self._yard, self.forklifts, mask, self.state.episode, seed=self.seed)
-        return Walk((bodies, *starts))
+        return Walk((bodies, *loads, *starts))
 
     def sense(self, mask: wp.array) -> Sequence[Launchable]:
         """The launches by which the masked rows read their sensors."""
@@ -224,11 +253,11 @@ class Plant:
             sweep_lidar,
             self.rows,
             [state.pose, self._directions, *self.grid, self.floor.pod, self.people.position,
-             make_boxes(self.forklifts.pose, self.truck.length, self.truck.width), self.robots, spec.length / 2,
-             spec.width / 2, spec.lidar.range_max, level * spec.lidar.noise, level * spec.lidar.dropout, self.seed,
-             state.episode, state.step, mask, state.scan],
+             make_boxes(self.forklifts.pose, self.truck.length, self.truck.width, self.sights.things), self.robots,
+             spec.length / 2, spec.width / 2, spec.lidar.range_max, level * spec.lidar.noise,
+             level * spec.lidar.dropout, self.seed, state.episode, state.step, mask, state.scan],
         )  # fmt: skip
-        return [readings, sweep] if self._lidar else [readings]
+        return [readings, *self.sights.look, sweep] if self._lidar else [readings]
 
     def move(self, look: Callable[[], None] | None = None) -> None:
         """One control step of people, drives and physics; `look` is called after every physics substep."""
@@ -238,13 +267,16 @@ class Plant:
         for period, drive in enumerate(self._drives):
             self.walk.launch()
             drive.launch()
+            for load in self._before_physics:
+                load.launch()
             if self.recorder is not None:
                 self.recorder.inputs(period)
             for substep in range(1 if look is None else self.substeps):
                 self.backend.step(self.substeps if look is None else 1)
                 if period == last and (look is None or substep == self.substeps - 1):
                     self.backend.watch()
-                self._settle.launch()
+                for launch in self._after_physics:
+                    launch.launch()
                 if look is not None:
                     look()
 
@@ -260,6 +292,7 @@ class Plant:
             | struct_arrays("crowd", self.crowd)
             | struct_arrays("forklift", self.forklifts)
             | struct_arrays("drive", self.drive)
+            | (self.pods.arrays() if self.pods else {})
         )
 
 

@@ -6,7 +6,7 @@ in the robot's (3), the pod's turn in the robot's frame (4, w first). Physics ar
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
 # pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
-# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false, reportAssignmentType=false
 # Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
 
 from __future__ import annotations

@@ -26,12 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.bodies import box, forklift, manipulator, planar, pod, wheeled
-from sim.bodies.goods import Shelf, add_item, add_shelf
+from sim.bodies.goods import add_item, add_shelf
 from sim.bodies.parts import FLOOR_BIT, PERSON_BIT, ROBOT_BIT, STATIC_BIT, TRACTION, Add, Body, BodyLayout
 from sim.contacts import Part, add_sensors, addresses, of_pod, of_robot
 from sim.fixtures import POD_SIZE
 from sim.forklifts import ForkliftSpec
 from sim.furnishing import add_fixtures
+from sim.loads import Shelf
 from sim.people import PARKED, PERSON_HEIGHT, PERSON_RADIUS
 from sim.robot import RobotSpec
 from sim.site import Site, merged_boxes

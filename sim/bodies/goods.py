@@ -10,11 +10,11 @@ lie is drawn by whoever begins an episode; the model has them in the middle of t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import mujoco
 
 from sim.bodies.parts import FLOOR_BIT, LOAD_BIT, PERSON_BIT, ROBOT_BIT, STATIC_BIT
+from sim.loads import Item, Shelf
 
 BIN = (0.30, 0.40, 0.12)
 """Depth (away from the robot), width and height of a bin inside, m: small load carrier (EN 13199-1)."""
@@ -24,27 +24,6 @@ WALL = 0.01
 
 FRICTION = 0.4
 """Cardboard on plastic (0.3 to 0.5 in tables of engineering)."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """A box that an arm may pick."""
-
-    size: tuple[float, float, float] = (0.10, 0.08, 0.06)
-    """Length, width, height, m."""
-    mass: float = 0.4
-    """kg"""
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """A board with one bin that opens upwards, and what lies in it."""
-
-    at: tuple[float, float, float]
-    """Middle of the bin's floor in W, and the direction away from the robot: x, y (m), yaw (rad)."""
-    height: float = 0.45
-    """Of the bin's floor, m: a low level of a flow rack, within the reach of an arm on a base 0.36 m high."""
-    items: tuple[Item, ...] = (Item(),)
 
 
 def add_shelf(world: mujoco.MjSpec, number: int, shelf: Shelf) -> None:

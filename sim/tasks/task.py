@@ -31,6 +31,7 @@ from sim.conduct import Manners
 from sim.crowd import CrowdKind
 from sim.forklifts import ForkliftSpec
 from sim.geometry import CORRIDOR_POINTS
+from sim.loads import NO_LOADS, Loads
 from sim.people import Profile
 from sim.randomization import Variation
 from sim.robot import RobotSpec
@@ -175,6 +176,8 @@ class TaskConfig:
     forklifts: int = 0
     """Forklifts per world (sim/forklifts.py); a site with them assumes that people walk."""
     forklift: ForkliftSpec = ForkliftSpec()  # noqa: RUF009  # frozen
+    loads: Loads = NO_LOADS
+    """Movable pods, loose boxes, shelves."""
     time_limit: float = 60.0
     """s"""
     randomization: Variation = Variation()  # noqa: RUF009  # frozen

@@ -5,6 +5,9 @@ The rival of a robot is the small one on the same base, that of boxes the same b
 nothing falls and 5 ms elsewhere, so compare steps of one length only.
 """
 
+# pyright: reportAttributeAccessIssue=false
+# (mujoco defines these names at run time)
+
 from __future__ import annotations
 
 import time
@@ -16,9 +19,9 @@ from figure import Figure
 from mujoco import batch
 
 from sim.bodies import specs
-from sim.bodies.goods import Shelf
 from sim.bodies.parts import Body
 from sim.fixtures import Fixtures
+from sim.loads import Shelf
 from sim.robot import RobotSpec
 from sim.scene import Scene, build_scene
 from sim.site import Site, make_site, with_fixtures

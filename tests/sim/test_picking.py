@@ -8,7 +8,8 @@ import pytest
 
 from sim.backend import BatchBackend
 from sim.bodies import specs
-from sim.bodies.goods import BIN, Item, Shelf
+from sim.bodies.goods import BIN
+from sim.loads import Item, Shelf
 from sim.picking import DURATION, LEGS, follow, forward, inverse, plan_pick
 from sim.robot import Arm
 from sim.scene import Scene, build_scene
