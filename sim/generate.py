@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.furnish import furnish
 from sim.reach import FAR, components, distances
 from sim.site import CELL, MOVES, Site, SiteError, make_site
 
@@ -55,13 +56,17 @@ def generate_warehouse(
     stations: int = 16,
     chargers: int = 8,
     one_way: bool = False,
+    doors: int = 0,
+    pods: int = 0,
+    speed_limit: float | None = None,
     cell: float = CELL,
 ) -> Site:
     """A warehouse of `width` x `height` cells, its outer walls (one cell) included.
 
     `stations` are spread over the top and bottom sides, top first, `chargers` over the left and right ones; `one_way`
-    lets robots drive the rack aisles in one direction only, up and down in turn. Raises `SiteError` where the size
-    leaves no room for racks, or a side none for its stations or chargers.
+    lets robots drive the rack aisles in one direction only, up and down in turn. `doors`, `pods` and `speed_limit`
+    (m/s) are drawn by `sim.furnish` onto the same floor. Raises `SiteError` where the size leaves no room for racks, a
+    side none for its stations or chargers, or the racks none for doors or pods.
     """
     least = 2 + 2 * AISLE + 3
     if width < least or height < least:
@@ -119,6 +124,8 @@ def generate_warehouse(
         # Nor in at the wrong end, from the cell before it.
         exits[[c - width for c in exits_up if c - width not in exits_up], 3] = False
         exits[[c + width for c in exits_down if c + width not in exits_down], 1] = False
+    if doors or pods or speed_limit is not None:
+        return furnish(site, seed, doors=doors, pods=pods, speed_limit=speed_limit)
     return site
 
 
