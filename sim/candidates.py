@@ -176,7 +176,7 @@ class Candidates:
         self.ticks = max(round(np.ceil(stretch.duration / self.dt - 1e-6)) for stretch in self.stretches)
         self._substeps = round(self.dt / self.scene.timestep)
         self._load_commands()
-        self._torque = self.backend.batch.bind("actuator_force")
+        self._torque = np.asarray(self.backend.data("actuator_force").numpy())  # the same memory
 
     def _load_commands(self) -> None:
         longest = max(len(stretch.times) for stretch in self.stretches)
@@ -277,7 +277,10 @@ def wheel_speeds(
 
 
 def write_body(backend: BatchBackend, scene: Scene, column: Mapping[str, NDArray[np.float64]]) -> None:
-    """Write the body's parameters, (worlds,) each, into the fields of the worlds, from the model's own values."""
+    """Write the body's parameters, (worlds,) each, into the fields of the worlds, from the model's own values.
+
+    Of MuJoCo's C engine alone: where a body hangs (body_pos) is none of the fields that both engines let vary.
+    """
     model, worlds = scene.model, backend.worlds
     radius, half_track = column["wheel_radius"], column["track"] / 2.0
     position = np.repeat(model.body_pos[None], worlds, axis=0)
@@ -290,8 +293,8 @@ def write_body(backend: BatchBackend, scene: Scene, column: Mapping[str, NDArray
         size[:, geom, 0] = bound[:, geom] = radius
         box[:, geom, 3:6] = radius[:, None]
     hull = model.body("robot0").id
-    rest = float(model.body_subtreemass[hull] - model.body_mass[hull])  # the wheels
-    factor = (column["mass"] - rest) / float(model.body_mass[hull])
+    own = float(model.body_mass[hull])
+    factor = (own + column["mass"] - scene.spec.mass) / own
     mass, inertia = (
         np.repeat(model.body_mass[None], worlds, axis=0),
         np.repeat(model.body_inertia[None], worlds, axis=0),
@@ -312,4 +315,5 @@ def write_body(backend: BatchBackend, scene: Scene, column: Mapping[str, NDArray
         ("geom_size", size), ("geom_rbound", bound), ("geom_aabb", box.reshape(worlds, *model.geom_aabb.shape)),
         ("body_pos", position), ("body_inertia", inertia), ("actuator_forcerange", force), ("body_mass", mass),
     ):  # fmt: skip
-        backend.set_field(name, values)
+        backend.batch.expand(name)[:] = values
+    backend.batch.set_const()

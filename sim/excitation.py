@@ -16,7 +16,6 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from sim.backend import BatchBackend
 from sim.bodies.parts import GRAVITY
 from sim.candidates import NAMES, Stretch, nominal
 from sim.openloop import Drive, Samples
@@ -132,16 +131,15 @@ def record(
     place[:] = (HALL / 2, HALL / 2, 0.0)
     plant.place(plant.all_rows).launch()
     limit = spec.mass / 2.0 * planted.traction * GRAVITY * spec.drive.wheel_radius
-    state.limits.numpy()[..., 0], state.limits.numpy()[..., 1] = -limit, limit
+    plant.limits.numpy()[..., 0], plant.limits.numpy()[..., 1] = -limit, limit
     drive.lag.fill_(planted.lag)
     drive.latency.fill_(planted.latency)
-    plant.write_limits(np.ones(runs, bool))
     commands = np.stack([excitation(spec, seconds, seed, run) for run in range(runs)], axis=1)
     poses, twists, speeds, efforts = [], [], [], []
-    assert isinstance(plant.backend, BatchBackend)
-    effort = plant.backend.batch.bind("actuator_force")
+    effort = np.asarray(plant.backend.data("actuator_force").numpy())  # the same memory
     sense = plant.sense(plant.all_rows)
     qvel = np.asarray(plant.backend.qvel.numpy(), np.float64)  # the same memory
+    begin = plant.open(wp.zeros((runs, 2), dtype=wp.float32))
     plant.read()
     for command in [*commands, commands[-1]]:
         for launch in sense:
@@ -150,8 +148,8 @@ def record(
         twists.append(np.array(state.measured_twist.numpy(), np.float64))
         speeds.append(qvel[:, 6:8].copy())
         efforts.append(effort.copy())
-        state.proposed.assign(wp.array(command, dtype=wp.float32))
-        plant.open()
+        begin.launch()
+        state.proposed.assign(command)
         plant.move()
     times = np.arange(len(poses)) * spec.period / SECOND
     pose, twist = np.stack(poses), np.stack(twists)
@@ -161,9 +159,8 @@ def record(
     pulling = np.stack(efforts) + TORQUE_NOISE * noise[1]
     found = []
     for run in range(runs):
-        told = np.concatenate(
-            [np.zeros((1, 2)), commands[:, run]]
-        )  # it stood before, and the first command is late too
+        # it stood before, and the first command is late too
+        told = np.array([(0.0, 0.0), *commands[:, run].tolist()], np.float64)
         stretch = Stretch(np.concatenate([[-1.0], times[:-1]]), told, (0.0, 0.0), float(times[-1]))
         pose_seen, twist_seen = Samples(times, pose[:, run]), Samples(times, twist[:, run])
         wheels_seen = Samples(times, turning[:, run]) if wheels else None

@@ -1,10 +1,10 @@
 """validate_sim: planted parameters of the wheeled body, recovered from recordings by `muster validate-sim`'s own fit.
 
 Robots are drawn by key (sim/excitation.py): mass, wheels, track, firmware limits, lag, latency and floor all differ
-from the specification that the fit starts from. Each is driven by excitation commands in the plant, which shares no kernel
-with the fit's worlds, with the sensors' noise and odometry errors on; poses and odometry at 10 Hz, wheel speeds and
-wheel torques with the noise of encoders and current sensors. A figure is the worst relative error over the robots; one
-that was called not identifiable counts as 1. `open_loop_1s` is the position error of a second of held-out driving
+from the specification that the fit starts from. Each is driven by excitation commands in the plant, which shares no
+kernel with the fit's worlds, with the sensors' noise and odometry errors on; poses and odometry at 10 Hz, wheel speeds
+and wheel torques with the noise of encoders and current sensors. A figure is the worst relative error over the robots;
+one that was called not identifiable counts as 1. `open_loop_1s` is the position error of a second of held-out driving
 after the refit, with that of the specification beside it.
 """
 
@@ -25,7 +25,7 @@ from sim.robot import RobotSpec
 
 def measure(quick: bool) -> Iterable[Figure]:
     """The worst relative error of each parameter, and what the refit is good for."""
-    robots, runs, seconds = (1, 3, 20.0) if quick else (3, 9, 30.0)
+    robots, runs, seconds = (1, 3, 10.0) if quick else (3, 6, 25.0)
     errors = np.zeros(len(NAMES))
     before, after = [], []
     for robot in range(robots):

@@ -58,6 +58,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "train",
         "evaluate",
         "sim",
+        "validate-sim",
         "coordinate",
         "robot",
         "fleet",

@@ -1,0 +1,113 @@
+"""`muster validate-sim`: errors on what was held out, a refitted specification, and a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fleet import cli
+from fleet.recordings import Recording
+from fleet.tables import write_table
+from fleet.validate import ValidationError, split_recordings
+from sim.excitation import Planted, plant_robot, record
+from sim.robot import RobotSpec
+from sim.specfile import read_spec
+
+SPEC = RobotSpec()
+
+
+def tables(directory: Path, spec: RobotSpec, planted: Planted, seconds: float, runs: int) -> list[str]:
+    found = []
+    for drive in record(spec, planted, seconds, runs, 5):
+        found.append(str(directory / f"{drive.recording}.csv"))
+        write_table(Path(found[-1]), drive)
+    return found
+
+
+def recordings(count: int) -> list[Recording]:
+    return [Recording(f"r{k}", tuple(record(SPEC, Planted(), 10.0, 1, k)), None) for k in range(count)]
+
+
+def test_of_three_recordings_one_is_held_out_and_of_fewer_the_end_of_each() -> None:
+    training, held, words = split_recordings(recordings(3), "auto")
+    assert (len(training), len(held)) == (2, 1)
+    assert words == "held out by log: r2"
+    training, held, words = split_recordings(recordings(2), "auto")
+    assert [drive.duration for drive in training] == pytest.approx([7.0, 7.0])
+    assert [drive.duration for drive in held] == pytest.approx([3.0, 3.0])
+    assert words == "held out by time: the last 30% of each stretch"
+    with pytest.raises(ValidationError, match="at least two recordings"):
+        split_recordings(recordings(1), "log")
+
+
+def test_the_errors_of_a_specification_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec, planted = plant_robot(SPEC, 0)
+    assert cli.main(["validate-sim", *tables(tmp_path, spec, planted, 8.0, 1), "--no-fit"]) == 0
+    assert "by horizon, RMS" in capsys.readouterr().out
+    (run,) = (tmp_path / "runs").iterdir()
+    said = json.loads((run / "validate.json").read_text())
+    assert [one["horizon"] for one in said["errors"]] == [0.1, 0.5, 1.0, 2.0, 5.0]
+    assert said["errors"][2]["rms"]["specification"]["x"] > 0.01
+    assert said["errors"][2]["rms"]["specification"]["wheel_left"] is None
+    assert said["this_robot"] is None
+    assert not (run / "robot.yaml").exists()
+
+
+@pytest.mark.slow
+def test_a_strange_robot_is_called_strange_and_refitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec, planted = plant_robot(SPEC, 0)
+    logs = tables(tmp_path, spec, planted, 15.0, 3)
+    assert cli.main(["validate-sim", *logs, "--output", "mine.yaml", "--name", "mine"]) == 0
+    out = capsys.readouterr().out
+    assert "Is this my robot? No: a refit brings the error at 1 s (RMS) from x" in out
+    assert "not identifiable: mass" in out
+    written = read_spec(tmp_path / "mine.yaml")
+    assert written.spec.name == "mine"
+    assert written.spec.drive.wheel_radius == pytest.approx(spec.drive.wheel_radius, rel=0.05)
+    assert written.randomization["friction"].low <= planted.traction * 1.05
+    (run,) = (tmp_path / "runs").iterdir()
+    page = (run / "validate.html").read_text()
+    assert page.count("<svg") == 5
+    assert "http" not in page.replace("http://www.w3.org", "")
+    # and its own specification is the robot's: nothing is left for a second refit
+    capsys.readouterr()
+    assert cli.main(["validate-sim", *logs, "--spec", "mine.yaml"]) == 0
+    said = json.loads(
+        max((tmp_path / "runs").iterdir(), key=lambda run: run.stat().st_mtime).joinpath("validate.json").read_text()
+    )
+    second = said["errors"][2]["rms"]
+    assert second["specification"]["v"] < 0.6 * float(np.float64(0.1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "expected at least one recording: muster validate-sim LOG"),
+        (["nothing.csv"], "expected a recording, nothing.csv: No such file or directory"),
+        (["nothing.csv", "--threads", "0"], "--threads: expected 1 to 256 threads, got 0"),
+        (["nothing.csv", "--spec", "no.yaml"], "cannot read no.yaml"),
+        (["nothing.csv", "--output", "no/where.yaml"], "--output: expected a place in a folder that is there"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    expected: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["validate-sim", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert expected in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,100 @@
+"""Identification: planted parameters are recovered, and what cannot be known is said to be unknown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sim.candidates import NAMES, Stretch
+from sim.excitation import plant_robot, record, true_parameters
+from sim.openloop import Drive, Samples
+from sim.refit import refit
+from sim.robot import RobotSpec
+from sim.specfile import check_spec
+from sim.sysid import IdentificationError, between_variance, identify, pieces
+
+SPEC = RobotSpec()
+CLOSE = 0.05
+"""The goal: planted parameters within 5 %."""
+
+
+def test_the_variance_between_recordings_by_hand() -> None:
+    # equal errors e: the variance of the values (n - 1 below) less e^2
+    values = np.array([1.0, 2.0, 3.0])
+    assert between_variance(values, np.full(3, 0.5)) == pytest.approx(1.0 - 0.25)
+    assert between_variance(values, np.full(3, 2.0)) == 0.0  # they differ by less than their errors explain
+    assert between_variance(values[:1], np.full(1, 0.5)) == 0.0
+
+
+def test_recordings_that_are_too_short_or_at_rest_are_refused() -> None:
+    times = np.arange(0.0, 10.0, 0.1)
+    rest = Samples(times, np.zeros((100, 3)))
+    still = Drive("r0", Stretch(times, np.zeros((100, 2)), (0.0, 0.0), 9.9), rest, None)
+    with pytest.raises(IdentificationError, match="expected at least one stretch of 3 s of driving"):
+        identify(SPEC, [still])
+    with pytest.raises(IdentificationError, match="record longer runs"):
+        identify(SPEC, [])
+
+
+def test_long_stretches_are_cut_into_pieces() -> None:
+    times = np.arange(0.0, 70.0, 0.1)
+    driven = Drive("r0", Stretch(times, np.ones((700, 2)), (0.0, 0.0), 70.0), Samples(times, np.zeros((700, 3))), None)
+    assert [part.duration for part in pieces([driven])] == pytest.approx([70.0 / 3] * 3)
+    assert sum(part.duration for part in pieces([driven] * 40)) <= 900.0 + 70.0
+
+
+def test_planted_parameters_are_found_again_from_noisy_poses_and_odometry() -> None:
+    spec, planted = plant_robot(SPEC, 0)
+    fit = identify(SPEC, record(spec, planted, 10.0, 1, 1))
+    truth = true_parameters(spec, planted)
+    for name in ("wheel_radius", "track", "accel", "brake", "turn_accel"):
+        estimate = fit.estimate(name)
+        assert estimate.identifiable
+        assert estimate.value == pytest.approx(truth[NAMES.index(name)], rel=CLOSE), name
+        assert abs(estimate.before / truth[NAMES.index(name)] - 1.0) > 0.01  # the fit did not begin there
+    delay = fit.estimate("lag").value + fit.estimate("latency").value
+    assert delay == pytest.approx(truth[-2] + truth[-1], rel=CLOSE)
+    mass = fit.estimate("mass")
+    assert not mass.identifiable
+    assert "no torques were recorded" in mass.reason
+    assert mass.value == SPEC.mass
+    written = refit(SPEC, fit, "again")
+    check_spec(written.spec)
+    assert written.spec.drive.wheel_radius == fit.estimate("wheel_radius").value
+    assert written.spec.drive.believed_wheel_radius == SPEC.drive.wheel_radius
+    assert written.sources["drive.track"].startswith("measured: ")
+    assert written.randomization["track"].low < fit.estimate("track").value < written.randomization["track"].high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("robot", [1, 2])
+def test_every_planted_parameter_is_found_again_within_five_percent(robot: int) -> None:
+    spec, planted = plant_robot(SPEC, robot)
+    fit = identify(SPEC, record(spec, planted, 25.0, 4, 10 + robot, wheels=True, torques=True))
+    truth = true_parameters(spec, planted)
+    for estimate, value in zip(fit.estimates, truth.tolist(), strict=True):
+        assert estimate.identifiable, f"{estimate.name}: {estimate.reason}"
+        assert estimate.value == pytest.approx(value, rel=CLOSE), estimate.name
+
+
+@pytest.mark.slow
+def test_what_the_recordings_do_not_show_is_kept_and_said() -> None:
+    spec, planted = plant_robot(SPEC, 0)
+    gentle = record(spec, planted, 20.0, 2, 3)
+    slow = [_slowed(drive) for drive in gentle]
+    fit = identify(SPEC, slow)
+    traction = fit.estimate("traction")
+    assert not traction.identifiable
+    assert traction.value == traction.before
+    assert traction.reason
+    assert fit.estimate("brake").reason or not fit.estimate("brake").identifiable
+
+
+def _slowed(drive: Drive) -> Drive:
+    """A recording of a robot that stands almost still, told next to nothing."""
+    return Drive(
+        drive.recording,
+        Stretch(drive.stretch.times, np.tile([0.05, 0.0], (len(drive.stretch.times), 1)), (0.05, 0.0), drive.duration),
+        Samples(drive.pose.times, np.stack([0.053 * drive.pose.times, 0 * drive.pose.times, 0 * drive.pose.times], -1)),
+        None,
+    )
