@@ -16,3 +16,7 @@ class Figure:
     rival: str = ""
     """What it is compared with, measured in the same run."""
     rival_value: float | None = None
+
+
+class NotHere(Exception):
+    """What a benchmark measures cannot be measured on this machine; its id stays open."""

@@ -14,7 +14,7 @@ import pytest
 IDS = (
     "nav_success", "nav_collisions", "shield_adversarial", "nav_train_seconds", "env_layer_1", "env_layer_8",
     "observation_cost", "demo", "real_map", "real_errands", "control_step", "coordinator_kill", "loop_kill",
-    "pibt_tick", "replay",
+    "pibt_tick", "replay", "planted_faults", "gpu_env_layer", "gpu_rate", "gpu_train_seconds",
 )  # fmt: skip
 
 
@@ -88,6 +88,18 @@ def test_a_broken_benchmark_does_not_hide_the_others(
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 2
     assert "no such luck" in captured.err
+
+
+def test_an_id_that_cannot_be_measured_here_stays_open(
+    runner: types.ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "elsewhere.py").write_text(
+        "from figure import NotHere\ndef measure(quick):\n    raise NotHere('no moon is at hand')\n    yield\n"
+    )
+    assert runner.main(["elsewhere", "fast", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "elsewhere stays open: no moon is at hand\n"
+    assert len(captured.out.splitlines()) == 2
 
 
 def test_an_unknown_id_names_the_known_ones(runner: types.ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
