@@ -7,8 +7,8 @@ It may, if at every instant of its path (`safety/path.py`) until standstill the 
 
 What moves is a person, and some cells are declared person-free: slices that stay within the disc around the robot that
 no person can enter (`FilterInputs.person_free`) are judged by standing things alone. A standing robot cannot be at
-fault: slices without speed are not judged. A robot with a standing obstacle inside its bound (but outside its circle)
-may creep away from it. After Mitsch et al. (IJRR 2017), theorem 2, along arcs.
+fault: slices without speed are not judged. A robot with a standing obstacle inside its bound (but outside its circle),
+seen or hidden, may creep away from it. After Mitsch et al. (IJRR 2017), theorem 2, along arcs.
 
 The proposal and every candidate of the lattice pass here and nowhere else.
 """
@@ -137,17 +137,25 @@ def judge(row: int, command_v: float, command_w: float, first: int, ask: Ask, si
         ay = sight.phantoms[row, j, 1]
         bx = sight.phantoms[row, j, 2]
         by = sight.phantoms[row, j, 3]
-        bound = b.radius + b.range_noise + sight.phantoms[row, j, 4]
+        body = sight.phantoms[row, j, 4]
+        bound = b.radius + b.range_noise + body
+        speed = sight.phantoms[row, j, 5]
+        now = point_segment(0.0, 0.0, ax, ay, bx, by)
+        # as with a standing thing: what hides there stands, so away from it, or turning on the spot, slowly
+        escaping = slow and speed == 0.0 and now <= bound + growth + ROUNDING and now > b.radius + body
         for k in range(path.count):
             distance = segment_segment(
                 path.slices[k, 0], path.slices[k, 1], path.slices[k, 2], path.slices[k, 3], ax, ay, bx, by
             )
-            clearance = distance - (bound + path.slices[k, 4] + sight.phantoms[row, j, 5] * path.slices[k, 5])
+            clearance = distance - (bound + path.slices[k, 4] + speed * path.slices[k, 5])
             if path.slices[k, 6] < refuge:
                 clearance = wp.max(clearance, refuge - path.slices[k, 6])
             if not (clearance > 0.0):
-                verdict.reason = Reason.PHANTOM
-                return verdict
+                if escaping and distance >= now - ROUNDING:
+                    clearance = 0.0
+                else:
+                    verdict.reason = Reason.PHANTOM
+                    return verdict
             verdict.margin = wp.min(verdict.margin, clearance)
     return verdict
 

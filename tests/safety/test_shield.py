@@ -317,6 +317,20 @@ def test_robot_creeps_away_from_what_was_set_down_beside_it(scene: object) -> No
     assert scene.judge()[2] is Reason.PERSON  # from somebody who walks nothing leads away
 
 
+def test_robot_creeps_away_from_where_somebody_may_stand_hidden(scene: object) -> None:
+    # the disc of 0.25 m begins 0.44 m from the centre: inside circle, noise and error, outside the circle
+    scene.inputs.phantoms.numpy()[0, 0] = (-0.69, 0.0, -2.0, 0.0, 0.25, 0.0)
+    scene.ask(0.15)
+    assert scene.judge()[2] is Reason.NONE
+    scene.ask(0.0, 0.6)
+    assert scene.judge()[2] is Reason.NONE  # turning on the spot brings it no nearer
+    scene.ask(-0.15)
+    assert scene.judge()[2] is Reason.PHANTOM
+    scene.inputs.phantoms.numpy()[0, 0, 5] = 1.6
+    scene.ask(0.15)
+    assert scene.judge()[2] is Reason.PHANTOM  # from somebody who may walk out nothing leads away
+
+
 def test_hidden_person_is_a_disc_that_walks(make_scene: Callable[..., object]) -> None:
     v = 0.5
     gap = needed_gap(v, 1.6, brake=1.5, accel=1.0, rho=RHO)
