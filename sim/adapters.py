@@ -2,7 +2,7 @@
 
     NavigateVectorEnv    gymnasium.vector.VectorEnv over all rows; the row that ended is reset in the same step
     NavigateEnv          gymnasium.Env with one row
-    NavigateParallelEnv  pettingzoo.ParallelEnv: the robots of one world, dead when their episode ends
+    FleetParallelEnv     pettingzoo.ParallelEnv: the robots of one world, gone when their episode ends
 
 They copy what they return, because callers of those interfaces keep it; training uses `BatchEnv` itself.
 """
@@ -18,9 +18,11 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
-from sim.env import ActionError, BatchEnv, Step
+from sim.env import ActionError, BatchEnv
+from sim.fleetenv import FleetEnv
 from sim.site import Site
 from sim.tasks.contract import Contract
+from sim.tasks.fleet import FleetConfig
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.navigate_contract import navigate_contract
 
@@ -142,19 +144,21 @@ class NavigateEnv(gymnasium.Env):
         return seen[0].copy(), float(step.reward[0]), bool(step.terminated[0]), bool(step.truncated[0]), info
 
 
-class NavigateParallelEnv(ParallelEnv):
-    """The robots of one world. A robot whose episode ended leaves `agents`; the world runs on until all have."""
+class FleetParallelEnv(ParallelEnv):
+    """The robots of one world. One whose episode ended leaves `agents`; the world begins anew when all have."""
 
-    metadata = {"render_modes": [], "name": "muster_navigate_v1"}  # noqa: RUF012  # PettingZoo's own form
+    metadata = {"render_modes": [], "name": "muster_fleet_v1"}  # noqa: RUF012  # PettingZoo's own form
 
-    def __init__(self, site: Site, config: NavigateConfig, robots: int = 4) -> None:
-        contract = navigate_contract(config.spec)
+    def __init__(self, site: Site, config: FleetConfig, robots: int = 4) -> None:
+        """`config` by `sim.tasks.fleet.fleet`; `robots` bodies, of which each episode may use fewer."""
+        contract = FleetEnv(site, config, worlds=1, robots=robots, threads=1).contract
         self.possible_agents = [f"r{number}" for number in range(robots)]
         self.agents: list[str] = []
         self._spaces = (observation_space(contract), action_space(contract))
-        self._make = lambda seed: BatchEnv(site, config, worlds=1, robots=robots, seed=seed, threads=1)
+        self._make = lambda seed: FleetEnv(site, config, worlds=1, robots=robots, seed=seed, threads=1)
         self._generator = np.random.default_rng()
-        self._environment: BatchEnv | None = None
+        self._environment: FleetEnv | None = None
+        self._fresh = False
 
     def observation_space(self, agent: str) -> spaces.Box:
         """The same object for every robot."""
@@ -169,35 +173,38 @@ class NavigateParallelEnv(ParallelEnv):
         seed: int | None = None,
         options: dict[str, Any] | None = None,  # PettingZoo's own type
     ) -> tuple[dict[str, Observation], dict[str, Info]]:
-        """All robots anew."""
+        """The next episode, or with a seed the first one of that seed."""
         del options
         if self._environment is None or seed is not None:
             self._environment = self._make(_fresh_seed(seed, self._generator))
-        observation = self._environment.reset()
-        self.agents = list(self.possible_agents)
-        return {agent: observation[row].copy() for row, agent in enumerate(self.agents)}, {a: {} for a in self.agents}
+            self._fresh = False
+        step = self._environment.step_now if self._fresh else self._environment.reset()
+        self._fresh = False
+        self.agents = [name for name, takes_part in zip(self.possible_agents, step.mask[0], strict=True) if takes_part]
+        rows = {name: self.possible_agents.index(name) for name in self.agents}
+        return {name: step.observation[0, row].copy() for name, row in rows.items()}, {a: {} for a in self.agents}
 
     def step(
         self, actions: dict[str, NDArray[np.float32]]
     ) -> tuple[dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Info]]:
-        """One control step of the robots that still run; the others' bodies stand where their next episode began."""
+        """One control step of the robots that still run; one without an action stands."""
         assert self._environment is not None, "call reset first"
-        table = np.zeros((len(self.possible_agents), 2), np.float32)
+        table = np.zeros((1, len(self.possible_agents), *(self._spaces[1].shape or ())), np.float32)
         for agent, action in actions.items():
             if agent not in self.agents:
                 raise ActionError(f"expected actions of robots that still run, got one of {agent!r}")
-            table[self.possible_agents.index(agent)] = _numbers(action, self._spaces[1].shape)
+            table[0, self.possible_agents.index(agent)] = _numbers(action, self._spaces[1].shape)
         step = self._environment.step(table)
-        rows = {agent: self.possible_agents.index(agent) for agent in self.agents}
-        ended = {agent: bool(step.terminated[row] or step.truncated[row]) for agent, row in rows.items()}
-        observations = {agent: _seen(step, row, ended[agent]) for agent, row in rows.items()}
-        rewards = {agent: float(step.reward[row]) for agent, row in rows.items()}
-        terminations = {agent: bool(step.terminated[row]) for agent, row in rows.items()}
-        truncations = {agent: bool(step.truncated[row]) for agent, row in rows.items()}
-        infos: dict[str, Info] = {agent: {"success": bool(step.success[row])} for agent, row in rows.items()}
-        self.agents = [agent for agent in self.agents if not ended[agent]]
+        self._fresh = bool(step.closed[0])
+        rows = {name: self.possible_agents.index(name) for name in self.agents}
+        ended = {name: bool(step.terminated[0, row] or step.truncated[0, row]) for name, row in rows.items()}
+        observations = {
+            name: (step.last_observation if ended[name] else step.observation)[0, row].copy()
+            for name, row in rows.items()
+        }
+        rewards = {name: float(step.reward[0, row]) for name, row in rows.items()}
+        terminations = {name: bool(step.terminated[0, row]) for name, row in rows.items()}
+        truncations = {name: bool(step.truncated[0, row]) for name, row in rows.items()}
+        infos: dict[str, Info] = {name: {"success": bool(step.success[0, row])} for name, row in rows.items()}
+        self.agents = [name for name in self.agents if not ended[name]]
         return observations, rewards, terminations, truncations, infos
-
-
-def _seen(step: Step, row: int, ended: bool) -> Observation:
-    return (step.final_observation if ended else step.observation)[row].copy()

@@ -49,6 +49,7 @@ class Term(IntEnum):
     ODOMETRY = 14
     PERSON_SPEED = 15
     FORKLIFT = 16
+    FLEET = 17
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,8 @@ class RobotArrays:
     """Whether a contact began in this step while the robot moved."""
     bumped: wp.array(dtype=wp.uint8)
     """The same at rest."""
+    active: wp.array(dtype=wp.uint8)
+    """Whether the robot takes part; one that does not stands off the floor, is told to stand and never ends."""
     refused: wp.array(dtype=wp.uint8)
     """Whether the action of this step was no number: the robot was told to stand, its episode ends as diverged."""
     friction: wp.array(dtype=wp.float32)
@@ -86,6 +88,7 @@ def make_robots(rows: int, lidar: Lidar, counterparts: int, device: str) -> Robo
     for name, width in (("pose", 3), ("twist", 3), ("measured_pose", 3), ("measured_twist", 2), ("proposed", 2)):
         setattr(state, name, wp.zeros((rows, width), dtype=wp.float32, device=device))
     state.scan = wp.full((rows, lidar.rays), lidar.range_max, dtype=wp.float32, device=device)
+    state.active = wp.full(rows, 1, dtype=wp.uint8, device=device)
     state.touching = wp.zeros((rows, counterparts), dtype=wp.uint8, device=device)
     for name in ("collided", "bumped", "refused"):
         setattr(state, name, wp.zeros(rows, dtype=wp.uint8, device=device))
@@ -108,6 +111,9 @@ def open_step(
     """
     row = wp.tid()
     refused = wp.bool(False)
+    if state.active[row] == wp.uint8(0):
+        for k in range(action.shape[1]):
+            action[row, k] = 0.0
     for k in range(action.shape[1]):
         refused = refused or not wp.isfinite(action[row, k])
     state.refused[row] = wp.uint8(0)

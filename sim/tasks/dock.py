@@ -177,6 +177,8 @@ def judge_docking(
 ) -> None:
     """After navigate's own step: the shaping, and success where it stands right."""
     row = wp.tid()
+    if state.active[row] == wp.uint8(0):
+        return
     goal = goal_of(course, paths, yaw, row, width, height, cell)
     e = shaping(state.pose, row, goal)
     how = int(outcome.ending[row])

@@ -24,6 +24,10 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 START_GAP = 2.0
 """Nobody begins nearer to a robot than this, m: room to see each other and to stop from any speed."""
 
+ROBOT_GAP = 3.0
+"""Between robots that are parked beyond the walls, m: more than any robot of ours is long."""
+
+ROBOT_GAP_C = wp.constant(ROBOT_GAP)
 START_GAP_C = wp.constant(START_GAP)
 LAYOUT_TERM = wp.constant(int(Term.LAYOUT))
 PATH_TERM = wp.constant(int(Term.PATH))
@@ -44,6 +48,18 @@ class Start:
     slowest: float
     fastest: float
     control_period: float
+
+
+@wp.func
+def off_the_way(row: int, robot: int, state: RobotArrays, course: Course, corridor: Corridor) -> None:
+    """A robot that does not take part: parked beyond the walls, holding no cell, without a corridor."""
+    state.pose[row, 0] = PARKED_AT - ROBOT_GAP_C * float(robot + 1)
+    state.pose[row, 1] = PARKED_AT
+    state.pose[row, 2] = 0.0
+    course.index[row] = 0
+    course.granted[row] = -1
+    corridor.count[row] = 0
+    corridor.final[row] = wp.uint8(0)
 
 
 @wp.kernel
@@ -80,7 +96,9 @@ def begin_rows(
         course.layout[world] = below(draw_from(key, 0), paths.first.shape[0] - 1)
     for robot in range(robots):
         row = world * robots + robot
-        if mask[row] != wp.uint8(0):
+        if mask[row] != wp.uint8(0) and state.active[row] == wp.uint8(0):
+            off_the_way(row, robot, state, course, corridor)
+        elif mask[row] != wp.uint8(0):
             e = state.episode[row]
             low = paths.first[course.layout[world]]
             many = paths.first[course.layout[world] + 1] - low
@@ -163,6 +181,8 @@ def begin_rows(
             if unit(draw_from(key, 0)) < start.person_share:
                 # an anchor on a robot's path, beyond its start where there is a beyond
                 r = world * robots + below(draw_from(key, 1), robots)
+                if state.active[r] == wp.uint8(0):
+                    r = row  # the first robot always takes part
                 p = course.path[r]
                 length = paths.lengths[p]
                 spot = wp.min(2 + below(draw_from(key, 2), length), length - 1)

@@ -228,8 +228,8 @@ class Navigate:
                 plant.worlds,
                 [plant.robots, floor.width, floor.height, floor.cell, spec.radius, spec.length / 2, spec.width / 2,
                  config.half_width, config.success_distance, drive.speed_max, drive.turn_max, limit, weights,
-                 self.paths, plant.state, plant.drive, plant.people.position, plant.diverged, self.course, self.corridor,
-                 self.outcome],
+                 self.paths, plant.state, plant.drive, plant.people.position, plant.diverged, self.course,
+                 self.corridor, self.outcome],
             )
         ]  # fmt: skip
 
@@ -301,6 +301,9 @@ def advance(
     world = wp.tid()
     for robot in range(robots):
         row = world * robots + robot
+        if state.active[row] == wp.uint8(0):
+            close(row, RUNNING_C, 0.0, outcome)
+            continue
         x = state.pose[row, 0]
         y = state.pose[row, 1]
         p = course.path[row]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sim.tasks.avoid import avoid
 from sim.tasks.dock import DockConfig
+from sim.tasks.fleet import fleet
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.task import TaskConfig
 
@@ -13,4 +14,5 @@ TASKS: dict[str, Callable[[], TaskConfig]] = {
     "navigate": NavigateConfig,
     "avoid": avoid,
     "dock": DockConfig,
+    "fleet": lambda: fleet(NavigateConfig()),
 }

@@ -21,6 +21,8 @@ from sim.generate import generate_campus
 from sim.points import Points
 from sim.scene import Body
 from sim.site import Site
+from sim.tasks.fleet import FleetConfig
+from sim.tasks.navigate import NavigateConfig
 from sim.tasks.registry import TASKS
 
 WORLDS = 5
@@ -39,8 +41,10 @@ class Pair:
 def make_pair(site: Site, task: str, robots: int, body: Body, seed: int, *, shielded: bool) -> Pair:
     """A pair with short episodes, so that some end on their own."""
     config = replace(TASKS[task](), time_limit=1.5)
-    if hasattr(config, "paths"):
-        config = replace(config, paths=256)  # type: ignore[call-arg]  # tasks on paths
+    if isinstance(config, NavigateConfig):
+        config = replace(config, paths=256)
+    elif isinstance(config, FleetConfig):
+        config = replace(config, each=replace(config.each, paths=256), fewest=1)
     envs = []
     for threads in (1, 2):
         extra: dict[str, Any] = {}  # arguments of several types

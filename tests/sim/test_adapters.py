@@ -5,10 +5,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
-from sim.adapters import NavigateEnv, NavigateParallelEnv, NavigateVectorEnv
+from sim.adapters import FleetParallelEnv, NavigateEnv, NavigateVectorEnv
 from sim.env import ActionError
 from sim.generate import generate_campus
 from sim.site import Site
+from sim.tasks.fleet import fleet
 from sim.tasks.navigate import NavigateConfig
 
 CONFIG = NavigateConfig(paths=128, time_limit=4.0)
@@ -24,8 +25,10 @@ def test_gymnasiums_own_checks_pass(site: Site) -> None:
 
 
 def test_pettingzoos_own_checks_pass(site: Site) -> None:
-    parallel_api_test(NavigateParallelEnv(site, CONFIG, robots=3), num_cycles=120)
-    parallel_seed_test(lambda: NavigateParallelEnv(site, CONFIG, robots=3), num_cycles=60)
+    whole = fleet(CONFIG, shared=True)  # the first check wants every possible agent to take part
+    parallel_api_test(FleetParallelEnv(site, whole, robots=3), num_cycles=120)
+    for config in (whole, fleet(CONFIG, fewest=1)):
+        parallel_seed_test(lambda config=config: FleetParallelEnv(site, config, robots=3), num_cycles=60)
 
 
 def test_a_seed_fixes_all_episodes_of_the_vector_environment(site: Site) -> None:
@@ -74,7 +77,7 @@ def test_rows_must_fill_worlds(site: Site) -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_an_action_that_is_no_number_is_an_error(site: Site, bad: float) -> None:
     vector, single = NavigateVectorEnv(site, CONFIG, 2), NavigateEnv(site, CONFIG)
-    parallel = NavigateParallelEnv(site, CONFIG, 2)
+    parallel = FleetParallelEnv(site, fleet(CONFIG), 2)
     vector.reset(seed=0)
     single.reset(seed=0)
     parallel.reset(seed=0)

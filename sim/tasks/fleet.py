@@ -1,0 +1,214 @@
+"""A task for a fleet: the robots of a world begin together, and whoever has ended leaves the floor until all have.
+
+The task of each robot is one of the others (navigate, avoid, dock); this one says who takes part:
+
+    agents     how many of a world's robots do, drawn for each of its episodes; the rest is padding
+    active     whoever takes part and has not ended (`state.active`): the mask of who acts next. One that ends is told
+               so once, and is taken off the floor before the next step, so that it blocks nobody's way
+    ended      all rows of a world, when its last robot has: then the world begins anew
+
+The reward is each robot's own, or the mean over those that acted, the same for all of them. Rows that do not act get 0
+and never end.
+"""
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
+
+import warp as wp
+
+from sim.drive import DriveArrays
+from sim.randomization import Term, below, draw_from, stream
+from sim.rows import RobotArrays
+from sim.tasks.corridor import Course
+from sim.tasks.episodes import off_the_way
+from sim.tasks.navigate import NavigateConfig
+from sim.tasks.task import Corridor, Launchable, Outcome, TaskConfig
+
+if TYPE_CHECKING:
+    from sim.plant import Plant
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+FLEET_TERM = wp.constant(int(Term.FLEET))
+
+
+@dataclass(frozen=True)
+class FleetConfig(TaskConfig):
+    """Who takes part in what. Make it with `fleet`, which keeps what it shares with the robots' task equal."""
+
+    each: NavigateConfig = field(default_factory=NavigateConfig)
+    """The task of one robot."""
+    fewest: int = 1
+    """Robots that take part at least; at most all of a world's. 0: always all."""
+    shared: bool = False
+    """One reward for all that act, the mean of theirs."""
+
+    def build(self, plant: Plant) -> Fleet:
+        """The task on a plant."""
+        return Fleet(plant, self)
+
+
+def fleet(each: NavigateConfig, *, fewest: int = 0, shared: bool = False) -> FleetConfig:
+    """The fleet's task over one robot's. Raises ValueError for a negative number of robots."""
+    if fewest < 0:
+        raise ValueError(f"expected 0 robots (always all) or more at least, got {fewest}")
+    common = {each_field.name: getattr(each, each_field.name) for each_field in fields(TaskConfig)}
+    return FleetConfig(each=each, fewest=fewest, shared=shared, **common)
+
+
+@wp.struct
+class FleetArrays:
+    """Who takes part."""
+
+    agents: wp.array(dtype=wp.int32)
+    """Robots in this episode of each world, (worlds,)."""
+    acted: wp.array(dtype=wp.uint8)
+    """Who took part in the last step, (rows,)."""
+    leaving: wp.array(dtype=wp.uint8)
+    """Who ended in the last step and is still on the floor, (rows,)."""
+    closed: wp.array(dtype=wp.uint8)
+    """Whether the world's episode ended in the last step, (worlds,)."""
+
+
+@wp.kernel
+def choose_agents(
+    seed: int, robots: int, fewest: int, mask: wp.array(dtype=wp.uint8), state: RobotArrays, who: FleetArrays
+) -> None:
+    """How many robots take part in the worlds that begin whole; masked rows below that number do."""
+    world = wp.tid()
+    whole = wp.bool(True)
+    for robot in range(robots):
+        if mask[world * robots + robot] == wp.uint8(0):
+            whole = False
+    if whole:
+        first = world * robots
+        few = wp.min(fewest, robots)
+        if fewest == 0:
+            few = robots
+        drawn = below(draw_from(stream(seed, FLEET_TERM, first, state.episode[first]), 0), robots - few + 1)
+        who.agents[world] = few + drawn
+    for robot in range(robots):
+        row = world * robots + robot
+        if mask[row] != wp.uint8(0):
+            who.leaving[row] = wp.uint8(0)
+            state.active[row] = wp.uint8(0)
+            if robot < who.agents[world]:
+                state.active[row] = wp.uint8(1)
+
+
+@wp.kernel
+def leave_floor(
+    robots: int, state: RobotArrays, drive: DriveArrays, course: Course, corridor: Corridor, who: FleetArrays
+) -> None:
+    """Rows that ended stand off the floor from here on, at rest."""
+    row = wp.tid()
+    if who.leaving[row] != wp.uint8(0):
+        off_the_way(row, row % robots, state, course, corridor)
+        for k in range(3):
+            state.twist[row, k] = 0.0
+        for k in range(2):
+            drive.released[row, k] = 0.0
+            drive.before[row, k] = 0.0
+            drive.setpoint[row, k] = 0.0
+            drive.output[row, k] = 0.0
+        for k in range(state.touching.shape[1]):
+            state.touching[row, k] = wp.uint8(0)
+
+
+@wp.kernel
+def judge_fleet(robots: int, shared: int, state: RobotArrays, who: FleetArrays, outcome: Outcome) -> None:
+    """Who acted, who leaves, what all earn, and whether the world's episode is over."""
+    world = wp.tid()
+    total = wp.float32(0.0)
+    many = wp.float32(0.0)
+    left = wp.int32(0)
+    for robot in range(robots):
+        row = world * robots + robot
+        who.acted[row] = state.active[row]
+        who.leaving[row] = wp.uint8(0)
+        if state.active[row] != wp.uint8(0):
+            total += outcome.reward[row]
+            many += 1.0
+            if outcome.ended[row] != wp.uint8(0):
+                state.active[row] = wp.uint8(0)
+                who.leaving[row] = wp.uint8(1)
+            else:
+                left += 1
+    over = wp.uint8(0)
+    if left == 0:
+        over = wp.uint8(1)
+    who.closed[world] = over
+    for robot in range(robots):
+        row = world * robots + robot
+        outcome.ended[row] = over
+        if shared == 1 and who.acted[row] != wp.uint8(0):
+            outcome.reward[row] = total / many
+
+
+@wp.kernel
+def observe_fleet(
+    mask: wp.array(dtype=wp.uint8),
+    state: RobotArrays,
+    who: FleetArrays,
+    observation: wp.array2d(dtype=wp.float32),
+    last: wp.array2d(dtype=wp.float32),
+) -> None:
+    """What a row saw as it ended is kept; whoever takes no part sees zeros."""
+    row = wp.tid()
+    if mask[row] == wp.uint8(0):
+        return
+    for k in range(observation.shape[1]):
+        if who.leaving[row] != wp.uint8(0):
+            last[row, k] = observation[row, k]
+        if state.active[row] == wp.uint8(0):
+            observation[row, k] = 0.0
+
+
+class Fleet:
+    """`sim.tasks.task.Task`: one robot's task, and who takes part in it. Owns who does."""
+
+    def __init__(self, plant: Plant, config: FleetConfig) -> None:
+        rows, worlds, device = plant.rows, plant.worlds, plant.device
+        common = {name.name: getattr(config, name.name) for name in fields(TaskConfig) if name.name != "randomization"}
+        self.each = replace(config.each, **common).build(plant)
+        self.plant, self.config = plant, config
+        self.contract, self.corridor, self.outcome = self.each.contract, self.each.corridor, self.each.outcome
+        self.action, self.observation = self.each.action, self.each.observation
+        self.course, self.paths = self.each.course, self.each.paths
+        self.last = wp.zeros_like(self.observation)
+        """What each row saw when it ended last, float32 (rows, observation)."""
+        self.who = FleetArrays()
+        self.who.agents = wp.full(worlds, plant.robots, dtype=wp.int32, device=device)
+        self.who.acted = wp.zeros(rows, dtype=wp.uint8, device=device)
+        self.who.leaving = wp.zeros(rows, dtype=wp.uint8, device=device)
+        self.who.closed = wp.zeros(worlds, dtype=wp.uint8, device=device)
+        state = plant.state
+        leave = plant.record(
+            leave_floor, rows, [plant.robots, state, plant.drive, self.course, self.corridor, self.who]
+        )
+        self.act: Sequence[Launchable] = [leave, plant.place(self.who.leaving), *self.each.act]
+        judge = plant.record(judge_fleet, worlds, [plant.robots, int(config.shared), state, self.who, self.outcome])
+        self.advance: Sequence[Launchable] = [*self.each.advance, judge]
+
+    def arrays(self) -> dict[str, wp.array]:
+        """The robots' and who takes part."""
+        who = {f"who.{name}": getattr(self.who, name) for name in ("agents", "acted", "leaving")}
+        return dict(self.each.arrays()) | who | {"last": self.last}
+
+    def begin(self, mask: wp.array) -> Sequence[Launchable]:
+        """Who takes part, then their own beginnings."""
+        inputs = [self.plant.seed, self.plant.robots, self.config.fewest, mask, self.plant.state, self.who]
+        return [self.plant.record(choose_agents, self.plant.worlds, inputs), *self.each.begin(mask)]
+
+    def observe(self, mask: wp.array) -> Sequence[Launchable]:
+        """Each robot's own observation."""
+        inputs = [mask, self.plant.state, self.who, self.observation, self.last]
+        return [*self.each.observe(mask), self.plant.record(observe_fleet, self.plant.rows, inputs)]
