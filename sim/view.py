@@ -23,7 +23,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
+from sim.drawing import drawn_fixtures
 from sim.errors import MusterError
 from sim.files import FileError, replacing
+from sim.fixtures import unpack_fixtures
 from sim.site import Site, merged_boxes, open_exits
 
 LIBRARIES = ("egl", "osmesa")
@@ -95,6 +97,8 @@ class Trace:
     """Length, width and height of a robot, m."""
     names: tuple[str, ...]
     """Robots, in the order of the poses."""
+    doors: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), bool))
+    """(periods, doors): which are open; no columns without doors."""
 
 
 def run(config: Config) -> int:
@@ -146,7 +150,9 @@ def read_trace(source: Path) -> Trace:
                     stations=content["stations"],
                     chargers=content["chargers"],
                     cell=float(content["cell"]),
+                    fixtures=unpack_fixtures(content["fixtures"].tobytes() if "fixtures" in content else b""),
                 ),
+                doors=content["doors"] if "doors" in content else np.zeros((len(content["stamps"]), 0), bool),
                 stamps=content["stamps"],
                 poses=content["poses"],
                 people=content["people"],
@@ -241,9 +247,12 @@ def build_picture(trace: Trace) -> Any:  # a mujoco.MjModel
         height=96,
     )
 
-    def box(where: tuple[float, float, float, float], low: float, high: float, colour: tuple[float, ...]) -> None:
+    def box(
+        where: tuple[float, float, float, float], low: float, high: float, colour: tuple[float, ...], door: str = ""
+    ) -> None:
         x_min, y_min, x_max, y_max = where
         world.worldbody.add_geom(
+            name=f"{door}{len(world.worldbody.geoms)}" if door else "",
             type=mujoco.mjtGeom.mjGEOM_BOX,
             size=((x_max - x_min) / 2, (y_max - y_min) / 2, (high - low) / 2),
             pos=((x_min + x_max) / 2, (y_min + y_max) / 2, (low + high) / 2),
@@ -260,6 +269,8 @@ def build_picture(trace: Trace) -> Any:  # a mujoco.MjModel
         for x, y in site.centre(cells):
             side = site.cell * 0.38
             box((x - side, y - side, x + side, y + side), 0.0, 0.025, colour)
+    for part in drawn_fixtures(site):
+        box(part.where, part.low, part.high, part.colour, f"door{part.door}." if part.door >= 0 else "")
     _add_racks(site, box)
     scale = drawn_scale(trace)
     length, broad, tall = (scale * size for size in trace.footprint)
@@ -280,6 +291,10 @@ def draw(trace: Trace, carrying: NDArray[np.bool_], times: NDArray[np.float64], 
     data = mujoco.MjData(model)
     robots = trace.poses.shape[1]
     loads = np.array([model.geom(f"load{robot}").id for robot in range(robots)], int)
+    doors = [
+        [geom for geom in range(model.ngeom) if model.geom(geom).name.startswith(f"door{door}.")]
+        for door in range(trace.doors.shape[1])
+    ]
     camera = mujoco.MjvCamera()
     camera.type = mujoco.mjtCamera.mjCAMERA_FREE
     site = trace.site
@@ -299,6 +314,8 @@ def draw(trace: Trace, carrying: NDArray[np.bool_], times: NDArray[np.float64], 
             data.mocap_quat[:robots, 0], data.mocap_quat[:robots, 3] = np.cos(yaw / 2), np.sin(yaw / 2)
             data.mocap_pos[robots:, :2] = trace.people[one] + share * (trace.people[two] - trace.people[one])
             model.geom_rgba[loads, 3] = carrying[one]
+            for door, geoms in enumerate(doors):
+                model.geom_rgba[geoms, 3] = 0.0 if trace.doors[one, door] else 1.0
             mujoco.mj_kinematics(model, data)
             mujoco.mj_camlight(model, data)
             renderer.update_scene(data, camera)
