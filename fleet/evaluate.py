@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agents.policy import Policy
     from sim.env import BatchEnv
     from sim.site import Site
+    from sim.specfile import SpecFile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -60,6 +61,10 @@ class Config:
     """Of layouts and everything else that varies."""
     worlds: int = 200
     """Worlds simulated side by side."""
+    spec: str = ""
+    """A robot specification (sim/specfile.py) to drive, its friction range too; empty for the default robot."""
+    body: Literal["planar", "wheeled"] = "planar"
+    """wheeled shows wheels and track that the firmware is wrong about, and costs ten times as much."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def run(config: Config) -> int:
     from rich.table import Table
 
     from agents.policy import Policy
-    from sim.robot import RobotSpec
+    from sim.specfile import named_spec
     from sim.tasks.navigate_contract import navigate_contract
 
     if config.episodes < 1 or config.worlds < 2:
@@ -104,18 +109,23 @@ def run(config: Config) -> int:
             f"expected at least 1 episode and 2 worlds, got {config.episodes} and {config.worlds}; ask for more"
         )
     policy = Policy.load(config.policy)
-    policy.check(navigate_contract(RobotSpec()))
+    robot = named_spec(config.spec)
+    contract = navigate_contract(robot.spec)
+    if config.spec:  # a refit is the robot that the policy was trained for, known better; all else must be the policy's
+        contract = replace(contract, embodiment=policy.manifest["contract"]["embodiment"])
+    policy.check(contract)
     table = Table(
         caption="hits: collisions an episode, by engine and by geometry; late: not there in 60 s; "
         "shield: control steps that it changed",
-        title=f"policy {policy.hash[:12]}, {config.episodes} episodes a profile, seed {config.seed}",
+        title=f"policy {policy.hash[:12]} on {robot.spec.name}, {config.episodes} episodes a profile, "
+        f"seed {config.seed}",
     )
     columns = ("profile", "success", "hits", "bumps", "left", "late", "mission", "shield")
     for name in columns:
         table.add_column(name, justify="left" if name == "profile" else "right")
     agree = True
     for profile in config.profiles:
-        found = measure(policy, profile, config.episodes, config.seed, config.worlds)
+        found = measure(policy, profile, config.episodes, config.seed, config.worlds, robot, config.body)
         agree &= found.disagreements == 0
         table.add_row(
             profile,
@@ -133,30 +143,52 @@ def run(config: Config) -> int:
     return 0 if agree else 1
 
 
-def measure(policy: Policy, profile: ProfileName, episodes: int, seed: int, worlds: int = 200) -> Measurement:
-    """Run `episodes` or a few more episodes of one profile, the same number in every world, in two threads."""
+def measure(
+    policy: Policy,
+    profile: ProfileName,
+    episodes: int,
+    seed: int,
+    worlds: int = 200,
+    robot: SpecFile | None = None,
+    body: Literal["planar", "wheeled"] = "planar",
+) -> Measurement:
+    """Run `episodes` or a few more episodes of one profile, the same number in every world, in two threads.
+
+    `robot` is what drives, None for the default robot.
+    """
     import numpy as np
 
     from agents.navigation import EVALUATION, LANES
     from sim.device import start_warp
     from sim.generate import generate_campus
+    from sim.robot import SECOND, RobotSpec
+    from sim.specfile import SpecFile
 
     start_warp()
     site = generate_campus(EVALUATION + seed)
     share = max(1, worlds // LANES)
     wanted = math.ceil(episodes / (share * LANES))
-    witnesses = [Witness(site, profile, share, EVALUATION + seed * LANES + lane) for lane in range(LANES)]
+    robot = robot or SpecFile(RobotSpec())
+    witnesses = [Witness(site, profile, share, EVALUATION + seed * LANES + lane, robot, body) for lane in range(LANES)]
     with ThreadPoolExecutor(LANES) as pool:
         parts = list(pool.map(lambda witness: witness.watch(policy, wanted), witnesses))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     reasons = sum((witness.reasons for witness in witnesses), np.zeros_like(witnesses[0].reasons))
-    return _summarize(profile, columns, reasons)
+    return _summarize(profile, columns, reasons, robot.spec.period / SECOND)
 
 
 class Witness:
     """One environment under evaluation, and what was seen in it; owns both."""
 
-    def __init__(self, site: Site, profile: ProfileName, worlds: int, seed: int) -> None:
+    def __init__(
+        self,
+        site: Site,
+        profile: ProfileName,
+        worlds: int,
+        seed: int,
+        robot: SpecFile | None = None,
+        body: Literal["planar", "wheeled"] = "planar",
+    ) -> None:
         import numpy as np
 
         from safety.shield import Shield
@@ -164,10 +196,14 @@ class Witness:
         from sim.people import Profile
         from sim.points import Points
         from sim.robot import RobotSpec
+        from sim.specfile import SpecFile
         from sim.tasks.navigate import NavigateConfig
 
-        spec = RobotSpec()  # all 360 rays: what the shield gets on a robot
+        robot = robot or SpecFile(RobotSpec())
+        spec = robot.spec  # with all of its rays: what the shield gets on a robot
         task = replace(NavigateConfig(), spec=spec, profile=Profile.WALKING if profile == "v16" else Profile.STILL)
+        if (friction := robot.randomization.get("friction")) is not None:
+            task = replace(task, randomization=replace(task.randomization, friction=(friction.low, friction.high)))
         shielded = profile != "no_shield"
         points = Points(site, spec, PERSON_SPEED[profile])
         memory = points.init(worlds)
@@ -178,6 +214,7 @@ class Witness:
             worlds=worlds,
             seed=seed,
             threads=1,
+            body=body,
             filter=Shield(spec) if shielded else None,
             point_speeds=(lambda inputs: points.launch(inputs, memory)) if shielded else None,
             substep_hook=self._look,
@@ -261,12 +298,11 @@ class Witness:
 
 
 def _summarize(
-    profile: ProfileName, columns: dict[str, NDArray[np.generic]], reasons: NDArray[np.int64]
+    profile: ProfileName, columns: dict[str, NDArray[np.generic]], reasons: NDArray[np.int64], period: float
 ) -> Measurement:
     import numpy as np
 
     from safety.shield import Reason
-    from sim.robot import SECOND, RobotSpec
 
     success = columns["success"].astype(bool)
     steps = max(1, int(reasons.sum()))
@@ -280,9 +316,7 @@ def _summarize(
         bumps=float(columns["bumps"].mean()),
         left=float(columns["left"].mean()),
         timeouts=float(columns["timeout"].mean()),
-        mission_time=float(columns["length"][success].mean()) * RobotSpec().period / SECOND
-        if success.any()
-        else np.nan,
+        mission_time=float(columns["length"][success].mean()) * period if success.any() else np.nan,
         interventions=float(reasons[1:].sum() / steps),
         reasons={
             reason.name.lower(): float(reasons[reason] / steps) for reason in Reason if reason and reasons[reason]

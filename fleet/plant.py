@@ -44,6 +44,7 @@ from sim.people import Profile
 from sim.readers import Problem, check_site, load_problem
 from sim.robot import SECOND, RobotSpec, robot_names
 from sim.site import CELL
+from sim.specfile import named_spec
 
 PLANT, COORDINATOR = "plant", "coordinator"
 
@@ -85,6 +86,8 @@ class Config:
     """Start cells as 12,40,7 in robot order; else the problem file's, else drawn by the seed"""
     body: Literal["planar", "wheeled"] = "planar"
     """planar is fast, wheeled has wheels and casters"""
+    spec: str = ""
+    """A robot specification (sim/specfile.py); empty for the default robot"""
     cell: float = CELL
     """Cell size of map files, m"""
     coordinator: bool = True
@@ -147,6 +150,7 @@ class _Asked:
     names: tuple[str, ...]
     problem: Problem
     starts: NDArray[np.int32]
+    spec: RobotSpec
 
 
 def _checked(config: Config) -> _Asked:
@@ -164,7 +168,7 @@ def _checked(config: Config) -> _Asked:
         raise PlantError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
     problem = load_problem(config.site, config.cell)
     check_site(problem.site, len(names))
-    spec = RobotSpec()
+    spec = named_spec(config.spec).spec
     least = 2.0 * (spec.radius + spec.localisation_bound)
     if problem.site.cell < least:
         raise PlantError(
@@ -184,7 +188,7 @@ def _checked(config: Config) -> _Asked:
     if config.key is not None and config.key.exists():
         read_keys(config.key)
     check_free(ports(config))
-    return _Asked(names, problem, starts)
+    return _Asked(names, problem, starts, spec)
 
 
 def run(config: Config) -> int:
@@ -193,7 +197,7 @@ def run(config: Config) -> int:
     names, problem = asked.names, asked.problem
     world = World(
         problem.site,
-        RobotSpec(),
+        asked.spec,
         len(names),
         config.people,
         profile=Profile.STILL if config.person_speed == 0.0 else Profile.WALKING,

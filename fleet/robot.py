@@ -54,6 +54,7 @@ from sim.files import write_atomic
 from sim.readers import load_site
 from sim.robot import SECOND, Readings, RobotCommand, RobotSpec, robot_names
 from sim.site import CELL, Site
+from sim.specfile import named_spec
 from sim.tasks.navigate_contract import navigate_contract
 
 PATIENCE = 1.0
@@ -87,6 +88,8 @@ class Config:
     """What the site assumes of people, m/s: 1.6 (they walk on) or 0 (they stand still before robots)"""
     cell: float = CELL
     """Cell size of map files, m"""
+    spec: str = ""
+    """A robot specification (sim/specfile.py), the plant's; empty for the default robot"""
     key: Path | None = None
     """The fleet's key file, or this robot's; the run's if not given"""
     blackbox: bool = True
@@ -311,10 +314,11 @@ def check(config: Config, made_later: Path | None = None) -> None:
             f"got {config.person_speed:g}; give one of them"
         )
     load_site(config.site, config.cell)
-    check_motor(ControlConfig().motor, RobotSpec())
+    spec = named_spec(config.spec).spec
+    check_motor(ControlConfig().motor, spec)
     place = config.policy or Path(os.environ.get(ENVIRONMENT) or ".")
     if made_later is None or (config.policy is not None and place != made_later.parent):
-        Policy.load(place).check(navigate_contract(RobotSpec()))
+        Policy.load(place).check(navigate_contract(spec))
     if config.key is not None and config.key.exists():
         read_keys(config.key)
     check_free(ports(config))
@@ -347,7 +351,7 @@ def run(config: Config) -> int:
     key = config.key or directory.key
     keys = ensure_keys(key)
     policy = Policy.load(config.policy or directory.root)
-    spec = RobotSpec()
+    spec = named_spec(config.spec).spec
     steppers = {
         name: Stepper(ControlConfig(robot=name, spec=spec, person_speed=config.person_speed), site, policy)
         for name in names

@@ -65,9 +65,12 @@ def motor_hash(spec: RobotSpec) -> str:
         "accel": spec.drive.accel_max,
         "brake": spec.drive.brake_min * BRAKE_SHARE,
         "turn_accel": spec.drive.turn_accel_max,
-        "track": spec.drive.track,
-        "wheel_radius": spec.drive.wheel_radius,
+        "track": spec.drive.believed_track,
+        "wheel_radius": spec.drive.believed_wheel_radius,
     }
+    if (spec.drive.track, spec.drive.wheel_radius) != (numbers["track"], numbers["wheel_radius"]):
+        # the bound was measured on wheels that are what the law takes them for
+        numbers |= {"true_track": spec.drive.track, "true_wheel_radius": spec.drive.wheel_radius}
     text = "\n".join([*map(ast.unparse, parts), json.dumps(numbers, sort_keys=True)])
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -95,8 +98,8 @@ def check_motor(motor: str, spec: RobotSpec) -> None:
 
 def wheel_speeds(output: NDArray[np.float32], spec: RobotSpec) -> NDArray[np.float32]:
     """Left and right wheel, rad/s (rows, 2), of body velocities v and w (rows, 2): (v -+ w track / 2) / radius."""
-    v, half = output[:, 0], output[:, 1] * np.float32(spec.drive.track / 2.0)
-    speeds = np.stack([v - half, v + half], axis=-1) / np.float32(spec.drive.wheel_radius)
+    v, half = output[:, 0], output[:, 1] * np.float32(spec.drive.believed_track / 2.0)
+    speeds = np.stack([v - half, v + half], axis=-1) / np.float32(spec.drive.believed_wheel_radius)
     return speeds.astype(np.float32)
 
 

@@ -10,9 +10,9 @@
     sources:                    where numbers come from, by their dotted names
       drive.track: "measured: ..."
 
-`muster validate-sim` writes such files, `--spec FILE` of other commands reads them. A file is read strictly: an unknown
-key names the nearest, a number that no robot can have is refused with its line. SI units; `period` and `motor_period`
-in ns as in `RobotSpec`.
+`muster validate-sim` writes such files; `--spec FILE` of sim, robot and evaluate and `spec:=FILE` of a launch read
+them. A file is read strictly: an unknown key names the nearest, a number that no robot can have is refused with its
+line. SI units; `period` and `motor_period` in ns as in `RobotSpec`.
 """
 
 from __future__ import annotations
@@ -174,6 +174,11 @@ def read_spec(path: Path) -> SpecFile:
     return SpecFile(
         spec, _read_ranges(reader, entries.get("randomization")), _read_sources(reader, entries.get("sources"), spec)
     )
+
+
+def named_spec(place: str) -> SpecFile:
+    """What a command's `--spec` names: a file, or the default robot where it is empty. Raises as `read_spec`."""
+    return read_spec(Path(place)) if place else SpecFile(RobotSpec())
 
 
 def write_spec(path: Path, content: SpecFile) -> None:

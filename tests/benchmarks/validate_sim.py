@@ -25,7 +25,7 @@ from sim.robot import RobotSpec
 
 def measure(quick: bool) -> Iterable[Figure]:
     """The worst relative error of each parameter, and what the refit is good for."""
-    robots, runs, seconds = (1, 3, 10.0) if quick else (3, 6, 25.0)
+    robots, runs, seconds = (1, 3, 10.0) if quick else (3, 6, 20.0)
     errors = np.zeros(len(NAMES))
     before, after = [], []
     for robot in range(robots):
