@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -12,27 +13,34 @@ import pytest
 import warp as wp
 
 from sim.backend import Backend, BatchBackend, BufferOverflowError
+from sim.bodies.specs import amr, forklift, mobile_manipulator
 from sim.fields import FIELDS
 from sim.robot import RobotSpec
-from sim.scene import Scene, build_scene
+from sim.scene import Body, Scene, build_scene
 from sim.site import make_site
 
 WORLDS = 4
 
 Make = Callable[..., Backend]
 
-MODELS = {"planar": ("planar", 1), "planar_x4": ("planar", 4), "wheeled": ("wheeled", 1)}
-"""What every test runs on: the body and the number of robots; one person walks in each."""
+MODELS: dict[str, tuple[Callable[[], RobotSpec], Body, int]] = {
+    "planar": (amr, "planar", 1),
+    "planar_x4": (amr, "planar", 4),
+    "wheeled": (amr, "wheeled", 1),
+    "forklift": (forklift, "planar", 1),
+    "manipulator": (mobile_manipulator, "planar", 1),
+}
+"""What every test runs on: the robot, its body and how many; one person walks in each."""
 
-KINDS = ["batch", pytest.param("warp", marks=pytest.mark.slow)]
+KINDS = ["batch", pytest.param("warp", marks=pytest.mark.slow), pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 def scene_of(name: str, spec: RobotSpec | None = None) -> Scene:
     """Six cells in a row for each robot: robot r stands in row r, a rack fills the last cell."""
-    body, robots = MODELS[name]
+    robot, body, robots = MODELS[name]
     blocked = np.zeros((robots, 6), bool)
     blocked[:, 5] = True
-    return build_scene(make_site("rows", blocked), spec or RobotSpec(), robots=robots, people=1, body=body)
+    return build_scene(make_site("rows", blocked), spec or robot(), robots=robots, people=1, body=body)
 
 
 def maker(kind: str, model: mujoco.MjModel) -> Make:
@@ -41,7 +49,20 @@ def maker(kind: str, model: mujoco.MjModel) -> Make:
 
     from sim.warp_backend import WarpBackend
 
-    return lambda worlds=WORLDS, **options: WarpBackend(model, worlds, **options)
+    device = "cuda:0" if kind == "cuda" else "cpu"
+    ordered = kind == "cuda"  # bit-identical runs need it there
+    return lambda worlds=WORLDS, deterministic=ordered, **options: WarpBackend(
+        model, worlds, device, deterministic=deterministic, **options
+    )
+
+
+@contextmanager
+def edit(array: wp.array) -> Iterator[np.ndarray]:
+    """The array's numbers, to be changed where they lie, or on the host and then copied."""
+    values = array.numpy()
+    yield values
+    if array.device.is_cuda:
+        array.assign(values)
 
 
 @pytest.fixture(scope="module", params=list(MODELS))
@@ -56,28 +77,29 @@ def make(request: pytest.FixtureRequest, scene: Scene) -> Make:
 
 def place(backend: Backend, scene: Scene, x: float = 2.0) -> None:
     """Every robot in its row at `x`, the person far away."""
-    qpos = backend.qpos.numpy()
-    for robot in range(scene.robots):
-        at = robot * scene.qpos_stride
-        if scene.body == "planar":
-            qpos[:, at : at + 3] = (x, 0.6 + 1.2 * robot, 0.0)
-        else:
-            qpos[:, at : at + 7] = (x, 0.6 + 1.2 * robot, scene.rest_height, 1.0, 0.0, 0.0, 0.0)
-    backend.mocap_pos.numpy()[:, 0] = (-20.0, -20.0, 0.0)
+    with edit(backend.qpos) as qpos, edit(backend.mocap_pos) as people:
+        for robot in range(scene.robots):
+            at = robot * scene.qpos_stride
+            if scene.body == "planar":
+                qpos[:, at : at + 3] = (x, 0.6 + 1.2 * robot, 0.0)
+            else:
+                qpos[:, at : at + 7] = (x, 0.6 + 1.2 * robot, scene.rest_height, 1.0, 0.0, 0.0, 0.0)
+        people[:, 0] = (-20.0, -20.0, 0.0)
 
 
 def drive(
     backend: Backend, scene: Scene, steps: int, speeds: np.ndarray | float, turn: np.ndarray | float = 0.0
 ) -> None:
     """Every robot of a world at one speed (m/s) and yaw rate (rad/s)."""
-    ctrl, wheel = backend.ctrl.numpy(), scene.spec.drive
-    for robot in range(scene.robots):
-        at = robot * scene.ctrl_stride
-        if scene.body == "planar":
-            ctrl[:, at], ctrl[:, at + 2] = speeds, turn
-        else:
-            ctrl[:, at] = (speeds - turn * wheel.track / 2) / wheel.wheel_radius
-            ctrl[:, at + 1] = (speeds + turn * wheel.track / 2) / wheel.wheel_radius
+    wheel = scene.spec.drive
+    with edit(backend.ctrl) as ctrl:
+        for robot in range(scene.robots):
+            at = robot * scene.ctrl_stride
+            if scene.body == "planar":
+                ctrl[:, at], ctrl[:, at + 2] = speeds, turn
+            else:
+                ctrl[:, at] = (speeds - turn * wheel.track / 2) / wheel.wheel_radius
+                ctrl[:, at + 1] = (speeds + turn * wheel.track / 2) / wheel.wheel_radius
     backend.step(steps)
 
 
@@ -92,7 +114,7 @@ def test_views_read_and_write_the_state_itself(make: Make, scene: Scene) -> None
     speeds = np.array([0.0, 0.5, 1.0, -0.5])
     drive(backend, scene, second(scene), speeds)
     # 1 s at the commanded speed, less the time that tyres with 0.8 g of grip and the wheels' servo take to reach it
-    lost = 0.06 if scene.body == "planar" else 0.2
+    lost = 0.07 if scene.body == "planar" else 0.2
     for robot in range(scene.robots):
         np.testing.assert_allclose(backend.qpos.numpy()[:, robot * scene.qpos_stride], 2.0 + speeds, atol=lost)
         reached = 1e-3 if scene.body == "planar" else 0.1
@@ -116,8 +138,8 @@ def test_reset_worlds_start_anew_and_others_stay_bit_identical(make: Make, scene
 
 
 def test_a_field_set_for_one_world_changes_that_world_alone(make: Make, scene: Scene) -> None:
-    if scene.body != "planar":
-        pytest.skip("the numbers are worked out for the planar body")
+    if scene.body != "planar" or scene.spec.name != "amr":
+        pytest.skip("the numbers are worked out for the planar body of 60 kg")
     plain, weak = make(), make()
     actuators = 3 * scene.robots
     limits = np.zeros((WORLDS, actuators, 2), np.float32)
@@ -162,11 +184,14 @@ def test_an_unknown_field_is_refused_with_the_nearest_one(make: Make) -> None:
 
 
 def test_mass_and_inertia_act_as_in_a_model_compiled_with_them(make: Make, scene: Scene) -> None:
-    """World w carries 20 w kg; each must move as a world of its own, compiled so."""
+    """World w carries w thirds of its mass; each must move as a world of its own, compiled so."""
     backend = make()
-    place(backend, scene, x=5.1)  # into the rack within a second: the solver's weights follow from the inertia
-    name = next(name for name, each in MODELS.items() if each == (scene.body, scene.robots))
-    loaded = [scene_of(name, replace(scene.spec, mass=60.0 + 20.0 * world)) for world in range(WORLDS)]
+    start = 6.0 - scene.spec.length / 2 - 0.58
+    place(backend, scene, x=start)  # into the rack within a second: the solver's weights follow from the inertia
+    name = next(
+        name for name, each in MODELS.items() if (each[0](), *each[1:]) == (scene.spec, scene.body, scene.robots)
+    )
+    loaded = [scene_of(name, replace(scene.spec, mass=scene.spec.mass * (1 + world / 3))) for world in range(WORLDS)]
     for each in loaded:
         for field in ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange"):  # the motors of the first
             getattr(each.model, field)[:] = getattr(scene.model, field)
@@ -177,7 +202,7 @@ def test_mass_and_inertia_act_as_in_a_model_compiled_with_them(make: Make, scene
     alone = [BatchBackend(each.model, 1) for each in loaded]
     exact = isinstance(backend, BatchBackend)
     for each in alone:
-        place(each, scene, x=5.1)
+        place(each, scene, x=start)
     for _ in range(4):
         drive(backend, scene, second(scene, 0.2), 1.0, 0.3)
         for each in alone:
@@ -185,8 +210,8 @@ def test_mass_and_inertia_act_as_in_a_model_compiled_with_them(make: Make, scene
         together, apart = backend.qpos.numpy(), np.concatenate([each.qpos.numpy() for each in alone])
         if exact:
             np.testing.assert_allclose(together, apart, atol=1e-12)
-        else:  # float32, and contacts that begin a step apart; not the angles of wheels that slip before a rack
-            np.testing.assert_allclose(together[:, :7], apart[:, :7], atol=2e-3)
+        else:  # float32, contacts that begin a step apart, and 4 of two boxes where the C engine has 8; not the angles of wheels that slip before a rack
+            np.testing.assert_allclose(together[:, :7], apart[:, :7], atol=3e-3)
     assert np.ptp(backend.qpos.numpy()[:, 0]) > 1e-4  # the masses mattered
 
 
@@ -228,8 +253,9 @@ def test_a_restored_run_goes_on_bit_for_bit(make: Make, scene: Scene) -> None:
 def test_a_contact_is_sensed_in_its_own_world(make: Make, scene: Scene) -> None:
     backend = make()
     place(backend, scene)
-    backend.qpos.numpy()[1, 0] = 6.0 - 0.32 + 0.01  # a centimetre into the rack
-    backend.mocap_pos.numpy()[3, 0] = (2.0, 1.0, 0.0)  # a person touches the hull's side: 0.4 < 0.24 + 0.25
+    with edit(backend.qpos) as qpos, edit(backend.mocap_pos) as people:
+        qpos[1, 0] = 6.0 - scene.spec.length / 2 + 0.01  # a centimetre into the rack
+        people[3, 0] = (2.0, 1.0, 0.0)  # a person touches the hull's side: 0.4 < 0.24 + 0.25, the narrowest robot's
     backend.step(1)
     found = backend.sensordata.numpy()[:, scene.contacts[0]] > 0.0  # the map, other robots, the person
     np.testing.assert_array_equal(found.any(axis=1), [False, True, False, True])
@@ -240,7 +266,8 @@ def test_a_world_that_diverges_is_told_once_and_harms_no_other(make: Make, scene
     backend, healthy = make(), make()
     for each in (backend, healthy):
         place(each, scene)
-    backend.qvel.numpy()[2] = speed
+    with edit(backend.qvel) as qvel:
+        qvel[2] = speed
     for each in (backend, healthy):
         drive(each, scene, 3, 0.5)
         each.watch()
@@ -251,7 +278,8 @@ def test_a_world_that_diverges_is_told_once_and_harms_no_other(make: Make, scene
     for each in (backend, healthy):
         each.step(3)
     assert not backend.diverged().any()
-    backend.qvel.numpy()[2] = speed  # and again, which the engine's own counter does not tell from the first time
+    with edit(backend.qvel) as qvel:
+        qvel[2] = speed  # and again, which the engine's own counter does not tell from the first time
     for each in (backend, healthy):
         each.step(3)
     np.testing.assert_array_equal(backend.diverged(), [False, False, True, False])
@@ -263,7 +291,8 @@ def test_a_world_that_diverges_is_told_once_and_harms_no_other(make: Make, scene
 def test_a_reset_forgets_that_a_world_diverged(make: Make, scene: Scene) -> None:
     backend = make()
     place(backend, scene)
-    backend.qvel.numpy()[1:3] = np.nan
+    with edit(backend.qvel) as qvel:
+        qvel[1:3] = np.nan
     backend.step(1)
     backend.watch()
     backend.reset(np.array([False, True, False, False]))
@@ -290,8 +319,8 @@ def test_the_c_engine_tells_whose_contacts_did_not_fit_its_memory() -> None:
 
 def stand_in_racks(backend: Backend, scene: Scene, world: int) -> None:
     place(backend, scene)
-    for robot in range(scene.robots):
-        backend.qpos.numpy()[world, robot * scene.qpos_stride] = 5.8
+    with edit(backend.qpos) as qpos:
+        qpos[world, : scene.robots * scene.qpos_stride : scene.qpos_stride] = 5.8
     backend.step(1)
 
 
@@ -301,8 +330,7 @@ def test_dropped_contacts_are_told_once_with_the_world_and_a_size_that_does(scen
     if (scene.body, scene.robots, short) == ("planar", 1, "contacts"):
         pytest.skip("the room of four worlds holds the four contacts of one")
     make = maker("warp", scene.model)
-    resting = {1: 0, 4: 0}[scene.robots] if scene.body == "planar" else 4
-    backend = make(**{short: max(resting * scene.robots // 2, 1)})
+    backend = make(**{short: 1 if scene.body == "planar" else 2})
     stand_in_racks(backend, scene, 2)
     backend.reset(np.ones(WORLDS, bool))  # the engine forgets at a reset
     with pytest.raises(BufferOverflowError, match=f"with {short}=") as caught:

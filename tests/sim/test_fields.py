@@ -102,7 +102,7 @@ def oracle(model: Any, name: str, value: np.ndarray) -> tuple[np.ndarray, Any]:
 
 def run(backend: Backend) -> np.ndarray:
     for step in range(STEPS):
-        backend.ctrl.numpy()[:] = (1.5 * np.sin(0.1 * step), 1.0)
+        backend.ctrl.assign(np.tile((1.5 * np.sin(0.1 * step), 1.0), (2, 1)))
         backend.step(1)
     return backend.qpos.numpy()
 
@@ -112,10 +112,12 @@ def make(kind: str, model: Any) -> Backend:
         return BatchBackend(model, 2, threads=1)
     from sim.warp_backend import WarpBackend
 
-    return WarpBackend(model, 2)
+    return WarpBackend(model, 2, "cuda:0" if kind == "cuda" else "cpu")
 
 
-@pytest.mark.parametrize("kind", ["batch", pytest.param("warp", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind", ["batch", pytest.param("warp", marks=pytest.mark.slow), pytest.param("cuda", marks=pytest.mark.gpu)]
+)
 @pytest.mark.parametrize("name", sorted(FIELDS))
 def test_a_field_acts_as_in_mujocos_own_model(model: Any, kind: str, name: str) -> None:
     plain, _ = oracle(model, name, getattr(model, name))
