@@ -94,6 +94,7 @@ def _main(arguments: list[str]) -> int:
         print(f"muster {version('muster')}")
         return 0
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs deaf to it
     module, config = understand(arguments)
     if when:
         wait_for(Path(when))

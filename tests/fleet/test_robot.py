@@ -40,8 +40,19 @@ def recorded(directory: RunDirectory) -> Iterator[RecordedPlant]:
     plant.close()
 
 
-def start(directory: RunDirectory, plant: RecordedPlant, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "fleet.cli", "robot", "--site", str(directory.root / SITE)]
+@pytest.fixture
+def background(directory: RunDirectory, recorded: RecordedPlant) -> Iterator[subprocess.Popen[str]]:
+    """A robot as a shell starts a background job: SIGINT ignored."""
+    process = start(directory, recorded, before=("sh", "-c", "trap '' INT; exec \"$@\"", "sh"))
+    with process:
+        yield process
+        process.kill()
+
+
+def start(
+    directory: RunDirectory, plant: RecordedPlant, *words: str, before: tuple[str, ...] = ()
+) -> subprocess.Popen[str]:
+    command = [*before, sys.executable, "-m", "fleet.cli", "robot", "--site", str(directory.root / SITE)]
     command += ["--plant", plant.plant, "--coordinator", plant.coordinator, *words]
     environment = {**os.environ, ENVIRONMENT: str(directory.root), "PYTHONPATH": str(Path.cwd())}
     return subprocess.Popen(
@@ -144,13 +155,12 @@ def test_a_base_with_another_motor_than_the_bound_was_measured_with_is_refused(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_robot_that_waits_for_its_plant_ends_when_it_is_told_to(
-    directory: RunDirectory, recorded: RecordedPlant, number: signal.Signals
+    background: subprocess.Popen[str], recorded: RecordedPlant, number: signal.Signals
 ) -> None:
-    process = start(directory, recorded)
-    deadline = time.monotonic() + 30.0
-    while not recorded._plant.receive(0.05) and time.monotonic() < deadline:
-        pass  # it asks to join, and nobody answers
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=5)
-    assert process.returncode == 130, errors
+    deadline = time.monotonic() + 60.0
+    while not recorded._plant.receive(0.05):  # it asks to join, and nobody answers
+        assert time.monotonic() < deadline
+    background.send_signal(number)
+    _, errors = background.communicate(timeout=20)  # its patience is 60 s
+    assert background.returncode == 130, errors
     assert "Traceback" not in errors
