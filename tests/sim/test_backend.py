@@ -210,7 +210,7 @@ def test_mass_and_inertia_act_as_in_a_model_compiled_with_them(make: Make, scene
         together, apart = backend.qpos.numpy(), np.concatenate([each.qpos.numpy() for each in alone])
         if exact:
             np.testing.assert_allclose(together, apart, atol=1e-12)
-        else:  # float32, contacts that begin a step apart, 4 of two boxes where the C engine has 8; wheels slip at racks
+        else:  # float32, contacts that begin a step apart, 4 of two boxes where the C engine has 8; wheels that slip
             np.testing.assert_allclose(together[:, :7], apart[:, :7], atol=3e-3)
     assert np.ptp(backend.qpos.numpy()[:, 0]) > 1e-4  # the masses mattered
 
