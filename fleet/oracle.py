@@ -10,9 +10,9 @@ shield, the lidar or the scene, and numpy is all that it needs.
                               one; past the floor's edge stands the outer wall
 
 Shapes that only touch do not overlap. A contact is one robot and one counterpart: the map (its racks and walls are one
-body), one other robot, one person. Each has a first step of its own, so that a robot which drives into a rack while a
-person leans on it is seen. `ContactTally` turns flags per physics step into the figures: a contact counts once, by how
-fast the robot was at its first step.
+body), one other robot, one person, one forklift. Each has a first step of its own, so that a robot which drives into a
+rack while a person leans on it is seen. `ContactTally` turns flags per physics step into the figures: a contact counts
+once, by how fast the robot was at its first step.
 """
 
 from __future__ import annotations
@@ -38,11 +38,14 @@ class Touch:
     """Another robot, (steps, robots, robots): symmetric, nothing on the diagonal."""
     person: NDArray[np.bool_]
     """(steps, robots, people)"""
+    forklift: NDArray[np.bool_] | None = None
+    """(steps, robots, forklifts); None without forklifts."""
 
     @property
     def pairs(self) -> NDArray[np.bool_]:
-        """All counterparts side by side, (steps, robots, 1 + robots + people): the map, the robots, the people."""
-        return np.concatenate([self.map[..., None], self.robot, self.person], axis=-1)
+        """All counterparts side by side, (steps, robots, 1 + robots + people + forklifts): the map first."""
+        forklift = [] if self.forklift is None else [self.forklift]
+        return np.concatenate([self.map[..., None], self.robot, self.person, *forklift], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,9 @@ class Contact:
     """Physics step since the start."""
     robot: int
     other: int
-    """Column of `Touch.pairs`: 0 the map, then the robots, then the people."""
+    """Column of `Touch.pairs`: 0 the map, then the robots, the people, the forklifts."""
     person: bool
-    """With a person; else with a rack, a wall or a robot."""
+    """With a person; else with a rack, a wall, a robot or a forklift."""
     speed: float
     """The robot's speed at that step, m/s."""
     turn: float
@@ -70,11 +73,11 @@ class Contact:
 class ContactTally:
     """Owns which robots touched what at the last step, and all contacts since the start."""
 
-    def __init__(self, robots: int, people: int) -> None:
+    def __init__(self, robots: int, people: int, forklifts: int = 0) -> None:
         self.contacts: list[Contact] = []
-        self._robots = robots
+        self._robots, self._people = robots, people
         self._step = 0
-        self._before = np.zeros((robots, 1 + robots + people), bool)
+        self._before = np.zeros((robots, 1 + robots + people + forklifts), bool)
 
     def add(self, touch: Touch, speed: NDArray[np.floating], turn: NDArray[np.floating]) -> list[Contact]:
         """Take some steps' flags and the robots' speeds at them, (steps, robots); returns the contacts that began."""
@@ -85,7 +88,7 @@ class ContactTally:
                 step=self._step + step,
                 robot=robot,
                 other=other,
-                person=other > self._robots,
+                person=self._robots < other <= self._robots + self._people,
                 speed=float(speed[step, robot]),
                 turn=float(turn[step, robot]),
             )
@@ -108,7 +111,7 @@ class ContactTally:
 
     @property
     def struck(self) -> int:
-        """Standing robots that another robot drove into (which is that robot's collision)."""
+        """Standing robots that another robot drove into (which is that robot's collision), or a forklift."""
         return sum(not contact.person and not contact.collision for contact in self.contacts)
 
 
@@ -119,11 +122,13 @@ def touching(
     poses: NDArray[np.floating],
     people: NDArray[np.floating],
     person_radius: float,
+    forklifts: NDArray[np.floating] | None = None,
+    forklift_size: tuple[float, float] = (0.0, 0.0),
 ) -> Touch:
     """What each robot overlaps at each step.
 
     `poses` (steps, robots, 3) x, y, yaw in W; `people` (steps, people, 2); footprints are `length` x `width` around the
-    pose; all in metres.
+    pose; `forklifts` (steps, forklifts, 3), of `forklift_size` length and width; all in metres.
     """
     poses = np.asarray(poses, np.float64)
     people = np.asarray(people, np.float64)
@@ -145,7 +150,12 @@ def touching(
         aside = np.abs(c * offset[..., 1] - s * offset[..., 0])
         outside = np.maximum(ahead - length / 2, 0.0) ** 2 + np.maximum(aside - width / 2, 0.0) ** 2
         person = outside < person_radius**2
-    return Touch(map=on_the_map(site, length, width, poses), robot=robot, person=person)
+    truck = None
+    if forklifts is not None:
+        truck = np.zeros((steps, robots, forklifts.shape[1]), bool)
+        for one, two in np.ndindex(truck.shape[1:]):
+            truck[:, one, two] = rectangles_overlap(length, width, poses[:, one], *forklift_size, forklifts[:, two])
+    return Touch(map=on_the_map(site, length, width, poses), robot=robot, person=person, forklift=truck)
 
 
 def on_the_map(site: Site, length: float, width: float, poses: NDArray[np.floating]) -> NDArray[np.bool_]:

@@ -40,6 +40,7 @@ from fleet.world import World, people_cells, start_cells
 from hierarchy.motor import motor_hash
 from sim.crowd import CrowdKind
 from sim.errors import MusterError
+from sim.forklifts import ForkliftSpec, check_bound, check_room
 from sim.people import Profile
 from sim.readers import Problem, check_site, load_problem
 from sim.robot import SECOND, RobotSpec, robot_names
@@ -76,6 +77,8 @@ class Config:
     """What the site assumes of people, m/s: 1.6 (they walk on whatever robots do) or 0 (they do not approach)"""
     crowd: CrowdKind = "cells"
     """How people move: from cell to cell, or as a social-force crowd"""
+    forklifts: int = 0
+    """Forklifts that drive between stops; the site must assume 1.6 m/s of people"""
     clock: Literal["lockstep", "wall"] = "lockstep"
     """lockstep waits for every member, wall for nobody"""
     address: str = "tcp://127.0.0.1:7411"
@@ -164,6 +167,10 @@ def _checked(config: Config) -> _Asked:
         )
     if config.people < 0:
         raise PlantError(f"--people: expected a number of people from 0 up, got {config.people}; give 0 for none")
+    if config.forklifts < 0:
+        raise PlantError(
+            f"--forklifts: expected a number of forklifts from 0 up, got {config.forklifts}; give 0 for none"
+        )
     if config.seed < 0:
         raise PlantError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
     problem = load_problem(config.site, config.cell)
@@ -185,6 +192,9 @@ def _checked(config: Config) -> _Asked:
     starts = start_cells(problem.site, len(names), config.seed, given if len(given) else None)
     if config.people:
         people_cells(problem.site, starts, config.people, config.seed)
+    if config.forklifts:
+        check_bound(ForkliftSpec(), Profile.STILL if config.person_speed == 0.0 else Profile.WALKING)
+        check_room(problem.site, ForkliftSpec())
     if config.key is not None and config.key.exists():
         read_keys(config.key)
     check_free(ports(config))
@@ -202,6 +212,7 @@ def run(config: Config) -> int:
         config.people,
         profile=Profile.STILL if config.person_speed == 0.0 else Profile.WALKING,
         crowd=config.crowd,
+        forklifts=config.forklifts,
         seed=config.seed,
         starts=asked.starts,
         body=config.body,

@@ -35,6 +35,7 @@ from sim.doors import Doors
 from sim.drive import make_drive, record_drive
 from sim.files import replacing, write_atomic
 from sim.fixtures import DoorState, pack_fixtures
+from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, record_drivers, record_starts
 from sim.furnishing import door_geoms
 from sim.kernels import floor_arrays, floor_flags, make_boxes, read_bodies, sweep_lidar
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW, Profile, make_people
@@ -65,6 +66,7 @@ class Record:
     stamps: list[int] = field(default_factory=list)
     poses: list[NDArray[np.float32]] = field(default_factory=list)
     people: list[NDArray[np.float32]] = field(default_factory=list)
+    forklifts: list[NDArray[np.float32]] = field(default_factory=list)
     doors: list[NDArray[np.bool_]] = field(default_factory=list)
 
 
@@ -80,18 +82,33 @@ class World:
         *,
         profile: Profile = Profile.WALKING,
         crowd: CrowdKind = "cells",
+        forklifts: int = 0,
         seed: int = 0,
         starts: NDArray[np.int32] | None = None,
         body: Body = "planar",
     ) -> None:
         """`starts` are start cells, in robot order; robots beyond them start on free cells drawn by the seed.
 
-        Raises `SiteError` where the floor has no room for all of them.
+        Raises `SiteError` where the floor has no room for all of them, `ForkliftError` for forklifts that fit nowhere
+        or that the profile does not cover.
         """
         start_warp()
         self.site, self.spec, self.robots, self.people, self.seed = site, spec, robots, people, seed
+        self.forklifts, self.truck = forklifts, ForkliftSpec()
+        if forklifts:
+            check_bound(self.truck, profile)
         self.starts = start_cells(site, robots, seed, starts)
-        self.scene = build_scene(site, spec, robots, people, body, visual=False, contacts=False)
+        self.scene = build_scene(
+            site,
+            spec,
+            robots,
+            people,
+            body,
+            visual=False,
+            contacts=False,
+            forklifts=forklifts,
+            forklift_spec=self.truck,
+        )
         self.model = self.scene.model
         self.data = mujoco.MjData(self.model)
         self.period = spec.period / SECOND
@@ -100,8 +117,8 @@ class World:
         """Physics steps in a motor period."""
         self.stamp = 0
         """Site clock, ns."""
-        self.physics = ContactTally(robots, people)
-        self.oracle = ContactTally(robots, people)
+        self.physics = ContactTally(robots, people, forklifts)
+        self.oracle = ContactTally(robots, people, forklifts)
         self.record = Record()
         self.battery: NDArray[np.float64]
         """State of charge, 0 to 1, (robots,)."""
@@ -117,6 +134,7 @@ class World:
         self._place_robots()
         self._place_people()
         self._read.launch()
+        self._place_forklifts()
         self._sense.launch()
         self._sweep.launch()
         self._remember()
@@ -131,18 +149,23 @@ class World:
         steps = self.motor_periods * self.physics_steps
         poses = np.empty((steps, self.robots, 3))
         people = np.empty((steps, self.people, 2))
+        trucks = np.empty((steps, self.forklifts, 3))
         speed, turn = np.empty((steps, self.robots)), np.empty((steps, self.robots))
         touch = Touch(
             map=np.zeros((steps, self.robots), bool),
             robot=np.zeros((steps, self.robots, self.robots), bool),
             person=np.zeros((steps, self.robots, self.people), bool),
+            forklift=np.zeros((steps, self.robots, self.forklifts), bool),
         )
         for step in range(steps):
             if step % self.physics_steps == 0:
                 if self._walk is not None:
                     self._walk.launch()
+                for driver in self._drivers:
+                    driver.launch()
                 self._drive[step // self.physics_steps].launch()
-            people[step] = self.data.mocap_pos[:, :2]
+            people[step] = self.data.mocap_pos[: self.people, :2]
+            trucks[step] = self._trucks.pose.numpy()[0]
             poses[step] = self.poses
             np.hypot(self.twists[:, 0], self.twists[:, 2], out=speed[step])
             turn[step] = self.twists[:, 1]
@@ -151,9 +174,17 @@ class World:
                 self._contacts(touch, step)
             self._read.launch()
         self.physics.add(touch, speed, turn)
-        self.oracle.add(
-            touching(self._site_now, self.spec.length, self.spec.width, poses, people, PERSON_RADIUS), speed, turn
+        seen = touching(
+            self._site_now,
+            self.spec.length,
+            self.spec.width,
+            poses,
+            people,
+            PERSON_RADIUS,
+            trucks,
+            (self.truck.length, self.truck.width),
         )
+        self.oracle.add(seen, speed, turn)
         self.bumper = touch.pairs.any(axis=(0, 2))
         self.stamp += self.spec.period
         self._step.numpy()[...] += 1
@@ -192,6 +223,10 @@ class World:
                 doors=np.array(self.record.doors, bool).reshape(len(self.record.stamps), len(self.doors.open)),
                 fixtures=np.frombuffer(pack_fixtures(self.site.fixtures), np.uint8),
                 people=np.array(self.record.people, np.float32).reshape(len(self.record.stamps), self.people, 2),
+                forklifts=np.array(self.record.forklifts, np.float32).reshape(
+                    len(self.record.stamps), self.forklifts, 3
+                ),
+                truck=np.array([self.truck.length, self.truck.width, self.truck.height], np.float32),
                 footprint=np.array([self.spec.length, self.spec.width, self.spec.height], np.float32),
                 blocked=self.site.blocked,
                 person_free=self.site.person_free,
@@ -212,6 +247,7 @@ class World:
             "site_hash": self.site.hash,
             "robots": self.robots,
             "people": self.people,
+            "forklifts": self.forklifts,
             "seed": self.seed,
             "sim_seconds": self.stamp / SECOND,
             "metres": float(np.hypot(moved[..., 0], moved[..., 1]).sum()) if moved.ndim == 3 else 0.0,
@@ -238,8 +274,12 @@ class World:
         """Allocate all arrays and record all launches."""
         site, spec, robots, device = self.site, self.spec, self.robots, "cpu"
         qpos, qvel, ctrl = (_row(array) for array in (self.data.qpos, self.data.qvel, self.data.ctrl))
+        movers = self.people + self.forklifts
         mocap = wp.array(
-            ptr=self.data.mocap_pos.ctypes.data, dtype=wp.float64, shape=(1, self.people, 3), device=device, copy=False
+            ptr=self.data.mocap_pos.ctypes.data, dtype=wp.float64, shape=(1, movers, 3), device=device, copy=False
+        )
+        quat = wp.array(
+            ptr=self.data.mocap_quat.ctypes.data, dtype=wp.float64, shape=(1, movers, 4), device=device, copy=False
         )
         drive = make_drive(robots, device)
         drive.latency.fill_(LATENCY_PERIODS)
@@ -269,6 +309,8 @@ class World:
         )
         floor = floor_arrays(site, device)
         self._flags = floor.flags
+        self._trucks = make_forklifts(1, self.forklifts, device)
+        boxes = make_boxes(self._trucks.pose, self.truck.length, self.truck.width)
         self._people = make_people(1, self.people, device)
         self._drive = record_drive(spec, drive, ctrl, robots, self.scene.ctrl_stride, device)
         self._read = _launch(
@@ -305,7 +347,7 @@ class World:
                 floor.cell,
                 floor.pod,
                 self._people.position,
-                make_boxes(wp.zeros((1, 0, 3), dtype=wp.float32), 0.0, 0.0),
+                boxes,
                 robots,
                 spec.length / 2,
                 spec.width / 2,
@@ -319,6 +361,22 @@ class World:
                 self._scan,
             ],
         )
+        self._drivers = self._starts = ()
+        if self.forklifts:
+            yard = make_yard(
+                site,
+                self.truck,
+                robots=robots,
+                radius=spec.radius,
+                pose=self._pose,
+                people=self._people.position,
+                seed=self.seed,
+            )
+            period = spec.motor_period / SECOND
+            self._drivers = record_drivers(
+                yard, self._trucks, mocap, quat, bodies=self.people, dt=period, seed=self.seed
+            )
+            self._starts = record_starts(yard, self._trucks, every, episode, seed=self.seed)
         self._walk = None
         if self.people:
             self._walk = record_walk(
@@ -337,6 +395,7 @@ class World:
                 seed=self.seed,
                 manners=Manners(),
                 ways=find_ways(~(site.standing | site.person_free), GOALS, self.seed),  # through automatic doors
+                boxes=boxes,
             )
 
     def _place_robots(self) -> None:
@@ -362,8 +421,16 @@ class World:
         crowd.speed.numpy()[0] = SPEED_LOW + (SPEED_HIGH - SPEED_LOW) * unit_numpy(
             draw_numpy(self.seed, int(Term.PERSON_SPEED), 0, 0, np.arange(self.people))
         )
-        self.data.mocap_pos[:, :2] = crowd.position.numpy()[0]
-        self.data.mocap_pos[:, 2] = 0.0
+        self.data.mocap_pos[: self.people, :2] = crowd.position.numpy()[0]
+        self.data.mocap_pos[: self.people, 2] = 0.0
+
+    def _place_forklifts(self) -> None:
+        """Each on a place of its own, drawn by the seed, away from robots and people; who finds none stays away."""
+        for start in self._starts:
+            start.launch()
+        x, y, yaw = self._trucks.pose.numpy()[0].T
+        self.data.mocap_pos[self.people :, :2] = np.stack([x, y], axis=-1)
+        self.data.mocap_quat[self.people :] = np.stack([np.cos(yaw / 2), 0 * yaw, 0 * yaw, np.sin(yaw / 2)], axis=-1)
 
     def _contacts(self, touch: Touch, step: int) -> None:
         """Flags of one step from the engine's contact list: each pair that overlaps, floor and wheels left out."""
@@ -379,6 +446,8 @@ class World:
                     touch.robot[step, robot, number] = True
                 elif other_kind == "person":
                     touch.person[step, robot, number] = True
+                elif other_kind == "forklift" and touch.forklift is not None:
+                    touch.forklift[step, robot, number] = True
 
     def _charge(self, speed: NDArray[np.floating]) -> None:
         """What the period took from the batteries, or a charger under a standing robot put back."""
@@ -409,6 +478,7 @@ class World:
         self.record.poses.append(self.poses.copy())
         self.record.doors.append(self.doors.open.copy())
         self.record.people.append(np.array(self._people.position.numpy()[0], np.float32))
+        self.record.forklifts.append(np.array(self._trucks.pose.numpy()[0], np.float32))
 
 
 def start_cells(site: Site, robots: int, seed: int, given: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
@@ -489,6 +559,8 @@ def _geom_kinds(model: mujoco.MjModel, robots: int) -> list[tuple[str, int]]:
             kinds.append(("robot", int(name.removeprefix("hull"))))
         elif name.startswith("person"):
             kinds.append(("person", int(name.removeprefix("person"))))
+        elif name.startswith("forklift"):
+            kinds.append(("forklift", int(name.removeprefix("forklift"))))
         elif name.startswith(("rack", "wall", "pod", "door")):
             kinds.append(("map", 0))
         else:

@@ -16,6 +16,7 @@ from enum import IntEnum
 import numpy as np
 import warp as wp
 
+from sim.kernels import Boxes
 from sim.people import GIVE_WAY_FOR, RADIUS, SPEED_HIGH, SPEED_LOW, PeopleArrays
 from sim.randomization import Term, bell, below, draw_from, stream, unit
 from sim.ways import HERE, NOWHERE
@@ -126,6 +127,8 @@ class Around:
     """(rows, 3)"""
     twist: wp.array2d(dtype=wp.float32)
     """(rows, 3)"""
+    boxes: Boxes
+    """Forklifts."""
 
 
 @wp.struct

@@ -27,6 +27,7 @@ stands still:
     no longer than SPEED_HIGH dt (RUN_HIGH dt for those who run), whatever the forces say
     the disc of PERSON_RADIUS stays out of blocked and person-free cells
     the profile's words about robots hold (`sim.people.comes_too_near`, and what `passes` says of V = 0)
+    nobody steps nearer to a forklift that is nearer than GAP
 
 People here repel, they do not exclude each other: discs may overlap in a dense crowd.
 """
@@ -44,11 +45,11 @@ from typing import Any, Literal
 import warp as wp
 
 from sim.conduct import HIGH_C, RUN_HIGH_C, WALK_TERM, Around, CrowdArrays, Manners, MannersArray, begin_life, go_on
-from sim.kernels import FloorArrays
-from sim.people import MOVING_AT, PARKED_AT, RADIUS, PeopleArrays, Profile, comes_too_near, walk_people
+from sim.kernels import Boxes, FloorArrays, make_boxes
+from sim.people import GAP_AT, MOVING_AT, PARKED_AT, RADIUS, PeopleArrays, Profile, comes_too_near, walk_people
 from sim.randomization import stream
 from sim.site import Site
-from sim.socialforce import EXCESS, feel_forces, nearest_wall
+from sim.socialforce import EXCESS, feel_forces, from_box, nearest_wall
 from sim.ways import Ways, find_ways
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -93,12 +94,13 @@ def record_walk(
     seed: int,
     manners: Manners,
     ways: Ways | None = None,
+    boxes: Boxes | None = None,
 ) -> Walk:
     """The launches that move everybody one step of `dt` seconds on, by the model of that name.
 
-    `pose` and `twist` (rows, 3) are the robots'; the first bodies of `mocap` (worlds, bodies, 3) are the people. With
-    "cells" the crowd's own arrays, the manners and the ways are not used; a crowd's `ways` lead to GOALS goals drawn by
-    the seed, and through no automatic door, where none are given. Nothing to launch for no people.
+    `pose` and `twist` (rows, 3) are the robots'; the first bodies of `mocap` (worlds, bodies, 3) are the people. The
+    rest is for a crowd: its arrays, its manners, its `ways` (to GOALS goals drawn by the seed, through no automatic
+    door, where none are given), and `boxes`, forklifts that it walks around. Nothing to launch for no people.
     """
     device = people.origin.device
     shape = people.origin.shape
@@ -120,6 +122,8 @@ def record_walk(
     around.towards = towards
     around.robots, around.radius = those
     around.pose, around.twist = pose, twist
+    nobody = wp.zeros((shape[0], 0, 3), dtype=wp.float32, device=device)
+    around.boxes = make_boxes(nobody, 0.0, 0.0) if boxes is None else boxes
     launches = (
         (feel_forces, [around, people, crowd]),
         (step_crowd, [seed, dt, profile, packed, around, people, crowd, mocap]),
@@ -153,6 +157,10 @@ def passes(world: int, profile: int, around: Around, x: float, y: float, nx: flo
             # sideways is no nearer, and yet leads into the way of a robot
             if near and moves and ux * dx + uy * dy < 0.5 * step * distance:
                 return False
+    for truck in range(around.boxes.pose.shape[1]):
+        then = from_box(around.boxes, world, truck, nx, ny)[2]
+        if then < RADIUS + GAP_AT and then < from_box(around.boxes, world, truck, x, y)[2]:
+            return False
     return not comes_too_near(world, around.robots, around.radius, profile, around.pose, around.twist, x, y, nx, ny)
 
 
@@ -192,7 +200,7 @@ def step_crowd(
     fast = wp.length(v)
     if fast > top:
         v = v * (top / fast)
-    # the nearest robot: who is held up by it slides around it or along a wall, or stands
+    # the nearest robot or forklift: who is held up by it slides around it or along a wall, or stands
     gap = wp.float32(1.0e9)
     away = wp.vec2(0.0, 0.0)
     for robot in range(around.robots):
@@ -203,6 +211,11 @@ def step_crowd(
         if distance - around.radius - RADIUS < gap and distance > 1.0e-4:
             gap = distance - around.radius - RADIUS
             away = wp.vec2(dx / distance, dy / distance)
+    for truck in range(around.boxes.pose.shape[1]):
+        apart = from_box(around.boxes, world, truck, x, y)
+        if apart[2] - RADIUS < gap and apart[2] > 1.0e-4:
+            gap = apart[2] - RADIUS
+            away = wp.vec2(apart[0] / apart[2], apart[1] / apart[2])
     moved = wp.vec2(0.0, 0.0)
     done = wp.bool(False)
     for attempt in range(4):

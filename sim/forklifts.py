@@ -15,7 +15,7 @@ three-wheel truck turns about its load axle; the half metre between that and the
 Forklifts stay off blocked and person-free cells, so the shield may treat every point of theirs as a person's: no point
 of a truck moves faster than `ForkliftSpec.bound`, and a site with forklifts must assume at least that V of what moves
 (`check_bound`). Under V = 0 nothing may come nearer to a robot that moves, which a truck of a tonne cannot promise:
-that profile is refused. People by cells pass through them as they pass through each other.
+that profile is refused. People of a crowd walk around them; people by cells pass through them as through each other.
 
 Many worlds at once, one thread a world; every choice is a keyed draw.
 """
@@ -37,7 +37,7 @@ import warp as wp
 from sim.errors import MusterError
 from sim.people import PARKED, PARKED_AT, SPEED_HIGH, Profile
 from sim.randomization import Term, below, draw_from, stream, unit
-from sim.routes import find_routes
+from sim.routes import Routes, find_routes
 from sim.site import Site
 from sim.truckrules import (
     BACKING_C,
@@ -138,6 +138,18 @@ def make_forklifts(worlds: int, trucks: int, device: str) -> Forklifts:
     return arrays
 
 
+def check_room(site: Site, spec: ForkliftSpec, seed: int = 0) -> Routes:
+    """The routes of such trucks on a floor, stops drawn by the seed. Raises ForkliftError where they fit nowhere."""
+    routes = find_routes(site, spec.length, spec.width, STOPS, seed)
+    if not len(routes.places):
+        raise ForkliftError(
+            f"expected a floor with room for forklifts of {spec.length:g} x {spec.width:g} m, got {site.name}, where "
+            "they can go and come back nowhere; widen its aisles to three cells, or make them one-way with room "
+            "to turn at both ends"
+        )
+    return routes
+
+
 def make_yard(
     site: Site,
     spec: ForkliftSpec,
@@ -149,13 +161,7 @@ def make_yard(
     seed: int,
 ) -> Yard:
     """What trucks of `spec` drive by on a floor. Raises ForkliftError where they fit nowhere on it."""
-    routes = find_routes(site, spec.length, spec.width, STOPS, seed)
-    if not len(routes.places):
-        raise ForkliftError(
-            f"expected a floor with room for forklifts of {spec.length:g} x {spec.width:g} m, got {site.name}, where "
-            "they can go and come back nowhere; widen its aisles to three cells, or make them one-way with room "
-            "to turn at both ends"
-        )
+    routes = check_room(site, spec, seed)
     device = pose.device
     yard = Yard()
     yard.table = wp.array(routes.table, dtype=wp.uint8, device=device)

@@ -141,6 +141,7 @@ class Plant:
             profile=int(self.profile),
             seed=self.seed,
             manners=self._manners,
+            boxes=make_boxes(self.forklifts.pose, self.truck.length, self.truck.width),
         )
         drivers = self._record_forklifts()
         self.walk: Launchable = Walk((*people.launches, *drivers))  # a test may put somebody else's steps in its place

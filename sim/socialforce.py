@@ -21,7 +21,7 @@ from __future__ import annotations
 import warp as wp
 
 from sim.conduct import CROSSING_C, GIVING_WAY_C, HERE_C, STANDING_C, Around, CrowdArrays
-from sim.kernels import grid_range
+from sim.kernels import Boxes, grid_range
 from sim.people import RADIUS, PeopleArrays, walkable
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -130,6 +130,20 @@ def heading_of(around: Around, goal: int, here: int, x: float, y: float) -> wp.v
 
 
 @wp.func
+def from_box(boxes: Boxes, world: int, number: int, x: float, y: float) -> wp.vec3:
+    """Vector from the nearest point of a box to (x, y), and its length; 0 inside."""
+    c = wp.cos(boxes.pose[world, number, 2])
+    s = wp.sin(boxes.pose[world, number, 2])
+    ex = x - boxes.pose[world, number, 0]
+    ey = y - boxes.pose[world, number, 1]
+    ahead = c * ex + s * ey
+    aside = c * ey - s * ex
+    dx = ahead - wp.clamp(ahead, -boxes.half_length, boxes.half_length)
+    dy = aside - wp.clamp(aside, -boxes.half_width, boxes.half_width)
+    return wp.vec3(c * dx - s * dy, s * dx + c * dy, wp.sqrt(dx * dx + dy * dy))
+
+
+@wp.func
 def sees(around: Around, x: float, y: float, way: wp.vec2, distance: float) -> bool:
     """Whether no rack stands between (x, y) and what is `distance` m away in direction `way`."""
     return (
@@ -195,6 +209,17 @@ def feel_forces(around: Around, people: PeopleArrays, crowd: CrowdArrays) -> Non
                     if sees(around, x, y, way, distance):
                         push += force
                         room = wp.min(room, gap)
+    if conduct != STANDING_C:
+        for truck in range(around.boxes.pose.shape[1]):
+            apart = from_box(around.boxes, world, truck, x, y)
+            if apart[2] < SIGHT and apart[2] > 1.0e-4:
+                # its nearest point is a person who stands
+                to = wp.vec2(-apart[0], -apart[1])
+                way = to / apart[2]
+                gap = headway(e, to, RADIUS + BODY)
+                if gap < SIGHT and sees(around, x, y, way, apart[2]):
+                    push += pair_force(way, apart[2], v)
+                    room = wp.min(room, gap)
     wall = nearest_wall(around.flags, around.width, around.height, around.cell, x, y)
     if conduct != STANDING_C and wall[2] < around.cell and wall[2] > 1.0e-4:
         push += WALL_STRENGTH * wp.exp(-wall[2] / WALL_REACH) / wall[2] * wp.vec2(wall[0], wall[1])

@@ -55,6 +55,7 @@ DETAILED = 600
 STEEL, WALL = (0.30, 0.36, 0.45, 1.0), (0.72, 0.74, 0.77, 1.0)
 FLOOR, WALKWAY = (0.83, 0.85, 0.88, 1.0), (0.96, 0.88, 0.62, 1.0)
 STATION, CHARGER = (0.13, 0.45, 0.80, 1.0), (0.18, 0.65, 0.35, 1.0)
+TRUCK, MAST = (0.90, 0.72, 0.12, 1.0), (0.20, 0.21, 0.24, 1.0)
 VEST, SKIN, CARDBOARD = (0.93, 0.42, 0.10, 1.0), (0.80, 0.62, 0.50, 1.0), (0.74, 0.57, 0.37, 1.0)
 
 
@@ -99,6 +100,10 @@ class Trace:
     """Robots, in the order of the poses."""
     doors: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), bool))
     """(periods, doors): which are open; no columns without doors."""
+    forklifts: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 3), np.float32))
+    """(periods, forklifts, 3): x, y, yaw in W; no columns without forklifts."""
+    truck: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Length, width and height of a forklift, m."""
 
 
 def run(config: Config) -> int:
@@ -141,6 +146,7 @@ def read_trace(source: Path) -> Trace:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             blocked = content["blocked"]
             length, width, height = content["footprint"].tolist()
+            truck = content["truck"].tolist() if "truck" in content else [0.0, 0.0, 0.0]
             trace = Trace(
                 site=Site(
                     name=str(source),
@@ -156,6 +162,8 @@ def read_trace(source: Path) -> Trace:
                 stamps=content["stamps"],
                 poses=content["poses"],
                 people=content["people"],
+                forklifts=content["forklifts"] if "forklifts" in content else np.zeros((0, 0, 3), np.float32),
+                truck=(truck[0], truck[1], truck[2]),
                 footprint=(length, width, height),
                 names=tuple(content["names"].tolist()),
             )
@@ -280,6 +288,8 @@ def build_picture(trace: Trace) -> Any:  # a mujoco.MjModel
         body = world.worldbody.add_body(name=f"person{person}", mocap=True)
         _solid(body, mujoco.mjtGeom.mjGEOM_CYLINDER, (0.25 * scale, 0.55, 0.0), (0.0, 0.0, 0.6), VEST)
         _solid(body, mujoco.mjtGeom.mjGEOM_SPHERE, (0.17 * scale, 0.0, 0.0), (0.0, 0.0, 1.3), SKIN)
+    for forklift in range(trace.forklifts.shape[1]):
+        _add_forklift(mujoco, world, forklift, trace.truck)
     return world.compile()
 
 
@@ -312,7 +322,13 @@ def draw(trace: Trace, carrying: NDArray[np.bool_], times: NDArray[np.float64], 
             turn = np.arctan2(np.sin(b[:, 2] - a[:, 2]), np.cos(b[:, 2] - a[:, 2]))
             yaw = a[:, 2] + share * turn
             data.mocap_quat[:robots, 0], data.mocap_quat[:robots, 3] = np.cos(yaw / 2), np.sin(yaw / 2)
-            data.mocap_pos[robots:, :2] = trace.people[one] + share * (trace.people[two] - trace.people[one])
+            walkers = robots + trace.people.shape[1]
+            data.mocap_pos[robots:walkers, :2] = trace.people[one] + share * (trace.people[two] - trace.people[one])
+            if trace.forklifts.shape[1]:
+                a, b = trace.forklifts[one].astype(np.float64), trace.forklifts[two].astype(np.float64)
+                data.mocap_pos[walkers:, :2] = a[:, :2] + share * (b[:, :2] - a[:, :2])
+                yaw = a[:, 2] + share * np.arctan2(np.sin(b[:, 2] - a[:, 2]), np.cos(b[:, 2] - a[:, 2]))
+                data.mocap_quat[walkers:, 0], data.mocap_quat[walkers:, 3] = np.cos(yaw / 2), np.sin(yaw / 2)
             model.geom_rgba[loads, 3] = carrying[one]
             for door, geoms in enumerate(doors):
                 model.geom_rgba[geoms, 3] = 0.0 if trace.doors[one, door] else 1.0
@@ -400,6 +416,19 @@ def _add_robot(mujoco: Any, world: Any, number: int, length: float, broad: float
     _solid(body, cube, (0.03, broad / 2 - 0.05, 0.03), (length / 2 - 0.07, 0.0, tall + 0.02), (0.98, 0.98, 0.98, 1.0))
     load = _solid(body, cube, (0.17, 0.16, 0.15), (-0.07, 0.0, tall + 0.15), CARDBOARD)
     load.name = f"load{number}"
+
+
+def _add_forklift(mujoco: Any, world: Any, number: int, size: tuple[float, float, float]) -> None:
+    """A truck with its forks ahead: chassis, mast, two blades. MuJoCo's own types, imported late."""
+    length, broad, tall = size
+    forks = 0.4 * length
+    body = world.worldbody.add_body(name=f"forklift{number}", mocap=True)
+    box = mujoco.mjtGeom.mjGEOM_BOX
+    rear = (length - forks) / 2
+    _solid(body, box, (rear, broad / 2, 0.45), (-forks / 2, 0.0, 0.5), TRUCK)
+    _solid(body, box, (0.06, 0.42 * broad, tall / 2), (length / 2 - forks - 0.06, 0.0, tall / 2), MAST)
+    for side in (-1.0, 1.0):
+        _solid(body, box, (forks / 2, 0.07, 0.03), ((length - forks) / 2, side * 0.25 * broad, 0.1), MAST)
 
 
 def _solid(body: Any, kind: Any, size: tuple[float, ...], at: tuple[float, ...], colour: tuple[float, ...]) -> Any:

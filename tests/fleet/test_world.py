@@ -7,8 +7,10 @@ import pytest
 
 from fleet.world import World, start_cells, start_yaws
 from sim.fixtures import Door, DoorState, Fixtures
+from sim.forklifts import ForkliftError
 from sim.generate import generate_warehouse
 from sim.people import PERSON_RADIUS, Profile
+from sim.readers import load_problem
 from sim.robot import Lidar, RobotSpec
 from sim.site import Site, SiteError, declare_person_free, make_site, with_fixtures
 
@@ -249,3 +251,39 @@ def test_a_round_of_the_demos_fleet_costs_far_less_than_ten_milliseconds() -> No
     begun = time.process_time()
     drive(world, 0.1, 0.1, 50)
     assert (time.process_time() - begun) / 50 < 0.010
+
+
+def test_forklifts_drive_among_robots_are_seen_and_counted_by_both_witnesses(root: Path) -> None:
+    """A robot drives into a truck's side: one collision with something solid, by both counts."""
+    site = load_problem(str(root / "launch" / "sites" / "small_warehouse.yaml")).site
+    world = World(site, RobotSpec(), 2, people=1, crowd="social_force", forklifts=2, seed=3)
+    there = world._trucks.place.numpy()[0] >= 0
+    assert there.all()
+    start = world._trucks.pose.numpy()[0].copy()
+    for _ in range(150):
+        world.step()
+    moved = np.hypot(*(world._trucks.pose.numpy()[0] - start)[:, :2].T)
+    assert moved.max() > 3.0
+    # by a truck's side, driving at it
+    world._trucks.pause.numpy()[:] = 100.0
+    world._trucks.speed.numpy()[:] = 0.0
+    x, y, yaw = world._trucks.pose.numpy()[0, 0].astype(np.float64)
+    side = np.array([-np.sin(yaw), np.cos(yaw)])
+    world.data.qpos[:3] = x + 1.5 * side[0], y + 1.5 * side[1], yaw - np.pi / 2
+    world.data.qvel[:3] = 0.0
+    before = world.physics.collisions
+    world._read.launch()
+    world._sweep.launch()
+    ahead = world.readings(0).scan[180]
+    assert ahead == pytest.approx(1.5 - 1.05 / 2, abs=0.06)
+    for _ in range(30):
+        world.command(np.array([[0.6, 0.0], [0.0, 0.0]]))
+        world.step()
+    assert world.physics.collisions == world.oracle.collisions == before + 1
+    assert not world.physics.contacts[-1].person
+    assert world.summary(("r0", "r1"))["forklifts"] == 2
+
+
+def test_forklifts_that_the_profile_does_not_cover_are_refused() -> None:
+    with pytest.raises(ForkliftError, match="got V = 0"):
+        World(make_site("hall", np.zeros((9, 9), bool)), RobotSpec(), 1, forklifts=1, profile=Profile.STILL)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import warp as wp
 from numpy.typing import NDArray
 
+from fleet.world import World
 from sim.conduct import RUN_HIGH, Conduct, CrowdArrays, Manners, make_crowd
 from sim.crowd import Walk, record_walk
 from sim.device import start_warp
@@ -16,6 +18,7 @@ from sim.env import BatchEnv
 from sim.generate import generate_campus, generate_warehouse
 from sim.kernels import floor_arrays
 from sim.people import SPEED_HIGH, PeopleArrays, Profile, make_people
+from sim.readers import load_problem
 from sim.robot import Lidar, RobotSpec
 from sim.site import Site, make_site
 from sim.tasks.navigate import NavigateConfig, Randomization
@@ -209,6 +212,32 @@ def test_a_person_steers_around_a_standing_robot_that_leaves_room() -> None:
         nearest = min(nearest, float(np.hypot(*(floor.position[0] - (7.0, 2.42)))) - 0.65)
     assert floor.position[0, 0] > 11.0
     assert nearest >= 0.1 - 1e-5
+
+
+def test_a_crowd_walks_around_forklifts(root: Path) -> None:
+    """Six people and two trucks for two minutes: nobody steps nearer than 0.1 m to a truck, by the exact rectangle."""
+    site = load_problem(str(root / "launch" / "sites" / "small_warehouse.yaml")).site
+    world = World(site, RobotSpec(), 1, 6, crowd="social_force", forklifts=2, seed=3)
+    size = np.array([world.truck.length, world.truck.width]) / 2
+
+    def gaps(people: NDArray, trucks: NDArray) -> NDArray:
+        offset = people[:, None] - trucks[None, :, :2]
+        c, s = np.cos(trucks[:, 2]), np.sin(trucks[:, 2])
+        local = np.stack([c * offset[..., 0] + s * offset[..., 1], c * offset[..., 1] - s * offset[..., 0]], -1)
+        return np.linalg.norm(np.maximum(np.abs(local) - size, 0.0), axis=-1) - 0.25
+
+    near = 0
+    for _ in range(6000):
+        trucks = world._trucks.pose.numpy()[0].astype(np.float64)
+        before = world._people.position.numpy()[0].astype(np.float64)
+        world._walk.launch()
+        after = world._people.position.numpy()[0].astype(np.float64)
+        now, then = gaps(before, trucks), gaps(after, trucks)
+        assert not ((then < 0.1 - 1e-4) & (then < now - 1e-5)).any()
+        near += int((then < 0.5).sum())
+        for driver in world._drivers:
+            driver.launch()
+    assert near > 100
 
 
 def sideways(
