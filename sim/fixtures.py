@@ -10,6 +10,7 @@ rows). Directions are indices of `sim.site.MOVES`: east, north, west, south.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -117,6 +118,28 @@ def rectangle(area: tuple[int, int, int, int], width: int) -> list[int]:
     """Cells of (column, row, columns, rows) on a floor of `width` columns, ascending."""
     column, row, columns, rows = area
     return [(row + y) * width + column + x for y in range(rows) for x in range(columns)]
+
+
+def wrong_fixtures(fixtures: Fixtures, height: int, width: int) -> str:
+    """What of fixtures from a file cannot lie on a floor of `height` x `width` cells; empty when all can."""
+    listed = [("pod", fixtures.pods), ("pick station", fixtures.picks), ("drop station", fixtures.drops)]
+    listed += [(f"door {door.name}", door.cells) for door in fixtures.doors]
+    listed += [("speed zone", zone.cells) for zone in fixtures.zones]
+    for what, cells in listed:
+        for cell in cells:
+            if not 0 <= cell < height * width:
+                return f"expected a {what} on the floor's {height * width} cells, got cell {cell}"
+    for ramp in fixtures.ramps:
+        x, y, columns, rows = ramp.area
+        if not (0 <= x < x + columns <= width and 0 <= y < y + rows <= height and FLAT <= ramp.up < len(DIRECTIONS)):
+            return f"expected a ramp on the floor's {width} x {height} cells, got {ramp.area} up {ramp.up}"
+    numbers = [*fixtures.pod_size, *(zone.limit for zone in fixtures.zones), *(ramp.rise for ramp in fixtures.ramps)]
+    if not all(0.0 < number < math.inf for number in numbers):
+        return f"expected sizes, limits and rises above 0, got {min(numbers):g}"
+    waits = [door.opening for door in fixtures.doors]
+    if not all(0.0 <= number < math.inf for number in waits):
+        return f"expected opening times of at least 0 s, got {min(waits):g}"
+    return ""
 
 
 def canonical(fixtures: Fixtures) -> Fixtures:

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from sim.errors import nearest
 from sim.files import DamagedFile, FileError, read_arrays, replacing
-from sim.fixtures import pack_fixtures, unpack_fixtures
+from sim.fixtures import pack_fixtures, unpack_fixtures, wrong_fixtures
 from sim.generate import generate_campus, generate_warehouse
 from sim.navmap import is_navmap, read_navmap
 from sim.reach import FAR, distances, reversed_exits
@@ -242,7 +242,7 @@ def _wrong_arrays(site: Site) -> str:
         outside = cells[(cells < 0) | (cells >= site.blocked.size)]
         if len(outside):
             return f"expected {key} on the floor's {site.blocked.size} cells, got cell {outside[0]}"
-    return ""
+    return wrong_fixtures(site.fixtures, site.height, site.width)
 
 
 def check_site(site: Site, robots: int = 0) -> None:

@@ -17,7 +17,9 @@ from fleet.control import ControlConfig, Inputs, Memory, Outputs, Stepper
 from fleet.hardware import FakeRobot
 from hierarchy.skills import Answer
 from safety.supervisor import Cause, Mode
+from sim.fixtures import Fixtures, SpeedZone
 from sim.robot import SECOND, RobotSpec
+from sim.site import with_fixtures
 from sim.tasks.navigate_contract import navigate_contract
 from tests.fleet.episodes import Episode, FakeCoordinator, aisle, cell, delivery, walls
 from tests.fleet.hand_policy import write_hand_policy
@@ -72,6 +74,26 @@ def test_the_robot_never_leaves_what_is_granted(stepper: Stepper) -> None:
     episode.run(20.0)
     assert 5 * 1.2 < episode.robot.pose[0] < 6 * 1.2 - SPEC.radius
     assert episode.steps[-1].outputs.report.status is RobotStatus.WAITING
+
+
+@pytest.mark.parametrize("limit", [0.4, None])
+def test_a_speed_zone_bounds_what_is_proposed_and_driven_in_it(policy: Policy, limit: float | None) -> None:
+    zone = (SpeedZone((cell(5), cell(6)), limit),) if limit else ()
+    site = with_fixtures(SITE, Fixtures(zones=zone))
+    episode = begin(Stepper(ControlConfig(spec=SPEC, person_speed=0.0), site, policy), goal=12)
+    episode.coordinator.site = site
+    inside, outside = [], []
+    for _ in range(300):
+        outputs = episode.step()
+        x = episode.robot.pose[0]
+        in_zone = x + SPEC.radius > 5 * 1.2 and x - SPEC.radius < 7 * 1.2
+        (inside if in_zone else outside).append(max(abs(outputs.proposed[0]), abs(outputs.released[0])))
+    assert episode.robot.pose[0] > 9 * 1.2
+    assert max(outside) > 0.8
+    if limit:
+        assert max(inside) == pytest.approx(limit)
+    else:
+        assert max(inside) > 0.8
 
 
 @pytest.mark.parametrize(

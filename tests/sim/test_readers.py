@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sim.files import FileError
-from sim.fixtures import DoorState
+from sim.fixtures import Door, DoorState, Ramp, SpeedZone
 from sim.generate import generate_warehouse
 from sim.readers import check_site, load_problem, load_site, read_lorr, read_movingai, read_site, write_site
 from sim.site import SiteError, declare_person_free, make_site
@@ -300,3 +300,22 @@ def test_compiled_floors_from_before_fixtures_are_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "broken.npz", **parts, fixtures=np.frombuffer(b'{"doors": 7}', np.uint8))
     with pytest.raises(SiteError, match=r"broken.npz: expected a compiled floor, got .*doors"):
         read_site(tmp_path / "broken.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pods": (5000,)}, "expected a pod on the floor's 288 cells, got cell 5000"),
+        ({"doors": (Door("gate", (3, -1)),)}, "expected a door gate on the floor's 288 cells, got cell -1"),
+        ({"doors": (Door("gate", (3,), -1.0),)}, "expected opening times of at least 0 s, got -1"),
+        ({"ramps": (Ramp((20, 0, 5, 1), 0.1, 0),)}, r"a ramp on the floor's 24 x 12 cells, got \(20, 0, 5, 1\) up 0"),
+        ({"ramps": (Ramp((2, 0, 5, 1), 0.1, 7),)}, r"got \(2, 0, 5, 1\) up 7"),
+        ({"zones": (SpeedZone((3,), 0.0),)}, "expected sizes, limits and rises above 0, got 0"),
+        ({"pod_size": (1.0, -1.0, 1.0)}, "expected sizes, limits and rises above 0, got -1"),
+    ],
+)
+def test_fixtures_off_the_floor_are_refused(change: dict[str, object], message: str, tmp_path: Path) -> None:
+    site = load_site(SITES / "two_halls.yaml")
+    write_site(replace(site, fixtures=replace(site.fixtures, **change)), tmp_path / "floor.npz")
+    with pytest.raises(SiteError, match=rf"floor\.npz: {message}|floor\.npz.*{message}"):
+        load_site(tmp_path / "floor.npz")

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sim.errors import MusterError
 from sim.files import FileError
@@ -179,3 +181,35 @@ def test_the_sites_of_the_launch_folder_hold_a_fleet(path: Path) -> None:
     assert len(site.chargers) >= 2
     assert site.fixtures.doors
     assert len(list(LAUNCH.glob("sites/*.yaml"))) >= 2
+
+
+WORDS = (
+    "", "0", "-1", "1e400", ".nan", ".inf", "1_000", "0x10", "7.5", "99999999999999999999", "[]", "{}", "[[1, 1]]", "~",
+    "null", "true", "'", '"', "&a", "*a", "&a [*a]", "!!python/object:os.system", "? x", "---", "...", "%", "@", "\t",
+    "\x00", "é", "cells", "metres", "all", "{cells: [1, 1, 1, 1]}", "{metres: [1, 1]}", ": ", ", ", "]", "}", "- ",
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, len(FLOOR)), st.integers(0, 12), st.sampled_from(WORDS)), min_size=1, max_size=3)
+)
+def test_whatever_is_written_gives_a_floor_or_one_clear_line(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int, str]]
+) -> None:
+    text = FLOOR
+    for at, gone, word in changes:
+        text = text[:at] + word + text[at + gone :]
+    path = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
+    path.write_text(text, encoding="utf-8")
+    site, said = None, ""
+    try:
+        site = load_site(path)
+    except MusterError as error:
+        said = str(error)
+    if site is None:
+        assert "fuzzed.yaml" in said
+        assert "\n" not in said
+    else:
+        check_site(site, 1)
+        assert site.standing.shape == site.blocked.shape
