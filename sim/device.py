@@ -2,7 +2,7 @@
 
 Warp prints its devices and cache at start, and its native part writes a warning to stderr where there is no CUDA
 driver, which no setting turns off. `start_warp` is called by whatever first launches kernels in a process; later calls
-do nothing.
+do nothing. The CPU is then the default device, also where Warp would choose CUDA: what runs elsewhere says so.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ def start_warp() -> None:
         kept = os.dup(2)
     except OSError:  # no stderr at all, as under some service managers
         wp.init()
+        wp.set_device("cpu")
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
         wp.init()
+        wp.set_device("cpu")
     finally:
         os.dup2(kept, 2)
         os.close(kept)
