@@ -30,6 +30,7 @@ from sim.site import Site, make_site
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.task import Ending
 from sim.truckrules import Forklifts, Yard
+from sim.warp_backend import WarpBackend
 
 DT = 0.02
 SPEC = ForkliftSpec()
@@ -234,6 +235,36 @@ def test_forklifts_in_many_worlds_are_isolated_keyed_and_restorable(site: Site) 
         np.testing.assert_array_equal(values, last[name], err_msg=name)
     assert (last["forklift.place"] >= 0).any()
     assert (last["forklift.pose"] != saved["forklift.pose"]).any(axis=(1, 2)).sum() >= 3
+
+
+def alike(one: BatchEnv, two: BatchEnv, within: float) -> None:
+    """Both live the same episode for three seconds, robots standing, people and trucks `within` m of each other."""
+    for env in (one, two):
+        env.reset()
+    for _ in range(30):
+        for env in (one, two):
+            env.step(np.zeros((env.rows, 2), np.float32))
+    start = make_forklifts(1, 1, "cpu").pose.numpy()[0, 0, 0]
+    for first, second in (
+        (one.people.position, two.people.position),
+        (one.plant.forklifts.pose, two.plant.forklifts.pose),
+        (one.backend.data("mocap_quat"), two.backend.data("mocap_quat")),
+    ):
+        np.testing.assert_allclose(second.numpy(), first.numpy(), atol=within)
+    assert (one.plant.forklifts.pose.numpy()[..., 0] > start).any()
+
+
+def test_both_engines_have_the_same_people_and_forklifts(site: Site) -> None:
+    first = BatchEnv(site, CONFIG, worlds=3, seed=3, threads=1)
+    second = BatchEnv(
+        site, CONFIG, worlds=3, seed=3, backend=lambda scene, worlds: WarpBackend(scene.model, worlds, device="cpu")
+    )
+    alike(first, second, 1e-5)
+
+
+@pytest.mark.gpu
+def test_people_and_forklifts_move_alike_on_cuda(site: Site) -> None:
+    alike(*(BatchEnv(site, CONFIG, worlds=16, seed=3, device=device) for device in ("cpu", "cuda:0")), 1e-3)
 
 
 def test_robots_see_forklifts_and_collide_with_them(site: Site) -> None:
