@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safety.shield import Shield
 from sim.env import BatchEnv
 from sim.generate import generate_campus
+from sim.people import Profile
 from sim.points import Points
 from sim.scene import Body
 from sim.site import Site
@@ -38,9 +39,13 @@ class Pair:
     """Is restored from it, on another number of threads, and left alone."""
 
 
-def make_pair(site: Site, task: str, robots: int, body: Body, seed: int, *, shielded: bool) -> Pair:
-    """A pair with short episodes, so that some end on their own."""
+def make_pair(
+    site: Site, task: str, robots: int, body: Body, seed: int, *, shielded: bool, crowded: bool = False
+) -> Pair:
+    """A pair with short episodes, so that some end on their own; `crowded` with a crowd and forklifts."""
     config = replace(TASKS[task](), time_limit=1.5)
+    if crowded:
+        config = replace(config, people=3, crowd="social_force", forklifts=2, profile=Profile.WALKING)
     if isinstance(config, NavigateConfig):
         config = replace(config, paths=256)
     elif isinstance(config, FleetConfig):
@@ -59,7 +64,7 @@ def make_pair(site: Site, task: str, robots: int, body: Body, seed: int, *, shie
 
 
 def make_pairs() -> list[Pair]:
-    """Every task, with one and several robots, on both bodies, with and without a shield."""
+    """Every task, with one and several robots, on both bodies, with and without a shield, and among a crowd."""
     site = generate_campus(5, blocks=(2, 2))
     kinds: list[tuple[int, Body, bool]] = [
         (1, "planar", False),
@@ -71,6 +76,9 @@ def make_pairs() -> list[Pair]:
     for task in TASKS:
         for number, (robots, body, shielded) in enumerate(kinds):
             pairs.append(make_pair(site, task, robots, body, 17 + number, shielded=shielded))
+    roomy = generate_campus(0, blocks=(4, 4))  # where forklifts fit
+    for task, robots in (("navigate", 1), ("fleet", 3)):
+        pairs.append(make_pair(roomy, task, robots, "planar", 21, shielded=False, crowded=True))
     return pairs
 
 
