@@ -429,16 +429,13 @@ class Host:
         recorder: Recorder | None = None
         silent = False
         try:
+            if self.config.watchdog:
+                self._start_watchdog(key)
             self._join()  # a signal still raises here: there is no loop yet that would look at a flag
             with contextlib.suppress(ValueError):  # signals only reach the main thread; tests run a host in another
                 signal.signal(signal.SIGTERM, self._end)
                 signal.signal(signal.SIGINT, self._end)
-            lockstep = self.seats[0].lockstep
-            if self.config.watchdog:
-                log = self.directory.logs / f"watchdog-{self.seats[0].name}.log"
-                watchdog.start(
-                    self.board, self.config.plant, key, lockstep=lockstep, period=_spec(self).period, log=log
-                )
+            self.board.clock = "lockstep" if self.seats[0].lockstep else "wall"
             recorder = Recorder(self.boxes) if self.boxes else None
             quieten()
             print(f"robots ready: {', '.join(seat.name for seat in self.seats)}", flush=True)
@@ -452,6 +449,18 @@ class Host:
                 recorder.close()
             self._write_summary()
         return 1 if silent else 0
+
+    def _start_watchdog(self, key: Path) -> None:
+        """Start it and wait until it is up: a loop killed in its first moments would leave its robots unwatched."""
+        log = self.directory.logs / f"watchdog-{self.seats[0].name}.log"
+        process = watchdog.start(self.board, self.config.plant, key, period=_spec(self).period, log=log)
+        deadline = time.monotonic() + watchdog.START
+        while not self.board.watched:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RobotError(
+                    f"expected the watchdog to be up within {watchdog.START:g} s, it is not; its own words are in {log}"
+                )
+            time.sleep(watchdog.POLL / 2)
 
     def _join(self) -> None:
         for seat in self.seats:

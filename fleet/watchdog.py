@@ -1,10 +1,12 @@
 """The watchdog: a process of its own that brings robots to rest when their loop dies or hangs.
 
-The loop publishes, after each released command, the stored stopping plan (commands for the coming periods, verified
-by the shield together with that command) and, at every turn of its own loop, a heartbeat, in memory that both
-processes share. When the heartbeat stands still for longer than it may, the watchdog joins the plant in that role,
-plays the plan from where it stands and then the last command of every plan: rest. The plant hears the loop again only
-after a new join. It takes a watchdog that the robot itself named when it joined, and no other.
+The loop publishes, after each released command, the stored stopping plan (commands for the coming periods, verified by
+the shield together with that command) and, at every turn of its own loop, a heartbeat, in memory that both processes
+share. It joins the plant only once the watchdog has said there that it is up, so that no robot drives unwatched, and
+says there in turn by which clock the plant runs. When the heartbeat stands still for longer than it may, the watchdog
+joins the plant in that role, plays the plan from where it stands and then the last command of every plan: rest. The
+plant hears the loop again only after a new join. It takes a watchdog that the robot itself named when it joined, and no
+other.
 
 Shared memory: an anonymous file that the child inherits, one region per robot. A plan is written into one of two slots
 in turn, each with a checksum, so that a writer killed half way leaves the other one whole. The reader takes the newer
@@ -43,8 +45,13 @@ LOCKSTEP_SILENCE = 1.0
 """And after this long in lockstep, s: half of the plant's patience (2 s), many times what a loaded host holds up."""
 ORPHANED = 20.0
 """A watchdog whose loop is gone for good ends this long after it took over, s: its robots have long been at rest."""
+START = 20.0
+"""A watchdog that is not up this long after its start never will be, s: a loaded host takes a second or two."""
 PLANT = "plant"
 
+_UP, _CLOCK, _HEAD = 0, 1, 8
+"""Before the regions, two bytes: 1 once the watchdog is up, and the place in CLOCKS of the plant's clock."""
+CLOCKS = ("", "wall", "lockstep")
 _BEAT = struct.Struct("<qq")
 """heartbeat (monotonic ns), 1 while the loop drives"""
 _PLAN = struct.Struct(f"<qqqi{2 * PLAN_COMMANDS}f")
@@ -81,7 +88,7 @@ class Board:
     def __init__(self, robots: Sequence[str], handle: int | None = None) -> None:
         """Make the memory, or map the one behind an inherited file handle."""
         self.robots = tuple(robots)
-        size = _REGION * len(self.robots)
+        size = _HEAD + _REGION * len(self.robots)
         if handle is None:
             handle = _anonymous()
             os.ftruncate(handle, size)
@@ -92,7 +99,25 @@ class Board:
     def beat(self, now: int, driving: bool = True) -> None:
         """The loop is alive (all robots); `driving` False says that it ended by its own will."""
         for index in range(len(self.robots)):
-            _BEAT.pack_into(self._map, index * _REGION, now, int(driving))
+            _BEAT.pack_into(self._map, _region(index), now, int(driving))
+
+    @property
+    def watched(self) -> bool:
+        """A watchdog is up."""
+        return bool(self._map[_UP])
+
+    def watch(self) -> None:
+        """The watchdog is up, and reads."""
+        self._map[_UP] = 1
+
+    @property
+    def clock(self) -> str:
+        """The plant's: lockstep or wall; empty until the loop has told."""
+        return CLOCKS[self._map[_CLOCK]]
+
+    @clock.setter
+    def clock(self, name: str) -> None:
+        self._map[_CLOCK] = CLOCKS.index(name)
 
     def publish(self, index: int, plan: StoredPlan) -> None:
         """Store a robot's plan; costs a few microseconds."""
@@ -100,20 +125,20 @@ class Board:
         values = [value for command in commands for value in command]
         values += [0.0] * (2 * PLAN_COMMANDS - len(values))
         data = _PLAN.pack(plan.published, plan.period, plan.round, len(commands), *values)
-        start = index * _REGION + _BEAT.size + self._turn[index] * _SLOT
+        start = _region(index) + _BEAT.size + self._turn[index] * _SLOT
         self._map[start : start + _SLOT] = data + _SUM.pack(zlib.crc32(data))
         self._turn[index] ^= 1
 
     def heartbeat(self, index: int) -> tuple[int, bool]:
         """Time of the last heartbeat (monotonic ns) and whether the loop drives."""
-        beat, driving = _BEAT.unpack_from(self._map, index * _REGION)
+        beat, driving = _BEAT.unpack_from(self._map, _region(index))
         return beat, bool(driving)
 
     def plan(self, index: int) -> StoredPlan | None:
         """The newest whole plan; None when there is none."""
         found: StoredPlan | None = None
         for slot in range(2):
-            start = index * _REGION + _BEAT.size + slot * _SLOT
+            start = _region(index) + _BEAT.size + slot * _SLOT
             data = self._map[start : start + _PLAN.size]
             (checksum,) = _SUM.unpack_from(self._map, start + _PLAN.size)
             published, period, number, count, *values = _PLAN.unpack(data)
@@ -180,11 +205,19 @@ class Watch:
         return all(beat > 0 and not driving for beat, driving in beats)
 
 
-def serve(board: Board, plant: Transport, watch: Watch, loop: int) -> None:
+def serve(board: Board, plant: Transport, period: int, loop: int) -> None:
     """Watch until every loop ended by its own will, the plant ended, or a dead loop's robots have long been at rest.
 
-    `loop` is the process id of the loop.
+    `period` is the control period, ns; `loop` the process id of the loop.
     """
+    board.watch()
+    watch = Watch(board, WALL_PERIODS * period, lockstep=False)
+    while not board.clock:  # the loop waits for its plant, and no robot drives
+        if watch.over or not _alive(loop):
+            return
+        time.sleep(POLL)
+    if board.clock == "lockstep":
+        watch = Watch(board, int(LOCKSTEP_SILENCE * 1e9), lockstep=True)
     newest_round = 0
     took_at = time.monotonic()
     while not watch.over:
@@ -203,13 +236,10 @@ def serve(board: Board, plant: Transport, watch: Watch, loop: int) -> None:
             return
 
 
-def start(
-    board: Board, address: str, key: Path | None, *, lockstep: bool, period: int, log: Path | None
-) -> subprocess.Popen[bytes]:
+def start(board: Board, address: str, key: Path | None, *, period: int, log: Path | None) -> subprocess.Popen[bytes]:
     """Start the watchdog of this process, in a session of its own so that no signal to the loop's group reaches it."""
-    silence = LOCKSTEP_SILENCE if lockstep else WALL_PERIODS * period / 1e9
     words = [sys.executable, "-m", "fleet.watchdog", str(board.handle), ",".join(board.robots), address]
-    words += [str(key) if key else "-", str(int(lockstep)), repr(silence), str(os.getpid())]
+    words += [str(key) if key else "-", str(period), str(os.getpid())]
     output = log.open("ab") if log else None
     try:
         return subprocess.Popen(
@@ -221,14 +251,14 @@ def start(
 
 
 def main(words: Sequence[str]) -> int:
-    """`python -m fleet.watchdog HANDLE ROBOTS ADDRESS KEY LOCKSTEP SILENCE LOOP`, as `start` calls it."""
-    handle, robots, address, key, lockstep, silence, loop = words
+    """`python -m fleet.watchdog HANDLE ROBOTS ADDRESS KEY PERIOD LOOP`, as `start` calls it."""
+    handle, robots, address, key, period, loop = words
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the loop, which says when it is over
     board = Board(robots.split(","), int(handle))
     keys: Keys | None = None if key == "-" else read_keys(key)
     plant = ZmqClient(name_of(board.robots, int(loop)), PLANT, keys, address)
     try:
-        serve(board, plant, Watch(board, int(float(silence) * 1e9), bool(int(lockstep))), int(loop))
+        serve(board, plant, int(period), int(loop))
     finally:
         plant.close()
     return 0
@@ -240,6 +270,10 @@ def name_of(robots: Sequence[str], loop: int) -> str:
     The loop's process id tells it from the watchdog of a loop that died before and may still be speaking.
     """
     return f"watchdog_{loop}_{robots[0]}"[:32]
+
+
+def _region(index: int) -> int:
+    return _HEAD + index * _REGION
 
 
 def _anonymous() -> int:

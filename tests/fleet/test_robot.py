@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from coordination.keys import new_keys, write_keys
+from coordination.messages import Join
+from fleet import cli, watchdog
 from fleet.replay import replay_all
 from fleet.rundir import ENVIRONMENT, RunDirectory, create_run
 from sim.robot import RobotSpec
@@ -151,6 +153,26 @@ def test_a_base_with_another_motor_than_the_bound_was_measured_with_is_refused(
     while not recorded.joined.is_set() and time.monotonic() < deadline:
         recorded._take(0.05)
     assert "r0's drives by 000000000000" in refused(process)
+
+
+def test_no_robot_joins_before_its_watchdog_is_up(
+    directory: RunDirectory,
+    recorded: RecordedPlant,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The watchdog here is a process that lives and never watches."""
+    sleeper = subprocess.Popen(["sleep", "60"])
+    monkeypatch.setattr(watchdog, "start", lambda *_, **__: sleeper)
+    monkeypatch.setattr(watchdog, "START", 0.5)
+    monkeypatch.setenv(ENVIRONMENT, str(directory.root))
+    words = ["robot", "--site", str(directory.root / SITE), "--plant", recorded.plant]
+    with sleeper:
+        code = cli.main([*words, "--coordinator", recorded.coordinator, "--patience", "5"])
+        sleeper.kill()
+    assert code == 2
+    assert "expected the watchdog to be up within 0.5 s" in capsys.readouterr().err
+    assert not [message for message in recorded._plant.receive(0.5) if isinstance(message.body, Join)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
