@@ -113,7 +113,7 @@ class BatchEnv:
             vary=config.randomization,
             seed=seed,
             body=body,
-            loads=config.loads,
+            loads=config.loads_on(site, robots),
             threads=threads,
             device=device,
             backend=backend,

@@ -154,10 +154,11 @@ class Plant:
             [backend.sensordata, *bodies, self._contacts, MOVING, state.pose, state.twist, state.touching,
              state.collided, state.bumped],
         )  # fmt: skip
-        self._before_physics: list[Launchable] = []
+        self.every_period: list[Launchable] = []
+        """Run before the physics of each motor period: lifts, and what a task moves faster than it is asked."""
         self._after_physics: list[Launchable] = [self._settle]
         if self.pods is not None:
-            self._before_physics = [self.pods.handle]
+            self.every_period.append(self.pods.handle)
             # before `_settle`: both speak of the state that the sensors saw, which `_settle` then leaves
             self._after_physics.insert(0, self.pods.settle(state.twist, MOVING, state.collided, state.bumped))
         self._read = self.record(read_bodies, self.rows, [*bodies, state.pose, state.twist])
@@ -268,8 +269,8 @@ class Plant:
         for period, drive in enumerate(self._drives):
             self.walk.launch()
             drive.launch()
-            for load in self._before_physics:
-                load.launch()
+            for tool in self.every_period:
+                tool.launch()
             if self.recorder is not None:
                 self.recorder.inputs(period)
             for substep in range(1 if look is None else self.substeps):

@@ -41,6 +41,10 @@ from sim.specfile import check_spec
 BODIES: dict[Body, Add] = {"planar": planar.add, "wheeled": wheeled.add}
 """Bases by name."""
 
+HOLD = 10.0
+"""How much harder friction is than the contact's normal (impratio), where an arm holds things by friction: the manual's
+remedy against slip, with elliptic cones."""
+
 RACK_HEIGHT = 2.0
 """Height of racks and walls in the scene, m; the lidar is planar, so this is for pictures."""
 
@@ -81,6 +85,8 @@ class Scene:
     """Loose boxes; their coordinates follow the pods', as many for each."""
     items: int = 0
     """Things to pick; 7 coordinates each, the last."""
+    shelves: tuple[Shelf, ...] = ()
+    """Where they lie."""
 
 
 def build_scene(
@@ -114,6 +120,9 @@ def build_scene(
     world.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     falls = body == "wheeled" or spec.arm is not None or bool(shelves)
     world.option.timestep = 0.005 if falls else 0.02
+    if spec.arm is not None:
+        world.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+        world.option.impratio = HOLD
     if boxes:
         world.option.enableflags |= int(mujoco.mjtEnableBit.mjENBL_SLEEP)
     if not falls:
@@ -189,6 +198,7 @@ def build_scene(
         pod_contacts=addresses(model, pod_sensors),
         boxes=boxes,
         items=len(items),
+        shelves=tuple(shelves),
     )
 
 

@@ -8,6 +8,7 @@ from sim.tasks.avoid import avoid
 from sim.tasks.dock import DockConfig
 from sim.tasks.fleet import fleet
 from sim.tasks.navigate import NavigateConfig
+from sim.tasks.pick import PickConfig
 from sim.tasks.task import TaskConfig
 
 TASKS: dict[str, Callable[[], TaskConfig]] = {
@@ -15,4 +16,5 @@ TASKS: dict[str, Callable[[], TaskConfig]] = {
     "avoid": avoid,
     "dock": DockConfig,
     "fleet": lambda: fleet(NavigateConfig()),
+    "pick": PickConfig,
 }

@@ -39,6 +39,7 @@ from sim.tasks.contract import Contract
 
 if TYPE_CHECKING:
     from sim.plant import Plant
+    from sim.site import Site
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -181,6 +182,10 @@ class TaskConfig:
     time_limit: float = 60.0
     """s"""
     randomization: Variation = Variation()  # noqa: RUF009  # frozen
+
+    def loads_on(self, site: Site, robots: int) -> Loads:
+        """The loads of a plant on a floor; a task that needs some finds places for them here."""
+        return self.loads
 
     def build(self, plant: Plant) -> Task:
         """The task on a plant, with every launch recorded."""

@@ -111,7 +111,7 @@ def test_no_joint_is_asked_for_more_than_its_speed() -> None:
 
 def test_items_from_anywhere_in_the_bin_end_in_the_tote() -> None:
     scene = scene_with()
-    backend, item = drawn(scene, 64, seed=3)
+    backend, item = drawn(scene, 32, seed=3)
     assert in_tote(pick(scene, backend, item)).all()
     assert np.abs(backend.qvel.numpy()[:, scene.qvel_stride :]).max() < 0.05  # and lie there
     folded = backend.qpos.numpy()[:, 3:8]
