@@ -6,7 +6,7 @@ A scan shows surfaces; how fast each may move follows from the site and from wha
     no fresh picture of what other robots hold         anything: the larger of a person's and a robot's speed
     on a robot that reported there                     0: its corridor is disjoint from ours, so neither leaves its own
     in a cell declared person-free                     0: a robot in its own cells, or a thing that stands
-    anything else                                      a person: V, the site profile's speed
+    anything else                                      a person or a forklift: V, the site profile's speed
 
 A cell that another robot holds is no proof that what is seen in it is that robot: people know no grants. Only the
 robot's own reported place is.
