@@ -65,6 +65,7 @@ def evaluate(environment: Environment, act: Act, episodes: int) -> Episodes:
         done[ended] += 1
         length[ended] = 0
         reward[ended] = 0.0
+    environment.end_rollout()
     return join_episodes(parts)
 
 

@@ -81,6 +81,10 @@ class Environment(Protocol):
         """One control step of every row; action (rows, action), clipped to [-1, 1] by the environment."""
         ...
 
+    def end_rollout(self) -> None:
+        """Raise if the simulation dropped something since the last call; called once per rollout."""
+        ...
+
     def snapshot(self) -> Mapping[str, NDArray[Any]]:  # arrays of any dtype
         """Everything that `restore` needs to go on bit for bit."""
         ...
@@ -192,6 +196,7 @@ class Lane:
                     finals.append((t, cut, np.array(step.final_observation[cut], np.float32)))
             raw[t + 1] = torch.as_tensor(step.observation)
             observation[t + 1] = normalize(raw[t + 1], shift, scale)
+        self.environment.end_rollout()
         self._observation = np.array(step.observation, np.float32) if steps else self._observation
 
         value = network.value(observation)

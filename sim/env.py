@@ -298,6 +298,14 @@ class BatchEnv:
             self._diverged, {"task": self.contract.task, "site": self.site.hash, "seed": self.seed}
         )
 
+    def end_rollout(self) -> None:
+        """Raise `BufferOverflowError` if contacts were dropped since the last call, and save diverged worlds.
+
+        Reads from the device: once per rollout.
+        """
+        self.backend.check_overflow()
+        self.save_diverged()
+
     @property
     def diverged_total(self) -> int:
         """Worlds that were kept or counted by `save_diverged`; 0 without a folder to keep them in."""

@@ -46,6 +46,7 @@ class PointGoal:
         self.rows = worlds
         self.seed = seed
         self.limit = limit
+        self.checks = 0
         self.position = np.zeros((worlds, 2), np.float32)
         self.velocity = np.zeros((worlds, 2), np.float32)
         self.age = np.zeros(worlds, np.int32)
@@ -84,6 +85,9 @@ class PointGoal:
         self._begin(np.flatnonzero(out.terminated | out.truncated))
         self._observe(out.observation)
         return out
+
+    def end_rollout(self) -> None:
+        self.checks += 1
 
     def snapshot(self) -> dict[str, np.ndarray]:
         return {name: getattr(self, name).copy() for name in ("position", "velocity", "age", "episode")}

@@ -34,6 +34,17 @@ def test_rollout_is_what_the_environment_went_through() -> None:
     assert rollout.truncated.any()
 
 
+def test_what_the_simulation_dropped_is_asked_for_once_per_rollout() -> None:
+    lane, network = make_lane()
+    for _ in range(3):
+        lane.collect(network, *Moments(4).shift_scale(), 5)
+    environment = lane.environment
+    assert isinstance(environment, PointGoal)
+    assert environment.checks == 3
+    evaluate(environment, home, 3)
+    assert environment.checks == 4
+
+
 def test_value_of_a_running_episode_is_that_of_its_next_state() -> None:
     lane, network = make_lane(limit=1000)
     rollout = lane.collect(network, *Moments(4).shift_scale(), 5)

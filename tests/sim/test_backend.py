@@ -14,10 +14,12 @@ import warp as wp
 
 from sim.backend import Backend, BatchBackend, BufferOverflowError
 from sim.bodies.specs import amr, forklift, mobile_manipulator
+from sim.env import BatchEnv
 from sim.fields import FIELDS
 from sim.robot import RobotSpec
 from sim.scene import Body, Scene, build_scene
 from sim.site import make_site
+from sim.tasks.navigate import NavigateConfig
 
 WORLDS = 4
 
@@ -388,3 +390,14 @@ def test_engines_agree_where_nothing_touches(scene: Scene) -> None:
     loose = 1.0 if scene.body == "planar" else 100.0
     np.testing.assert_allclose(warp.qpos.numpy(), batch.qpos.numpy(), atol=1e-5 * loose)
     np.testing.assert_allclose(warp.qvel.numpy(), batch.qvel.numpy(), atol=1e-4 * loose)
+
+
+def test_an_environment_raises_what_its_physics_dropped_at_the_end_of_a_rollout() -> None:
+    env = BatchEnv(make_site("hall", np.zeros((6, 6), bool)), NavigateConfig(paths=64), worlds=WORLDS, threads=1)
+    env.reset()
+    env.step(np.zeros((WORLDS, 2), np.float32))
+    env.end_rollout()
+    assert isinstance(env.backend, BatchBackend)
+    env.backend.batch.warning[3, mujoco.mjtWarning.mjWARN_CONTACTFULL, 1] = 1  # as the engine counts it
+    with pytest.raises(BufferOverflowError, match="world 3"):
+        env.end_rollout()
