@@ -248,7 +248,10 @@ class BatchEnv:
                 raise ActionError(
                     f"expected an action of shape {self.action.shape}, (rows, numbers), got {np.shape(action)}"
                 )
-            self.action.assign(action)
+            if self.device == "cpu":  # `assign` costs 8 us
+                self._view["action"][...] = action.numpy() if isinstance(action, wp.array) else action
+            else:
+                self.action.assign(action)
         if self._captures and self.substep_hook is None:
             self._graph.launch()
         elif self._captures:

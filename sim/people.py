@@ -228,20 +228,23 @@ def walk_people(
         return
     x = position[world, person, 0]
     y = position[world, person, 1]
-    key = stream(seed, WALK_TERM, world, life[world, person] * 64 + person)
+    # the key of its draws costs as much as the rest of a step, and few steps draw
     if pause[world, person] > 0.0:
         pause[world, person] = pause[world, person] - dt
     else:
         there = target[world, person]
         if there == here:
             drawn = count[world, person]
+            key = stream(seed, WALK_TERM, world, life[world, person] * 64 + person)
             there = next_cell(flags, width, height, here, -1, draw_from(key, drawn))
             count[world, person] = drawn + 1
             target[world, person] = there
-        hx = (float(here % width) + 0.5) * cell
-        hy = (float(height - 1 - here / width) + 0.5) * cell
-        tx = (float(there % width) + 0.5) * cell
-        ty = (float(height - 1 - there / width) + 0.5) * cell
+        row = here / width
+        hx = (float(here - row * width) + 0.5) * cell
+        hy = (float(height - 1 - row) + 0.5) * cell
+        row = there / width
+        tx = (float(there - row * width) + 0.5) * cell
+        ty = (float(height - 1 - row) + 0.5) * cell
         along = wp.min(walked[world, person] + speed[world, person] * dt, cell)
         share = along / cell
         nx = hx + (tx - hx) * share
@@ -249,6 +252,7 @@ def walk_people(
         blocked = comes_too_near(world, robots, robot_radius, profile, pose, twist, x, y, nx, ny)
         if blocked:
             waited = wp.max(held[world, person], 0.0) + dt
+            key = stream(seed, WALK_TERM, world, life[world, person] * 64 + person)
             limit = 1.0 + unit(draw_from(key, -1 - count[world, person]))
             if waited > limit:
                 # turn round: the same place on the way back
@@ -269,6 +273,7 @@ def walk_people(
             walked[world, person] = along
             if along >= cell and there != here:
                 drawn = count[world, person]
+                key = stream(seed, WALK_TERM, world, life[world, person] * 64 + person)
                 origin[world, person] = there
                 target[world, person] = next_cell(flags, width, height, there, here, draw_from(key, drawn))
                 walked[world, person] = 0.0

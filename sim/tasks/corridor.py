@@ -183,8 +183,10 @@ def write_corridor(
                 if cells[path, k] == here:
                     first = index
     last = wp.min(last, first + POINTS_C - 1)
+    at = centre_of(cells[path, last], width, height, cell)
     for k in range(POINTS_C):
-        at = centre_of(cells[path, wp.min(first + k, last)], width, height, cell)
+        if first + k <= last:
+            at = centre_of(cells[path, first + k], width, height, cell)
         corridor.points[row, k, 0] = at[0]
         corridor.points[row, k, 1] = at[1]
         corridor.half_width[row, k] = half_width

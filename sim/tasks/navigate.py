@@ -379,7 +379,9 @@ def advance(
                 if free:
                     g += 1
         half_width = wp.where(wide > 0.0, wide, 0.5 * cell)
+        if g != course.granted[row]:  # only then another segment may lie ahead
+            track = track_path(paths.cells, p, length, i, g, width, height, cell, x, y)
         course.index[row] = i
         course.granted[row] = g
-        course.remaining[row] = track_path(paths.cells, p, length, i, g, width, height, cell, x, y)[0]
+        course.remaining[row] = track[0]
         write_corridor(row, paths.cells, p, length, i, g, width, height, cell, radius, half_width, x, y, corridor)

@@ -1,11 +1,12 @@
 """What the environment costs over its physics: one run, measured as the environment and as bare `Batch.step`.
 
-A hand-written driver follows corridors past people for `steps` control steps of 5 x 20 ms; its actions, and each
-substep's controls and mocap places, and each reset's states and fields are recorded. Then the same run is played
-twice, in turns of a hundred control steps so that both meet the same machine: by `BatchEnv.step` on the actions, and
-by `mujoco.batch.Batch.step` alone on the records. Only the calls of `Batch.step` count for the rival; writing the
-records into its state does not. At the end both must stand in the same state, bit for bit. Times are processor
-seconds of the process (one thread), so that other work on the machine does not enter.
+A hand-written driver follows corridors past people for `steps` control steps of 5 motor periods of 20 ms (one physics
+step each on the planar body, four on the wheeled); its actions, each period's controls and mocap places, and each
+reset's states and fields are recorded. Then the same run is played twice, in turns of a hundred control steps so that
+both meet the same machine: by `BatchEnv.step` on the actions, and by `mujoco.batch.Batch.step` alone on the records.
+Only the calls of `Batch.step` count for the rival; writing the records into its state does not. At the end both must
+stand in the same state, bit for bit. Times are processor seconds of the process (one thread), so that other work on the
+machine does not enter.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from sim.backend import BatchBackend
 from sim.env import BatchEnv
 from sim.generate import generate_campus
+from sim.scene import Body
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.navigate_contract import navigate_contract
 
@@ -56,24 +58,27 @@ def driver(env: BatchEnv) -> NDArray[np.float32]:
     return np.stack([speed, np.clip(2.0 * angle, -1.0, 1.0)], axis=-1).astype(np.float32)
 
 
-def make(worlds: int, robots: int, *, lidar: bool) -> BatchEnv:
+def make(worlds: int, robots: int, body: Body, *, lidar: bool) -> BatchEnv:
     """The environment of the training task."""
     site = generate_campus(0)
-    env = BatchEnv(site, NavigateConfig(), worlds=worlds, robots=robots, seed=1, threads=1, lidar=lidar)
+    env = BatchEnv(site, NavigateConfig(), worlds=worlds, robots=robots, seed=1, threads=1, body=body, lidar=lidar)
     env.reset()
     return env
 
 
-def record(worlds: int, robots: int, steps: int) -> Records:
+def record(worlds: int, robots: int, steps: int, body: Body) -> Records:
     """Play the run once and write everything down."""
-    env = make(worlds, robots, lidar=False)
+    env = make(worlds, robots, body, lidar=False)
     records = Records(start=env.backend.snapshot())
 
-    def look(env: BatchEnv) -> None:
+    physics = env.backend.step
+
+    def look(substeps: int = 1) -> None:
         records.controls.append(env.backend.ctrl.numpy().astype(np.float32))
         records.people.append(env.backend.mocap_pos.numpy().astype(np.float32))
+        physics(substeps)
 
-    env.substep_hook = look
+    env.backend.step = look
     for _ in range(steps):
         action = driver(env)
         records.actions.append(action)
@@ -88,14 +93,14 @@ def record(worlds: int, robots: int, steps: int) -> Records:
     return records
 
 
-def play(records: Records, worlds: int, robots: int, *, lidar: bool) -> tuple[float, float]:
+def play(records: Records, worlds: int, robots: int, body: Body, *, lidar: bool) -> tuple[float, float]:
     """Processor seconds of the environment's steps and of the bare physics steps."""
-    env = make(worlds, robots, lidar=lidar)
+    env = make(worlds, robots, body, lidar=lidar)
     raw = BatchBackend(env.scene.model, worlds, threads=1)
     raw.restore(records.start)
     state = {name: getattr(raw, name).numpy() for name in (*STATE, "ctrl", "mocap_pos")}
     limits = raw.batch.expand("actuator_forcerange")
-    substeps = len(records.controls) // len(records.actions)
+    periods, substeps = len(records.controls) // len(records.actions), env.plant.substeps
     ours = bare = 0.0
     for first in range(0, len(records.actions), TURN):
         turn = range(first, min(first + TURN, len(records.actions)))
@@ -104,11 +109,11 @@ def play(records: Records, worlds: int, robots: int, *, lidar: bool) -> tuple[fl
             env.step(records.actions[k])
         ours += time.process_time() - begin
         for k in turn:
-            for substep in range(k * substeps, (k + 1) * substeps):
-                state["ctrl"][...] = records.controls[substep]
-                state["mocap_pos"][...] = records.people[substep]
+            for period in range(k * periods, (k + 1) * periods):
+                state["ctrl"][...] = records.controls[period]
+                state["mocap_pos"][...] = records.people[period]
                 begin = time.process_time()
-                raw.batch.step()
+                raw.batch.step(nstep=substeps)
                 bare += time.process_time() - begin
             reset = records.resets[k]
             if reset is not None:
@@ -120,11 +125,11 @@ def play(records: Records, worlds: int, robots: int, *, lidar: bool) -> tuple[fl
     return ours, bare
 
 
-def layer(worlds: int, robots: int, quick: bool) -> Iterable[Figure]:
+def layer(worlds: int, robots: int, quick: bool, body: Body = "planar") -> Iterable[Figure]:
     """Both parts for one number of robots per world; the rival's value is what bare physics is to itself."""
     steps = 150 if quick else 2000
-    records = record(worlds, robots, steps)
+    records = record(worlds, robots, steps, body)
     for part, lidar in (("env", False), ("with_lidar", True)):
-        ours, bare = play(records, worlds, robots, lidar=lidar)
+        ours, bare = play(records, worlds, robots, body, lidar=lidar)
         rate = worlds * steps / bare
         yield Figure(part, bare / ours, "1", rival="Batch.step, world steps per CPU-second", rival_value=rate)
