@@ -1,7 +1,8 @@
 """The wheel with the base install alone: a robot runs where there is no simulator, no learner and no planner.
 
-A short session of a real plant is recorded with everything installed; a small server plays it back, and the robot of
-the fresh environment drives against it, with its policy, its shield and its black box.
+A short session of a real plant and control step is recorded with everything installed; a small server plays it back,
+and the robot of the fresh environment drives against it, with its policy, its shield and its black box. The same inputs
+make the same commands, so the body moves as the robot commands it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ import torch
 from agents.export import export
 from agents.networks import ActorCritic
 from agents.normalize import Moments
+from agents.policy import Policy
 from coordination.keys import Keys, ensure_keys
 from coordination.messages import Assignment, Cycle, Done, Grant, Join, Joined, Leave, Leg, LegKind, Picture, Report
 from coordination.zmq_transport import ZmqServer
+from fleet.control import ControlConfig, Inputs, Stepper, at_start
 from fleet.rundir import RunDirectory, create_run
 from fleet.world import World
 from sim.readers import write_site
@@ -33,6 +36,8 @@ from sim.site import Site, make_site
 from sim.tasks.navigate_contract import navigate_contract
 
 CYCLES = 40
+SILENT = 1
+"""Rounds whose report goes unanswered: the first may be lost while the robot's connection is made."""
 HEAVY = ("torch", "mujoco", "mujoco_warp", "gymnasium", "pettingzoo", "numba", "networkx", "scipy", "onnx")
 
 
@@ -41,10 +46,19 @@ def corridor_floor() -> Site:
     return make_site("lane", np.zeros((1, 10), bool))
 
 
-def record_session(site: Site, spec: RobotSpec) -> list[Cycle]:
-    """What the plant tells a robot that stands at the lane's left end and is driven to the right."""
+def picture(site: Site, cycle: Cycle) -> Picture:
+    """What the coordinator answers to the report of a round."""
+    grant = Grant(1 + cycle.round, (0, 1, 2, 3, 4), cycle.stamp + 2 * SECOND)
+    work = Assignment("01900000-0000-7000-8000-000000000000", 1, (Leg(4, LegKind.VISIT),))
+    return Picture(cycle.round, cycle.stamp, site.hash, grant, assignment=work)
+
+
+def record_session(site: Site, spec: RobotSpec, policy: Policy) -> tuple[list[Cycle], list[tuple[float, float]]]:
+    """What the plant tells a robot that drives from the lane's left end, and what the control step released."""
     world = World(site, spec, 1, starts=np.array([0], np.int32))
-    cycles = []
+    stepper, memory = Stepper(ControlConfig(robot="r0", spec=spec), site, policy), at_start()
+    cycles: list[Cycle] = []
+    released: list[tuple[float, float]] = []
     for number in range(CYCLES):
         readings = world.readings(0)
         x, y, yaw = readings.pose.tolist()
@@ -61,12 +75,27 @@ def record_session(site: Site, spec: RobotSpec) -> list[Cycle]:
                 twist_stamp=readings.twist_stamp,
                 battery=readings.battery,
                 bumper=readings.bumper,
-                coordinator=number > 0,
+                coordinator=number > SILENT,
             )
         )
-        world.command(np.array([[0.3, 0.0]], np.float32))
+        inputs = Inputs(
+            cycle=number,
+            stamp=readings.stamp,
+            scan=cycles[-1].scan,
+            scan_stamp=readings.scan_stamp,
+            pose=cycles[-1].pose,
+            pose_stamp=readings.pose_stamp,
+            twist=cycles[-1].twist,
+            twist_stamp=readings.twist_stamp,
+            battery=readings.battery,
+            bumper=readings.bumper,
+            picture=picture(site, cycles[-2]) if number > SILENT else None,
+        )
+        outputs, memory = stepper.step(inputs, memory)
+        released.append(outputs.released)
+        world.command(np.array([outputs.released], np.float32))
         world.step()
-    return cycles
+    return cycles, released
 
 
 @dataclass
@@ -106,28 +135,21 @@ class Playback:
         raise AssertionError("no robot joined the recorded plant")
 
     def answer(self, name: str, cycle: Cycle) -> None:
-        """Wait for the robot's command and report of one round, then send the round's picture.
-
-        The first report may be lost: its connection is made while the robot already answers the plant.
-        """
+        """Wait for the robot's command and report of one round, then send the round's picture."""
         deadline = time.monotonic() + 20.0
-        done, reported = False, cycle.round == 0
+        done, reported = False, cycle.round < SILENT
         while not (done and reported) and time.monotonic() < deadline:
             for message in self.coordinator.receive(0.01):
                 if isinstance(message.body, Report) and message.body.round == cycle.round:
                     self.reports.append(message.body)
-                    self.coordinator.send(message.peer, self.picture(cycle), cycle.stamp)
+                    if cycle.round >= SILENT:
+                        self.coordinator.send(message.peer, picture(self.site, cycle), cycle.stamp)
                     reported = True
             for message in self.plant.receive(0.01):
                 if isinstance(message.body, Done) and message.body.round == cycle.round:
                     assert message.body.robot == name
                     self.commands.append(message.body.command)
                     done = True
-
-    def picture(self, cycle: Cycle) -> Picture:
-        grant = Grant(1 + cycle.round, (0, 1, 2, 3, 4), cycle.stamp + 2 * SECOND)
-        work = Assignment("01900000-0000-7000-8000-000000000000", 1, (Leg(4, LegKind.VISIT),))
-        return Picture(cycle.round, cycle.stamp, self.site.hash, grant, assignment=work)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +217,9 @@ def test_a_robot_of_the_base_install_drives_against_a_recorded_plant(
 ) -> None:
     run, site, path = session
     spec = RobotSpec()
-    playback = Playback(site, record_session(site, spec), ensure_keys(run.key))
+    cycles, released = record_session(site, spec, Policy.load(run.root))
+    assert any(abs(v) + abs(w) > 0.0 for v, w in released), "the recorded policy never moved the robot"
+    playback = Playback(site, cycles, ensure_keys(run.key))
     command = [
         environment / "muster", "robot", "--robots", "r0", "--site", path, "--policy", run.root,
         "--plant", playback.plant.address, "--coordinator", playback.coordinator.address,
@@ -214,8 +238,7 @@ def test_a_robot_of_the_base_install_drives_against_a_recorded_plant(
     assert playback.embodiments == [spec.embodiment_hash()]
     assert len(playback.commands) == CYCLES
     assert len(playback.reports) >= CYCLES - 1
-    assert np.isfinite(playback.commands).all()
-    assert any(abs(v) + abs(w) > 0.0 for v, w in playback.commands), "the policy never moved the robot"
+    np.testing.assert_allclose(playback.commands, released, atol=1e-6)
     assert {report.task for report in playback.reports[5:]} == {"01900000-0000-7000-8000-000000000000"}
 
     boxes = sorted(run.blackbox.glob("r0-*.mcap"))
