@@ -155,18 +155,24 @@ def run(
     tally = Tally()
     was = np.zeros((worlds, 1 + config.people), bool)
     """The map, then each person: every pair is a contact of its own."""
+    hit = np.zeros(worlds, bool)
+    pose, twist = np.zeros((worlds, 3)), np.zeros((worlds, 3))
+    """Of the robots before the substep: the engine computed its contacts from them, and from people in it."""
+
+    def remember(rows: slice | NDArray[np.bool_]) -> None:
+        pose[rows] = env.state.pose.numpy()[rows]
+        twist[rows] = env.state.twist.numpy()[rows]
 
     def hook(env: BatchEnv) -> None:
         nonlocal was
-        pose: NDArray[np.float64] = env.state.pose.numpy().astype(np.float64)
         people: NDArray[np.float64] = env.people.position.numpy().astype(np.float64)
-        twist = env.state.twist.numpy()
         touch = touching(env.site, spec.length, spec.width, pose[:, None], people, PERSON_RADIUS)
         now = np.concatenate([touch.map, touch.person[:, 0]], axis=1)
         moving = (np.hypot(twist[:, 0], twist[:, 2]) > SPEED_LIMIT) | (np.abs(twist[:, 1]) > SPEED_LIMIT)
-        tally.overlaps += int(((now & ~was).any(axis=1) & moving).sum())
-        tally.distance += float(np.hypot(twist[:, 0], twist[:, 2]).sum()) * 0.02
+        hit[(now & ~was).any(axis=1) & moving] = True
         was = now
+        remember(slice(None))
+        tally.distance += float(np.hypot(twist[:, 0], twist[:, 2]).sum()) * 0.02
 
     env = BatchEnv(
         site,
@@ -181,6 +187,7 @@ def run(
     worst = Worst(env, spec, points) if policy == "worst" else None
     rng = np.random.default_rng(7)
     env.reset()
+    remember(slice(None))
     for _ in range(STEPS * max(round(episodes / worlds), 1)):
         if policy == "random":
             action = rng.uniform(-1.0, 1.0, (worlds, 2)).astype(np.float32)
@@ -192,6 +199,8 @@ def run(
         ended = np.logical_or(step.terminated, step.truncated)
         tally.episodes += int(ended.sum())
         tally.contacts += int(step.collision.sum())
+        tally.overlaps += int(hit.sum())
+        hit[:] = False  # once an episode, as the engine: whoever hits something begins anew
         tally.bumped += int(step.bumped.astype(bool).sum())
         tally.left += int((step.ending[ended] == 3).sum())
         tally.succeeded += int(step.success.sum())
@@ -200,6 +209,7 @@ def run(
             tally.refused += int((env.reason.numpy() != 0).sum())
             tally.stored += int((env.margin.numpy() < 0.0).sum())
         was[ended] = False
+        remember(ended)
     return tally
 
 
