@@ -61,8 +61,9 @@ def test_people_who_run_break_the_contract_and_are_hit(bench: ModuleType) -> Non
     assert tally.overlaps > 3
 
 
-def test_without_a_shield_both_witnesses_count_collisions(bench: ModuleType) -> None:
-    tally = bench.run(Profile.WALKING, 1.6, "throttle", False, 60, 60)
+@pytest.mark.parametrize("policy", ["random", "throttle", "worst"])
+def test_without_a_shield_both_witnesses_count_collisions(bench: ModuleType, policy: str) -> None:
+    tally = bench.run(Profile.WALKING, 1.6, policy, False, 60, 60)
     assert tally.contacts > 10
     assert tally.overlaps == tally.contacts
 
