@@ -36,6 +36,10 @@ class Loads:
 
     movable_pods: bool = False
     """Whether robots can lift the site's pods; else they are part of the map."""
+    pods: int = 0
+    """Pods of the task's own, one for each robot, parked until it places them."""
+    pod_size: tuple[float, float, float] | None = None
+    """Of all pods of the scene, m; None: as the site says."""
     boxes: int = 0
     """Loose boxes, parked until a task spills them (`sim.boxes.spill`)."""
     shelves: tuple[Shelf, ...] = ()

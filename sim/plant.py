@@ -94,6 +94,8 @@ class Plant:
             forklifts=forklifts,
             forklift_spec=self.truck,
             movable_pods=loads.movable_pods,
+            own_pods=loads.pods,
+            pod_size=loads.pod_size,
             boxes=loads.boxes,
             shelves=loads.shelves,
         )
@@ -104,7 +106,7 @@ class Plant:
         """Who carries what; None where no pod can be moved."""
         self.sights = Sights(self.scene, self.backend, self.pods)
         # pods that move are things that the lidar sees, not cells of the map
-        mapped = replace(site, fixtures=replace(site.fixtures, pods=())) if self.pods else site
+        mapped = replace(site, fixtures=replace(site.fixtures, pods=())) if loads.movable_pods else site
         self.floor = floor_arrays(mapped, device)
         self.people = make_people(worlds, people, device)
         self.crowd = make_crowd(worlds, people, device)

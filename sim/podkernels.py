@@ -67,6 +67,7 @@ class PodLayout:
 
     robots: int
     pods: int
+    own: int
     qpos_stride: int
     qvel_stride: int
     pod_qpos: int
@@ -187,14 +188,14 @@ def begin_pods(
     mask: wp.array(dtype=wp.uint8),
     layout: PodLayout,
     state: PodArrays,
-    home: wp.array(dtype=wp.float32),
+    home: wp.array2d(dtype=wp.float32),
     qpos: wp.array2d(dtype=Any),
     qvel: wp.array2d(dtype=Any),
     warmstart: wp.array2d(dtype=Any),
     active: wp.array2d(dtype=Any),
     loss: wp.array2d(dtype=Any),
 ) -> None:
-    """The masked rows hold nothing; in a world whose rows all begin, the pods are at their cells."""
+    """The masked rows hold nothing, and their own pods are at `home`; where all rows begin, every pod is."""
     world = wp.tid()
     speeds = wp.where(layout.falls == 1, 6, 3)
     whole = wp.bool(True)
@@ -213,14 +214,22 @@ def begin_pods(
                 warmstart[world, first + k] = warmstart.dtype(0.0)
             if layout.falls == 0:
                 set_friction(loss, world, first, state.grip[world, pod], layout.lever)
+        if robot < layout.own:
+            mine = layout.pods - layout.own + robot
+            width = 3 + 4 * layout.falls
+            for k in range(width):
+                qpos[world, layout.pod_qpos + mine * width + k] = qpos.dtype(home[world, mine * width + k])
+            for k in range(speeds):
+                qvel[world, layout.pod_qvel + mine * speeds + k] = qvel.dtype(0.0)
+                warmstart[world, layout.pod_qvel + mine * speeds + k] = warmstart.dtype(0.0)
         state.wanted[row] = wp.uint8(0)
         state.carried[row] = -1
         state.raised[row] = 0.0
         state.rest[row] = 0.0
         state.touching[row] = wp.uint8(0)
     if whole:
-        for k in range(home.shape[0]):
-            qpos[world, layout.pod_qpos + k] = qpos.dtype(home[k])
+        for k in range(home.shape[1]):
+            qpos[world, layout.pod_qpos + k] = qpos.dtype(home[world, k])
         for k in range(layout.pods * speeds):
             qvel[world, layout.pod_qvel + k] = qvel.dtype(0.0)
             warmstart[world, layout.pod_qvel + k] = warmstart.dtype(0.0)

@@ -63,6 +63,9 @@ class Pods:
         self.state.grip = wp.full((worlds, scene.pods), grip, dtype=wp.float32, device=self.device)
         self.state.touching = wp.zeros(rows, dtype=wp.uint8, device=self.device)
         self.layout = _layout(scene, period)
+        home = scene.model.qpos0[self.layout.pod_qpos :][: scene.pods * (7 if scene.falls else 3)]
+        self.home = wp.array(np.tile(home, (worlds, 1)), dtype=wp.float32, device=self.device)
+        """Coordinates of each pod where an episode begins, (worlds, pods * 7 or 3); a task writes those of its own."""
         self._active = backend.data("eq_active")
         self._weld = backend.field("eq_data")
         self._loss = backend.field("dof_frictionloss")
@@ -85,15 +88,15 @@ class Pods:
     def begin(self, rows: wp.array) -> wp.Launch:
         """The launch after which the masked rows (uint8) hold nothing.
 
-        What a robot held stands where it is, unless all robots of its world begin: then every pod is at its cell.
+        What a robot held stands where it is, unless all robots of its world begin: then every pod is at its `home`. A
+        task's own pods begin with their robots.
         """
-        model, backend = self.scene.model, self.backend
-        home = model.qpos0[self.layout.pod_qpos :][: self.scene.pods * (7 if self.layout.falls else 3)]
+        backend = self.backend
         return wp.launch(
             begin_pods,
             dim=backend.worlds,
             inputs=[
-                rows, self.layout, self.state, wp.array(home, dtype=wp.float32, device=self.device), backend.qpos,
+                rows, self.layout, self.state, self.home, backend.qpos,
                 backend.qvel, backend.qacc_warmstart, self._active, self._loss,
             ],
             device=self.device,
@@ -139,7 +142,7 @@ class Pods:
 
 def _layout(scene: Scene, period: float) -> PodLayout:
     layout = PodLayout()
-    layout.robots, layout.pods = scene.robots, scene.pods
+    layout.robots, layout.pods, layout.own = scene.robots, scene.pods, scene.own_pods
     layout.qpos_stride, layout.qvel_stride = scene.qpos_stride, scene.qvel_stride
     layout.pod_qpos = scene.robots * scene.qpos_stride
     layout.pod_qvel = scene.robots * scene.qvel_stride

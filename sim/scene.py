@@ -76,6 +76,8 @@ class Scene:
     """Whether gravity acts: not on the planar base, unless it has an arm, whose things to pick lie and fall."""
     pods: int = 0
     """Pods that can be moved (`sim/pods.py`); after the robots' coordinates 7 each where things fall, else 3."""
+    own_pods: int = 0
+    """How many of them, the last, are a task's own, one for each robot."""
     pod_size: tuple[float, float, float] = POD_SIZE
     """m"""
     pod_contacts: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
@@ -101,6 +103,8 @@ def build_scene(
     forklifts: int = 0,
     forklift_spec: ForkliftSpec | None = None,
     movable_pods: bool = False,
+    own_pods: int = 0,
+    pod_size: tuple[float, float, float] | None = None,
     boxes: int = 0,
     shelves: Sequence[Shelf] = (),
 ) -> Scene:
@@ -135,10 +139,10 @@ def build_scene(
     add_fixtures(world, site, pods=not movable_pods)
     base = wheeled.add_sprung if body == "wheeled" and site.fixtures.ramps else BODIES[body]
     layouts = [_add_robot(world, spec, number, base) for number in range(robots)]
-    pods = site.fixtures.pods if movable_pods else ()
-    for number, cell in enumerate(pods):
-        x, y = site.centre(cell).tolist()
-        pod.add(world, number, (x, y), site.fixtures.pod_size, robots, falls)
+    pods = site.centre(np.array(site.fixtures.pods if movable_pods else (), np.int64)).reshape(-1, 2).tolist()
+    pods += [(2.0 * PARKED, PARKED + 2.0 * number) for number in range(own_pods)]
+    for number, (x, y) in enumerate(pods):
+        pod.add(world, number, (x, y), pod_size or site.fixtures.pod_size, robots, falls)
     for number in range(boxes):
         box.add(world, number, (PARKED, PARKED + 2.0 * number), falls)
     items = [(item, shelf) for shelf in shelves for item in shelf.items]
@@ -194,7 +198,8 @@ def build_scene(
         rest_height=0.0,
         falls=falls,
         pods=len(pods),
-        pod_size=site.fixtures.pod_size,
+        own_pods=own_pods,
+        pod_size=pod_size or site.fixtures.pod_size,
         pod_contacts=addresses(model, pod_sensors),
         boxes=boxes,
         items=len(items),

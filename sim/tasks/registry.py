@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sim.tasks.avoid import avoid
+from sim.tasks.carry import CarryConfig
 from sim.tasks.dock import DockConfig
 from sim.tasks.fleet import fleet
 from sim.tasks.navigate import NavigateConfig
@@ -16,5 +17,6 @@ TASKS: dict[str, Callable[[], TaskConfig]] = {
     "avoid": avoid,
     "dock": DockConfig,
     "fleet": lambda: fleet(NavigateConfig()),
+    "carry": CarryConfig,
     "pick": PickConfig,
 }
