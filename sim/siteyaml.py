@@ -23,7 +23,6 @@ overlap each other, places in or on something, off the floor, without a way to t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +30,9 @@ import yaml
 from numpy.typing import NDArray
 
 from sim.fixtures import DIRECTIONS, FLAT, POD_SIZE, SLOPE_MAX, Door, DoorState, Fixtures, Ramp, SpeedZone, rectangle
-from sim.reach import FAR, distances, reversed_exits
 from sim.site import CELL, MOVES, Site, SiteError, make_site, with_fixtures
+from sim.sitechecks import GRAZE, Place, Rectangle, check_overlaps, check_places, check_ways, line, slices
 from sim.strictyaml import Reader
-
-GRAZE = 1.0e-6
-"""m; a rectangle that ends on a cell's edge, but for rounding, does not touch the cell behind it."""
 
 SIDE_MAX = 8192
 """Cells along a side; more is a mistake in the unit."""
@@ -47,26 +43,6 @@ KEYS = (
 )  # fmt: skip
 
 STATES = tuple(state.name.lower() for state in DoorState)
-
-
-@dataclass(frozen=True)
-class Rectangle:
-    """A rectangle of the file."""
-
-    node: yaml.Node
-    area: tuple[int, int, int, int]
-    """column, row, columns, rows"""
-    metres: tuple[float, float, float, float]
-    """x, y of the lower left corner, length along x, along y"""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A place of the file."""
-
-    node: yaml.Node
-    what: str
-    cell: int
 
 
 def read_site_yaml(path: Path) -> Site:
@@ -91,10 +67,10 @@ class _SiteFile(Reader):
 
     def site(self) -> Site:
         racks = self.rectangles("walls") + self.rectangles("racks")
-        self.check_overlaps(racks)
+        check_overlaps(self, racks, len(self.items(self.entries.get("walls"), "walls")))
         blocked = np.zeros((self.height, self.width), bool)
         for rack in racks:
-            blocked[_slices(rack.area)] = True
+            blocked[slices(rack.area)] = True
         if blocked.all():
             raise self.fault(self.entries["size"], "expected at least one free cell, got none; take away some racks")
         person_free = np.zeros_like(blocked)
@@ -104,7 +80,7 @@ class _SiteFile(Reader):
             person_free[...] = ~blocked
         else:
             for area in self.rectangles("person_free"):
-                person_free[_slices(area.area)] = True
+                person_free[slices(area.area)] = True
         stations = self.stations()
         chargers = self.places(self.entries.get("chargers"), "charger")
         doors, pods, ramps = self.doors(), self.pods(), self.ramps()
@@ -127,9 +103,9 @@ class _SiteFile(Reader):
             picks=tuple(place.cell for place in stations if place.what == "pick station"),
             drops=tuple(place.cell for place in stations if place.what == "drop station"),
         )
-        self.check_places(blocked, [*stations, *chargers, *pods], doors, ramps)
+        check_places(self, blocked, [*stations, *chargers, *pods], doors, ramps)
         site = with_fixtures(site, fixtures)
-        self.check_ways(site, [*stations, *chargers])
+        check_ways(self, site, [*stations, *chargers])
         return site
 
     # parts of the file ---------------------------------------------------------------------------------------
@@ -170,7 +146,7 @@ class _SiteFile(Reader):
                     raise self.fault(node, f'expected a name of its own for each door, got "{name}" again; rename it')
                 if set(door.cells) & set(cells):
                     raise self.fault(
-                        node, f"expected doors apart, got {name} on the one of line {_line(other)}; move it"
+                        node, f"expected doors apart, got {name} on the one of line {line(other)}; move it"
                     )
             doors.append((node, Door(name, cells, opening, DoorState(STATES.index(state)))))
         return doors
@@ -211,7 +187,7 @@ class _SiteFile(Reader):
                 )
             for other, before in ramps:
                 if set(before.cells(self.width)) & set(ramp.cells(self.width)):
-                    raise self.fault(node, f"expected ramps apart, got one on that of line {_line(other)}; move it")
+                    raise self.fault(node, f"expected ramps apart, got one on that of line {line(other)}; move it")
             ramps.append((node, ramp))
         return ramps
 
@@ -292,82 +268,11 @@ class _SiteFile(Reader):
             )
         return count
 
-    # checks ----------------------------------------------------------------------------------------------------
-
-    def check_overlaps(self, racks: list[Rectangle]) -> None:
-        """Racks and walls share no ground; walls may meet each other in corners."""
-        owner = np.full((self.height, self.width), -1)
-        walls = len(self.items(self.entries.get("walls"), "walls"))
-        for number, rack in enumerate(racks):
-            at = _slices(rack.area)
-            for other in np.unique(owner[at][owner[at] >= 0]).tolist():
-                if not (number < walls and other < walls) and _overlap(rack.metres, racks[other].metres):
-                    raise self.fault(
-                        rack.node,
-                        f"expected racks that do not overlap, got one on the "
-                        f"{'wall' if other < walls else 'rack'} of line {_line(racks[other].node)}; move it",
-                    )
-            owner[at] = number
-
-    def check_places(
-        self,
-        blocked: NDArray[np.bool_],
-        places: list[Place],
-        doors: list[tuple[yaml.Node, Door]],
-        ramps: list[tuple[yaml.Node, Ramp]],
-    ) -> None:
-        """Nothing stands in a rack or wall, and nothing on something else."""
-        flat = blocked.reshape(-1)
-        taken: dict[int, tuple[str, yaml.Node]] = {}
-        for node, what, cells in [
-            *((node, f"door {door.name}", door.cells) for node, door in doors),
-            *((place.node, place.what, (place.cell,)) for place in places),
-        ]:
-            for cell in cells:
-                if flat[cell]:
-                    raise self.fault(
-                        node, f"expected a free cell for a {what}, got {self.where(cell)} in a rack or wall; move it"
-                    )
-                if cell in taken:
-                    name, other = taken[cell]
-                    raise self.fault(
-                        node,
-                        f"expected a cell of its own for a {what}, got {self.where(cell)}, where line {_line(other)} "
-                        f"has a {name}; move it",
-                    )
-                taken[cell] = (what, node)
-        for node, ramp in ramps:
-            for cell in ramp.cells(self.width):
-                if flat[cell] or (cell in taken and not taken[cell][0].endswith("station")):
-                    what = "a rack or wall" if flat[cell] else f"a {taken[cell][0]}"
-                    raise self.fault(
-                        node, f"expected a ramp on free cells, got {self.where(cell)} with {what}; move one"
-                    )
-
-    def check_ways(self, site: Site, places: list[Place]) -> None:
-        """Every station and charger reaches every other, by the moves that are open."""
-        if not places:
-            return
-        first = places[0]
-        there = distances(site, np.array([first.cell])) < FAR
-        back = distances(replace(site, exits=reversed_exits(site.exits)), np.array([first.cell])) < FAR
-        for place in places[1:]:
-            for reached, origin, goal in ((there, place, first), (back, first, place)):
-                if not reached[place.cell]:
-                    raise self.fault(
-                        place.node,
-                        f"expected a way between all stations and chargers, got none from the {origin.what} at "
-                        f"{self.where(origin.cell)} to the {goal.what} at {self.where(goal.cell)}; open one or move it",
-                    )
-
-    def where(self, cell: int) -> str:
-        return f"column {cell % self.width}, row {cell // self.width}"
-
 
 def _one_way(shape: tuple[int, int], area: tuple[int, int, int, int], towards: int) -> NDArray[np.bool_]:
     """Moves that a one-way aisle leaves open: all but those against it from, to or within its cells."""
     inside = np.zeros(shape, bool)
-    inside[_slices(area)] = True
+    inside[slices(area)] = True
     against = (towards + 2) % 4
     row, column = MOVES[against]
     target = np.zeros_like(inside)  # cells whose move against the aisle ends inside
@@ -378,16 +283,3 @@ def _one_way(shape: tuple[int, int], area: tuple[int, int, int, int], towards: i
     open_ = np.ones((*shape, 4), bool)
     open_[inside | target, against] = False
     return open_
-
-
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return all(min(a[k] + a[k + 2], b[k] + b[k + 2]) - max(a[k], b[k]) > GRAZE for k in (0, 1))
-
-
-def _slices(area: tuple[int, int, int, int]) -> tuple[slice, slice]:
-    column, row, columns, rows = area
-    return slice(row, row + rows), slice(column, column + columns)
-
-
-def _line(node: yaml.Node) -> int:
-    return node.start_mark.line + 1

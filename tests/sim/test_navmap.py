@@ -227,3 +227,29 @@ def test_maps_in_files_made_by_hand() -> None:
     for name in ("cut", "misspelled"):
         with pytest.raises(SiteError, match=name):
             load_site(DATA / f"{name}.yaml", 1.0)
+
+
+PICTURE = np.arange(60).reshape(5, 6, 2) * 4 % 256
+IMAGES = (pgm(PIXELS), b"P5 4 3 255\n" + bytes(range(12)), png(PICTURE, 4, [0, 1, 2, 3, 4]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(IMAGES),
+    st.lists(st.tuples(st.integers(0, 80), st.integers(0, 6), st.binary(max_size=4)), min_size=1, max_size=3),
+)
+def test_a_damaged_image_is_a_floor_or_one_clear_line(
+    tmp_path_factory: pytest.TempPathFactory, image: bytes, changes: list[tuple[int, int, bytes]]
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    for at, gone, put in changes:
+        image = image[:at] + put + image[at + gone :]
+    (folder / "damaged.pgm").write_bytes(image)
+    (folder / "damaged.yaml").write_text(YAML.replace("floor.pgm", "damaged.pgm"))
+    said = "damaged"
+    try:
+        load_site(folder / "damaged.yaml", 0.5)
+    except SiteError as error:
+        said = str(error)
+    assert "damaged" in said
+    assert "\n" not in said

@@ -173,6 +173,15 @@ def test_a_full_floor_and_a_missing_or_foreign_file_are_refused(write: Callable[
         load_site(tmp_path / "binary.yaml")
 
 
+def test_racks_in_one_cell_may_stand_beside_each_other_but_none_on_the_first_of_them(
+    write: Callable[[str], Path],
+) -> None:
+    two = "muster: 1\nsize: {cells: [4, 4]}\nracks:\n- {metres: [0, 0, 0.4, 0.4]}\n- {metres: [0.5, 0, 0.4, 0.4]}\n"
+    assert load_site(write(two)).blocked.sum() == 1
+    with pytest.raises(SiteError, match=r"line 6: .* got one on the rack of line 4"):
+        load_site(write(two + "- {metres: [0.3, 0.1, 0.1, 0.1]}\n"))
+
+
 @pytest.mark.parametrize("path", sorted(LAUNCH.glob("sites/*.yaml")), ids=lambda path: path.stem)
 def test_the_sites_of_the_launch_folder_hold_a_fleet(path: Path) -> None:
     site = load_site(path)
