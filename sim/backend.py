@@ -94,6 +94,10 @@ class Backend(Protocol):
         """
         ...
 
+    def varied(self) -> dict[str, wp.array]:
+        """The fields that `field` was asked for, by name."""
+        ...
+
     def recompute(self, level: Recompute, mask: NDArray[np.bool_] | wp.array | None = None) -> None:
         """Compute what follows from fields that were written, for the worlds whose mask (worlds,) is set (None: all).
 
@@ -220,6 +224,10 @@ class BatchBackend:
         if name not in self._fields:
             self._fields[name] = as_warp(self.batch.expand(name))
         return self._fields[name]
+
+    def varied(self) -> dict[str, wp.array]:
+        """The fields that `field` was asked for, by name."""
+        return dict(self._fields)
 
     def recompute(self, level: Recompute, mask: NDArray[np.bool_] | wp.array | None = None) -> None:
         """`mj_setConst` for the masked worlds; it knows no groups."""

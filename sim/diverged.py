@@ -1,7 +1,8 @@
 """Worlds that blew up: what they started their last control step from, kept small, and played again.
 
 A recorder notes at the start of each control step every world's physics state, and before each motor period its
-controls and the places of its mocap bodies: all that physics gets from outside. When an episode ends as diverged the
+controls, the places of its mocap bodies and whatever else changes within a step (what lifts hold): all that physics
+gets from outside. When an episode ends as diverged the
 notes of its world go into one of SLOTS places on the device, together with the model fields that differ between worlds;
 `save` reads them (once per rollout on a device, at once on the CPU) and writes a file for each:
 
@@ -20,7 +21,7 @@ world of that engine, in its neighbourhood for one of mujoco_warp, whose numbers
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,13 @@ def note_inputs(
 
 
 @wp.kernel
+def copy_all(source: wp.array2d(dtype=Any), target: wp.array2d(dtype=Any)) -> None:
+    """Every number of every world."""
+    world, k = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
+    target[world, k] = source[world, k]
+
+
+@wp.kernel
 def choose_slots(
     robots: int,
     ending: wp.array(dtype=wp.uint8),
@@ -103,9 +111,12 @@ class Recorder:
     """Notes of every world of one backend. Owns the notes, their slots and the count of diverged worlds."""
 
     def __init__(
-        self, model: Any, backend: Backend, periods: int, substeps: int, robots: int, fields: Mapping[str, wp.array]
+        self, model: Any, backend: Backend, periods: int, substeps: int, robots: int, changing: Sequence[str] = ()
     ) -> None:  # mujoco.MjModel has no stub
-        """`periods` of `substeps` physics steps make a control step; `fields` differ between worlds, (worlds, ...)."""
+        """`periods` of `substeps` physics steps make a control step; `changing` names what else changes within it.
+
+        The model fields that differ between worlds by now are kept too.
+        """
         worlds, device = backend.worlds, backend.device
         self._model, self._backend, self._robots, self._substeps = model, backend, robots, substeps
         # the C engine's state is one block, copied at once; mujoco_warp has an array for each field
@@ -126,6 +137,18 @@ class Recorder:
             wp.launch(note_inputs, dim=worlds, inputs=[*places, notes], device=device, record_cmd=True)
             for notes in self._inputs
         ]
+        changes = {f"{name}.{period}": self._source(name) for name in changing for period in range(periods)}
+        noted = {name: wp.zeros(array.shape, dtype=array.dtype, device=device) for name, array in changes.items()}
+        self._changes = [
+            [
+                wp.launch(
+                    copy_all, dim=changes[key].shape, inputs=[changes[key], noted[key]], device=device, record_cmd=True
+                )
+                for key in noted
+                if key.endswith(f".{period}")
+            ]
+            for period in range(periods)
+        ]
         self._count = wp.zeros(1, dtype=wp.int32, device=device)
         self._slot = wp.full(worlds, -1, dtype=wp.int32, device=device)
         self._world_of = wp.full(SLOTS, -1, dtype=wp.int32, device=device)
@@ -133,7 +156,8 @@ class Recorder:
         self._keeps: list[wp.Launch] = []
         named = {f"start.{name}": array for name, array in starts.items()}
         named |= {f"inputs.{period}": notes for period, notes in enumerate(self._inputs)}
-        named |= {f"field.{name}": array for name, array in fields.items()}
+        named |= {f"field.{name}": array for name, array in backend.varied().items()}
+        named |= {f"change.{name}": array for name, array in noted.items()}
         for name, array in named.items():
             self.also(name, array)
         self.total = 0
@@ -159,6 +183,13 @@ class Recorder:
     def inputs(self, period: int) -> None:
         """Note what physics gets from outside in a motor period."""
         self._note[period].launch()
+        for change in self._changes[period]:
+            change.launch()
+
+    def _source(self, name: str) -> wp.array:
+        """State or a model field as (worlds, numbers)."""
+        array = self._backend.data(name) if name in STATE_FIELDS else self._backend.field(name)
+        return array if array.ndim == 2 else array.reshape((array.shape[0], -1))
 
     def keep(self, ending: wp.array, how: int) -> list[wp.Launch]:
         """The launches that keep the worlds in which a row (uint8 (rows,)) ended as `how`."""
@@ -253,9 +284,16 @@ def replay_diverged(path: Path) -> Replayed:
         elif kind == "start":
             data = backend.data(field).numpy()
             data[...] = values.reshape(data.shape)
+    changing = {name.split(".")[1] for name in kept if name.startswith("change.")}
     nu, mocap = model.nu, backend.data("mocap_pos").shape[1]
     qpos, qvel = [], []
-    for notes in periods:
+    for period, notes in enumerate(periods):
+        for name in changing:
+            values = kept[f"change.{name}.{period}"]
+            if name in STATE_FIELDS:
+                backend.data(name).numpy()[0] = values
+            else:
+                backend.set_field(name, values.reshape((1, *getattr(model, name).shape)))
         backend.ctrl.numpy()[0] = notes[:nu]
         places = notes[nu:].reshape(mocap, 7)
         backend.mocap_pos.numpy()[0], backend.data("mocap_quat").numpy()[0] = places[:, :3], places[:, 3:]

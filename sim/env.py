@@ -41,6 +41,10 @@ Array = Any  # one of two types by device
 """A numpy view of host memory where the environment is on the CPU, a Warp array on any other device."""
 
 
+PODS_CHANGE = ("eq_active", "eq_data", "dof_frictionloss")
+"""What lifts do to the model within a control step (sim/pods.py)."""
+
+
 class ActionError(MusterError):
     """An action that no environment can take."""
 
@@ -175,7 +179,7 @@ class BatchEnv:
         plant, state, shape = self.plant, self.state, (self.worlds, self.robots)
         periods = round(self.spec.period / self.spec.motor_period)
         recorder = Recorder(
-            self.scene.model, self.backend, periods, plant.substeps, self.robots, {"actuator_forcerange": plant.limits}
+            self.scene.model, self.backend, periods, plant.substeps, self.robots, PODS_CHANGE if plant.pods else ()
         )
         for name in ("episode", "step", "refused"):
             recorder.also(f"row.{name}", getattr(state, name).reshape(shape))

@@ -119,6 +119,10 @@ class WarpBackend:
             self._levels |= FIELDS[name].recompute
         return self._fields[name]
 
+    def varied(self) -> dict[str, wp.array]:
+        """The fields that `field` was asked for, by name."""
+        return dict(self._fields)
+
     def recompute(self, level: Recompute, mask: NDArray[np.bool_] | wp.array | None = None) -> None:
         """`mujoco_warp.set_const` of the groups in a second Data; the rows of other worlds are kept."""
         level &= self._levels

@@ -18,6 +18,7 @@ from sim.generate import generate_campus
 from sim.points import Points
 from sim.site import Site
 from sim.tasks.navigate import NavigateConfig
+from sim.tasks.registry import TASKS
 
 CONFIG = NavigateConfig(paths=256, time_limit=1.5)
 """Short episodes, so that many end."""
@@ -131,6 +132,26 @@ def test_a_model_field_that_moves_is_captured_again(site: Site) -> None:
     moved = np.linalg.norm(env.state.pose.numpy()[:, :2] - before[:, :2], axis=1)
     assert moved[2] < 1e-3  # the drive without gain
     assert (moved[[0, 1, 3]] > 0.03).all()
+
+
+@pytest.mark.parametrize("task", [name for name in TASKS if name != "navigate"])
+def test_every_task_steps_without_a_look_from_the_host(site: Site, task: str) -> None:
+    config = replace(TASKS[task](), time_limit=1.5)
+    looked, blind = (BatchEnv(site, config, worlds=4, robots=2, seed=4, threads=1) for _ in range(2))
+    for env in (looked, blind):
+        env.reset()
+    rng = np.random.default_rng(3)
+    ended = 0
+    for _ in range(40):
+        action = rng.uniform(-1.0, 1.0, looked.action.shape).astype(np.float32)
+        step = looked.step(action)
+        ended += int((step.ending != 0).sum())
+        blind.action.assign(action)
+        blind._play()
+    first, second = looked.snapshot(), blind.snapshot()
+    for name, values in first.items():
+        np.testing.assert_array_equal(second[name], values, err_msg=name)
+    assert ended > 5
 
 
 def test_the_c_engine_says_that_it_has_no_graph(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 
 from sim.diverged import FILES, SLOTS, DivergedError, replay_diverged
 from sim.env import ActionError, BatchEnv
+from sim.fixtures import Fixtures
 from sim.generate import generate_campus
-from sim.site import Site
+from sim.loads import Loads
+from sim.site import Site, make_site, with_fixtures
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.task import Ending
 
@@ -65,6 +68,24 @@ def test_a_replayed_control_step_is_the_one_that_was_lived(site: Site, tmp_path:
     assert not played.diverged
     np.testing.assert_array_equal(played.qpos[1:], reached)
     assert np.ptp(played.qpos[:, 0]) > 0.0
+
+
+def test_what_lifts_do_in_the_step_is_replayed(tmp_path: Path) -> None:
+    """Robots over pods begin to lift in the kept step: the pods move with them from there on."""
+    floor = with_fixtures(make_site("pods", np.zeros((8, 12), bool)), Fixtures(pods=(4 * 12 + 5, 4 * 12 + 9)))
+    config = replace(CONFIG, people=0, loads=Loads(movable_pods=True))
+    env = BatchEnv(floor, config, worlds=2, seed=1, threads=1, diverged=tmp_path)
+    env.reset()
+    env.backend.qpos.numpy()[:, :3] = (*floor.centre(4 * 12 + 5), 0.0)
+    env.plant.pods.state.wanted.numpy()[...] = 1
+    reached = []
+    env.substep_hook = lambda env: reached.append(env.backend.qpos.numpy()[1].copy())
+    env.backend.qvel.numpy()[:, 0] = 0.015
+    assert (env.step(np.full((2, 2), np.nan, np.float32)).ending == Ending.DIVERGED).all()
+    played = replay_diverged(sorted(tmp_path.iterdir())[1])
+    np.testing.assert_array_equal(played.qpos[1:], reached)
+    with np.load(sorted(tmp_path.iterdir())[1]) as kept:
+        assert kept["change.eq_active.0"].any()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -10,7 +10,8 @@ import warp as wp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.benchmarks.isolation import Pair, case, make_pairs
+from sim.generate import generate_campus
+from tests.benchmarks.isolation import Pair, case, make_pair, make_pairs
 
 
 @cache
@@ -31,7 +32,7 @@ def caught(pair: Pair, cases: int = 60) -> set[str]:
 
 @pytest.fixture
 def pair() -> Pair:
-    return make_pairs()[0]
+    return make_pair(generate_campus(5, blocks=(2, 2)), "navigate", 1, "planar", 17, shielded=False)
 
 
 def test_a_reset_that_clears_a_neighbours_delay_is_caught(pair: Pair) -> None:
