@@ -45,6 +45,9 @@ from sim.tasks.task import Launchable, struct_arrays
 SERVO_RESERVE = 0.01
 """Of the specification's latency bound, what the velocity servo itself takes, s."""
 
+THRUST_FOR = 100.0
+"""The mass, kg, that `Variation.thrust` is stated for: the small AMR with its payload; a heavier robot pushes more."""
+
 
 class Plant:
     """`worlds` worlds of one floor with `robots` robots each. Owns physics, people, drives and sensors."""
@@ -169,7 +172,7 @@ class Plant:
             ("level", self.vary.level),
             ("friction_low", self.vary.friction[0]),
             ("friction_high", self.vary.friction[1]),
-            ("thrust", self.vary.thrust),
+            ("thrust", self.vary.thrust * (spec.mass + spec.payload_max) / THRUST_FOR),
             ("mass", spec.mass),
             ("payload_max", spec.payload_max),
             ("lag_room", max(spec.latency_bound - SERVO_RESERVE, 0.0)),

@@ -159,6 +159,20 @@ def test_state_of_loads_is_part_of_what_a_plant_names() -> None:
     assert not [name for name in Plant(SITE, SPEC, worlds=1).arrays() if name.startswith("pods")]
 
 
+def test_a_heavy_robot_has_drives_to_match() -> None:
+    spec = specs.forklift()
+    plant = Plant(make_site("open", np.zeros((8, 12), bool)), spec, worlds=4)
+    plant.renew(plant.all_rows).launch()  # with payloads of up to a tonne
+    plant.state.pose.numpy()[:] = (3.0, 4.0, 0.0)
+    plant.place(plant.all_rows).launch()
+    plant.drive.latency.zero_()
+    for _ in range(15):
+        for command in (plant.drive.before, plant.drive.released):
+            command.numpy()[:] = (0.6, 0.0)
+        plant.move()
+    np.testing.assert_allclose(plant.state.twist.numpy()[:, 0], 0.6, atol=0.02)
+
+
 def test_a_manipulator_stands_before_its_shelf() -> None:
     shelf = Shelf(at=(AT[0] + 0.8, AT[1], 0.0))
     plant = Plant(
