@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fleet.charts import Line, legend, line_chart
+from fleet.charts import Line, line_chart
 from fleet.report import STYLE
 from fleet.validate import SHOWN, UNITS, conclusions
 from sim.sysid import UNITS as PARAMETER_UNITS
@@ -46,7 +46,7 @@ def page(found: Validation, title: str) -> str:
     cards = [_card("Answer", answer), _card("Open-loop error, RMS", _table(error_head(found), error_rows(found)))]
     if found.fit is not None:
         cards.append(_card("Parameters", _table(PARAMETER_HEAD, parameter_rows(found))))
-    cards += [_card(f"{name}, {unit}", chart) for name, unit, chart in _charts(found) if chart]
+    cards += [_card(f"{name}, {unit}", chart, "card") for name, unit, chart in _charts(found) if chart]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -106,12 +106,12 @@ def _charts(found: Validation) -> list[tuple[str, str, str]]:
             if row < (2 if found.fit is not None else 1)
         ]
         chart = line_chart(lines, "horizon, s", f"{SHOWN[k]}, {UNITS[k]}")
-        charts.append((SHOWN[k], UNITS[k], chart and chart + legend([(line.name, line.colour) for line in lines])))
+        charts.append((SHOWN[k], UNITS[k], chart))
     return charts
 
 
-def _card(title: str, content: str) -> str:
-    return f'<section class="card wide"><h2>{html.escape(title)}</h2>{content}</section>'
+def _card(title: str, content: str, kind: str = "card wide") -> str:
+    return f'<section class="{kind}"><h2>{html.escape(title)}</h2>{content}</section>'
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -23,6 +23,7 @@ value plus and minus twice the root of that variance plus the squared standard e
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -54,11 +55,12 @@ MISSED = 0.02
 """Least half range, as a share of the value: what planted parameters were missed by after 20 s of driving, beyond
 their standard errors (tests/benchmarks/validate_sim.py --quick, 2026-11-21: worst 0.021, the mass)."""
 
-PIECE = 30.0
+PIECE = 20.0
 """Stretches are cut into pieces of this length, s: they run in parallel, and odometry may drift from piece to piece."""
 
-TRAINING_MAX = 900.0
-"""Driving that a fit uses at most, s, evenly over the recordings: nine parameters need no more."""
+TRAINING_MAX = 120.0
+"""Driving that a fit uses at most unless told otherwise, s: two minutes of work on two cores, and enough for all nine
+parameters where the commands show them (tests/benchmarks/validate_sim.py)."""
 
 BLOCK = 5.0
 """Length of the blocks of the sandwich, s."""
@@ -183,25 +185,31 @@ def scales(spec: RobotSpec) -> NDArray[np.float64]:
     return scale
 
 
-def pieces(drives: Sequence[Drive]) -> list[Drive]:
-    """Pieces of at most PIECE seconds, TRAINING_MAX in all, those shorter than RUN_IN + 2 s or at rest left out."""
-    found = []
+def pieces(drives: Sequence[Drive], seconds: float = TRAINING_MAX) -> list[Drive]:
+    """Pieces of at most PIECE seconds, `seconds` in all: of each recording in turn the one with most change of command.
+
+    Those shorter than RUN_IN + 2 s or at rest are left out. Raises `IdentificationError` when none is left.
+    """
+    found: dict[str, list[Drive]] = {}
     for drive in drives:
         count = max(int(np.ceil(drive.duration / PIECE - 1e-6)), 1)
-        edges = np.linspace(0.0, drive.duration, count + 1)
-        found += [drive.cut(a, b) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
-    found = [
-        piece for piece in found if piece.duration >= RUN_IN + 2.0 and np.abs(piece.stretch.commands).max() > MOVES
-    ]
+        edges = np.linspace(0.0, drive.duration, count + 1).tolist()
+        for begin, end in itertools.pairwise(edges):
+            piece = drive.cut(begin, end)
+            if piece.duration >= RUN_IN + 2.0 and np.abs(piece.stretch.commands).max() > MOVES:
+                found.setdefault(drive.recording, []).append(piece)
     if not found:
         raise IdentificationError(
             f"expected at least one stretch of {RUN_IN + 2.0:g} s of driving to fit on, got none; record longer runs"
         )
-    total = sum(piece.duration for piece in found)
-    if total > TRAINING_MAX:
-        keep = np.linspace(0, len(found) - 1, max(int(len(found) * TRAINING_MAX / total), 1)).astype(int)
-        found = [found[index] for index in np.unique(keep)]
-    return found
+    for mine in found.values():
+        mine.sort(key=lambda piece: -float(np.abs(np.diff(piece.stretch.commands, axis=0)).sum()))
+    chosen: list[Drive] = []
+    for piece in (piece for turn in itertools.zip_longest(*found.values()) for piece in turn if piece is not None):
+        if chosen and sum(one.duration for one in chosen) + piece.duration > seconds + 1e-6:
+            break
+        chosen.append(piece)
+    return chosen
 
 
 def identify(
@@ -209,9 +217,13 @@ def identify(
     drives: Sequence[Drive],
     threads: int = 2,
     news: Callable[[str], None] = lambda line: None,
+    seconds: float = TRAINING_MAX,
 ) -> Fit:
-    """Fit the parameters of `spec` to recorded drives. Raises `IdentificationError` when there is nothing to fit on."""
-    return _Identification(spec, pieces(drives), threads, news).result()
+    """Fit the parameters of `spec` to `seconds` of recorded drives.
+
+    Raises `IdentificationError` when there is nothing to fit on.
+    """
+    return _Identification(spec, pieces(drives, seconds), threads, news).result()
 
 
 class _Identification:

@@ -36,11 +36,19 @@ def test_recordings_that_are_too_short_or_at_rest_are_refused() -> None:
         identify(SPEC, [])
 
 
-def test_long_stretches_are_cut_into_pieces() -> None:
+def test_the_liveliest_pieces_of_each_recording_are_learned_from() -> None:
     times = np.arange(0.0, 70.0, 0.1)
-    driven = Drive("r0", Stretch(times, np.ones((700, 2)), (0.0, 0.0), 70.0), Samples(times, np.zeros((700, 3))), None)
-    assert [part.duration for part in pieces([driven])] == pytest.approx([70.0 / 3] * 3)
-    assert sum(part.duration for part in pieces([driven] * 40)) <= 900.0 + 70.0
+    rest = Samples(times, np.zeros((700, 3)))
+    calm = np.ones((700, 2))
+    lively = calm.copy()
+    lively[400:500:2] = -1.0
+    one = Drive("r0", Stretch(times, calm, (0.0, 0.0), 70.0), rest, None)
+    two = Drive("r1", Stretch(times, lively, (0.0, 0.0), 70.0), rest, None)
+    assert [part.duration for part in pieces([one])] == pytest.approx([17.5] * 4)
+    chosen = pieces([one, two], 36.0)
+    assert [part.recording for part in chosen] == ["r0", "r1"]
+    assert (chosen[1].stretch.commands == -1.0).sum() == 2 * 50  # both columns of the one part that holds them all
+    assert sum(part.duration for part in pieces([one, two] * 9)) <= 120.0
 
 
 def test_planted_parameters_are_found_again_from_noisy_poses_and_odometry() -> None:
@@ -70,7 +78,7 @@ def test_planted_parameters_are_found_again_from_noisy_poses_and_odometry() -> N
 @pytest.mark.parametrize("robot", [1, 2])
 def test_every_planted_parameter_is_found_again_within_five_percent(robot: int) -> None:
     spec, planted = plant_robot(SPEC, robot)
-    fit = identify(SPEC, record(spec, planted, 25.0, 4, 10 + robot, wheels=True, torques=True))
+    fit = identify(SPEC, record(spec, planted, 20.0, 4, 10 + robot, wheels=True, torques=True))
     truth = true_parameters(spec, planted)
     for estimate, value in zip(fit.estimates, truth.tolist(), strict=True):
         assert estimate.identifiable, f"{estimate.name}: {estimate.reason}"
