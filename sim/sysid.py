@@ -1,15 +1,9 @@
 """System identification: which parameters of the wheeled body and its firmware explain what was recorded.
 
-Nonlinear least squares over whole stretches (Levenberg and Marquardt, Huber loss): every Jacobian is one batch of
-worlds, and so is every line search.
-Residuals, each over the robust spread of its own channel:
-
-    poses       relative motion over consecutive seconds, x and y along the start's axes and yaw
-    twist       v and w at each reading, after a scale of the odometry that each stretch may have: s ~ N(1, 0.02)
-    wheels, torques    at each reading, where recorded
-
-Before, each parameter with a threshold (a slipping wheel, a limit that is never reached) is scanned over its range,
-because its gradient is zero on the wrong side of it.
+Nonlinear least squares over whole stretches (Levenberg and Marquardt, Huber loss) on the residuals of
+sim/residuals.py: every Jacobian is one batch of worlds, and so is every line search. Before, each parameter with a
+threshold (a slipping wheel, a limit that is never reached) is scanned over its range, because its gradient is zero on
+the wrong side of it; between fits all are swept, because a slipping wheel makes valleys beside the best one.
 
 A parameter is identifiable when its standard error is within 10 % of its value (2 ms for delays). The error is the
 larger of the model's, from J'J, and the sandwich over blocks of 5 s (Liang and Zeger, Biometrika 73, 1986), which holds
@@ -32,7 +26,8 @@ from numpy.typing import NDArray
 
 from sim.candidates import CHANNELS, NAMES, Candidates, nominal
 from sim.errors import MusterError
-from sim.openloop import RUN_IN, Drive, relative, sample
+from sim.openloop import RUN_IN, Drive
+from sim.residuals import Residuals, compare, judged_seconds
 from sim.robot import RobotSpec
 
 UNITS: dict[str, str] = dict(zip(NAMES, ("m", "m", "kg", "1", "m/s^2", "m/s^2", "rad/s^2", "s", "s"), strict=True))
@@ -64,9 +59,6 @@ parameters where the commands show them (tests/benchmarks/validate_sim.py)."""
 
 BLOCK = 5.0
 """Length of the blocks of the sandwich, s."""
-
-ODOMETRY_SCALE = 0.02
-"""Standard deviation of the odometry's scale before it is seen: tyre wear (sim/sensors.py)."""
 
 FLOORS = np.array([1e-3, 1e-3, 5e-4, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2, 1e-2])
 """Least spread of each channel: nothing is measured better, and a perfect channel must not silence the others."""
@@ -118,9 +110,6 @@ HUBER = 3.0
 
 WEAK = 1e-3
 """Weight that holds a parameter which the data do not see, per unit of scale."""
-
-PRIOR = -1
-"""Channel of what is believed before anything is measured."""
 
 BLOWN = 1e3
 """Residual of a world that blew up: a candidate that nothing else can be worse than."""
@@ -236,7 +225,7 @@ class _Identification:
         self.batch = Candidates(spec, [part.stretch for part in parts], len(NAMES) + 1, threads)
         self.spread = np.array([0.02, 0.02, 0.01, 0.02, 0.04, 0.3, 0.3, 0.5, 0.5])
         self.evaluations = 0
-        self.times = [_judged(part) for part in parts]
+        self.times = [judged_seconds(part) for part in parts]
         self.torque = any(part.torques is not None for part in parts)
 
     def result(self) -> Fit:
@@ -269,10 +258,10 @@ class _Identification:
         self.evaluations += len(rows)
         return self.batch.run(padded * self.scale)[: len(rows)]
 
-    def _residuals(self, rows: NDArray[np.float64]) -> list[_Residuals]:
+    def _residuals(self, rows: NDArray[np.float64]) -> list[Residuals]:
         out = self._run(rows)
         return [
-            _compare(out[:, index], self.batch.dt, part, self.times[index], self.spread)
+            compare(out[:, index], self.batch.dt, part, self.times[index], self.spread)
             for index, part in enumerate(self.parts)
         ]
 
@@ -332,7 +321,7 @@ class _Identification:
 
     def _linear(
         self, z: NDArray[np.float64], free: Sequence[str], reach: float = USUAL
-    ) -> tuple[list[_Residuals], list[NDArray[np.float64]]]:
+    ) -> tuple[list[Residuals], list[NDArray[np.float64]]]:
         """Residuals at z and their Jacobians by part, (residuals, free), by differences over `reach` of the value."""
         columns = [NAMES.index(name) for name in free]
         steps = reach * np.where(self.start > 0.0, np.maximum(z, 0.05), 5.0)  # of a delay: 5 x 20 ms
@@ -457,61 +446,6 @@ class _Identification:
             spreads=self.spread.copy(),
             evaluations=self.evaluations,
         )
-
-
-@dataclass(frozen=True)
-class _Residuals:
-    """Residuals of some candidates on one piece."""
-
-    values: NDArray[np.float64]
-    """(candidates, residuals), in spreads."""
-    channels: NDArray[np.int64]
-    """Channel of each, (residuals,)."""
-    times: NDArray[np.float64]
-    """s from the piece's start, (residuals,)."""
-    scales: NDArray[np.float64]
-    """Scales of the odometry that fit best, v then w: (candidates, 2), or (candidates, 0) without odometry."""
-
-
-def _judged(part: Drive) -> NDArray[np.float64]:
-    """Edges of the seconds whose motion is judged."""
-    return np.arange(RUN_IN, part.duration + 1e-6, 1.0)
-
-
-def _compare(
-    out: NDArray[np.float64], dt: float, part: Drive, edges: NDArray[np.float64], spread: NDArray[np.float64]
-) -> _Residuals:
-    """Residuals of one piece from what its worlds did, (candidates, ticks + 1, channels)."""
-    values: list[NDArray[np.float64]] = []
-    channels: list[NDArray[np.int64]] = []
-    times: list[NDArray[np.float64]] = []
-
-    def add(residuals: NDArray[np.float64], channel: int, when: NDArray[np.float64]) -> None:
-        values.append(residuals)
-        channels.append(np.full(residuals.shape[1], channel))
-        times.append(when)
-
-    there, real = sample(out, dt, edges)[..., 0:3], part.pose.at(edges)
-    error = relative(there[:, :-1], there[:, 1:]) - relative(real[:-1], real[1:])[None]
-    for channel in range(3):
-        add(error[..., channel] / spread[channel], channel, edges[:-1])
-    best = np.zeros((len(out), 0))
-    for samples, first, scaled in ((part.twist, 3, True), (part.wheels, 5, False), (part.torques, 7, False)):
-        if samples is None:
-            continue
-        late = samples.times >= RUN_IN
-        when = samples.times[late]
-        said = sample(out, dt, when)[..., first : first + 2]
-        heard = samples.values[late]
-        if scaled:  # the scale of least squares with its prior, for each candidate and channel
-            weight = spread[first : first + 2] ** 2 / ODOMETRY_SCALE**2
-            best = ((said * heard).sum(axis=1) + weight) / ((said**2).sum(axis=1) + weight)
-            said = said * best[:, None, :]
-            for k in range(2):
-                add((best[:, k : k + 1] - 1.0) / ODOMETRY_SCALE, PRIOR, np.array([RUN_IN]))
-        for k in range(2):
-            add((said[..., k] - heard[:, k]) / spread[first + k], first + k, when)
-    return _Residuals(np.concatenate(values, axis=1), np.concatenate(channels), np.concatenate(times), best)
 
 
 def _invert(information: NDArray[np.float64]) -> NDArray[np.float64]:
