@@ -32,9 +32,15 @@ TRAINING, HELD_OUT, EVALUATION = 0, 1_000_000, 2_000_000
 
 
 def make_lanes(
-    task: NavigateConfig, campus: int, worlds: int, seed: int, shielded: bool, diverged: Path | None = None
+    task: NavigateConfig,
+    campus: int,
+    worlds: int,
+    seed: int,
+    shielded: bool,
+    diverged: Path | None = None,
+    device: str = "cpu",
 ) -> Sequence[BatchEnv]:
-    """LANES environments of `worlds` worlds in all, each on a campus and with draws of its own.
+    """LANES environments of `worlds` worlds in all on `device`, each on a campus and with draws of its own.
 
     With `shielded` the last lane runs under the shield. A policy that never met it proposes what the shield refuses and
     stands still (0.23 of v0's episodes succeeded, 2026-11); one that only knew it would not keep its distance by
@@ -50,12 +56,16 @@ def make_lanes(
     share = worlds // LANES
     folders = [None if diverged is None else diverged / f"lane{lane}" for lane in range(LANES)]
     lanes = [
-        BatchEnv(sites[lane], task, worlds=share, seed=seed * LANES + lane, threads=1, diverged=folders[lane])
+        BatchEnv(
+            sites[lane], task, worlds=share, seed=seed * LANES + lane, threads=1, device=device, diverged=folders[lane]
+        )
         for lane in range(LANES - shielded)
     ]
     if shielded:
         last = seed * LANES + LANES - 1
-        lanes.append(shielded_environment(sites[-1], task, share, last, person_speed=0.0, diverged=folders[-1]))
+        lanes.append(
+            shielded_environment(sites[-1], task, share, last, person_speed=0.0, diverged=folders[-1], device=device)
+        )
     return lanes
 
 
@@ -67,16 +77,18 @@ def shielded_environment(
     *,
     person_speed: float,
     diverged: Path | None = None,
+    device: str = "cpu",
 ) -> BatchEnv:
     """An environment whose commands the shield judges, for people of at most `person_speed` m/s."""
     points = Points(site, task.spec, person_speed)
-    memory = points.init(worlds)
+    memory = points.init(worlds, device)
     return BatchEnv(
         site,
         task,
         worlds=worlds,
         seed=seed,
         threads=1,
+        device=device,
         filter=Shield(task.spec),
         point_speeds=lambda inputs: points.launch(inputs, memory),
         diverged=diverged,

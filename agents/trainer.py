@@ -29,6 +29,7 @@ import torch
 from numpy.typing import NDArray
 
 from agents.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint, select
+from agents.device_rollout import DeviceEnvironment, DeviceLane
 from agents.errors import CheckpointError, TrainingError
 from agents.evaluation import Act, Evaluation, HeldOut
 from agents.journal import Journal
@@ -111,16 +112,21 @@ class Trainer:
     def __init__(
         self,
         config: TrainerConfig,
-        environments: Sequence[Environment],
+        environments: Sequence[Environment] | Sequence[DeviceEnvironment],
         held_out: HeldOut,
         contract: Contract,
         directory: Path,
         *,
         settings: dict[str, Any] | None = None,  # JSON values
+        on_device: bool = False,
         clock: Callable[[], float] = time.monotonic,
         cpu_clock: Callable[[], float] = time.process_time,
     ) -> None:
-        """Set up a new run in `directory`; `settings` (JSON) are what the environments were made from."""
+        """Set up a new run in `directory`; `settings` (JSON) are what the environments were made from.
+
+        `on_device`: the environments live where the networks do (`DeviceEnvironment`) and are stepped one after the
+        other, because a capture would take in what another thread launches on the same stream.
+        """
         if not environments or any(environment.rows < 1 for environment in environments):
             raise TrainingError("expected at least one world in every lane, got none; raise the number of worlds")
         self.config = config
@@ -133,7 +139,7 @@ class Trainer:
         self._begin = clock()
         self._cpu_begin = cpu_clock()
         self._pool = ThreadPoolExecutor(
-            max_workers=max(len(environments), len(held_out.environments)),
+            max_workers=1 if on_device else max(len(environments), len(held_out.environments)),
             initializer=torch.set_num_threads,
             initargs=(1,),
         )
@@ -145,8 +151,9 @@ class Trainer:
             seed=config.seed,
             device=config.device,
         )
-        self._lanes = [
-            Lane(environment, torch.Generator().manual_seed(_lane_seed(config.seed, index)), config.device)
+        make_lane: Any = DeviceLane if on_device else Lane  # two protocols of environments
+        self._lanes: list[Lane | DeviceLane] = [
+            make_lane(environment, torch.Generator().manual_seed(_lane_seed(config.seed, index)), config.device)
             for index, environment in enumerate(environments)
         ]
         self.steps = 0

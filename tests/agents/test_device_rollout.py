@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from agents.device_rollout import DeviceLane, OnHost
-from agents.evaluation import evaluate
+from agents.evaluation import HeldOut, evaluate
 from agents.networks import ActorCritic
 from agents.normalize import Moments
+from agents.ppo import PpoConfig
 from agents.rollout import Lane, Rollout
+from agents.trainer import Trainer, TrainerConfig
 from sim.env import BatchEnv
 from sim.scene import Scene
 from sim.site import make_site
@@ -107,3 +110,15 @@ def test_the_host_sees_copies(make: Make) -> None:
     env.step(np.ones((6, 2), np.float32))
     np.testing.assert_array_equal(first, kept)
     assert len(evaluate(env, lambda seen: np.zeros((6, 2), np.float32), 6)) == 6
+
+
+def test_a_trainer_learns_on_environments_that_live_on_its_device(make: Make, tmp_path: Path) -> None:
+    lanes, checked = [make(), make()], [OnHost(make())]
+    device = "cuda:0" if lanes[0].device != "cpu" else "cpu"
+    settings = TrainerConfig(ppo=PpoConfig(horizon=8, minibatches=2), steps=200, seconds=60.0, device=device)
+    trainer = Trainer(settings, lanes, HeldOut(checked, 6), lanes[0].contract, tmp_path, on_device=True)
+    before = trainer.weights_hash()
+    outcome = trainer.run(lambda progress: None)
+    assert outcome.reason == "steps"
+    assert outcome.steps >= 200
+    assert trainer.weights_hash() != before
