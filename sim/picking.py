@@ -43,8 +43,8 @@ LEGS: tuple[tuple[str, float, float], ...] = (
     ("away", 0.8, 0.0),
     ("home", 2.4, 0.0),
 )
-"""Name, seconds and suction of each leg. Half a turn with an item peaks at 1.8 rad/s: at 2.5 rad/s two of a hundred items
-slipped off the cup (2026-11)."""
+"""Name, seconds and suction of each leg. Half a turn with an item peaks at 1.8 rad/s: at 2.5 rad/s two of a hundred
+items slipped off the cup (2026-11)."""
 
 DURATION = sum(seconds for _, seconds, _ in LEGS)
 """Of a whole pick, s."""
