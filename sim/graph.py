@@ -30,6 +30,10 @@ OLDEST_DRIVER = (12, 3)
 (`check_toolkit_driver`)."""
 
 
+PENDING = "captured at the second step"
+"""Instead of a reason, before that."""
+
+
 @dataclass(frozen=True)
 class GraphReport:
     """Whether a step is replayed as a graph, for the header of a run."""
@@ -45,6 +49,8 @@ class GraphReport:
 
     def line(self) -> str:
         """One line for a log."""
+        if self.reason == PENDING:
+            return f"graph on {self.device}: {PENDING}"
         if not self.used:
             return f"graph on {self.device}: none, {self.reason}"
         loops = "conditional loops" if self.conditional else "loops of fixed length"
@@ -115,7 +121,7 @@ class StepGraph:
     @property
     def report(self) -> GraphReport:
         """What stands now; before the second `launch` nothing is captured yet."""
-        reason = self._reason or ("" if self._graph is not None else "not captured yet")
+        reason = self._reason or ("" if self._graph is not None else PENDING)
         place = wp.get_device(self._device)
         conditional = not place.is_cuda or wp.is_conditional_graph_supported()
         return GraphReport(self._device, not reason, reason, conditional, self._captures)

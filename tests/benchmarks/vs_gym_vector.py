@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import gymnasium
 import numpy as np
 from figure import Figure
 from numpy.typing import NDArray
+from oneworld import floor, make_one, task
 
-from sim.adapters import NavigateEnv
 from sim.env import BatchEnv
-from sim.generate import generate_campus
-from sim.tasks.navigate import NavigateConfig
 
 SYNC_WORLDS, ASYNC_WORLDS = 64, 16
 """An asynchronous world is a process of 250 MB that takes two seconds of processor time to begin."""
@@ -30,15 +27,9 @@ TURN = 50
 """Control steps played by one before the other's turn."""
 
 
-def make_one() -> NavigateEnv:
-    """One world of the training task."""
-    return NavigateEnv(generate_campus(0, blocks=(5, 5)), replace(NavigateConfig(), paths=1024))
-
-
 def race(rivals: gymnasium.vector.VectorEnv, worlds: int, steps: int) -> tuple[float, float]:
     """World steps per second of `BatchEnv` and of the rivals."""
-    task = replace(NavigateConfig(), paths=1024)
-    env = BatchEnv(generate_campus(0, blocks=(5, 5)), task, worlds=worlds, seed=1, threads=2)
+    env = BatchEnv(floor(), task(), worlds=worlds, seed=1, threads=2)
     env.reset()
     rivals.reset(seed=1)
     rng = np.random.default_rng(0)

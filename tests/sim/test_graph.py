@@ -127,7 +127,7 @@ def test_before_the_second_step_nothing_is_captured() -> None:
     adder = Adder()
     graph = StepGraph(adder.play, "cpu", parts=adder.parts)
     graph.launch()
-    assert graph.report.line() == "graph on cpu: none, not captured yet"
+    assert graph.report.line() == "graph on cpu: captured at the second step"
 
 
 @pytest.mark.gpu
