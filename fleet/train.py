@@ -30,7 +30,7 @@ class Config:
 
     seconds: float = 1200.0
     """Budget of wall time, s."""
-    steps: int = 2_500_000
+    steps: int = 5_000_000
     """Budget of control steps, over all worlds."""
     target: float = 0.95
     """Share of the episodes on held-out layouts that must succeed."""

@@ -28,12 +28,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import warp as wp
 
+from sim.bodies.specs import mobile_manipulator
 from sim.loads import Item, Loads, Shelf
 from sim.picking import forward
 from sim.robot import SECOND, Arm, RobotSpec
@@ -63,19 +64,12 @@ BIN_HALF = (0.15, 0.20)
 class PickConfig(TaskConfig):
     """The task, whole."""
 
-    spec: RobotSpec = None  # type: ignore[assignment]  # the manipulator; made below, because it is not a constant
+    spec: RobotSpec = field(default_factory=mobile_manipulator)
     time_limit: float = 20.0
     """s"""
     item: Item = Item()  # noqa: RUF009  # frozen
     height: float = 0.45
     """Of the bin's floor, m."""
-
-    def __post_init__(self) -> None:
-        """Take the mobile manipulator where nobody names a robot."""
-        if self.spec is None:
-            from sim.bodies.specs import mobile_manipulator
-
-            object.__setattr__(self, "spec", mobile_manipulator())
 
     def loads_on(self, site: Site, robots: int) -> Loads:
         """A shelf with one item for each robot, in free places of three by three cells.
