@@ -105,6 +105,7 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
     lanes = make_lanes(
         task, TRAINING + config.seed, config.worlds, config.seed, shielded=True, diverged=directory / "diverged"
     )
+    print(f"simulation: {lanes[0].graph.line()}", flush=True)
     watched = LANES * max(1, min(config.check_episodes, 250) // LANES)
     held_out = HeldOut(
         make_lanes(task, HELD_OUT + config.seed, watched, HELD_OUT + config.seed, shielded=False),
