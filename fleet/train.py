@@ -43,7 +43,7 @@ class Config:
     check_episodes: int = 500
     """Episodes of a held-out check; fewer make the target a rough one."""
     device: str = "cpu"
-    """torch device of the networks: cpu or cuda."""
+    """Where environments, networks and updates live: cpu or cuda."""
     out: Path | None = None
     """Directory to write into; the launch's run directory, or a new one under runs/, when left out."""
     resume: Path | None = None
@@ -83,6 +83,8 @@ def run(config: Config) -> int:
         trainer.resume(config.resume)
         print(f"resumed at {trainer.steps:,} steps from {config.resume}", flush=True)
     print(f"training the navigation skill, seed {config.seed}, {config.worlds} worlds, into {directory}", flush=True)
+    if config.device != "cpu":
+        print(f"steps on {config.device}: {_how_steps_run(config.device)}", flush=True)
     with _bar(config) as bar:
         outcome = trainer.run(bar.show)
     return _conclude(config, trainer, outcome, directory)
@@ -92,6 +94,7 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
     """The trainer that a command line asks for. Raises TrainingError for values that cannot work."""
     import torch
 
+    from agents.device_rollout import OnHost
     from agents.errors import TrainingError
     from agents.evaluation import HeldOut
     from agents.navigation import HELD_OUT, LANES, TRAINING, make_lanes, ppo_for_best, ppo_for_speed, training_task
@@ -101,16 +104,16 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
     check(config)
     if config.device != "cpu" and not (config.device.startswith("cuda") and torch.cuda.is_available()):
         raise TrainingError(f'expected device cpu, or cuda where there is one, got "{config.device}"; train on cpu')
-    task = training_task()
+    task, seed = training_task(), config.seed
+    device = "cuda:0" if config.device == "cuda" else config.device
+    on_device = device != "cpu"
     lanes = make_lanes(
-        task, TRAINING + config.seed, config.worlds, config.seed, shielded=True, diverged=directory / "diverged"
+        task, TRAINING + seed, config.worlds, seed, shielded=True, diverged=directory / "diverged", device=device
     )
     print(f"simulation: {lanes[0].graph.line()}", flush=True)
     watched = LANES * max(1, min(config.check_episodes, 250) // LANES)
-    held_out = HeldOut(
-        make_lanes(task, HELD_OUT + config.seed, watched, HELD_OUT + config.seed, shielded=False),
-        config.check_episodes,
-    )
+    checked = make_lanes(task, HELD_OUT + seed, watched, HELD_OUT + seed, shielded=False, device=device)
+    held_out = HeldOut([OnHost(each) for each in checked] if on_device else checked, config.check_episodes)
     settings = TrainerConfig(
         ppo=ppo_for_speed() if config.until_target else ppo_for_best(),
         seed=config.seed,
@@ -118,11 +121,24 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
         seconds=config.seconds,
         target=config.target,
         stop_at_target=config.until_target,
-        device=config.device,
+        device=device,
     )
     return Trainer(
-        settings, lanes, held_out, lanes[0].contract, directory, settings={"worlds": config.worlds, "task": plain(task)}
+        settings,
+        lanes,
+        held_out,
+        lanes[0].contract,
+        directory,
+        settings={"worlds": config.worlds, "task": plain(task)},
+        on_device=on_device,
     )
+
+
+def _how_steps_run(device: str) -> str:
+    from sim.graph import no_graph_because
+
+    reason = no_graph_because("cuda:0" if device == "cuda" else device)
+    return f"no graph, {reason}: launched one by one" if reason else "replayed as one graph"
 
 
 def _directory(config: Config) -> Path:
