@@ -8,6 +8,8 @@ The caller wraps a round's reports and its tick in one `store.transaction()` and
 then every grant, release and assignment is on disk before anyone acts on it. Two coordinators that are given the same
 messages at the same stamps say the same.
 
+Robots that choose for themselves are offered work (`offers`), all others are assigned it (`assignment`).
+
 What a robot does next follows from the store alone: its live attempt, and how many legs of it are done. Charging is the
 coordinator's own errand: it is in no store, and a robot that comes back with one after a restart is simply sent again.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -25,13 +28,15 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from coordination import detours, pibt, roadmap, surroundings
-from coordination.assignment import Candidate, Energy, assign
+from coordination.assignment import Candidate, Energy, assign, costs
 from coordination.messages import (
     Assignment,
     Cancel,
+    Chosen,
     FleetState,
     Leg,
     LegKind,
+    Offer,
     Picture,
     Query,
     Report,
@@ -43,6 +48,7 @@ from coordination.messages import (
     TaskState,
     Waiting,
 )
+from coordination.offers import SLICE, Offers, line_of, offered
 from coordination.rightofway import RightOfWay
 from coordination.roadmap import FAR, NONE, Roadmap
 from coordination.rules import Rules
@@ -145,6 +151,7 @@ class Coordinator:
         self._live: dict[str, TaskRecord] = {}
         self._begun: int | None = None
         """Stamp of the first tick of this life"""
+        self.offers = Offers()
         self.waiting: dict[str, Waiting] = {}
         """By robot: attempts that wait for an operator"""
         for record in self.store.open_tasks().values():
@@ -179,6 +186,8 @@ class Coordinator:
         latch = self.store.latch()
         self._take_back_from_silent(now)
         if not latch.stopped:
+            self._take_answers(now)
+            self._offer(now)
             self._assign(now)
             self._send_to_charge(now)
         for robot, known in self._robots.items():
@@ -394,53 +403,143 @@ class Coordinator:
             and not self.right_of_way.ledger.movers[robot].conflict
         ]
 
+    def _take_answers(self, now: int) -> None:
+        """What robots chose among their offers, the nearer first: the store gives a task to one of them alone."""
+        if not self.offers.standing:
+            return
+        free = {robot for robot, _ in self._free(now)}
+        answers: list[tuple[int, str, Chosen]] = []
+        for robot in sorted(self.offers.standing.keys() & free):
+            chosen = self._robots[robot].report.chosen
+            offer = self.offers.answer(robot, chosen)
+            if chosen is None or offer is None:
+                continue
+            try:
+                line = line_of(offer, chosen)
+            except ValueError as error:
+                self.store.note("refused", now, robot=robot, detail=f"{robot}: {error}")
+                self.offers.lapse(robot, now)
+                continue
+            answers.append((line.way if line is not None else 0, robot, chosen))
+        for _, robot, chosen in sorted(answers, key=lambda answer: answer[:2]):
+            del self.offers.standing[robot]
+            if not chosen.task:
+                self._charge(robot, now, chosen)
+            elif self._queued(chosen.task):
+                self.store.assign(chosen.task, robot, now, chosen)
+                self._refresh(robot, chosen.task)
+
+    def _queued(self, task: str) -> bool:
+        record = self.store.record(task)
+        return record is not None and record.state is TaskState.QUEUED
+
+    def _offer(self, now: int) -> None:
+        """Renew the offers: each free robot that chooses has one that holds, if there is anything to choose."""
+        if not any(known.report.chooses for known in self._robots.values()):
+            return
+        free = [
+            (robot, known) for robot, known in self._free(now) if self.offers.chooses(robot, known.report.chooses, now)
+        ]
+        names = {robot for robot, _ in free}
+        self.offers.end(names.__contains__, self._queued, now)
+        open_to = [
+            (robot, known)
+            for robot, known in free
+            if robot not in self.offers.standing and self.offers.chooses(robot, known.report.chooses, now)
+        ]
+        if not open_to:
+            return
+        records = self.store.next_queued(now, max(self.policy.queue_least, self.policy.queue_factor * len(open_to)))
+        if not records:
+            return
+        fields = self.right_of_way.fields
+        cost = costs(records, [self._candidate(*pair, now) for pair in open_to], fields, now, self._energy())
+        targets = {robot: self._goal(robot, known)[0] for robot, known in self._robots.items()}
+        for row, (robot, known) in enumerate(open_to):
+            cell = self.right_of_way.tail(robot)
+            goals = Counter(goal for other, goal in targets.items() if other != robot and goal != NONE)
+            chargers = self.site.chargers.tolist()
+            lines = offered(records, cost[row], cell, known.report.chooses, fields, chargers, goals, now)
+            if lines:
+                full = known.report.battery >= self.policy.battery_full
+                charger = (int(FAR), NONE) if full else self._nearest_charger(robot, unoccupied=True)
+                self.offers.standing[robot] = Offer(
+                    id=now,
+                    tasks=lines,
+                    charger=charger[0] if charger[0] < FAR else -1,
+                    queued=self.store.counts()[TaskState.QUEUED.name],
+                    robots=len(self._robots),
+                    charging=sum(other.charge is not None for other in self._robots.values()),
+                )
+
+    def _candidate(self, robot: str, known: _Robot, now: int) -> Candidate:
+        return Candidate(
+            robot,
+            self.right_of_way.tail(robot),
+            known.report.battery,
+            known.report.payload_max or self.spec.payload_max,
+            frozenset(known.report.capabilities),
+            frozenset(task for task, when in known.given_up.items() if now - when < self.policy.retry),
+        )
+
+    def _energy(self) -> Energy:
+        return self.energy if len(self.site.chargers) else Energy(self.energy.per_cell, reserve=0.0)
+
+    def _assigned(self, now: int) -> list[tuple[str, _Robot]]:
+        """Free robots that are not asked: they do not choose, or did not answer."""
+        return [(robot, known) for robot, known in self._free(now) if robot not in self.offers.standing]
+
     def _assign(self, now: int) -> None:
-        free = self._free(now)
+        free = self._assigned(now)
         if not free:
             return
         records = self.store.next_queued(now, max(self.policy.queue_least, self.policy.queue_factor * len(free)))
         if not records:
             return
         candidates = [
-            Candidate(
-                robot,
-                self.right_of_way.tail(robot),
-                known.report.battery,
-                known.report.payload_max or self.spec.payload_max,
-                frozenset(known.report.capabilities),
-                frozenset(task for task, when in known.given_up.items() if now - when < self.policy.retry),
-            )
+            self._candidate(robot, known, now)
             for robot, known in free
             if known.report.battery >= self.policy.battery_low or not len(self.site.chargers)
         ]
-        energy = self.energy if len(self.site.chargers) else Energy(self.energy.per_cell, reserve=0.0)
-        for match in assign(records, candidates, self.right_of_way.fields, now, energy):
+        for match in assign(records, candidates, self.right_of_way.fields, now, self._energy()):
             self.store.assign(match.task, match.robot, now)
             self._refresh(match.robot, match.task)
 
     def _send_to_charge(self, now: int) -> None:
         if not len(self.site.chargers):
             return
+        for robot, known in self._assigned(now):
+            if known.report.battery < self.policy.battery_low:
+                self._charge(robot, now)
+
+    def _charge(self, robot: str, now: int, chosen: Chosen | None = None) -> None:
+        """Send a robot to the nearest charger that nobody is sent to; by its own choice for a SLICE of time."""
+        known = self._robots[robot]
+        distance, charger = self._nearest_charger(robot, unoccupied=chosen is not None)
+        if distance >= FAR:
+            return
+        dwell = max(0.0, (self.policy.battery_full - known.report.battery) * self.policy.charge_seconds)
+        attempt = now // MILLISECOND
+        if chosen is not None:
+            dwell = min(dwell, SLICE)
+            choice = chosen.choice(f"{CHARGE}{robot}/{attempt}")
+            self.store.note("charge", now, robot=robot, detail=msgspec.json.encode(choice).decode())
+        known.charge = Assignment(CHARGE + robot, attempt, (Leg(charger, LegKind.CHARGE, dwell),))
+
+    def _nearest_charger(self, robot: str, *, unoccupied: bool) -> tuple[int, int]:
+        """Cells to the nearest charger that no other robot is sent to (and none stands on), and its cell."""
         taken = {known.charge.legs[0].cell for known in self._robots.values() if known.charge is not None}
-        for robot, known in self._free(now):
-            if known.report.battery >= self.policy.battery_low:
-                continue
-            cell = self.right_of_way.tail(robot)
-            nearest = min(
-                (
-                    (self._distance(cell, charger), charger)
-                    for charger in self.site.chargers.tolist()
-                    if charger not in taken
-                ),
-                default=(int(FAR), NONE),
-            )
-            if nearest[0] >= FAR:
-                continue
-            dwell = (self.policy.battery_full - known.report.battery) * self.policy.charge_seconds
-            known.charge = Assignment(
-                CHARGE + robot, now // MILLISECOND, (Leg(nearest[1], LegKind.CHARGE, max(0.0, dwell)),)
-            )
-            taken.add(nearest[1])
+        if unoccupied:
+            taken |= {self.right_of_way.tail(other) for other in self._robots if other != robot}
+        cell = self.right_of_way.tail(robot)
+        return min(
+            (
+                (self._distance(cell, charger), charger)
+                for charger in self.site.chargers.tolist()
+                if charger not in taken
+            ),
+            default=(int(FAR), NONE),
+        )
 
     def _distance(self, cell: int, goal: int) -> int:
         fields = self.right_of_way.fields
@@ -502,6 +601,7 @@ class Coordinator:
             stopped=latch.stopped,
             error=error,
             epoch=self.epoch,
+            offer=self.offers.standing.get(robot) if not (error or latch.stopped) else None,
         )
 
 

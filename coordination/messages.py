@@ -92,6 +92,60 @@ class Assignment(msgspec.Struct, frozen=True):
     """Legs of the attempt that the store knows as done: where a robot begins that was started anew"""
 
 
+class Offered(msgspec.Struct, frozen=True):
+    """A task that a robot may choose, with what it would take; distances are true ones, in cells."""
+
+    task: str
+    way: int
+    """From the robot to the first leg"""
+    between: int
+    """From leg to leg"""
+    level: float
+    """How pressing it is: priority, a level for each minute of waiting, one more when its deadline is near"""
+    home: int = -1
+    """From the last leg to the nearest charger; -1 where no charger can be reached"""
+    onward: int = -1
+    """From the last leg to the nearest first leg of another queued task; -1 without one"""
+    crowd: int = 0
+    """Other robots on their way to its first or its last leg, or at work there"""
+    dwell: float = 0.0
+    """Time at its legs, s"""
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """What the coordinator offers a free robot: tasks to choose from, or to charge. It commits nobody to anything."""
+
+    id: int
+    """Stamp at which it was made; an answer names it"""
+    tasks: tuple[Offered, ...]
+    """The cheapest first, as assignment counts (distance less urgency)"""
+    charger: int = -1
+    """Cells to the nearest charger at which no other robot stands or is sent to; -1 for no charging now"""
+    queued: int = 0
+    """Tasks that wait for a robot"""
+    robots: int = 1
+    """Robots that are served"""
+    charging: int = 0
+    """Robots that have the errand to charge"""
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """A robot's answer to an offer."""
+
+    offer: int
+    """Its id"""
+    task: str
+    """One of the offered tasks; empty to charge"""
+    deterministic: bool = True
+    log_probability: float = 0.0
+    """Of the answer, under the policy that gave it"""
+    exploration: bool = False
+
+    def choice(self, mission: str) -> Choice:
+        """The record of it, with the mission that came of it."""
+        return Choice(mission, self.deterministic, self.log_probability, self.exploration)
+
+
 class Grant(msgspec.Struct, frozen=True):
     """The cells that a robot may cover, in driving order, the ones under its footprint first."""
 
@@ -205,6 +259,10 @@ class Report(msgspec.Struct, frozen=True):
     reason: int = 0
     epoch: int = 0
     """Newest epoch of a picture that it heard"""
+    chooses: int = 0
+    """Tasks among which it would choose for itself; 0 (a peer without offers too): its work is assigned"""
+    chosen: Chosen | None = None
+    """Its answer to the newest offer, repeated while that is in the picture"""
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -227,6 +285,8 @@ class Picture(msgspec.Struct, frozen=True):
     """Why this robot is not served (wrong site, unknown robot)"""
     epoch: int = 0
     """Number of the coordinator's life on its store; grants of an older one are not used (0: a peer without them)"""
+    offer: Offer | None = None
+    """Work to choose from, for a free robot that said that it chooses"""
 
 
 # clients ------------------------------------------------------------------------------------------------------

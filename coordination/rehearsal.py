@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from coordination.coordinator import Coordinator
-from coordination.messages import Assignment, Picture, Report, RobotStatus
+from coordination.messages import Assignment, Chosen, LegKind, Offer, Picture, Report, RobotStatus
 from sim.robot import MILLISECOND, SECOND, RobotSpec
 from sim.site import Site
 
 CYCLE = 100 * MILLISECOND
+
+Choose = Callable[["Actor", Offer], Chosen | None]
+"""How a robot answers an offer; None for not at all."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,16 @@ class Actor:
     travelled: float = 0.0
     """m"""
     battery: float = 1.0
+    chosen: Chosen | None = None
+    """Its answer to the newest offer"""
+
+    @property
+    def charging(self) -> bool:
+        """Whether it stands at a charger, at work there."""
+        assignment = self.picture.assignment if self.picture is not None else None
+        if self.dwelling < 0.0 or assignment is None or self.legs_done >= len(assignment.legs):
+            return False
+        return assignment.legs[self.legs_done].kind is LegKind.CHARGE
 
 
 @dataclass
@@ -82,6 +96,10 @@ class Floor:
     spec: RobotSpec = field(default_factory=RobotSpec)
     now: int = 0
     payload_max: float = 40.0
+    choose: Choose | None = None
+    """With it every robot chooses among offers; without, work is assigned"""
+    chooses: int = 4
+    """Tasks that a robot wants offered then"""
 
     def __post_init__(self) -> None:
         """Robots r0, r1, ... in the centres of the start cells."""
@@ -129,9 +147,20 @@ class Floor:
             site=self.site.hash,
             capabilities=(actor.name,),
             payload_max=self.payload_max,
+            chooses=self.chooses if self.choose is not None else 0,
+            chosen=self._answer(actor),
         )
 
     # inside ----------------------------------------------------------------------------------------------------
+
+    def _answer(self, actor: Actor) -> Chosen | None:
+        """The robot's answer to the offer in its picture: chosen once, repeated while the offer stands."""
+        offer = actor.picture.offer if actor.picture is not None else None
+        if offer is None or self.choose is None:
+            return None
+        if actor.chosen is None or actor.chosen.offer != offer.id:
+            actor.chosen = self.choose(actor, offer)
+        return actor.chosen
 
     def _status(self, actor: Actor) -> RobotStatus:
         if actor.blocked:

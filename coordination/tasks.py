@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from coordination.database import Database, StoreError
-from coordination.messages import Choice, Task, TaskState
+from coordination.messages import Choice, Chosen, Task, TaskState
 from sim.robot import SECOND
 
 SCHEMA_VERSION = 1
@@ -245,9 +245,10 @@ class Store(Database):
         queued = (record for record in self._open.values() if record.state is TaskState.QUEUED)
         return heapq.nsmallest(limit, queued, key=rank)
 
-    def assign(self, task: str, robot: str, now: int) -> int:
+    def assign(self, task: str, robot: str, now: int, chosen: Chosen | None = None) -> int:
         """Give a queued task to a robot; returns the number of the attempt. The event says how it was chosen.
 
+        `chosen` is the robot's own answer to an offer; without it the rule of `assignment` chose, which draws nothing.
         Raises StoreError when the task is not queued: the caller decided on something that it did not look up.
         """
         record = self._open.get(task)
@@ -260,8 +261,9 @@ class Store(Database):
                 (task, attempt, robot, now),
             )
             fresh = replace(record, attempt=attempt, robot=robot, legs_done=0)
-            choice = msgspec.json.encode(Choice(f"{task}/{attempt}")).decode()  # by rule: `assignment` draws nothing
-            self._apply(fresh, TaskEvent.ASSIGN, now, detail=choice)
+            mission = f"{task}/{attempt}"
+            choice = Choice(mission) if chosen is None else chosen.choice(mission)
+            self._apply(fresh, TaskEvent.ASSIGN, now, detail=msgspec.json.encode(choice).decode())
         return attempt
 
     def progress(self, task: str, attempt: int, legs_done: int, now: int) -> bool:

@@ -218,7 +218,8 @@ def _sound(body: msgspec.Struct) -> bool:
     match body:
         case Report():
             places = all(abs(number) <= FAR_OFF for number in (*body.pose, *body.twist))  # false for NaN
-            return places and math.isfinite(body.battery) and 0 <= body.grant <= HIGHEST_GRANT
+            said = body.chosen is None or math.isfinite(body.chosen.log_probability)
+            return places and said and math.isfinite(body.battery) and 0 <= body.grant <= HIGHEST_GRANT
         case Round() | Joined():
             return 0 <= body.stamp <= LATEST
         case Cycle():

@@ -38,6 +38,7 @@ from coordination.client import CoordinatorClient, new_task_id
 from coordination.keys import Keys, ensure_keys
 from coordination.messages import (
     Assignment,
+    Chosen,
     Grant,
     Join,
     Joined,
@@ -126,6 +127,8 @@ class Outcome:
     kills: Counter[str] = field(default_factory=Counter)
     """Lives ended, by point; `outside` for those ended from outside"""
     tasks: int = 0
+    chosen: int = 0
+    """Assignments that robots chose for themselves, by the log"""
     rounds: int = 0
     notes: list[str] = field(default_factory=list)
     """What went wrong, in words"""
@@ -294,6 +297,8 @@ class Puppet:
         self.completed: Counter[str] = Counter()
         self.grant: Grant | None = None
         """The one that it moved under last"""
+        self.chooses = 0
+        """Tasks among which it chooses; 0: it is assigned"""
 
     @property
     def cell(self) -> int:
@@ -356,7 +361,15 @@ class Puppet:
             embodiment=EMBODIMENT,
             site=self.site.hash,
             payload_max=SPEC.payload_max,
+            chooses=self.chooses,
+            chosen=self._answer(picture),
         )
+
+    def _answer(self, picture: Picture | None) -> Chosen | None:
+        """The last of the offered tasks: never the one that all others want."""
+        if picture is None or picture.offer is None:
+            return None
+        return Chosen(picture.offer.id, picture.offer.tasks[-1].task, deterministic=False, log_probability=-1.0)
 
     def _leg(self) -> Leg | None:
         if self.work is None or self.legs_done >= len(self.work.legs):
@@ -493,9 +506,16 @@ def drill(
     robots: int = 5,
     fault: str = "",
     budget: int = 3000,
+    chooses: int = 0,
 ) -> Outcome:
-    """Kill and restart the coordinator as `kills` say, then let the fleet finish its work within `budget` rounds."""
-    return _Drill(folder, clock, kills, seed, robots, fault, budget).run()
+    """Kill and restart the coordinator as `kills` say, then let the fleet finish its work within `budget` rounds.
+
+    With `chooses` the robots choose among so many offered tasks.
+    """
+    made = _Drill(folder, clock, kills, seed, robots, fault, budget)
+    for puppet in made.puppets:
+        puppet.chooses = chooses
+    return made.run()
 
 
 class _Drill:
@@ -694,6 +714,8 @@ class _Drill:
         ends = Counter(task for (task,) in self.reader.execute("SELECT task FROM events WHERE event = 'finish'"))
         done = sum((puppet.completed for puppet in self.puppets), Counter())
         outcome.tasks = len(self.errands.acknowledged)
+        query = """SELECT count(*) FROM events WHERE event = 'assign' AND detail LIKE '%"deterministic":false%'"""
+        outcome.chosen = self.reader.execute(query).fetchone()[0]
         for task in sorted(self.errands.acknowledged):
             state = states.get(task)
             if state is None or state in (4, 5):
