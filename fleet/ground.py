@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fleet.oracle import rectangles_overlap
 from sim.robot import SECOND
-from sim.view import Trace
+from sim.trace import Trace
 
 
 @dataclass(frozen=True)

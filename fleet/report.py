@@ -21,7 +21,7 @@ from fleet.findings import Findings, read_findings
 from fleet.rundir import RunDirectory
 from sim.files import write_atomic
 from sim.robot import SECOND
-from sim.view import Trace, read_trace
+from sim.trace import Trace, read_trace
 
 PIXEL = 0.3
 """Side of a heat map's pixel, m: half a robot."""

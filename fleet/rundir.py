@@ -4,7 +4,7 @@
         run.json            arguments, resolved config, seed, versions, CPU features, clock mode
         fleet.key           the run's key, 32 random bytes as hex, mode 0600 (`muster keys`)
         logs/<process>.log  tb/  checkpoints/  policy.onnx  policy.json
-        blackbox/<robot>-<n>.mcap  plant.npz  tasks.sqlite  report.html  fleet.mp4
+        blackbox/<robot>-<n>.mcap  plant.npz  tasks.sqlite  report.html  fleet.mp4  chase.mp4
 
 One process makes the directory: the launch runner, or a command that runs alone. Every other process of the run finds
 it in the environment variable MUSTER_RUN. Wall time appears in run.json and in the directory's name alone.
@@ -118,6 +118,11 @@ class RunDirectory:
     def video(self) -> Path:
         """The film of the fleet."""
         return self.root / "fleet.mp4"
+
+    @property
+    def chase(self) -> Path:
+        """The film from behind one robot, where one was asked for."""
+        return self.root / "chase.mp4"
 
 
 def create_run(

@@ -37,13 +37,13 @@ from fleet.findings import Findings, read_findings
 from fleet.ground import Strayed, judge_ground
 from fleet.report import write_report
 from fleet.rundir import RunDirectory, join_run
-from sim.errors import MusterError
+from sim.errors import MusterError, nearest
 from sim.files import write_atomic
 from sim.reach import FAR, components, distances
 from sim.readers import Problem, check_site, load_problem
 from sim.robot import SECOND
 from sim.site import CELL, Site
-from sim.view import read_trace
+from sim.trace import AUTO, read_trace
 
 CLIENT, PLANT = "client", "plant"
 
@@ -96,6 +96,8 @@ class Config:
     """Draw fleet.mp4"""
     video_speed: float = 4.0
     """Simulated seconds in one second of video"""
+    chase: str = ""
+    """Also follow this robot in chase.mp4 (auto: the one that drove furthest)"""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,11 @@ def check_values(config: Config) -> None:
     if not config.video_speed > 0.0:
         raise WarehouseError(
             f"--video-speed: expected a factor above 0, got {config.video_speed:g}; give for example 4"
+        )
+    names = [AUTO, *(f"r{number}" for number in range(config.robots))]
+    if config.chase and config.robots and config.chase not in names:
+        raise WarehouseError(
+            f'--chase: expected auto or a robot, r0 to {names[-1]}, got "{config.chase}"{nearest(config.chase, names)}'
         )
     for option, value in (("--dwell", config.dwell), ("--payload", config.payload)):
         if not 0.0 <= value < float("inf"):
@@ -165,8 +172,9 @@ def run(config: Config) -> int:
     for line in complaints(findings, watched):
         console.print(f"[red]{line}[/red]", highlight=False, soft_wrap=True)
     console.print(f"report  {directory.report}", highlight=False, soft_wrap=True)
-    if directory.video.exists():
-        console.print(f"video   {directory.video}", highlight=False, soft_wrap=True)
+    for video in (directory.video, directory.chase):
+        if video.exists():
+            console.print(f"video   {video}", highlight=False, soft_wrap=True)
     return 1 if complaints(findings, watched) else 0
 
 
@@ -291,7 +299,8 @@ def conclude(directory: RunDirectory, config: Config, watched: Watched) -> Findi
     write_atomic(directory.root / "cargo.json", json.dumps(cargo) + "\n")
     film: subprocess.Popen[str] | None = None
     if config.video and directory.trace.exists():
-        words = ["view", str(directory.root), "--speed", f"{config.video_speed:g}", "--width", "640", "--height", "400"]
+        words = ["video", str(directory.root), "--speed", f"{config.video_speed:g}", "--chase", config.chase]
+        words += ["--width", "640", "--height", "400"]
         film = subprocess.Popen(
             [sys.executable, "-m", "fleet.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

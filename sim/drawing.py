@@ -1,17 +1,30 @@
-"""Fixtures in pictures: boxes with a colour for doors, pods, speed zones and ramps, without a physics library.
+"""What pictures show of a floor: boxes with a colour, and the house's colours, without a physics library.
 
-A ramp is drawn as one step for each of its cells, at the height of the cell's middle.
+Drawn for the eye alone: racks are kept low, so that a camera at a slant sees into every aisle; marks on the floor show
+where people walk, stations and chargers. A ramp is drawn as one step for each of its cells, at the height of the cell's
+middle. Videos (sim/picture.py), pictures of environments (sim/rendering.py) and the page of `muster view` share them.
 """
 
 from __future__ import annotations
 
+import colorsys
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.fixtures import DoorState
-from sim.site import Site
+from sim.site import Site, merged_boxes, open_exits
 
+Colour = tuple[float, float, float, float]
+"""Red, green, blue and opacity, 0 to 1."""
+
+STEEL, WALL = (0.30, 0.36, 0.45, 1.0), (0.72, 0.74, 0.77, 1.0)
+FLOOR, WALKWAY = (0.83, 0.85, 0.88, 1.0), (0.96, 0.88, 0.62, 1.0)
+STATION, CHARGER = (0.13, 0.45, 0.80, 1.0), (0.18, 0.65, 0.35, 1.0)
+TRUCK, MAST = (0.90, 0.72, 0.12, 1.0), (0.20, 0.21, 0.24, 1.0)
+VEST, SKIN, CARDBOARD = (0.93, 0.42, 0.10, 1.0), (0.80, 0.62, 0.50, 1.0), (0.74, 0.57, 0.37, 1.0)
+CHASSIS, MARK = (0.16, 0.18, 0.22, 1.0), (0.98, 0.98, 0.98, 1.0)
 DOOR, POD, RAMP, ZONE = (
     (0.80, 0.35, 0.20, 1.0),
     (0.35, 0.45, 0.75, 1.0),
@@ -22,6 +35,12 @@ DOOR, POD, RAMP, ZONE = (
 DOOR_DRAWN = 1.2
 """Height of doors in pictures, m: robots behind them stay visible from above."""
 
+RACK_HEIGHT = 0.75
+"""m; real racks are higher, but these are to be looked over."""
+
+DETAILED = 600
+"""Rack cells up to which each gets a box of its own; larger floors get whole blocks."""
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -31,9 +50,50 @@ class Drawn:
     """x_min, y_min, x_max, y_max in W, m"""
     low: float
     high: float
-    colour: tuple[float, float, float, float]
+    colour: Colour
     door: int = -1
     """Number of the door whose box it is, to be hidden while it is open; -1 for everything else."""
+
+
+def robot_colour(number: int) -> Colour:
+    """A colour for each robot: hues a golden angle apart, so that neighbours in number differ most."""
+    return (*colorsys.hsv_to_rgb((0.12 + 0.618034 * number) % 1.0, 0.85, 0.95), 1.0)
+
+
+def tint(colour: Colour, share: float) -> Colour:
+    """A colour mixed with this share of white."""
+    red, green, blue, opacity = colour
+    return (red + share * (1.0 - red), green + share * (1.0 - green), blue + share * (1.0 - blue), opacity)
+
+
+def drawn_floor(site: Site) -> list[Drawn]:
+    """Everything of a floor that stands still, doors as well: ground, marks, fixtures, racks and walls."""
+    boxes = [Drawn((0.0, 0.0, site.width * site.cell, site.height * site.cell), -0.10, 0.0, FLOOR)]
+    if site.person_free.any():
+        boxes += [Drawn(where, 0.0, 0.01, WALKWAY) for where in _runs(site, ~(site.person_free | site.blocked))]
+    side = site.cell * 0.38
+    for cells, colour in ((site.chargers, CHARGER), (site.stations, STATION)):
+        boxes += [Drawn((x - side, y - side, x + side, y + side), 0.0, 0.025, colour) for x, y in site.centre(cells)]
+    return [*boxes, *drawn_fixtures(site), *drawn_racks(site)]
+
+
+def drawn_racks(site: Site) -> list[Drawn]:
+    """Racks as low steel blocks with a carton on each cell; the floor's outermost blocked cells as walls."""
+    edge = np.zeros_like(site.blocked)
+    edge[[0, -1]] = edge[:, [0, -1]] = True
+    boxes = [Drawn(where, 0.0, 0.5, WALL) for where in _runs(site, site.blocked & edge)]
+    inner = site.blocked & ~edge
+    if inner.sum() > DETAILED:
+        return boxes + [Drawn(where, 0.0, RACK_HEIGHT, STEEL) for where in _runs(site, inner)]
+    boxes += [Drawn(where, 0.0, 0.35, STEEL) for where in _runs(site, inner)]
+    draws = np.random.default_rng(1)
+    for x, y in site.centre(np.flatnonzero(inner)):
+        side_x, side_y = draws.uniform(0.33, 0.44, 2) * site.cell
+        shade = draws.uniform(0.85, 1.1)
+        red, green, blue = (min(1.0, part * shade) for part in CARDBOARD[:3])
+        top = draws.uniform(0.5, RACK_HEIGHT)
+        boxes.append(Drawn((x - side_x, y - side_y, x + side_x, y + side_y), 0.35, top, (red, green, blue, 1.0)))
+    return boxes
 
 
 def drawn_fixtures(site: Site) -> list[Drawn]:
@@ -56,3 +116,9 @@ def drawn_fixtures(site: Site) -> list[Drawn]:
         if door.state is not DoorState.OPEN:
             boxes += [Drawn(square(cell, half, half), 0.0, DOOR_DRAWN, DOOR, number) for cell in door.cells]
     return boxes
+
+
+def _runs(site: Site, cells: NDArray[np.bool_]) -> list[tuple[float, float, float, float]]:
+    """Cells as few boxes: x_min, y_min, x_max, y_max."""
+    part = Site(site.name, cells, np.zeros_like(cells), open_exits(cells), cell=site.cell)
+    return [(x_min, y_min, x_max, y_max) for x_min, y_min, x_max, y_max in merged_boxes(part).astype(float).tolist()]

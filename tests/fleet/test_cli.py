@@ -63,7 +63,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "robot",
         "fleet",
         "replay",
-        "view",
+        "video",
         "estop",
         "keys",
     ):
@@ -98,7 +98,7 @@ def test_options_become_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
         (["estop", "--epoch", "3"], "estop: ACTION: expected one of raise, reset, show, got nothing"),
         (["estop", "reset", "--epoch", "x"], 'estop: --epoch: expected a whole number, got "x"'),
         (["replay"], "muster: replay: PATH: expected a path, got nothing (muster replay --help)\n"),
-        (["view"], "muster: view: RUN: expected a path, got nothing (muster view --help)\n"),
+        (["video"], "muster: video: RUN: expected a path, got nothing (muster video --help)\n"),
         (["evaluate"], "muster: evaluate: --policy: expected a path, got nothing (muster evaluate --help)\n"),
         (["sim", "--clock", "sundial"], '--clock: expected one of lockstep, wall, got "sundial"'),
         (["--when"], "muster: --when expects a file to wait for"),

@@ -7,7 +7,7 @@ from coordination.tasks import Store
 from fleet.ground import covered_cells, judge_ground
 from sim.robot import SECOND
 from sim.site import make_site
-from sim.view import Trace
+from sim.trace import Trace
 
 
 def drive(*ways: list[tuple[float, float, float]]) -> Trace:

@@ -16,7 +16,7 @@ from fleet.world import World
 from sim.generate import generate_warehouse
 from sim.robot import SECOND, RobotSpec
 from sim.site import make_site
-from sim.view import Trace
+from sim.trace import Trace
 
 VOID = {"meta", "img", "br"}
 

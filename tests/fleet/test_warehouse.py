@@ -215,3 +215,10 @@ def test_a_failing_film_is_a_complaint_and_no_loss_of_the_report(
     findings = conclude(directory, Config(), FINISHED)
     assert any(line.startswith("no video: muster: ") for line in complaints(findings, FINISHED))
     assert directory.report.read_text() == "page"
+
+
+def test_a_robot_to_film_is_one_of_the_fleet() -> None:
+    for name in ("", "auto", "r2"):
+        warehouse.check_values(Config(robots=3, chase=name))
+    with pytest.raises(WarehouseError, match=r'--chase: expected auto or a robot, r0 to r2, got "r3"; did you mean "r'):
+        warehouse.check_values(Config(robots=3, chase="r3"))

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim import view
 from sim.drawing import DOOR, POD, RAMP, ZONE, drawn_fixtures
+from sim.picture import build_picture
 from sim.readers import load_site
 from sim.site import make_site
+from sim.trace import Trace
 
 SITES = Path(__file__).parents[2] / "launch" / "sites"
 
@@ -29,7 +30,7 @@ def test_every_fixture_is_drawn_where_it_stands() -> None:
 
 
 def test_the_picture_has_a_part_for_each_cell_of_a_door() -> None:
-    trace = view.Trace(
+    trace = Trace(
         site=load_site(SITES / "two_halls.yaml"),
         stamps=np.zeros(1, np.int64),
         poses=np.zeros((1, 1, 3), np.float32),
@@ -38,7 +39,7 @@ def test_the_picture_has_a_part_for_each_cell_of_a_door() -> None:
         names=("a",),
         doors=np.zeros((1, 2), bool),
     )
-    model = view.build_picture(trace)
+    model = build_picture(trace)
     names = [model.geom(geom).name for geom in range(model.ngeom)]
     assert sum(name.startswith("door0.") for name in names) == 2
     assert not any(name.startswith("door1.") for name in names)
