@@ -4,7 +4,8 @@
     NavigateEnv          gymnasium.Env with one row
     FleetParallelEnv     pettingzoo.ParallelEnv: the robots of one world, gone when their episode ends
 
-They copy what they return, because callers of those interfaces keep it; training uses `BatchEnv` itself.
+They copy what they return, because callers of those interfaces keep it; training uses `BatchEnv` itself. With
+`render_mode="rgb_array"` each draws what it simulates (sim/rendering.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pettingzoo import ParallelEnv
 
 from sim.env import ActionError, BatchEnv
 from sim.fleetenv import FleetEnv
+from sim.rendering import RENDER_MODES, Pictures
 from sim.site import Site
 from sim.tasks.contract import Contract
 from sim.tasks.fleet import FleetConfig
@@ -28,6 +30,9 @@ from sim.tasks.navigate_contract import navigate_contract
 
 Info = dict[str, Any]  # Gymnasium's own type
 Observation = NDArray[np.float32]
+
+RENDERING: Info = {"render_modes": list(RENDER_MODES), "render_fps": 10}
+"""A frame for each control period of 100 ms."""
 
 
 def observation_space(contract: Contract) -> spaces.Box:
@@ -59,12 +64,23 @@ def _fresh_seed(seed: int | None, generator: np.random.Generator) -> int:
 class NavigateVectorEnv(gymnasium.vector.VectorEnv):
     """Every row of a `BatchEnv` as one of `num_envs` environments (autoreset mode SAME_STEP)."""
 
-    def __init__(self, site: Site, config: NavigateConfig, num_envs: int, *, robots: int = 1, threads: int = 2) -> None:
+    metadata = RENDERING | {"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
+
+    def __init__(
+        self,
+        site: Site,
+        config: NavigateConfig,
+        num_envs: int,
+        *,
+        robots: int = 1,
+        threads: int = 2,
+        render_mode: str | None = None,
+    ) -> None:
         """`num_envs` rows, in worlds of `robots`, which must divide it."""
         if num_envs < 1 or num_envs % robots:
             raise ValueError(f"expected num_envs to be a multiple of {robots} robots per world, got {num_envs}")
-        self.metadata = {"render_modes": [], "autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
         self.num_envs = num_envs
+        self._robots, self._pictures, self.render_mode = robots, Pictures(render_mode), render_mode
         contract = navigate_contract(config.spec)
         self.single_observation_space = observation_space(contract)
         self.single_action_space = action_space(contract)
@@ -110,12 +126,24 @@ class NavigateVectorEnv(gymnasium.vector.VectorEnv):
             info,
         )
 
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """A picture (height, width, 3) for each row, of its world; None without a render mode."""
+        worlds = [self._pictures.frame(self.environment, world) for world in range(self.num_envs // self._robots)]
+        frames = tuple(frame for frame in worlds if frame is not None for _ in range(self._robots))
+        return frames or None
+
+    def close_extras(self, **kwargs: Any) -> None:  # Gymnasium's own signature
+        """Free what pictures needed."""
+        self._pictures.close()
+
 
 class NavigateEnv(gymnasium.Env):
     """One robot in one world, as Gymnasium's classic interface."""
 
-    def __init__(self, site: Site, config: NavigateConfig) -> None:
-        self.metadata = {"render_modes": []}
+    metadata = RENDERING
+
+    def __init__(self, site: Site, config: NavigateConfig, *, render_mode: str | None = None) -> None:
+        self._pictures, self.render_mode = Pictures(render_mode), render_mode
         contract = navigate_contract(config.spec)
         self.observation_space = observation_space(contract)
         self.action_space = action_space(contract)
@@ -143,14 +171,23 @@ class NavigateEnv(gymnasium.Env):
         info: Info = {"success": bool(step.success[0]), "collision": bool(step.collision[0])}
         return seen[0].copy(), float(step.reward[0]), bool(step.terminated[0]), bool(step.truncated[0]), info
 
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]  # Gymnasium's RenderFrame is any type
+        """A picture of the world, (height, width, 3); None without a render mode."""
+        return self._pictures.frame(self._environment)
+
+    def close(self) -> None:
+        """Free what pictures needed."""
+        self._pictures.close()
+
 
 class FleetParallelEnv(ParallelEnv):
     """The robots of one world. One whose episode ended leaves `agents`; the world begins anew when all have."""
 
-    metadata = {"render_modes": [], "name": "muster_fleet_v1"}  # noqa: RUF012  # PettingZoo's own form
+    metadata = RENDERING | {"name": "muster_fleet_v1"}
 
-    def __init__(self, site: Site, config: FleetConfig, robots: int = 4) -> None:
+    def __init__(self, site: Site, config: FleetConfig, robots: int = 4, *, render_mode: str | None = None) -> None:
         """`config` by `sim.tasks.fleet.fleet`; `robots` bodies, of which each episode may use fewer."""
+        self._pictures, self.render_mode = Pictures(render_mode), render_mode
         contract = FleetEnv(site, config, worlds=1, robots=robots, threads=1).contract
         self.possible_agents = [f"r{number}" for number in range(robots)]
         self.agents: list[str] = []
@@ -208,3 +245,11 @@ class FleetParallelEnv(ParallelEnv):
         infos: dict[str, Info] = {name: {"success": bool(step.success[0, row])} for name, row in rows.items()}
         self.agents = [name for name in self.agents if not ended[name]]
         return observations, rewards, terminations, truncations, infos
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """A picture of the world, (height, width, 3); None without a render mode."""
+        return self._pictures.frame(None if self._environment is None else self._environment.environment)
+
+    def close(self) -> None:
+        """Free what pictures needed."""
+        self._pictures.close()

@@ -8,9 +8,11 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 from sim.adapters import FleetParallelEnv, NavigateEnv, NavigateVectorEnv
 from sim.env import ActionError
 from sim.generate import generate_campus
+from sim.rendering import RenderError
 from sim.site import Site
 from sim.tasks.fleet import fleet
 from sim.tasks.navigate import NavigateConfig
+from tests.sim.records import needs_opengl
 
 CONFIG = NavigateConfig(paths=128, time_limit=4.0)
 
@@ -96,3 +98,43 @@ def test_an_action_that_is_no_number_is_an_error(site: Site, bad: float) -> None
         parallel.step({"r0": np.zeros(3, np.float32)})
     with pytest.raises(ActionError, match="robots that still run"):
         parallel.step({"r7": np.zeros(2, np.float32)})
+
+
+@needs_opengl
+def test_every_adapter_renders_what_it_simulates(site: Site) -> None:
+    single = NavigateEnv(site, CONFIG, render_mode="rgb_array")
+    single.reset(seed=1)
+    first = single.render()
+    assert first is not None
+    assert first.shape == (480, 640, 3)
+    single.step(np.ones(2, np.float32))
+    for _ in range(5):
+        single.step(np.ones(2, np.float32))
+    assert (single.render() != first).any()
+    single.reset(seed=1)
+    np.testing.assert_array_equal(single.render(), first)
+    single.close()
+    many = NavigateVectorEnv(site, CONFIG, 4, robots=2, threads=1, render_mode="rgb_array")
+    many.reset(seed=1)
+    frames = many.render()
+    assert frames is not None
+    assert len(frames) == 4
+    np.testing.assert_array_equal(frames[0], frames[1])  # robots of one world
+    assert (frames[1] != frames[2]).any()
+    many.close()
+    fleets = FleetParallelEnv(site, fleet(CONFIG, shared=True), robots=3, render_mode="rgb_array")
+    fleets.reset(seed=1)
+    picture = fleets.render()
+    assert picture is not None
+    assert picture.shape == (480, 640, 3)
+    assert picture.dtype == np.uint8
+    fleets.close()
+
+
+def test_without_a_render_mode_nothing_is_drawn(site: Site) -> None:
+    env = NavigateEnv(site, CONFIG)
+    env.reset(seed=1)
+    assert env.render() is None
+    assert NavigateVectorEnv(site, CONFIG, 2, threads=1).render() is None
+    with pytest.raises(RenderError, match=r'expected render_mode None or "rgb_array", got \'human\''):
+        NavigateEnv(site, CONFIG, render_mode="human")
