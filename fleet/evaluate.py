@@ -198,12 +198,14 @@ class Witness:
         from sim.robot import RobotSpec
         from sim.specfile import SpecFile
         from sim.tasks.navigate import NavigateConfig
+        from sim.vary import Change
 
         robot = robot or SpecFile(RobotSpec())
         spec = robot.spec  # with all of its rays: what the shield gets on a robot
         task = replace(NavigateConfig(), spec=spec, profile=Profile.WALKING if profile == "v16" else Profile.STILL)
         if (friction := robot.randomization.get("friction")) is not None:
-            task = replace(task, randomization=replace(task.randomization, friction=(friction.low, friction.high)))
+            ranges = [Change("friction", friction.low, friction.high)]
+            task = replace(task, randomization=task.randomization.also(ranges))
         shielded = profile != "no_shield"
         points = Points(site, spec, PERSON_SPEED[profile])
         memory = points.init(worlds)

@@ -91,7 +91,7 @@ class Validation:
 
 def departures(found: Validation) -> list[str]:
     """Where the recorded robot is not as specified, in words: geometry and load beyond NEAR, bounds that it breaks."""
-    from sim.plant import SERVO_RESERVE
+    from sim.varied import SERVO_RESERVE
 
     if found.fit is None:
         return []

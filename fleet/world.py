@@ -43,10 +43,12 @@ from sim.randomization import Term, draw_numpy, unit_numpy
 from sim.reach import FAR, components, distances
 from sim.robot import SECOND, Readings, RobotSpec
 from sim.scene import build_scene
-from sim.sensors import measure
+from sim.sensors import measure, sensor_errors
 from sim.site import MOVES, Site, SiteError
 from sim.starts import check_starts
 from sim.tasks.navigate_contract import ray_directions
+from sim.varied import plant_table
+from sim.vary import draw_episodes, make_arrays
 from sim.ways import find_ways
 
 LATENCY_PERIODS = 1
@@ -318,15 +320,18 @@ class World:
             robots,
             [qpos, qvel, robots, self.scene.qpos_stride, self.scene.qvel_stride, self._pose, self._twist],
         )
+        table = plant_table(spec)
+        varies = make_arrays(table, robots, device)
+        wp.launch(draw_episodes, dim=robots, inputs=[self.seed, episode, every, varies], device=device)
+        errors = sensor_errors(table, varies.values)
         self._sense = _launch(
             measure,
             robots,
             [
                 self._pose,
                 self._twist,
-                spec.localisation_bound,
+                errors,
                 self.period,
-                1.0,
                 self.seed,
                 episode,
                 self._step,
@@ -352,8 +357,7 @@ class World:
                 spec.length / 2,
                 spec.width / 2,
                 spec.lidar.range_max,
-                spec.lidar.noise,
-                spec.lidar.dropout,
+                errors,
                 self.seed,
                 episode,
                 self._step,

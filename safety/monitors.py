@@ -21,7 +21,7 @@ from safety.supervisor import Cause, worst
 from sim.drive import BRAKE_SHARE
 from sim.geometry import wrap_angle
 from sim.robot import MILLISECOND, SECOND, Readings, RobotSpec
-from sim.sensors import ODOMETRY_NOISE, ODOMETRY_SCALE
+from sim.varied import ODOMETRY_NOISE, ODOMETRY_SCALE
 
 PLACE_MAX = 1.0e5
 """Largest coordinate, m, and yaw, rad, that can be used: there float32 still resolves 8 mm."""

@@ -44,6 +44,8 @@ class DriveArrays:
     """Substeps from the start of a control cycle until the new command rules, (rows,)."""
     lag: wp.array(dtype=wp.float32)
     """Time constant of the motors, s, (rows,)."""
+    brake: wp.array(dtype=wp.float32)
+    """What the setpoint brakes by, m/s^2, (rows,)."""
     setpoint: wp.array2d(dtype=wp.float32)
     """(rows, 2)"""
     output: wp.array2d(dtype=wp.float32)
@@ -51,12 +53,13 @@ class DriveArrays:
 
 
 def make_drive(rows: int, device: str) -> DriveArrays:
-    """Drives at rest without latency or lag."""
+    """Drives at rest without latency or lag; `record_drive` gives them their brakes."""
     arrays = DriveArrays()
     for name in ("released", "before", "setpoint", "output"):
         setattr(arrays, name, wp.zeros((rows, 2), dtype=wp.float32, device=device))
     arrays.latency = wp.zeros(rows, dtype=wp.int32, device=device)
-    arrays.lag = wp.zeros(rows, dtype=wp.float32, device=device)
+    for name in ("lag", "brake"):
+        setattr(arrays, name, wp.zeros(rows, dtype=wp.float32, device=device))
     return arrays
 
 
@@ -75,7 +78,6 @@ def step_drive(
     substep: int,
     dt: float,
     accel: float,
-    brake: float,
     turn_accel: float,
     half_track: float,
     wheel_radius: float,
@@ -86,6 +88,7 @@ def step_drive(
     before: wp.array2d(dtype=wp.float32),
     latency: wp.array(dtype=wp.int32),
     lag: wp.array(dtype=wp.float32),
+    brake: wp.array(dtype=wp.float32),
     setpoint: wp.array2d(dtype=wp.float32),
     output: wp.array2d(dtype=wp.float32),
     ctrl: wp.array2d(dtype=Any),
@@ -100,7 +103,7 @@ def step_drive(
     if substep < latency[row]:
         v = before[row, 0]
         w = before[row, 1]
-    sv = slew(setpoint[row, 0], v, accel, brake, dt)
+    sv = slew(setpoint[row, 0], v, accel, brake[row], dt)
     sw = slew(setpoint[row, 1], w, turn_accel, turn_accel, dt)
     share = dt / (lag[row] + dt)
     ov = output[row, 0] + (sv - output[row, 0]) * share
@@ -125,10 +128,12 @@ def record_drive(
 ) -> list[wp.Launch]:
     """The launches of one control cycle, one for each motor period, recorded on these arrays.
 
+    Brakes are the specification's from here on, until somebody writes others into `drive.brake`.
     `ctrl_stride` counts the base's controls (3 planar, 2 wheeled) and the tools', which are left as they are.
     """
     rows = drive.setpoint.shape[0]
     dt = spec.motor_period / SECOND
+    drive.brake.fill_(spec.drive.brake_min * BRAKE_SHARE)
     commands = []
     for substep in range(int(spec.period // spec.motor_period)):
         launch = wp.launch(
@@ -138,7 +143,6 @@ def record_drive(
                 substep,
                 dt,
                 spec.drive.accel_max,
-                spec.drive.brake_min * BRAKE_SHARE,
                 spec.drive.turn_accel_max,
                 spec.drive.believed_track / 2.0,
                 spec.drive.believed_wheel_radius,
@@ -149,6 +153,7 @@ def record_drive(
                 drive.before,
                 drive.latency,
                 drive.lag,
+                drive.brake,
                 drive.setpoint,
                 drive.output,
                 ctrl,

@@ -101,7 +101,8 @@ class BatchEnv:
         every physics substep, for oracles and recorders that evaluate; contacts are then counted at each of them, and
         without it (the wheeled body in training) once a motor period. `lidar=False` leaves the sweep out (benchmarks).
         `backend` makes the physics (None: the C engine on "cpu", mujoco_warp elsewhere). Worlds that blow up are kept
-        in the folder `diverged`, if one is given. Raises ValueError for a filter on a task without a corridor.
+        in the folder `diverged`, if one is given. Raises ValueError for a filter on a task without a corridor,
+        VaryError for a randomization out of its bounds.
         """
         self.plant = Plant(
             site,
@@ -114,7 +115,7 @@ class BatchEnv:
             manners=config.manners,
             forklifts=config.forklifts,
             forklift=config.forklift,
-            vary=config.randomization,
+            vary=config.table(),
             seed=seed,
             body=body,
             loads=config.loads_on(site, robots),

@@ -20,9 +20,10 @@ from sim.bodies.parts import GRAVITY
 from sim.candidates import NAMES, Stretch, nominal
 from sim.openloop import Drive, Samples
 from sim.plant import Plant
-from sim.randomization import Term, Variation, draw_numpy, unit_numpy
+from sim.randomization import Term, draw_numpy, unit_numpy
 from sim.robot import SECOND, RobotSpec
 from sim.site import make_site
+from sim.varied import plant_table
 
 HALL = 1000.0
 """Side of the empty hall, m."""
@@ -122,7 +123,7 @@ def record(
 ) -> list[Drive]:
     """Drives of `runs` recordings, r0 .., by the plant's wheeled body with its sensors' errors (level 0: none)."""
     plant = Plant(
-        make_site("hall", np.zeros((2, 2), bool), cell=HALL / 2), spec, worlds=runs, vary=Variation(level=level),
+        make_site("hall", np.zeros((2, 2), bool), cell=HALL / 2), spec, worlds=runs, vary=plant_table(spec, level),
         seed=seed, body="wheeled", threads=2, lidar=False,
     )  # fmt: skip
     state, drive = plant.state, plant.drive

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from sim.people import PERSON_RADIUS
 from sim.randomization import Term, bell, draw_from, stream, unit
+from sim.sensors import SensorErrors
 from sim.site import Site
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -279,8 +280,7 @@ def sweep_lidar(
     half_length: float,
     half_width: float,
     range_max: float,
-    noise: float,
-    dropout: float,
+    errors: SensorErrors,
     seed: int,
     episode: wp.array(dtype=wp.int32),
     step: wp.array(dtype=wp.int32),
@@ -346,6 +346,8 @@ def sweep_lidar(
                       boxes.things[world, thing, 2], boxes.things[world, thing, 3], boxes.things[world, thing, 4],
                       range_max, directions, scan)  # fmt: skip
 
+    noise = errors.values[row, errors.lidar_noise]
+    dropout = errors.values[row, errors.lidar_dropout]
     if noise > 0.0 or dropout > 0.0:
         noises = stream(seed, NOISE_TERM, row, episode[row])
         base = step[row] * rays

@@ -32,21 +32,22 @@ from sim.kernels import after_substep, floor_arrays, make_boxes, read_bodies, sw
 from sim.loads import NO_LOADS, Loads
 from sim.people import MOVING, Profile, make_people
 from sim.pods import Pods
-from sim.randomization import Variation
 from sim.robot import SECOND, RobotSpec
-from sim.rows import DrawRanges, make_robots, open_step, place_rows, renew_rows
+from sim.rows import make_draws, make_robots, open_step, place_rows, renew_rows
 from sim.scene import Body, Scene, build_scene
-from sim.sensors import measure
+from sim.sensors import measure, sensor_errors
 from sim.sights import Sights
 from sim.site import Site
 from sim.tasks.navigate_contract import ray_directions
 from sim.tasks.task import Launchable, struct_arrays
+from sim.varied import latency_room, plant_table
+from sim.vary import Table, make_arrays
 
-SERVO_RESERVE = 0.01
-"""Of the specification's latency bound, what the velocity servo itself takes, s."""
+THRUST = 240.0
+"""Largest force of both drives together, N: 2.4 m/s^2 with full payload, above what the firmware commands."""
 
 THRUST_FOR = 100.0
-"""The mass, kg, that `Variation.thrust` is stated for: the small AMR with its payload; a heavier robot pushes more."""
+"""The mass, kg, that `THRUST` is stated for: the small AMR with its payload; a heavier robot pushes more."""
 
 
 class Plant:
@@ -65,7 +66,7 @@ class Plant:
         manners: Manners | None = None,
         forklifts: int = 0,
         forklift: ForkliftSpec | None = None,
-        vary: Variation | None = None,
+        vary: Table | None = None,
         seed: int = 0,
         body: Body = "planar",
         loads: Loads = NO_LOADS,
@@ -77,6 +78,7 @@ class Plant:
     ) -> None:
         """Build the scene and record the launches. `filtered`: a filter makes `drive.released` of `state.proposed`.
 
+        `vary` is the table of what varies (None: `plant_table`); `table` and `varies` keep it and its arrays.
         `loads` are pods, boxes and shelves; a task commands lifts by `pods.state.wanted`. `backend` makes the physics
         from a scene and the number of worlds (None: `BatchBackend` with `threads` on "cpu", `WarpBackend` on any other
         device); `lidar=False` leaves the sweep out.
@@ -84,7 +86,10 @@ class Plant:
         start_warp()
         self.site, self.spec, self.seed, self.device = site, spec, seed, device
         self.worlds, self.robots, self.rows, self.profile = worlds, robots, worlds * robots, profile
-        self.vary = vary or Variation()
+        self.table = vary or plant_table(spec)
+        """What varies."""
+        self.varies = make_arrays(self.table, self.rows, device)
+        """The same on the device, with what was drawn for each row's episode."""
         self.truck = forklift or ForkliftSpec()
         if forklifts:
             check_bound(self.truck, profile)
@@ -167,20 +172,18 @@ class Plant:
             # before `_settle`: both speak of the state that the sensors saw, which `_settle` then leaves
             self._after_physics.insert(0, self.pods.settle(state.twist, MOVING, state.collided, state.bumped))
         self._read = self.record(read_bodies, self.rows, [*bodies, state.pose, state.twist])
-        self._ranges = DrawRanges()
+        self.errors = sensor_errors(self.table, self.varies.values)
+        self._draws = make_draws(self.table, self.varies)
         for name, value in (
-            ("level", self.vary.level),
-            ("friction_low", self.vary.friction[0]),
-            ("friction_high", self.vary.friction[1]),
-            ("thrust", self.vary.thrust * (spec.mass + spec.payload_max) / THRUST_FOR),
+            ("thrust", THRUST * (spec.mass + spec.payload_max) / THRUST_FOR),
             ("mass", spec.mass),
             ("payload_max", spec.payload_max),
-            ("lag_room", max(spec.latency_bound - SERVO_RESERVE, 0.0)),
+            ("lag_room", latency_room(spec)),
             ("motor_period", spec.motor_period / SECOND),
             ("half_track", spec.drive.track / 2),
             ("wheel_radius", spec.drive.wheel_radius),
         ):
-            setattr(self._ranges, name, float(value))
+            setattr(self._draws, name, float(value))
         self._directions = ray_directions(spec.lidar, self.device)
 
     def _record_forklifts(self) -> Sequence[Launchable]:
@@ -228,7 +231,7 @@ class Plant:
         return self.record(
             renew_rows,
             self.rows,
-            [self.seed, self.robots, stride, stride - self.spec.tools, self._ranges, mask, self.state, self.drive,
+            [self.seed, self.robots, stride, stride - self.spec.tools, self._draws, mask, self.state, self.drive,
              self.limits],
         )  # fmt: skip
 
@@ -249,20 +252,20 @@ class Plant:
 
     def sense(self, mask: wp.array) -> Sequence[Launchable]:
         """The launches by which the masked rows read their sensors."""
-        spec, state, level = self.spec, self.state, self.vary.level
+        spec, state = self.spec, self.state
         readings = self.record(
             measure,
             self.rows,
-            [state.pose, state.twist, spec.localisation_bound, spec.period / SECOND, level, self.seed, state.episode,
-             state.step, mask, state.measured_pose, state.measured_twist],
+            [state.pose, state.twist, self.errors, spec.period / SECOND, self.seed, state.episode, state.step, mask,
+              state.measured_pose, state.measured_twist],
         )  # fmt: skip
         sweep = self.record(
             sweep_lidar,
             self.rows,
             [state.pose, self._directions, *self.grid, self.floor.pod, self.people.position,
              make_boxes(self.forklifts.pose, self.truck.length, self.truck.width, self.sights.things), self.robots,
-             spec.length / 2, spec.width / 2, spec.lidar.range_max, level * spec.lidar.noise,
-             level * spec.lidar.dropout, self.seed, state.episode, state.step, mask, state.scan],
+             spec.length / 2, spec.width / 2, spec.lidar.range_max, self.errors, self.seed, state.episode, state.step,
+             mask, state.scan],
         )  # fmt: skip
         return [readings, *self.sights.look, sweep] if self._lidar else [readings]
 
@@ -299,6 +302,7 @@ class Plant:
             | struct_arrays("crowd", self.crowd)
             | struct_arrays("forklift", self.forklifts)
             | struct_arrays("drive", self.drive)
+            | {"vary.values": self.varies.values, "vary.pinned": self.varies.pinned}
             | (self.pods.arrays() if self.pods else {})
         )
 

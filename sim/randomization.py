@@ -19,7 +19,6 @@ Not cryptographic, and not meant for more than 2^32 draws of one key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -50,17 +49,14 @@ class Term(IntEnum):
     PERSON_SPEED = 15
     FORKLIFT = 16
     FLEET = 17
-
-
-@dataclass(frozen=True)
-class Variation:
-    """What varies in the plant between episodes; `level` 0 switches sensor errors, payload, latency and lag off."""
-
-    level: float = 1.0
-    friction: tuple[float, float] = (0.35, 0.9)
-    """Friction coefficient between tyre and floor: dusty to clean concrete."""
-    thrust: float = 240.0
-    """Largest force of both drives together, N: 2.4 m/s^2 with full payload, above what the firmware commands."""
+    MOTOR_STRENGTH = 18
+    BRAKE = 19
+    ODOMETRY_NOISE = 20
+    LIDAR_NOISE = 21
+    LIDAR_DROPOUT = 22
+    MASS = 23
+    LIGHT = 24
+    CURRICULUM = 25
 
 
 GOLDEN = wp.constant(wp.uint64(0x9E3779B97F4A7C15))

@@ -11,10 +11,10 @@ import math
 from dataclasses import replace
 
 from sim.drive import BRAKE_SHARE
-from sim.plant import SERVO_RESERVE
 from sim.robot import RobotSpec
 from sim.specfile import Range, SpecFile
 from sim.sysid import UNITS, Estimate, Fit
+from sim.varied import SERVO_RESERVE
 
 QUANTITIES = {"traction": "friction", "lag": "motor_lag", "latency": "command_latency"}
 """Parameters that the randomization knows by another name."""

@@ -16,16 +16,12 @@ from typing import Any
 import warp as wp
 
 from sim.drive import DriveArrays
-from sim.randomization import Term, below, draw_from, stream, unit
 from sim.robot import Lidar
+from sim.vary import Table, VaryArrays, draw_episode
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
 GRAVITY_C = wp.constant(9.81)
-FRICTION_TERM = wp.constant(int(Term.FRICTION))
-PAYLOAD_TERM = wp.constant(int(Term.PAYLOAD))
-LAG_TERM = wp.constant(int(Term.MOTOR_LAG))
-LATENCY_TERM = wp.constant(int(Term.LATENCY))
 
 
 @wp.struct
@@ -65,12 +61,16 @@ class RobotArrays:
 
 
 @wp.struct
-class DrawRanges:
-    """What the plant's draws need, as kernels read it."""
+class Draws:
+    """What the plant's draws need, as kernels read it: the table, which row is which, and the robot's own numbers."""
 
-    level: float
-    friction_low: float
-    friction_high: float
+    table: VaryArrays
+    friction: int
+    payload: int
+    motor_strength: int
+    motor_lag: int
+    brake_strength: int
+    latency: int
     thrust: float
     mass: float
     payload_max: float
@@ -78,6 +78,15 @@ class DrawRanges:
     motor_period: float
     half_track: float
     wheel_radius: float
+
+
+def make_draws(table: Table, arrays: VaryArrays) -> Draws:
+    """Where the rows of a table are; the robot's numbers are still to be filled in."""
+    draws = Draws()
+    draws.table = arrays
+    for name in ("friction", "payload", "motor_strength", "motor_lag", "brake_strength", "latency"):
+        setattr(draws, name, table.index(name))
+    return draws
 
 
 def make_robots(rows: int, lidar: Lidar, counterparts: int, device: str) -> RobotArrays:
@@ -142,7 +151,7 @@ def renew_rows(
     robots: int,
     stride: int,
     actuators: int,
-    vary: DrawRanges,
+    vary: Draws,
     mask: wp.array(dtype=wp.uint8),
     state: RobotArrays,
     drive: DriveArrays,
@@ -168,13 +177,13 @@ def renew_rows(
         drive.output[row, k] = 0.0
     for k in range(state.touching.shape[1]):
         state.touching[row, k] = wp.uint8(0)
-    load = vary.level * vary.payload_max * unit(draw_from(stream(seed, PAYLOAD_TERM, row, e), 0))
-    rub = vary.friction_low + (vary.friction_high - vary.friction_low) * unit(
-        draw_from(stream(seed, FRICTION_TERM, row, e), 0)
-    )
+    draw_episode(seed, row, e, vary.table)
+    load = vary.table.values[row, vary.payload]
+    rub = vary.table.values[row, vary.friction]
+    thrust = vary.thrust * vary.table.values[row, vary.motor_strength]
     state.payload[row] = load
     state.friction[row] = rub
-    pull = vary.mass * wp.min(rub * GRAVITY_C, vary.thrust / (vary.mass + load))
+    pull = vary.mass * wp.min(rub * GRAVITY_C, thrust / (vary.mass + load))
     slip = vary.mass * rub * GRAVITY_C
     world = row / robots
     first = (row % robots) * stride
@@ -189,14 +198,13 @@ def renew_rows(
         limits[world, first + k, 0] = limits.dtype(-limit)
         limits[world, first + k, 1] = limits.dtype(limit)
     # latency in whole substeps; the motor lag gets what the specification's bound leaves
-    late = wp.int32(0)
-    if vary.level > 0.0:
-        late = below(draw_from(stream(seed, LATENCY_TERM, row, e), 0), int(vary.lag_room / vary.motor_period) + 1)
+    late = int(vary.table.values[row, vary.latency])
     drive.latency[row] = late
     room = wp.max(vary.lag_room - float(late) * vary.motor_period, 0.0)
     empty = room * vary.mass / (vary.mass + vary.payload_max)
-    lag = vary.level * empty * unit(draw_from(stream(seed, LAG_TERM, row, e), 0))
+    lag = empty * vary.table.values[row, vary.motor_lag]
     drive.lag[row] = lag * (vary.mass + load) / vary.mass
+    drive.brake[row] = vary.table.values[row, vary.brake_strength]
 
 
 @wp.kernel

@@ -16,29 +16,49 @@ from __future__ import annotations
 import warp as wp
 
 from sim.randomization import Term, bell, draw_from, stream, unit
+from sim.vary import Table
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
 LOCALISATION_RATE = wp.constant(0.5)
 """How fast the localisation offset circles, rad/s."""
 
-ODOMETRY_SCALE = wp.constant(0.02)
-"""Largest scale error of the odometry (tyre wear: 2 %)."""
-
-ODOMETRY_NOISE = wp.constant(0.01)
-"""Standard deviation of one odometry reading, m/s and rad/s; clipped at three."""
-
 LOCALISATION_TERM = wp.constant(int(Term.LOCALISATION))
 ODOMETRY_TERM = wp.constant(int(Term.ODOMETRY))
+
+
+@wp.struct
+class SensorErrors:
+    """How large each error is in each row's episode: the table's values (sim/vary.py), and which is which."""
+
+    values: wp.array2d(dtype=wp.float32)
+    """(rows, rows of the table)"""
+    localisation: int
+    """Amplitude, m."""
+    odometry_scale: int
+    odometry_noise: int
+    """Standard deviation, m/s and rad/s."""
+    lidar_noise: int
+    """Standard deviation, m."""
+    lidar_dropout: int
+    """Share of the rays."""
+
+
+def sensor_errors(table: Table, values: wp.array) -> SensorErrors:
+    """The errors of rows whose values were drawn from a table, (rows, rows of the table)."""
+    errors = SensorErrors()
+    errors.values = values
+    for name in ("localisation", "odometry_scale", "odometry_noise", "lidar_noise", "lidar_dropout"):
+        setattr(errors, name, table.index(name))
+    return errors
 
 
 @wp.kernel
 def measure(
     pose: wp.array2d(dtype=wp.float32),
     twist: wp.array2d(dtype=wp.float32),
-    bound: float,
+    errors: SensorErrors,
     period: float,
-    level: float,
     seed: int,
     episode: wp.array(dtype=wp.int32),
     step: wp.array(dtype=wp.int32),
@@ -46,18 +66,19 @@ def measure(
     measured_pose: wp.array2d(dtype=wp.float32),
     measured_twist: wp.array2d(dtype=wp.float32),
 ) -> None:
-    """Readings of each masked row, pose (rows, 3) and twist (rows, 2); `level` 0 is no error, 1 the specification's."""
+    """Readings of each masked row, pose (rows, 3) and twist (rows, 2)."""
     row = wp.tid()
     if mask[row] == wp.uint8(0):
         return
     key = stream(seed, LOCALISATION_TERM, row, episode[row])
-    amplitude = level * bound * unit(draw_from(key, 0))
+    amplitude = errors.values[row, errors.localisation]
     angle = 2.0 * wp.pi * unit(draw_from(key, 1)) + LOCALISATION_RATE * period * float(step[row])
     measured_pose[row, 0] = pose[row, 0] + amplitude * wp.cos(angle)
     measured_pose[row, 1] = pose[row, 1] + amplitude * wp.sin(angle)
     measured_pose[row, 2] = pose[row, 2]
     key = stream(seed, ODOMETRY_TERM, row, episode[row])
-    scale = 1.0 + level * ODOMETRY_SCALE * (2.0 * unit(draw_from(key, 0)) - 1.0)
+    scale = 1.0 + errors.values[row, errors.odometry_scale]
+    noise = errors.values[row, errors.odometry_noise]
     for k in range(2):
-        error = level * ODOMETRY_NOISE * bell(draw_from(key, 1 + 2 * step[row] + k))
+        error = noise * bell(draw_from(key, 1 + 2 * step[row] + k))
         measured_twist[row, k] = twist[row, k] * scale + error

@@ -9,7 +9,8 @@ it must choose a side. Contact while moving is a collision, whoever walked into 
 from __future__ import annotations
 
 from sim.people import Profile
-from sim.tasks.navigate import NavigateConfig, Randomization, Reward
+from sim.tasks.navigate import NavigateConfig, Reward
+from sim.vary import vary
 
 HALF_WIDTH = 1.8
 """m; a person (0.5 m) and a robot (0.48 m) with 0.4 m of air on every side pass each other in half of it."""
@@ -24,5 +25,5 @@ def avoid() -> NavigateConfig:
         half_width=HALF_WIDTH,
         shortest=5,
         reward=Reward(lateral=0.05, lateral_free=0.6),  # leaving the middle is what the width is for
-        randomization=Randomization(stall_share=0.0, person_share=0.9),
+        randomization=vary(stall_share=0.0, person_share=0.9),
     )

@@ -35,9 +35,10 @@ from sim.rows import RobotArrays
 from sim.site import Site
 from sim.tasks.contract import Contract, Field
 from sim.tasks.corridor import Course, Paths, centre_of
-from sim.tasks.navigate import Navigate, NavigateConfig, Randomization
+from sim.tasks.navigate import Navigate, NavigateConfig
 from sim.tasks.navigate_contract import OBSERVATION, navigate_contract
 from sim.tasks.task import LEFT_C, RUNNING_C, SUCCEEDED_C, TIMED_OUT_C, Launchable, Outcome, close
+from sim.vary import Variation, vary
 
 if TYPE_CHECKING:
     from sim.plant import Plant
@@ -69,7 +70,7 @@ class CarryConfig(NavigateConfig):
     paths: int = 1024
     shortest: int = 3
     longest: int = 8
-    randomization: Randomization = field(default_factory=lambda: Randomization(start_offset=0.0, stall_share=0.0))
+    randomization: Variation = field(default_factory=lambda: vary(start_offset=0.0, stall_share=0.0))
 
     def loads_on(self, site: Site, robots: int) -> Loads:
         """A pod for each robot; the floor's own stay where they are."""

@@ -39,9 +39,10 @@ from sim.rows import RobotArrays
 from sim.site import MOVES, Site
 from sim.tasks.contract import Contract, Field
 from sim.tasks.corridor import Course, Paths, centre_of
-from sim.tasks.navigate import Navigate, NavigateConfig, Randomization, path_arrays
+from sim.tasks.navigate import Navigate, NavigateConfig, path_arrays
 from sim.tasks.navigate_contract import OBSERVATION, navigate_contract
 from sim.tasks.task import RUNNING_C, SUCCEEDED_C, TIMED_OUT_C, Launchable, Outcome, close
+from sim.vary import Variation, vary
 
 if TYPE_CHECKING:
     from sim.plant import Plant
@@ -78,7 +79,7 @@ class DockConfig(NavigateConfig):
     longest: int = 4
     time_limit: float = 30.0
     """s"""
-    randomization: Randomization = field(default_factory=lambda: Randomization(stall_share=0.0))
+    randomization: Variation = field(default_factory=lambda: vary(stall_share=0.0))
 
     def build(self, plant: Plant) -> Dock:  # type: ignore[override]  # the same protocol, composed
         """The task on a plant."""

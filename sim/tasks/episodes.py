@@ -18,6 +18,7 @@ from sim.randomization import Term, below, draw_from, stream, unit
 from sim.rows import RobotArrays
 from sim.tasks.corridor import Course, Paths, centre_of, holds, track_path, write_corridor
 from sim.tasks.task import Corridor
+from sim.vary import VaryArrays, drawn
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -32,7 +33,6 @@ START_GAP_C = wp.constant(START_GAP)
 LAYOUT_TERM = wp.constant(int(Term.LAYOUT))
 PATH_TERM = wp.constant(int(Term.PATH))
 START_TERM = wp.constant(int(Term.START))
-LOOKAHEAD_TERM = wp.constant(int(Term.LOOKAHEAD))
 STALL_TERM = wp.constant(int(Term.STALL))
 SPEED_TERM = wp.constant(int(Term.PERSON_SPEED))
 
@@ -41,13 +41,32 @@ SPEED_TERM = wp.constant(int(Term.PERSON_SPEED))
 class Start:
     """What the task's draws need."""
 
-    start_offset: float
-    stall_share: float
-    stall_longest: float
-    person_share: float
-    slowest: float
-    fastest: float
+    table: VaryArrays
+    """What varies; the numbers are its rows'."""
+    layout: int
+    lookahead: int
+    stall_share: int
+    stall_time: int
+    start_offset: int
+    person_share: int
+    person_speed: int
+    person_pause: int
     control_period: float
+
+
+@wp.func
+def choose_layout(layouts: int, row: int, start: Start, bits: wp.uint32) -> int:
+    """One of the floor's layouts, from the share of them that the table's range covers."""
+    low = start.table.ranges[start.layout, 0]
+    high = start.table.ranges[start.layout, 1]
+    pin = start.table.pinned[row]
+    if pin == 2 * start.layout:
+        high = low
+    if pin == 2 * start.layout + 1:
+        low = high
+    first = wp.min(int(low * float(layouts)), layouts - 1)
+    last = wp.min(int(wp.ceil(high * float(layouts))), layouts)
+    return first + below(bits, wp.max(last - first, 1))
 
 
 @wp.func
@@ -93,7 +112,7 @@ def begin_rows(
     if fresh:
         row = world * robots
         key = stream(seed, LAYOUT_TERM, row, state.episode[row])
-        course.layout[world] = below(draw_from(key, 0), paths.first.shape[0] - 1)
+        course.layout[world] = choose_layout(paths.first.shape[0] - 1, row, start, draw_from(key, 0))
     for robot in range(robots):
         row = world * robots + robot
         if mask[row] != wp.uint8(0) and state.active[row] == wp.uint8(0):
@@ -127,8 +146,7 @@ def begin_rows(
             length = paths.lengths[p]
             course.path[row] = p
             course.index[row] = 0
-            key = stream(seed, LOOKAHEAD_TERM, row, e)
-            course.lookahead[row] = 2 + below(draw_from(key, 0), 5)
+            course.lookahead[row] = int(start.table.values[row, start.lookahead])
             course.granted[row] = wp.min(1, length - 1)
             if robots > 1 and length > 1:
                 for other in range(robots):
@@ -141,14 +159,14 @@ def begin_rows(
             key = stream(seed, STALL_TERM, row, e)
             course.stall_at[row] = -1
             course.stall_left[row] = 0
-            if unit(draw_from(key, 0)) < start.stall_share:
+            if start.table.values[row, start.stall_share] > 0.0:
                 course.stall_at[row] = below(draw_from(key, 1), length)
-                course.stall_left[row] = int(unit(draw_from(key, 2)) * start.stall_longest / start.control_period)
+                course.stall_left[row] = int(start.table.values[row, start.stall_time] / start.control_period)
             # the body
             key = stream(seed, START_TERM, row, e)
             at = centre_of(paths.cells[p, 0], width, height, cell)
-            x = at[0] + start.start_offset * (2.0 * unit(draw_from(key, 0)) - 1.0)
-            y = at[1] + start.start_offset * (2.0 * unit(draw_from(key, 1)) - 1.0)
+            x = at[0] + drawn(start.table, start.start_offset, row, draw_from(key, 0))
+            y = at[1] + drawn(start.table, start.start_offset, row, draw_from(key, 1))
             yaw = wp.pi * (2.0 * unit(draw_from(key, 2)) - 1.0)
             state.pose[row, 0] = x
             state.pose[row, 1] = y
@@ -178,7 +196,7 @@ def begin_rows(
             crowd.life[world, person] = e
             key = stream(seed, SPEED_TERM, row, e * 64 + person)
             crowd.origin[world, person] = -1
-            if unit(draw_from(key, 0)) < start.person_share:
+            if drawn(start.table, start.person_share, row, draw_from(key, 0)) > 0.0:
                 # an anchor on a robot's path, beyond its start where there is a beyond
                 r = world * robots + below(draw_from(key, 1), robots)
                 if state.active[r] == wp.uint8(0):
@@ -206,5 +224,5 @@ def begin_rows(
             crowd.walked[world, person] = 0.0
             crowd.held[world, person] = 0.0
             crowd.count[world, person] = 0
-            crowd.speed[world, person] = start.slowest + (start.fastest - start.slowest) * unit(draw_from(key, 3))
-            crowd.pause[world, person] = 1.5 * unit(draw_from(key, 4))
+            crowd.speed[world, person] = drawn(start.table, start.person_speed, row, draw_from(key, 3))
+            crowd.pause[world, person] = drawn(start.table, start.person_pause, row, draw_from(key, 4))

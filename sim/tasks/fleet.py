@@ -31,6 +31,7 @@ from sim.tasks.corridor import Course
 from sim.tasks.episodes import off_the_way
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.task import Corridor, Launchable, Outcome, TaskConfig
+from sim.vary import Row
 
 if TYPE_CHECKING:
     from sim.plant import Plant
@@ -50,6 +51,10 @@ class FleetConfig(TaskConfig):
     """Robots that take part at least; at most all of a world's. 0: always all."""
     shared: bool = False
     """One reward for all that act, the mean of theirs."""
+
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of the robots' task."""
+        return replace(self.each, spec=self.spec, randomization=self.randomization).rows()
 
     def build(self, plant: Plant) -> Fleet:
         """The task on a plant."""

@@ -12,8 +12,8 @@ truncated    the time limit
 reward = progress along the path - time - lateral offset beyond a free band - change of command
          - braking distance that reaches into a person + success - failure
 
-What an episode varies is drawn in sim/tasks/episodes.py and, for drive and floor, in sim/rows.py. This module needs no
-physics library; `sim/env.py` steps it.
+What varies is `navigate_rows` behind the plant's (sim/varied.py), drawn in sim/tasks/episodes.py and sim/rows.py. This
+module needs no physics library; `sim/env.py` steps it.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -31,9 +31,10 @@ import numpy as np
 import warp as wp
 
 from sim.drive import DriveArrays
+from sim.fields import Recompute
 from sim.generate import CorridorLibrary, components, corridor_library
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW
-from sim.randomization import Variation
+from sim.randomization import Term
 from sim.robot import SECOND, Lidar, RobotSpec
 from sim.rows import RobotArrays, is_lost
 from sim.site import Site
@@ -57,6 +58,7 @@ from sim.tasks.task import (
     make_outcome,
     struct_arrays,
 )
+from sim.vary import Row
 
 if TYPE_CHECKING:
     from sim.plant import Plant
@@ -108,18 +110,48 @@ class Reward:
     """Collision, or leaving the granted cells. Much more, and standing still becomes the first thing learned."""
 
 
-@dataclass(frozen=True)
-class Randomization(Variation):
-    """What varies between episodes, as ranges: the plant's rows and the task's own."""
+OWN = "own choice: "
+"""How a source begins that no norm or datasheet gives."""
 
-    start_offset: float = 0.15
-    """Largest offset of the start from a cell's centre in x and y, m."""
-    stall_share: float = 0.4
-    """Share of episodes in which the grant pointer stalls once."""
-    stall_longest: float = 4.0
-    """s"""
-    person_share: float = 0.75
-    """Chance that each person is there."""
+
+def navigate_rows() -> tuple[Row, ...]:
+    """What the task itself varies."""
+    none = Recompute.NONE
+    return (
+        Row(
+            Term.LAYOUT, "layout", "uniform", 0.0, 1.0, "of the layouts", "", none,
+            OWN + "every separate part of the floor", bounds=(0.0, 1.0), drawn=False,
+        ),
+        Row(
+            Term.LOOKAHEAD, "lookahead", "choice", 2.0, 6.0, "cells", "", none,
+            OWN + "as right of way grants them (coordination/rightofway.py looks 5 cells ahead)", bounds=(1.0, 16.0),
+        ),
+        Row(
+            Term.STALL, "stall_share", "bernoulli", 0.4, 0.4, "of the episodes", "", none,
+            OWN + "in which the grant pointer stalls once", bounds=(0.0, 1.0), nominal=0.0,
+        ),
+        Row(
+            Term.STALL, "stall_time", "uniform", 0.0, 4.0, "s", "", none, OWN + "a robot that passes in front",
+            bounds=(0.0, 30.0), counter=2, nominal=0.0,
+        ),
+        Row(
+            Term.START, "start_offset", "uniform", -0.15, 0.15, "m", "", none,
+            OWN + "of the start from a cell's centre in x and y", bounds=(-0.3, 0.3), drawn=False, nominal=0.0,
+        ),
+        Row(
+            Term.PERSON_SPEED, "person_share", "bernoulli", 0.75, 0.75, "of the people", "", none,
+            OWN + "who are there in an episode", bounds=(0.0, 1.0), drawn=False, nominal=0.0,
+        ),
+        Row(
+            Term.PERSON_SPEED, "person_speed", "uniform", SPEED_LOW, SPEED_HIGH, "m/s", "", none,
+            "norm: ISO 13855 counts 1.6 m/s as walking, which the shield assumes", bounds=(0.1, SPEED_HIGH), counter=3,
+            drawn=False, nominal=SPEED_LOW,
+        ),
+        Row(
+            Term.PERSON_SPEED, "person_pause", "uniform", 0.0, 1.5, "s", "", none, OWN + "before the first step",
+            bounds=(0.0, 30.0), counter=4, drawn=False, nominal=0.0,
+        ),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -142,7 +174,10 @@ class NavigateConfig(TaskConfig):
     longest: int = 16
     path_seed: int = 0
     reward: Reward = field(default_factory=Reward)
-    randomization: Randomization = field(default_factory=Randomization)
+
+    def rows(self) -> tuple[Row, ...]:
+        """The plant's rows and navigate's."""
+        return (*super().rows(), *navigate_rows())
 
     def build(self, plant: Plant) -> Navigate:
         """The task on a plant."""
@@ -243,11 +278,11 @@ class Navigate:
 
     def begin(self, mask: wp.array) -> Sequence[Launchable]:
         """A path, a place on it and people around it for the masked rows."""
-        plant, vary = self.plant, self.config.randomization
+        plant = self.plant
         start = Start()
-        for name in ("start_offset", "stall_share", "stall_longest", "person_share"):
-            setattr(start, name, float(getattr(vary, name)))
-        start.slowest, start.fastest = SPEED_LOW, SPEED_HIGH
+        start.table = plant.varies
+        for row in navigate_rows():
+            setattr(start, row.name, plant.table.index(row.name))
         start.control_period = plant.spec.period / SECOND
         launch = plant.record(
             begin_rows,

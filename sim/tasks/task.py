@@ -33,9 +33,10 @@ from sim.forklifts import ForkliftSpec
 from sim.geometry import CORRIDOR_POINTS
 from sim.loads import NO_LOADS, Loads
 from sim.people import Profile
-from sim.randomization import Variation
 from sim.robot import RobotSpec
 from sim.tasks.contract import Contract
+from sim.varied import plant_rows
+from sim.vary import Row, Table, Variation
 
 if TYPE_CHECKING:
     from sim.plant import Plant
@@ -182,6 +183,15 @@ class TaskConfig:
     time_limit: float = 60.0
     """s"""
     randomization: Variation = Variation()  # noqa: RUF009  # frozen
+    """What is said of `rows`."""
+
+    def rows(self) -> tuple[Row, ...]:
+        """What varies: the plant's rows, and the task's own behind them."""
+        return plant_rows(self.spec, self.randomization.level)
+
+    def table(self) -> Table:
+        """What varies, with what this configuration says of it. Raises VaryError for a row out of its bounds."""
+        return Table(self.rows()).changed(self.randomization.changes)
 
     def loads_on(self, site: Site, robots: int) -> Loads:
         """The loads of a plant on a floor; a task that needs some finds places for them here."""

@@ -17,7 +17,8 @@ from sim.crowd import CrowdKind
 from sim.env import BatchEnv
 from sim.generate import generate_campus
 from sim.people import Profile
-from sim.tasks.navigate import NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig
+from sim.vary import vary
 
 WORLDS = 256
 
@@ -29,7 +30,7 @@ def cost(crowd: CrowdKind, people: int, forklifts: int, launches: int) -> float:
         crowd=crowd,
         forklifts=forklifts,
         profile=Profile.WALKING,
-        randomization=Randomization(person_share=1.0),
+        randomization=vary(person_share=1.0),
     )
     env = BatchEnv(generate_campus(0), config, worlds=WORLDS, seed=1, threads=1)
     env.reset()

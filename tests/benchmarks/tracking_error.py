@@ -28,7 +28,8 @@ from sim.env import BatchEnv
 from sim.robot import RobotSpec
 from sim.scene import Body
 from sim.site import make_site
-from sim.tasks.navigate import NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig
+from sim.vary import vary
 
 SLICE = 11
 STOP_CYCLES = 13
@@ -153,7 +154,7 @@ def fit(error: NDArray[np.float64], time: NDArray[np.float64]) -> tuple[float, f
 def run(body: Body, trials: int, worlds: int) -> tuple[float, float, NDArray[np.float64], NDArray[np.float64]]:
     """Measure one body; e0, e1 without the 20 %, and all errors with their times."""
     site = make_site("empty", np.zeros((9, 9), bool), cell=12.0)
-    config = NavigateConfig(spec=RobotSpec(), people=1, time_limit=1e6, randomization=Randomization(person_share=0.0))
+    config = NavigateConfig(spec=RobotSpec(), people=1, time_limit=1e6, randomization=vary(person_share=0.0))
     env = BatchEnv(site, config, worlds=worlds, seed=11, body=body, lidar=False, threads=1)
     rng = np.random.default_rng(3)
     parts = [trial(env, rng) for _ in range(trials)]

@@ -12,7 +12,8 @@ from sim.env import BatchEnv
 from sim.robot import Readings, RobotSpec
 from sim.scene import Body
 from sim.site import make_site
-from sim.tasks.navigate import NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig
+from sim.vary import vary
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def count_alarms(body: Body, worlds: int, steps: int, seed: int) -> Alarms:
     line; all of them are harsher than what a shield releases.
     """
     site = make_site("empty", np.zeros((9, 9), bool), cell=12.0)
-    config = NavigateConfig(spec=RobotSpec(), people=1, time_limit=1e6, randomization=Randomization(person_share=0.0))
+    config = NavigateConfig(spec=RobotSpec(), people=1, time_limit=1e6, randomization=vary(person_share=0.0))
     env = BatchEnv(site, config, worlds=worlds, seed=seed, body=body, lidar=False, threads=1)
     rng = np.random.default_rng(seed)
     spec, drive = env.spec, env.spec.drive

@@ -10,7 +10,8 @@ import pytest
 
 from sim.conduct import Manners
 from sim.people import Profile
-from sim.tasks.navigate import NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig
+from sim.vary import vary
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -34,7 +35,7 @@ def test_nothing_is_hit_through_the_shield(
     assert tally.distance / tally.steps > 0.3 * 0.03  # far from standing still
 
 
-EVERYBODY = Randomization(person_share=1.0)
+EVERYBODY = vary(person_share=1.0)
 CROWD = NavigateConfig(people=4, crowd="social_force", manners=Manners(crossing=1.0), randomization=EVERYBODY)
 TRUCKS = NavigateConfig(people=0, forklifts=3, randomization=EVERYBODY)
 

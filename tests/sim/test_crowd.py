@@ -21,7 +21,8 @@ from sim.people import SPEED_HIGH, PeopleArrays, Profile, make_people
 from sim.readers import load_problem
 from sim.robot import Lidar, RobotSpec
 from sim.site import Site, make_site
-from sim.tasks.navigate import NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig
+from sim.vary import vary
 from sim.ways import NOWHERE, Ways
 from tests.sim.people_rules import DT, violations
 
@@ -264,7 +265,7 @@ def watched(profile: Profile, manners: Manners, site: Site, steps: int) -> tuple
         profile=profile,
         crowd="social_force",
         manners=manners,
-        randomization=Randomization(person_share=1.0),
+        randomization=vary(person_share=1.0),
     )
     wrong: list[str] = []
     walked = 0.0

@@ -17,7 +17,8 @@ from sim.kernels import read_bodies
 from sim.robot import RobotSpec
 from sim.scene import Body, build_scene
 from sim.site import make_site
-from sim.tasks.navigate import NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig
+from sim.vary import vary
 
 start_warp()
 SPEC = RobotSpec()
@@ -120,7 +121,7 @@ def test_lag_is_first_order() -> None:
 @pytest.mark.parametrize("body", ["planar", "wheeled"])
 def test_every_drawn_robot_brakes_as_guaranteed(body: Body) -> None:
     """Payload, floor, lag and latency as drawn: from any speed v a stop takes no more than v^2 / 2 b + v latency."""
-    config = replace(NavigateConfig(), people=0, shortest=8, paths=128, randomization=Randomization(start_offset=0.0))
+    config = replace(NavigateConfig(), people=0, shortest=8, paths=128, randomization=vary(start_offset=0.0))
     env = BatchEnv(generate_campus(2, blocks=(2, 2)), config, worlds=64, seed=3, body=body, threads=1)
     env.reset()
     # face along the path, so that the way is free

@@ -13,12 +13,13 @@ from sim.filter import FilterInputs, FilterOutputs
 from sim.generate import generate_campus
 from sim.robot import SECOND
 from sim.site import Site
-from sim.tasks.navigate import NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig
 from sim.tasks.navigate_contract import NavigateObserver, navigate_contract
 from sim.tasks.task import Ending
+from sim.vary import vary
 
 CONFIG = NavigateConfig(paths=256)
-CALM = replace(CONFIG, people=0, randomization=Randomization(level=0.0, stall_share=0.0, start_offset=0.0))
+CALM = replace(CONFIG, people=0, randomization=vary(level=0.0, stall_share=0.0, start_offset=0.0))
 """Nobody there, exact sensors, no latency."""
 
 
@@ -356,12 +357,12 @@ def test_hooks_see_every_physics_substep(site: Site) -> None:
 def test_randomization_stays_within_the_specification(site: Site) -> None:
     env = BatchEnv(site, CONFIG, worlds=256, seed=12, threads=1)
     env.reset()
-    spec, vary = env.spec, CONFIG.randomization
+    spec, rub = env.spec, CONFIG.table().row("friction")
     late = env.drive.latency.numpy() * 0.02 + env.drive.lag.numpy()
     assert late.max() <= spec.latency_bound - 0.01 + 1e-6  # the servo has the rest
     assert len(set(env.drive.latency.numpy().tolist())) == 3
     friction = env.state.friction.numpy()
-    assert vary.friction[0] <= friction.min() < 0.45 < 0.8 < friction.max() <= vary.friction[1]
+    assert rub.low <= friction.min() < 0.45 < 0.8 < friction.max() <= rub.high
     payload = env.state.payload.numpy()
     assert 0.0 <= payload.min() < 5.0 < 35.0 < payload.max() <= spec.payload_max
     # what tyres and motors give is above what the firmware commands
@@ -377,7 +378,7 @@ def test_randomization_stays_within_the_specification(site: Site) -> None:
 def test_both_engines_live_the_same_episode(site: Site) -> None:
     from sim.warp_backend import WarpBackend
 
-    calm = replace(CONFIG, randomization=Randomization(stall_share=0.0))
+    calm = replace(CONFIG, randomization=vary(stall_share=0.0))
     batch = BatchEnv(site, calm, worlds=4, seed=2, threads=1)
     warp = BatchEnv(
         site, calm, worlds=4, seed=2, threads=1, backend=lambda scene, worlds: WarpBackend(scene.model, worlds)

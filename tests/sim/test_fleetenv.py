@@ -16,8 +16,9 @@ from sim.people import PARKED
 from sim.site import Site
 from sim.tasks.dock import DockConfig
 from sim.tasks.fleet import fleet
-from sim.tasks.navigate import NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig
 from sim.tasks.task import Ending
+from sim.vary import vary
 
 CONFIG = NavigateConfig(paths=512, time_limit=4.0)
 WORLDS, ROBOTS = 6, 5
@@ -112,7 +113,7 @@ def test_the_shared_reward_is_the_mean_of_those_that_acted(site: Site) -> None:
 
 
 def test_who_left_is_seen_by_nobody(site: Site) -> None:
-    calm = Randomization(level=0.0, stall_share=0.0)
+    calm = vary(level=0.0, stall_share=0.0)
     env = FleetEnv(site, fleet(replace(CONFIG, people=0, randomization=calm)), worlds=1, robots=2, seed=5, threads=1)
     env.reset()
     lower = env.environment

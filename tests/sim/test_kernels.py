@@ -18,6 +18,7 @@ from sim.kernels import count_contacts, floor_arrays, make_boxes, sweep_lidar
 from sim.readers import load_site
 from sim.robot import Lidar, RobotSpec
 from sim.scene import build_scene
+from sim.sensors import SensorErrors
 from sim.site import Site, make_site, with_fixtures
 from sim.tasks.navigate_contract import ray_directions
 
@@ -46,6 +47,9 @@ def sweep(
     trucks = np.zeros((len(people), 0, 3)) if forklifts is None else forklifts
     boxes = make_boxes(wp.array(trucks.astype(np.float32), dtype=wp.float32), TRUCK.length, TRUCK.width)
     floor = floor_arrays(site, "cpu")
+    errors = SensorErrors()
+    errors.values = wp.array(np.tile(np.float32([noise, dropout]), (rows, 1)), dtype=wp.float32)
+    errors.lidar_noise, errors.lidar_dropout = 0, 1
     out = wp.array(np.zeros((rows, lidar.rays), np.float32) if scan is None else scan, dtype=wp.float32)
     wp.launch(
         sweep_lidar,
@@ -64,8 +68,7 @@ def sweep(
             SPEC.length / 2,
             SPEC.width / 2,
             lidar.range_max,
-            noise,
-            dropout,
+            errors,
             11,
             wp.zeros(rows, dtype=wp.int32),
             wp.full(rows, step, dtype=wp.int32),

@@ -17,7 +17,8 @@ from sim.kernels import floor_arrays
 from sim.people import Profile, make_people, walk_people
 from sim.robot import Lidar, RobotSpec
 from sim.site import make_site
-from sim.tasks.navigate import NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig
+from sim.vary import vary
 from tests.sim.people_rules import DT, violations
 
 
@@ -29,7 +30,7 @@ def test_people_keep_to_their_cells_and_their_profile(profile: Profile) -> None:
         spec=RobotSpec(lidar=Lidar(rays=64)),
         people=3,
         profile=profile,
-        randomization=Randomization(person_share=1.0),
+        randomization=vary(person_share=1.0),
     )
     wrong: list[str] = []
     walked = 0.0

@@ -11,10 +11,11 @@ from sim.env import BatchEnv
 from sim.generate import generate_campus
 from sim.site import Site, make_site
 from sim.tasks.avoid import HALF_WIDTH, avoid
-from sim.tasks.navigate import NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig
 from sim.tasks.task import Ending
+from sim.vary import vary
 
-CALM = replace(avoid(), randomization=Randomization(level=0.0, stall_share=0.0, start_offset=0.0), people=1)
+CALM = replace(avoid(), randomization=vary(level=0.0, stall_share=0.0, start_offset=0.0), people=1)
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from sim.generate import generate_warehouse
 from sim.plant import Plant
 from sim.podkernels import LIFT_TIME
 from sim.tasks.carry import DISTANCE, Carry, CarryConfig
-from sim.tasks.navigate import Randomization
 from sim.tasks.task import Ending
+from sim.vary import vary
 
 SITE = generate_warehouse(3)
-CALM = CarryConfig(randomization=Randomization(level=0.0, start_offset=0.0, stall_share=0.0))
+CALM = CarryConfig(randomization=vary(level=0.0, start_offset=0.0, stall_share=0.0))
 LIFTING = round(LIFT_TIME / 0.1) + 2
 """Control steps from the floor to the top."""
 

@@ -12,10 +12,10 @@ from sim.env import BatchEnv
 from sim.generate import generate_campus, generate_warehouse
 from sim.site import MOVES, Site, make_site
 from sim.tasks.dock import DOCKED_DISTANCE, DOCKED_YAW, Dock, DockConfig, dock_contract, docks_of
-from sim.tasks.navigate import Randomization
 from sim.tasks.task import Ending
+from sim.vary import vary
 
-CALM = DockConfig(people=0, randomization=Randomization(level=0.0, stall_share=0.0))
+CALM = DockConfig(people=0, randomization=vary(level=0.0, stall_share=0.0))
 
 
 @pytest.fixture(scope="module")
