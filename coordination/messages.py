@@ -177,6 +177,8 @@ class Joined(msgspec.Struct, frozen=True):
     error: str = ""
     motor: str = ""
     """Hash of the drive's controller (`hierarchy.motor.motor_hash`); empty where it is not told"""
+    body: str = ""
+    """The body that the plant moves, planar or wheeled; empty where it is not told"""
 
 
 class Cycle(msgspec.Struct, frozen=True):

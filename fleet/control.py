@@ -34,7 +34,7 @@ from coordination.messages import Choice, Grant, Picture, Report, RobotStatus
 from hierarchy.controller import Controller, ControllerInputs, ControllerMemory, Proposal
 from hierarchy.corridors import cells_under
 from hierarchy.meta import Intent, mission
-from hierarchy.motor import FIRMWARE
+from hierarchy.motor import FIRMWARE, PLANAR, driven
 from hierarchy.options import OptionName
 from hierarchy.pace import Pace
 from hierarchy.skills import Act, Answer
@@ -174,6 +174,8 @@ class ControlConfig:
     """What the robot can do, for the assignment of tasks"""
     motor: str = FIRMWARE
     """Hash of the motor that tracks the released commands: the one with which the tracking bound was measured"""
+    body: str = PLANAR
+    """The body that it moves: its tracking bound is the shield's (`hierarchy.motor.driven`)"""
 
 
 class Stepper:
@@ -194,7 +196,8 @@ class Stepper:
         self._bounds = AgeBounds.of(spec)
         self._embodiment = spec.embodiment_hash()
         self._period = spec.period / SECOND
-        self._shield = Shield(spec)
+        self._driven = driven(spec, config.body)
+        self._shield = Shield(self._driven)
         self._memory = self._shield.init(1, "cpu")
         rays = spec.lidar.rays
 
@@ -216,6 +219,7 @@ class Stepper:
             corridor_count=wp.zeros(1, dtype=wp.int32, device="cpu"),
             phantoms=floats(1, PHANTOMS, 6),
             person_free=floats(1),
+            speed_limit=floats(1) if self._pace.zones else None,
         )
         self._out = FilterOutputs(
             command=floats(1, 2), margin=floats(1), reason=wp.zeros(1, dtype=wp.int8, device="cpu")
@@ -237,7 +241,7 @@ class Stepper:
             fault = worst(fault, Cause.NOT_FINITE)
         tracked, tracking = Cause.NONE, TrackingMemory()  # what cannot be read is followed anew
         if usable:
-            tracked, tracking = watch_tracking(memory.tracking, readings, memory.last_command, self.config.spec)
+            tracked, tracking = watch_tracking(memory.tracking, readings, memory.last_command, self._driven)
         pose = inputs.pose if usable else memory.pose
         twist = inputs.twist if usable else (0.0, 0.0)
         # a robot that cannot tell its speed does not say that it stands: right of way would free the ground before it
@@ -283,8 +287,10 @@ class Stepper:
                     helper = fallback.FallbackMemory()  # a new call for help
                 said = fallback.step(self._fallback_inputs(inputs.stamp, pose, twist, proposal), helper)
                 source, proposed, handed_back, helper = "fallback", (said.v, said.w), said.handed_back, said.memory
-            proposed = self._pace.apply(proposed, pose[:2], abs(twist[0]), proposal.way)
+            proposed, limit = self._pace.apply(proposed, pose[:2], abs(twist[0]), proposal.way)
             self._view.command[0] = proposed
+            if self._view.speed_limit is not None:
+                self._view.speed_limit[0] = limit
             self._points.launch(self._inputs, self._point_memory)
             self._shield.launch(self._inputs, self._memory, self._out)
             reason = Reason(int(self._view.reason[0]))
@@ -526,6 +532,7 @@ class _Views:
         self.corridor_points = get(inputs, "corridor_points")
         self.corridor_half_width = get(inputs, "corridor_half_width")
         self.corridor_count = get(inputs, "corridor_count")
+        self.speed_limit = None if inputs.speed_limit is None else get(inputs, "speed_limit")
         self.released, self.margin, self.reason = get(out, "command"), get(out, "margin"), get(out, "reason")
         self.plan, self.elapsed, self.played = get(memory, "plan"), get(memory, "elapsed"), get(memory, "played")
         self.robots, self.others_fresh = get(points, "robots"), get(points, "others_fresh")

@@ -191,6 +191,7 @@ class Witness:
     ) -> None:
         import numpy as np
 
+        from hierarchy.motor import driven
         from safety.shield import Shield
         from sim.env import BatchEnv
         from sim.people import Profile
@@ -217,7 +218,7 @@ class Witness:
             seed=seed,
             threads=1,
             body=body,
-            filter=Shield(spec) if shielded else None,
+            filter=Shield(driven(spec, body)) if shielded else None,
             point_speeds=(lambda inputs: points.launch(inputs, memory)) if shielded else None,
             substep_hook=self._look,
         )

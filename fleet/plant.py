@@ -483,7 +483,13 @@ class Plant:
             self.commands[self._index[body.robot]] = np.clip(body.command, self._low, self._high)
 
     def _join(self, message: Received, body: Join) -> Joined:
-        here = Joined(self.world.site.hash, self.clock, self.world.stamp, motor=motor_hash(self.world.spec))
+        here = Joined(
+            self.world.site.hash,
+            self.clock,
+            self.world.stamp,
+            motor=motor_hash(self.world.spec),
+            body=self.world.scene.body,
+        )
         if body.role == "observer":
             return here
         if body.role == "coordinator" and message.sender == COORDINATOR:

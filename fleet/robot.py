@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -46,7 +47,7 @@ from fleet.header import write_header
 from fleet.metrics import RobotMetrics
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
 from hierarchy.motor import check_motor
-from hierarchy.skills import Answer
+from hierarchy.skills import Answer, sees_limit
 from safety.shield import Reason
 from safety.supervisor import Cause, may_drive
 from sim.errors import MusterError
@@ -55,7 +56,6 @@ from sim.readers import load_site
 from sim.robot import SECOND, Readings, RobotCommand, RobotSpec, robot_names
 from sim.site import CELL, Site
 from sim.specfile import named_spec
-from sim.tasks.navigate_contract import navigate_contract
 
 PATIENCE = 1.0
 """Wall time for which a lockstep round waits for the coordinator's picture, s: half of the plant's 2 s of silence, so
@@ -90,6 +90,8 @@ class Config:
     """Cell size of map files, m"""
     spec: str = ""
     """A robot specification (sim/specfile.py), the plant's; empty for the default robot"""
+    body: Literal["planar", "wheeled"] = "planar"
+    """The body that the plant moves: how far it strays from commands is its own"""
     key: Path | None = None
     """The fleet's key file, or this robot's; the run's if not given"""
     blackbox: bool = True
@@ -315,10 +317,10 @@ def check(config: Config, made_later: Path | None = None) -> None:
         )
     load_site(config.site, config.cell)
     spec = named_spec(config.spec).spec
-    check_motor(ControlConfig().motor, spec)
+    check_motor(ControlConfig().motor, spec, config.body)
     place = config.policy or Path(os.environ.get(ENVIRONMENT) or ".")
     if made_later is None or (config.policy is not None and place != made_later.parent):
-        Policy.load(place).check(navigate_contract(spec))
+        sees_limit(Policy.load(place), spec)
     if config.key is not None and config.key.exists():
         read_keys(config.key)
     check_free(ports(config))
@@ -353,7 +355,9 @@ def run(config: Config) -> int:
     policy = Policy.load(config.policy or directory.root)
     spec = named_spec(config.spec).spec
     steppers = {
-        name: Stepper(ControlConfig(robot=name, spec=spec, person_speed=config.person_speed), site, policy)
+        name: Stepper(
+            ControlConfig(robot=name, spec=spec, person_speed=config.person_speed, body=config.body), site, policy
+        )
         for name in names
     }
     metrics = RobotMetrics(names)
@@ -476,6 +480,12 @@ class Host:
                 raise RobotError(
                     f"expected a base that drives by motor {motor[:12]}, {seat.name}'s drives by {joined.motor[:12]}; "
                     "the shield's tracking bound was not measured with it"
+                )
+            body = seat.stepper.config.body
+            if joined.body not in ("", body):
+                raise RobotError(
+                    f"expected a plant that moves {body} bodies, {seat.name}'s moves {joined.body} ones, which stray "
+                    f"otherwise from what is commanded; give plant and robots the same --body"
                 )
 
     def _loop(self) -> bool:

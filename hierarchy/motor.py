@@ -7,7 +7,8 @@ whose drive kernel plays the firmware; most AMRs) nothing calls it; on one that 
 before the wire (`fleet.hardware.MotorDrive`).
 
 A motor is named by its hash: the law's source without comments, and its parameters. The shield's tracking bound e(t)
-was measured with one motor and holds for no other: `check_motor` refuses a robot that would drive by another.
+was measured with one motor on one body and holds for no other: `check_motor` refuses a robot that would drive by
+another, and `driven` gives the shield the bound of the body that is driven.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import functools
 import hashlib
 import inspect
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +46,21 @@ FIRMWARE = "3d4a86bad6e9afe7fcb04a30506e989d07a2c60b3096c99b4f4adb510879fc2b"
 """The hash of the default robot's motor, `motor_hash(RobotSpec())`. Where a change of the source leaves v and w as
 they were (layout of the outputs, brakes as an array; 2026-11), the bound goes over to the new hash; else it is measured
 anew."""
-MEASURED = {FIRMWARE: TrackingBound(e0=0.010, e1=0.037)}
-"""Bounds by motor (`tests/benchmarks/tracking_error.py`, worst of 12,000 stops + 20 %, 2026-11)."""
+PLANAR, WHEELED = "planar", "wheeled"
+"""Bodies that a motor moves (`sim/bodies/`)."""
+FORKLIFT = "6f7c46e70e111675b93e397dff42d420dc6c339401350f29c377a598ae304f7b"
+"""That of the forklift-like AMR (`sim.bodies.specs.forklift`)."""
+MANIPULATOR = "7d929f901041c907390ff720e7e5963f1201628bb5f50239aea6037a3d3e6bbe"
+"""That of the mobile manipulator (`sim.bodies.specs.mobile_manipulator`)."""
+MEASURED = {
+    (FIRMWARE, PLANAR): TrackingBound(e0=0.010, e1=0.037),
+    (FIRMWARE, WHEELED): TrackingBound(e0=0.017, e1=0.002),
+    (FORKLIFT, PLANAR): TrackingBound(e0=0.011, e1=0.005),
+    (FORKLIFT, WHEELED): TrackingBound(e0=0.014, e1=0.0),
+    (MANIPULATOR, PLANAR): TrackingBound(e0=0.007, e1=0.0),
+    (MANIPULATOR, WHEELED): TrackingBound(e0=0.011, e1=0.0),
+}
+"""Bounds by motor and body, rounded up (`tests/benchmarks/tracking_error.py`, worst of all stops + 20 %, 2026-11)."""
 
 
 class MotorError(MusterError):
@@ -76,19 +90,35 @@ def motor_hash(spec: RobotSpec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check_motor(motor: str, spec: RobotSpec) -> None:
-    """Raise MotorError unless the specification's tracking bound was measured with this motor, and it drives by it."""
+def driven(spec: RobotSpec, body: str) -> RobotSpec:
+    """The specification as shield and monitors take it on a body: a tracking bound of at least what was measured there.
+
+    The embodiment that policies and processes agree on stays that of `spec`. Of a motor that was never measured nothing
+    is known: `check_motor` refuses it.
+    """
+    bound = MEASURED.get((motor_hash(spec), body))
+    if bound is None:
+        return spec
+    return replace(spec, tracking_e0=max(spec.tracking_e0, bound.e0), tracking_e1=max(spec.tracking_e1, bound.e1))
+
+
+def check_motor(motor: str, spec: RobotSpec, body: str = PLANAR) -> None:
+    """Raise MotorError unless the tracking error of this motor on this body is known, and the robot drives by it.
+
+    What a specification states for itself must not be less than what was measured on the planar body; on any other
+    body the shield takes that body's own bound (`driven`).
+    """
     drives_by = motor_hash(spec)
     if motor != drives_by:
         raise MotorError(
             f"expected motor {motor[:12]}, robot {spec.name} drives by {drives_by[:12]}: its drive law or its "
             "parameters are others; configure the motor that it has"
         )
-    bound = MEASURED.get(motor)
-    if bound is None:
+    bound = MEASURED.get((motor, PLANAR))
+    if bound is None or (motor, body) not in MEASURED:
         raise MotorError(
-            f"expected a motor whose tracking error was measured, got {motor[:12]} of robot {spec.name}; measure it by "
-            "tests/benchmarks/tracking_error.py and enter it in hierarchy/motor.py"
+            f"expected a motor whose tracking error was measured, got {motor[:12]} of robot {spec.name} on the {body} "
+            "body; measure it by tests/benchmarks/tracking_error.py and enter it in hierarchy/motor.py"
         )
     if spec.tracking_e0 < bound.e0 or spec.tracking_e1 < bound.e1:
         raise MotorError(

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import Policy
-from hierarchy.corridors import Way, corridor
+from hierarchy.corridors import NO_WAY, Way, corridor
+from hierarchy.pace import Pace
 from sim.geometry import CORRIDOR_POINTS, wrap_angle
 from sim.robot import RobotSpec
 from sim.site import Site
-from sim.tasks.navigate_contract import NavigateObserver, action_to_command, navigate_contract
+from sim.tasks.navigate_contract import OBSERVATION, NavigateObserver, action_to_command, navigate_contract
 
 HOLD_VERSION = "hold/1"
 """Nothing was learned for it."""
@@ -82,6 +83,14 @@ def settle(pose: tuple[float, float, float], middle: tuple[float, float]) -> tup
     return (-speed if backwards else speed, turn)
 
 
+def sees_limit(policy: Policy, spec: RobotSpec) -> bool:
+    """Whether a navigate policy sees the speed limit of its floor. Raises ContractMismatch when it fits neither way."""
+    if policy.contract_hash == navigate_contract(spec, limited=True).hash:
+        return True
+    policy.check(navigate_contract(spec))
+    return False
+
+
 class NavigateSkill:
     """Follow a corridor. Owns the observation kernel's arrays for one robot; all that matters is written each step."""
 
@@ -92,12 +101,15 @@ class NavigateSkill:
 
         Without a policy the skill can only be replayed.
         """
-        if policy is not None:
-            policy.check(navigate_contract(spec))
+        limited = policy is not None and sees_limit(policy, spec)
         self.version = f"navigate/{policy.hash[:12]}" if policy else "navigate/none"
         self._spec = spec
         self._site = site
-        self._observer: Any = NavigateObserver(spec)  # its arrays are views of Warp's, which have no types
+        self._pace = Pace(spec, site) if limited else None
+        self._way = NO_WAY
+        self._observer: Any = NavigateObserver(
+            spec, limited=limited
+        )  # its arrays are views of Warp's, which have no types
         self._filled: tuple[int, ...] | None = None
 
     def set_corridor(self, way: Way) -> Observed:
@@ -116,6 +128,7 @@ class NavigateSkill:
                 o.points[0] = 0.0
                 o.half_width[0] = 0.0
             self._filled = way.cells
+        self._way = way
         o.final[0] = way.final
         return Observed(points=o.points, half_width=o.half_width, count=o.count)
 
@@ -132,6 +145,9 @@ class NavigateSkill:
         o.pose[0] = pose
         o.twist[0] = twist
         o.last_command[0] = last_command
+        if self._pace is not None:
+            limit = self._pace.limit((float(pose[0]), float(pose[1])), abs(float(twist[0])), self._way)
+            o.out[0, OBSERVATION] = min(limit / self._spec.drive.speed_max, 1.0)
         return o.observe()
 
     def command(self, answer: Answer) -> NDArray[np.float32]:

@@ -206,7 +206,7 @@ def judge_proposals(
     if reason == 0 and not (finite(ask_v) and finite(ask_w)):
         reason = Reason.NOT_FINITE
     if reason == 0:
-        v = wp.clamp(ask_v, -b.reverse_max, b.speed_max)
+        v = wp.clamp(ask_v, -wp.min(b.reverse_max, ask.speed_limit[row]), wp.min(b.speed_max, ask.speed_limit[row]))
         w = wp.clamp(ask_w, -b.turn_max, b.turn_max)
         verdict = judge(row, v, w, -1, ask, sight, b)
         reason = verdict.reason
@@ -238,6 +238,8 @@ def judge_lattice(
     if status[row] != 0:
         return
     u = candidate(row, c, ask, sight, b)
+    if wp.abs(u[0]) > ask.speed_limit[row]:  # a slower floor: what brakes to it is the stored plan
+        return
     key = rank(u[2], c)
     if key >= best[row]:  # cannot win: saves work, never changes the result
         return

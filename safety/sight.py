@@ -56,6 +56,7 @@ class Ask:
     corridor_count: wp.array(dtype=wp.int32)
     phantoms: wp.array3d(dtype=wp.float32)
     person_free: wp.array(dtype=wp.float32)
+    speed_limit: wp.array(dtype=wp.float32)
     ray_cos: wp.array(dtype=wp.float32)
     ray_sin: wp.array(dtype=wp.float32)
 
@@ -99,6 +100,9 @@ def ask_of(inputs: FilterInputs, spec: RobotSpec) -> Ask:
     ask.person_free = inputs.person_free
     if inputs.person_free is None:
         ask.person_free = wp.zeros(rows, dtype=wp.float32, device=device)
+    ask.speed_limit = inputs.speed_limit
+    if inputs.speed_limit is None:
+        ask.speed_limit = wp.full(rows, 3.0e38, dtype=wp.float32, device=device)
     ask.ray_cos = wp.array(np.cos(angles).astype(np.float32), device=device)
     ask.ray_sin = wp.array(np.sin(angles).astype(np.float32), device=device)
     return ask

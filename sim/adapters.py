@@ -81,7 +81,7 @@ class NavigateVectorEnv(gymnasium.vector.VectorEnv):
             raise ValueError(f"expected num_envs to be a multiple of {robots} robots per world, got {num_envs}")
         self.num_envs = num_envs
         self._robots, self._pictures, self.render_mode = robots, Pictures(render_mode), render_mode
-        contract = navigate_contract(config.spec)
+        contract = navigate_contract(config.spec, limited=config.limited)
         self.single_observation_space = observation_space(contract)
         self.single_action_space = action_space(contract)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -144,7 +144,7 @@ class NavigateEnv(gymnasium.Env):
 
     def __init__(self, site: Site, config: NavigateConfig, *, render_mode: str | None = None) -> None:
         self._pictures, self.render_mode = Pictures(render_mode), render_mode
-        contract = navigate_contract(config.spec)
+        contract = navigate_contract(config.spec, limited=config.limited)
         self.observation_space = observation_space(contract)
         self.action_space = action_space(contract)
         self._make = lambda seed: BatchEnv(site, config, worlds=1, seed=seed, threads=1)

@@ -151,7 +151,7 @@ class BatchEnv:
         plant, task, outcome = self.plant, self.task, self.task.outcome
         host = self.device == "cpu"
         self._mask = wp.zeros(self.rows, dtype=wp.uint8, device=self.device)
-        self._open = [plant.open(self.action), *task.act]
+        self._open = [plant.open(self.action), *task.act, *plant.pace(task.corridor)]
         self._begin, self._begin_ended = self._beginning(self._mask), self._beginning(outcome.ended)
         self._sense_all, self._sense, self._sense_ended = (
             [*plant.sense(mask), *task.observe(mask)] for mask in (plant.all_rows, self._mask, outcome.ended)
@@ -218,6 +218,7 @@ class BatchEnv:
             corridor_count=corridor.count,
             phantoms=floats(rows, PHANTOMS, 6),
             person_free=floats(rows),
+            speed_limit=self.plant.speed_limit if self.plant.zones is not None else None,
         )
 
     def _beginning(self, mask: wp.array) -> list[Launchable]:

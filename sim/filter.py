@@ -50,6 +50,9 @@ class FilterInputs:
     person_free: wp.array | None = None
     """Radius around the robot within which no body can come that moves, m: the site's declaration of person-free cells,
     as far as it reaches; float32 (rows,). None for 0."""
+    speed_limit: wp.array | None = None
+    """Largest speed that may be commanded, m/s, where the floor limits it (`sim/pace.py`); float32 (rows,). None for no
+    limit but the robot's own."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from sim.drive import make_drive, record_drive
 from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, record_drivers, record_starts
 from sim.kernels import after_substep, floor_arrays, make_boxes, read_bodies, sweep_lidar
 from sim.loads import NO_LOADS, Loads
+from sim.pace import NO_LIMIT, keep_pace, make_zones
 from sim.people import MOVING, Profile, make_people
 from sim.pods import Pods
 from sim.robot import SECOND, RobotSpec
@@ -39,7 +40,7 @@ from sim.sensors import measure, sensor_errors
 from sim.sights import Sights
 from sim.site import Site
 from sim.tasks.navigate_contract import ray_directions
-from sim.tasks.task import Launchable, struct_arrays
+from sim.tasks.task import Launchable, make_corridor, struct_arrays
 from sim.varied import latency_room, plant_table
 from sim.vary import Table, make_arrays
 
@@ -116,6 +117,10 @@ class Plant:
         # pods that move are things that the lidar sees, not cells of the map
         mapped = replace(site, fixtures=replace(site.fixtures, pods=())) if loads.movable_pods else site
         self.floor = floor_arrays(mapped, device)
+        self.zones = make_zones(site, spec, device) if site.fixtures.zones else None
+        """The floor's speed limits; None where there are none, and nothing is launched for them."""
+        self.speed_limit = wp.full(self.rows, NO_LIMIT, dtype=wp.float32, device=device)
+        """What each row may be commanded at most in this step, m/s; written by `pace`."""
         self.people = make_people(worlds, people, device)
         self.crowd = make_crowd(worlds, people, device)
         self._kind: CrowdKind = crowd
@@ -224,6 +229,19 @@ class Plant:
     def open(self, action: wp.array) -> Launchable:
         """The launch that begins a control step, before the task makes commands of the actions."""
         return self.record(open_step, self.rows, [self.robots, action, self.state, self.drive, self.diverged])
+
+    def pace(self, corridor: Any) -> Sequence[Launchable]:  # an instance of the Warp struct `Corridor`, or None
+        """The launch that keeps proposed commands within the floor's speed zones, if it has some; after the task's act.
+
+        `corridor` is where the rows are going; without one only the zones that they are in count.
+        """
+        if self.zones is None:
+            return []
+        way = make_corridor(self.rows, self.device) if corridor is None else corridor
+        state = self.state
+        inputs = [self.zones, state.measured_pose, state.measured_twist, way.points, way.count, state.proposed,
+                  self.speed_limit]  # fmt: skip
+        return [self.record(keep_pace, self.rows, inputs)]
 
     def renew(self, mask: wp.array) -> Launchable:
         """The launch that begins the next episode of the masked rows; then the task's `begin` and `place` follow."""

@@ -33,6 +33,7 @@ import warp as wp
 from sim.drive import DriveArrays
 from sim.fields import Recompute
 from sim.generate import CorridorLibrary, components, corridor_library
+from sim.pace import make_zones, see_limit
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW
 from sim.randomization import Term
 from sim.robot import SECOND, Lidar, RobotSpec
@@ -41,7 +42,7 @@ from sim.site import Site
 from sim.tasks.contract import Contract
 from sim.tasks.corridor import Course, Paths, cell_under, centre_of, holds, nearer, track_path, write_corridor
 from sim.tasks.episodes import Start, begin_rows
-from sim.tasks.navigate_contract import act, bin_hull, bin_rays, navigate_contract, observe
+from sim.tasks.navigate_contract import OBSERVATION, act, bin_hull, bin_rays, navigate_contract, observe
 from sim.tasks.task import (
     COLLIDED_C,
     DIVERGED_C,
@@ -173,6 +174,8 @@ class NavigateConfig(TaskConfig):
     """Cells of the shortest path."""
     longest: int = 16
     path_seed: int = 0
+    limited: bool = False
+    """Whether the policy sees the speed that it may be commanded (for floors with speed zones, sim/pace.py)."""
     reward: Reward = field(default_factory=Reward)
 
     def rows(self) -> tuple[Row, ...]:
@@ -237,7 +240,8 @@ class Navigate:
         """`contract` may have more fields behind those of navigate, for whoever writes them; `paths` are drawn from."""
         spec, rows, device = plant.spec, plant.rows, plant.device
         self.plant, self.config = plant, config
-        self.contract = contract or replace(navigate_contract(spec), task=config.task)
+        self.contract = contract or replace(navigate_contract(spec, limited=config.limited), task=config.task)
+        self._limited = config.limited and contract is None
         self.action = wp.zeros((rows, self.contract.action_size), dtype=wp.float32, device=device)
         self.observation = wp.zeros((rows, self.contract.observation_size), dtype=wp.float32, device=device)
         self.paths = paths or make_paths(plant.site, config, device)
@@ -302,7 +306,16 @@ class Navigate:
              plant.drive.released, corridor.points, corridor.half_width, corridor.count, corridor.final,
              drive.speed_max, drive.turn_max, mask, self.observation],
         )  # fmt: skip
-        return [launch]
+        if not self._limited:
+            return [launch]
+        zones = plant.zones or make_zones(plant.site, plant.spec, plant.device)
+        limit = plant.record(
+            see_limit,
+            plant.rows,
+            [zones, state.measured_pose, state.measured_twist, corridor.points, corridor.count, drive.speed_max,
+             OBSERVATION, mask, self.observation],
+        )  # fmt: skip
+        return [launch, limit]
 
 
 @wp.kernel

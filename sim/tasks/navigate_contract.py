@@ -13,6 +13,10 @@ device. Fields in order (89 numbers):
     remaining      2   distance along the corridor to its end / 5 m, at most 1; 1 where that end is the leg's goal
     clearance      1   distance along the corridor to the nearest of those rays' hits in it / 5 m, at most 1
 
+A policy for floors with speed zones may ask for one number more (`limited`), behind the others:
+
+    limit          1   the speed that may be commanded here and on the way (sim/pace.py) / speed_max, at most 1
+
 Granted cells hold no rack, so a hit well inside the corridor (CLEAR_MARGIN from its edge) is a person or something
 left behind. Without this field a policy of the same size drove into one in ten of the people it met (2026-11, 1.5 M
 steps).
@@ -76,10 +80,10 @@ POINT_C = wp.constant(POINT_SCALE)
 MARGIN_C = wp.constant(CLEAR_MARGIN)
 
 
-def navigate_contract(spec: RobotSpec) -> Contract:
+def navigate_contract(spec: RobotSpec, *, limited: bool = False) -> Contract:
     """The contract of the navigate skill on one kind of robot. Only what the observation depends on enters it.
 
-    The number of rays is no part of it: the bins are taken from whatever the lidar has.
+    The number of rays is no part of it: the bins are taken from whatever the lidar has. `limited` adds the speed limit.
     """
     period = spec.period / SECOND
     age = spec.sensor_age_bound
@@ -97,6 +101,7 @@ def navigate_contract(spec: RobotSpec) -> Contract:
             field("last_command", (2,), "speed_max, turn_max", "B", -1.0, 1.0),
             field("remaining", (2,), "5 m, 1", "", 0.0, 1.0),
             field("clearance", (1,), "5 m", "", 0.0, 1.0),
+            *([field("limit", (1,), "speed_max", "B", 0.0, 1.0)] if limited else []),
         ),
         actions=(
             Field("speed", (1,), "float32", "speed_max forwards, reverse_max backwards", "B", -1.0, 1.0, period, 0.0),
@@ -296,7 +301,8 @@ class NavigateObserver:
     is 1.
     """
 
-    def __init__(self, spec: RobotSpec, rows: int = 1, device: str = "cpu") -> None:
+    def __init__(self, spec: RobotSpec, rows: int = 1, device: str = "cpu", *, limited: bool = False) -> None:
+        """`limited`: `out` has one number more, the limit, which whoever knows it writes into its last column."""
         shapes = {
             "scan": (rows, spec.lidar.rays),
             "pose": (rows, 3),
@@ -308,7 +314,7 @@ class NavigateObserver:
         arrays = {name: wp.zeros(shape, dtype=wp.float32, device=device) for name, shape in shapes.items()}
         count = wp.zeros(rows, dtype=wp.int32, device=device)
         final = wp.zeros(rows, dtype=wp.uint8, device=device)
-        out = wp.zeros((rows, OBSERVATION), dtype=wp.float32, device=device)
+        out = wp.zeros((rows, OBSERVATION + int(limited)), dtype=wp.float32, device=device)
         self._keep = (arrays, count, final, out)
         self.scan, self.pose, self.twist, self.last_command, self.points, self.half_width = (
             arrays[name].numpy() for name in shapes

@@ -25,6 +25,7 @@ from figure import Figure
 from numpy.typing import NDArray
 
 from fleet.oracle import SPEED_LIMIT, touching
+from hierarchy.motor import driven
 from safety.shield import Shield
 from sim.env import BatchEnv
 from sim.filter import FilterInputs, FilterOutputs
@@ -33,6 +34,7 @@ from sim.geometry import CORRIDOR_POINTS
 from sim.people import PERSON_RADIUS, Profile
 from sim.points import Points
 from sim.robot import RobotSpec
+from sim.scene import Body
 from sim.tasks.navigate import NavigateConfig
 
 POLICIES = ("random", "throttle", "worst")
@@ -158,13 +160,14 @@ def run(
     episodes: int,
     worlds: int,
     others: NavigateConfig | None = None,
+    body: Body = "planar",
 ) -> Tally:
     """Play about `episodes` episodes; `others` says who else is there (None: three people who walk by cells)."""
     spec = RobotSpec()
     site = generate_campus(SITE_SEED)
     config = others or NavigateConfig(people=3)
     config = replace(config, spec=spec, profile=profile, time_limit=STEPS * spec.period / 1e9)
-    shield = Shield(spec)
+    shield = Shield(driven(spec, body))
     points = Points(site, spec, person_speed)
     point_memory = points.init(worlds)
     tally = Tally()
@@ -187,7 +190,7 @@ def run(
         hit[(now & ~was).any(axis=1) & moving] = True
         was = now
         remember(slice(None))
-        tally.distance += float(np.hypot(twist[:, 0], twist[:, 2]).sum()) * 0.02
+        tally.distance += float(np.hypot(twist[:, 0], twist[:, 2]).sum()) * env.scene.timestep
 
     env = BatchEnv(
         site,
@@ -198,6 +201,7 @@ def run(
         point_speeds=lambda inputs: points.launch(inputs, point_memory),
         substep_hook=hook,
         threads=1,
+        body=body,
     )
     worst = Worst(env, spec, points) if policy == "worst" else None
     rng = np.random.default_rng(7)

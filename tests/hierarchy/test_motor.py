@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,15 +11,21 @@ import pytest
 from hierarchy import motor as motors
 from hierarchy.motor import (
     FIRMWARE,
+    FORKLIFT,
+    MANIPULATOR,
     MEASURED,
+    PLANAR,
+    WHEELED,
     Motor,
     MotorError,
     MotorMemory,
     at_rest,
     check_motor,
+    driven,
     motor_hash,
     wheel_speeds,
 )
+from sim.bodies.specs import forklift, mobile_manipulator
 from sim.robot import DiffDrive, RobotSpec
 
 SPEC = RobotSpec()
@@ -63,7 +70,9 @@ def test_the_step_is_pure_and_rows_do_not_meet() -> None:
 def test_the_drive_law_is_the_one_with_which_the_tracking_bound_was_measured() -> None:
     """A change of the law or of its parameters fails here until the bound has been measured anew."""
     assert motor_hash(SPEC) == FIRMWARE
-    assert (MEASURED[FIRMWARE].e0, MEASURED[FIRMWARE].e1) == (SPEC.tracking_e0, SPEC.tracking_e1)
+    measured = MEASURED[FIRMWARE, PLANAR]
+    assert (measured.e0, measured.e1) == (SPEC.tracking_e0, SPEC.tracking_e1)
+    assert driven(SPEC, PLANAR) == SPEC
     check_motor(FIRMWARE, SPEC)
     check_motor(FIRMWARE, replace(SPEC, tracking_e0=0.02, tracking_e1=0.05))
 
@@ -88,6 +97,22 @@ def test_a_motor_that_was_never_measured_is_refused() -> None:
     other = replace(SPEC, drive=DiffDrive(accel_max=0.5))
     with pytest.raises(MotorError, match="was measured, got"):
         check_motor(motor_hash(other), other)
+
+
+@pytest.mark.parametrize(("name", "make"), [(FORKLIFT, forklift), (MANIPULATOR, mobile_manipulator)])
+def test_every_robot_that_we_have_is_measured_on_both_bodies(name: str, make: Callable[[], RobotSpec]) -> None:
+    for body in (PLANAR, WHEELED):
+        check_motor(name, make(), body)
+
+
+def test_the_shield_on_another_body_gets_what_was_measured_on_it() -> None:
+    wheeled = driven(SPEC, WHEELED)
+    measured = MEASURED[FIRMWARE, WHEELED]
+    assert wheeled.tracking_e0 == measured.e0 > SPEC.tracking_e0
+    assert wheeled.tracking_e1 == SPEC.tracking_e1 > measured.e1  # what the robot states for itself is kept
+    check_motor(FIRMWARE, SPEC, WHEELED)
+    with pytest.raises(MotorError, match="on the hovering body; measure it by"):
+        check_motor(FIRMWARE, SPEC, "hovering")
 
 
 def test_a_changed_law_is_another_motor_and_a_changed_comment_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,18 @@ def test_nothing_is_hit_through_the_shield(
     assert tally.distance / tally.steps > 0.3 * 0.03  # far from standing still
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["random", "throttle"])
+@pytest.mark.parametrize(("profile", "person_speed"), [(Profile.STILL, 0.0), (Profile.WALKING, 1.6)])
+def test_nothing_is_hit_on_wheels_by_the_shield_that_has_their_bound(
+    bench: ModuleType, profile: Profile, person_speed: float, policy: str
+) -> None:
+    tally = bench.run(profile, person_speed, policy, True, 120, 60, None, "wheeled")
+    assert tally.episodes >= 100
+    assert (tally.contacts, tally.overlaps, tally.left) == (0, 0, 0)
+    assert tally.distance / tally.steps > 0.2 * 0.03
+
+
 EVERYBODY = vary(person_share=1.0)
 CROWD = NavigateConfig(people=4, crowd="social_force", manners=Manners(crossing=1.0), randomization=EVERYBODY)
 TRUCKS = NavigateConfig(people=0, forklifts=3, randomization=EVERYBODY)

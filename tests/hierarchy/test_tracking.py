@@ -1,0 +1,42 @@
+"""The bodies stay within the tracking bound that their shield is given: stops from random commands, in small."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from hierarchy.motor import driven
+from sim.bodies.parts import Body
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("tracking_error")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("", "planar"),
+        ("", "wheeled"),
+        pytest.param("forklift_", "planar", marks=pytest.mark.slow),
+        pytest.param("forklift_", "wheeled", marks=pytest.mark.slow),
+        pytest.param("manipulator_", "planar", marks=pytest.mark.slow),
+        pytest.param("manipulator_", "wheeled", marks=pytest.mark.slow),
+    ],
+)
+def test_a_body_stays_within_the_bound_that_its_shield_gets(bench: ModuleType, kind: str, body: Body) -> None:
+    spec = driven(bench.KINDS[kind](), body)
+    _, _, error, time = bench.run(spec, body, 2, 60)
+    assert error.size > 5_000
+    over = error - (spec.tracking_e0 + spec.tracking_e1 * time)
+    assert over.max() <= 0.0
+    assert error.max() > spec.tracking_e0 / 3.0  # there is something to bound: a third of it would not do
+    assert np.isfinite(error).all()
