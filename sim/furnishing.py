@@ -38,21 +38,39 @@ SOLID: Masks = (STATIC_BIT, ROBOT_BIT)
 GROUND: Masks = (FLOOR_BIT, 0)
 
 
-def add_fixtures(world: mujoco.MjSpec, site: Site, *, pods: bool = True) -> None:
-    """Add a site's shut doors, ramps and pods; without `pods` somebody else makes bodies of those."""
+def add_fixtures(world: mujoco.MjSpec, site: Site, *, pods: bool = True, moving_doors: bool = False) -> None:
+    """Add a site's shut doors, ramps and pods; without `pods` somebody else makes bodies of those.
+
+    `moving_doors`: automatic doors are left to `add_moving_doors`.
+    """
     length, width, height = site.fixtures.pod_size
     for number, cell in enumerate(site.fixtures.pods if pods else ()):
         x, y = site.centre(cell).tolist()
-        _box(world, f"pod{number}", (x, y, height / 2), (length / 2, width / 2, height / 2), POD_COLOUR, SOLID)
+        half = (length / 2, width / 2, height / 2)
+        _box(world.worldbody, f"pod{number}", (x, y, height / 2), half, POD_COLOUR, SOLID)
     for number, door in enumerate(site.fixtures.doors):
-        if door.state is DoorState.OPEN:
+        if door.state is DoorState.OPEN or (moving_doors and door.state is DoorState.AUTOMATIC):
             continue
         for part, cell in enumerate(door.cells):
             x, y = site.centre(cell).tolist()
             half = (site.cell / 2, site.cell / 2, DOOR_HEIGHT / 2)
-            _box(world, f"door{number}.{part}", (x, y, DOOR_HEIGHT / 2), half, DOOR_COLOUR, SOLID)
+            _box(world.worldbody, f"door{number}.{part}", (x, y, DOOR_HEIGHT / 2), half, DOOR_COLOUR, SOLID)
     for number, ramp in enumerate(site.fixtures.ramps):
         _add_ramp(world, f"ramp{number}", site, ramp)
+
+
+def add_moving_doors(world: mujoco.MjSpec, site: Site) -> list[str]:
+    """The automatic doors as mocap bodies at the origin, in order, shut; their names. They open by sinking."""
+    names = []
+    for number, door in enumerate(site.fixtures.doors):
+        if door.state is DoorState.AUTOMATIC:
+            names.append(f"door{number}")
+            body = world.worldbody.add_body(name=names[-1], mocap=True)
+            for part, cell in enumerate(door.cells):
+                x, y = site.centre(cell).tolist()
+                half = (site.cell / 2, site.cell / 2, DOOR_HEIGHT / 2)
+                _box(body, f"{names[-1]}.{part}", (x, y, DOOR_HEIGHT / 2), half, DOOR_COLOUR, SOLID)
+    return names
 
 
 def door_geoms(model: mujoco.MjModel, site: Site, number: int) -> list[int]:
@@ -67,7 +85,8 @@ def _add_ramp(world: mujoco.MjSpec, name: str, site: Site, ramp: Ramp) -> None:
     x, y = (column + columns / 2) * c, (site.height - row - rows / 2) * c
     half = np.array([columns * c / 2, rows * c / 2])
     if ramp.up == FLAT:
-        geom = _box(world, name, (x, y, ramp.rise / 2), (half[0], half[1], ramp.rise / 2), RAMP_COLOUR, GROUND)
+        box = (half[0], half[1], ramp.rise / 2)
+        geom = _box(world.worldbody, name, (x, y, ramp.rise / 2), box, RAMP_COLOUR, GROUND)
     else:
         run = ramp.steps * c
         slope = math.atan2(ramp.rise, run)
@@ -81,7 +100,7 @@ def _add_ramp(world: mujoco.MjSpec, name: str, site: Site, ramp: Ramp) -> None:
             y + back * math.sin(turn),
             ramp.rise / 2 - down * math.cos(slope),
         )
-        geom = _box(world, name, centre, (along, across, SLAB / 2), RAMP_COLOUR, GROUND)
+        geom = _box(world.worldbody, name, centre, (along, across, SLAB / 2), RAMP_COLOUR, GROUND)
         # q = turn about z, then pitch about y by -slope (nose up)
         cz, sz, cy, sy = math.cos(turn / 2), math.sin(turn / 2), math.cos(slope / 2), -math.sin(slope / 2)
         geom.quat = (cz * cy, -sz * sy, cz * sy, sz * cy)
@@ -90,14 +109,14 @@ def _add_ramp(world: mujoco.MjSpec, name: str, site: Site, ramp: Ramp) -> None:
 
 
 def _box(
-    world: mujoco.MjSpec,
+    parent: mujoco.MjsBody,
     name: str,
     centre: tuple[float, float, float],
     half: tuple[float, float, float],
     colour: tuple[float, float, float, float],
     masks: Masks,
 ) -> mujoco.MjsGeom:
-    return world.worldbody.add_geom(
+    return parent.add_geom(
         name=name,
         type=mujoco.mjtGeom.mjGEOM_BOX,
         size=half,

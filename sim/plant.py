@@ -26,7 +26,9 @@ from sim.conduct import Manners, make_crowd
 from sim.crowd import CrowdKind, Walk, record_walk
 from sim.device import start_warp
 from sim.diverged import Recorder
+from sim.doors import PlantDoors
 from sim.drive import make_drive, record_drive
+from sim.fixtures import DoorState
 from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, record_drivers, record_starts
 from sim.kernels import after_substep, floor_arrays, make_boxes, read_bodies, sweep_lidar
 from sim.loads import NO_LOADS, Loads
@@ -38,7 +40,7 @@ from sim.rows import make_draws, make_robots, open_step, place_rows, renew_rows
 from sim.scene import Body, Scene, build_scene
 from sim.sensors import measure, sensor_errors
 from sim.sights import Sights
-from sim.site import Site
+from sim.site import Site, opened
 from sim.tasks.navigate_contract import ray_directions
 from sim.tasks.task import Launchable, make_corridor, struct_arrays
 from sim.varied import latency_room, plant_table
@@ -107,16 +109,23 @@ class Plant:
             pod_size=loads.pod_size,
             boxes=loads.boxes,
             shelves=loads.shelves,
+            moving_doors=bool(site.fixtures.door_cells(DoorState.AUTOMATIC)),
         )
         self.backend: Backend = (
             backend(self.scene, worlds) if backend else _physics(self.scene, worlds, threads, device)
         )
         self.pods = Pods(self.scene, self.backend, spec.motor_period / SECOND) if self.scene.pods else None
         """Who carries what; None where no pod can be moved."""
-        self.sights = Sights(self.scene, self.backend, self.pods)
+        automatic = site.fixtures.door_cells(DoorState.AUTOMATIC)
+        self.doors = PlantDoors(site, worlds, robots, device) if automatic else None
+        """Doors that open by themselves, in each world for itself; None where there are none."""
+        self.sights = Sights(self.scene, self.backend, self.pods, others=len(automatic))
         # pods that move are things that the lidar sees, not cells of the map
         mapped = replace(site, fixtures=replace(site.fixtures, pods=())) if loads.movable_pods else site
         self.floor = floor_arrays(mapped, device)
+        """The map as people take it: an automatic door is a wall to them."""
+        self.seen = floor_arrays(opened(mapped), device) if automatic else self.floor
+        """The map as the lidar takes it: automatic doors are things there."""
         self.zones = make_zones(site, spec, device) if site.fixtures.zones else None
         """The floor's speed limits; None where there are none, and nothing is launched for them."""
         self.speed_limit = wp.full(self.rows, NO_LIMIT, dtype=wp.float32, device=device)
@@ -159,6 +168,12 @@ class Plant:
             boxes=make_boxes(self.forklifts.pose, self.truck.length, self.truck.width),
         )
         drivers = self._record_forklifts()
+        self._door_steps: Sequence[Launchable] = ()
+        self._show_doors: Sequence[Launchable] = ()
+        if self.doors is not None:
+            movers = self.people.origin.shape[1] + self.forklifts.place.shape[1]
+            self._show_doors = (self.doors.show(backend.mocap_pos, movers, self.sights.things, self.sights.others),)
+            self._door_steps = (self.doors.step(state.pose, self.people.position, spec.period / SECOND),)
         self.walk: Launchable = Walk((*people.launches, *drivers))  # a test may put somebody else's steps in its place
         self._drives = record_drive(spec, self.drive, backend.ctrl, self.robots, scene.ctrl_stride, self.device)
         bodies = [backend.qpos, backend.qvel, self.robots, scene.qpos_stride, scene.qvel_stride]
@@ -263,6 +278,8 @@ class Plant:
              backend.qpos, backend.qvel, backend.qacc_warmstart],
         )  # fmt: skip
         loads = (self.pods.begin(mask),) if self.pods else ()
+        if self.doors is not None:
+            loads = (*loads, self.doors.begin(mask))
         if self._yard is None:
             return Walk((bodies, *loads))
         starts = record_starts(self._yard, self.forklifts, mask, self.state.episode, seed=self.seed)
@@ -280,12 +297,13 @@ class Plant:
         sweep = self.record(
             sweep_lidar,
             self.rows,
-            [state.pose, self._directions, *self.grid, self.floor.pod, self.people.position,
+            [state.pose, self._directions, self.seen.flags, *self.grid[1:], self.floor.pod, self.people.position,
              make_boxes(self.forklifts.pose, self.truck.length, self.truck.width, self.sights.things), self.robots,
              spec.length / 2, spec.width / 2, spec.lidar.range_max, self.errors, self.seed, state.episode, state.step,
              mask, state.scan],
         )  # fmt: skip
-        return [readings, *self.sights.look, sweep] if self._lidar else [readings]
+        look = [*self._show_doors, *self.sights.look]
+        return [readings, *look, sweep] if self._lidar else [readings, *self._show_doors]
 
     def move(self, look: Callable[[], None] | None = None) -> None:
         """One control step of people, drives and physics; `look` is called after every physics substep."""
@@ -307,6 +325,8 @@ class Plant:
                     launch.launch()
                 if look is not None:
                     look()
+        for launch in self._door_steps:
+            launch.launch()
 
     def read(self) -> None:
         """The true poses and twists from the bodies' coordinates."""
@@ -322,6 +342,7 @@ class Plant:
             | struct_arrays("drive", self.drive)
             | {"vary.values": self.varies.values, "vary.pinned": self.varies.pinned}
             | (self.pods.arrays() if self.pods else {})
+            | (struct_arrays("door", self.doors.state) if self.doors else {})
         )
 
 

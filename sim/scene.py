@@ -31,7 +31,7 @@ from sim.bodies.parts import FLOOR_BIT, PERSON_BIT, ROBOT_BIT, STATIC_BIT, TRACT
 from sim.contacts import Part, add_sensors, addresses, of_pod, of_robot
 from sim.fixtures import POD_SIZE
 from sim.forklifts import ForkliftSpec
-from sim.furnishing import add_fixtures
+from sim.furnishing import add_fixtures, add_moving_doors
 from sim.loads import Shelf
 from sim.people import PARKED, PERSON_HEIGHT, PERSON_RADIUS
 from sim.robot import RobotSpec
@@ -67,9 +67,9 @@ class Scene:
     """Controls of one robot."""
     contacts: NDArray[np.int32]
     """Where in the sensor data robot r's contact with the map, each other robot, person and forklift lies, in that
-    order and by number; (robots, robots + people + forklifts). Movable pods, loose boxes and shelves for picking
-    follow, where there are some. A robot with a fork or an arm has as many columns again for that, and is two
-    counterparts to the others. No columns in a scene without contact sensors."""
+    order and by number; (robots, robots + people + forklifts). Movable pods, loose boxes, shelves for picking and
+    moving doors follow, where there are some. A robot with a fork or an arm has as many columns again for that, and is
+    two counterparts to the others. No columns in a scene without contact sensors."""
     rest_height: float
     """z of the wheeled body's frame when it stands on the floor, m."""
     falls: bool
@@ -107,13 +107,15 @@ def build_scene(
     pod_size: tuple[float, float, float] | None = None,
     boxes: int = 0,
     shelves: Sequence[Shelf] = (),
+    moving_doors: bool = False,
 ) -> Scene:
     """The scene of a site with `robots` robots of one kind, at qpos 0, and `people` people, parked off the floor.
 
     `visual` adds lights for pictures; it changes no contact. `contacts` adds the contact sensors. `forklifts` forklifts
     of `forklift_spec` (None: the default one) are parked beside the people; their mocap bodies follow those of people.
     `movable_pods` makes bodies of the site's pods, `boxes` adds as many loose boxes, parked off the floor, `shelves`
-    add bins and what lies in them. Boxes sleep until something touches them, and so do pods beside them.
+    add bins and what lies in them; `moving_doors` makes mocap bodies of automatic doors, the last ones. Boxes sleep
+    until something touches them, and so do pods beside them.
 
     Raises `SpecError` for a robot that cannot be, ValueError for no robot.
     """
@@ -136,7 +138,7 @@ def build_scene(
     world.visual.global_.offwidth, world.visual.global_.offheight = 1280, 960
     world.stat.extent = max(site.width, site.height) * site.cell
     _add_ground(world, site, visual)
-    add_fixtures(world, site, pods=not movable_pods)
+    add_fixtures(world, site, pods=not movable_pods, moving_doors=moving_doors)
     base = wheeled.add_sprung if body == "wheeled" and site.fixtures.ramps else BODIES[body]
     layouts = [_add_robot(world, spec, number, base) for number in range(robots)]
     pods = site.centre(np.array(site.fixtures.pods if movable_pods else (), np.int64)).reshape(-1, 2).tolist()
@@ -173,6 +175,7 @@ def build_scene(
             conaffinity=ROBOT_BIT,
             rgba=(0.9, 0.75, 0.2, 1.0),
         )
+    doors = add_moving_doors(world, site) if moving_doors else []
     sensors: list[list[str]] = [[] for _ in range(robots)]
     pod_sensors: list[list[str]] = [[] for _ in pods]
     if contacts:
@@ -180,6 +183,7 @@ def build_scene(
         things += [(mujoco.mjtObj.mjOBJ_GEOM, f"forklift{number}") for number in range(forklifts)]
         for name, count in (("pod", len(pods)), ("box", boxes), ("board", len(shelves))):
             things += [(mujoco.mjtObj.mjOBJ_BODY, f"{name}{number}") for number in range(count)]
+        things += [(mujoco.mjtObj.mjOBJ_BODY, name) for name in doors]
         made: dict[frozenset[str], str] = {}
         sensors = [add_sensors(world, made, of_robot(spec, one, robots, things)) for one in range(robots)]
         pod_sensors = [add_sensors(world, made, of_pod(spec, one, robots, things)) for one in range(len(pods))]

@@ -32,11 +32,13 @@ HALF_BOX_C = wp.constant(wp.vec2(BOX_SIZE[0] / 2.0, BOX_SIZE[1] / 2.0))
 class Sights:
     """Owns the things that the lidars of a scene see beside the map, people and robots."""
 
-    def __init__(self, scene: Scene, backend: Backend, pods: Pods | None) -> None:
-        """`pods` says who carries what; None where no pod can be moved."""
+    def __init__(self, scene: Scene, backend: Backend, pods: Pods | None, others: int = 0) -> None:
+        """`pods` says who carries what; None where no pod can be moved. `others` more things are somebody else's."""
         count = 4 * scene.pods + scene.boxes
-        self.things = wp.zeros((backend.worlds, count, THING), dtype=wp.float32, device=backend.device)
+        self.things = wp.zeros((backend.worlds, count + others, THING), dtype=wp.float32, device=backend.device)
         """(worlds, things, THING)"""
+        self.others = count
+        """Where those of somebody else begin (doors: `sim/doors.py`)."""
         carrier = pods.state.carrier if pods else wp.zeros((backend.worlds, 0), dtype=wp.int32, device=backend.device)
         legs = wp.vec2((scene.pod_size[0] - LEG) / 2.0, (scene.pod_size[1] - LEG) / 2.0)
         self.look: list[wp.Launch] = []

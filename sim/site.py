@@ -156,6 +156,15 @@ def with_fixtures(site: Site, fixtures: Fixtures) -> Site:
     return laid
 
 
+def opened(site: Site) -> Site:
+    """The same floor with its automatic doors standing open."""
+    doors = tuple(
+        replace(door, state=DoorState.OPEN) if door.state is DoorState.AUTOMATIC else door
+        for door in site.fixtures.doors
+    )
+    return replace(site, fixtures=replace(site.fixtures, doors=doors))
+
+
 def merged_boxes(site: Site) -> NDArray[np.float32]:
     """The blocked cells as few axis-aligned boxes: (boxes, 4) of x_min, y_min, x_max, y_max in W, m.
 
