@@ -10,7 +10,8 @@ from sim.env import BatchEnv
 from sim.fixtures import Door, DoorState, Fixtures
 from sim.robot import Lidar, RobotSpec
 from sim.site import make_site, with_fixtures
-from sim.tasks.navigate import NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig
+from sim.vary import vary
 
 FAR_OFF = np.array([[50.0, 50.0]])
 NOBODY = np.zeros((0, 2))
@@ -86,7 +87,7 @@ LANE = with_fixtures(
 SPEC = RobotSpec(lidar=Lidar(rays=64))
 CONFIG = NavigateConfig(
     spec=SPEC, people=0, shortest=9, longest=11, paths=64, time_limit=40.0,
-    randomization=Randomization(level=0.0, stall_share=0.0),
+    randomization=vary(level=0.0, stall_share=0.0),
 )  # fmt: skip
 
 

@@ -14,12 +14,13 @@ from sim.filter import FilterInputs, FilterOutputs
 from sim.fixtures import Fixtures, SpeedZone
 from sim.robot import Lidar, RobotSpec
 from sim.site import Site, make_site, with_fixtures
-from sim.tasks.navigate import NavigateConfig, Randomization
+from sim.tasks.navigate import NavigateConfig
 from sim.tasks.navigate_contract import OBSERVATION, navigate_contract
+from sim.vary import vary
 
 SPEC = RobotSpec(lidar=Lidar(rays=64))
 LIMIT = 0.4
-CONFIG = NavigateConfig(spec=SPEC, people=0, shortest=6, paths=200, randomization=Randomization(level=0.0))
+CONFIG = NavigateConfig(spec=SPEC, people=0, shortest=6, paths=200, randomization=vary(level=0.0))
 
 
 def floor(*zones: SpeedZone) -> Site:
