@@ -6,7 +6,7 @@
 
 It is a `BatchEnv` with the task of sim/tasks/fleet.py, its rows seen as (worlds, robots). A robot that ends is told so
 once (`terminated`, `truncated`, its last observation) and takes no part until its world begins anew, which is when its
-last robot has ended. With one world and PettingZoo: `sim.adapters.FleetParallelEnv`.
+last robot has ended. With one world and PettingZoo: `sim.fleet_v1.FleetParallelEnv`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sim.adapters import NavigateEnv
+from sim.adapters import WarehouseEnv
 from sim.generate import generate_campus
 from sim.site import Site
 from sim.tasks.navigate import NavigateConfig
@@ -20,6 +20,6 @@ def task() -> NavigateConfig:
     return replace(NavigateConfig(), paths=1024)
 
 
-def make_one() -> NavigateEnv:
+def make_one() -> WarehouseEnv:
     """One world of it."""
-    return NavigateEnv(floor(), task())
+    return WarehouseEnv(floor(), task())

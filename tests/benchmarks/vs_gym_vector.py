@@ -1,6 +1,6 @@
 """World steps per second of `BatchEnv` over those of Gymnasium's own vector environments, in the same run.
 
-The rivals wrap one-world environments (`sim.adapters.NavigateEnv`: the same kernels, the same physics, W = 1) in
+The rivals wrap one-world environments (`sim.adapters.WarehouseEnv`: the same kernels, the same physics, W = 1) in
 `gymnasium.vector.SyncVectorEnv`, which steps them one after the other, and in `AsyncVectorEnv`, which gives each its
 process and shared memory for observations. `BatchEnv` gets as many worlds and two threads. All meet the same seeds and
 random actions, in turns of TURN control steps, so that all meet the same machine; the figure is the ratio of wall time,

@@ -202,6 +202,14 @@ def test_the_base_install_has_neither_simulator_nor_learner(environment: Path) -
     assert done.stdout == "[]\n"
 
 
+def test_the_wheel_declares_its_plugin_for_gymnasium(environment: Path) -> None:
+    program = (
+        "import importlib.metadata as m; print([(e.name, e.value) for e in m.entry_points(group='gymnasium.envs')])"
+    )
+    done = subprocess.run([environment / "python", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[('muster', 'sim.gym:register')]\n"
+
+
 def test_a_command_that_needs_an_extra_names_it(environment: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [environment / "muster", "sim"], capture_output=True, text=True, check=False, cwd=tmp_path, env=_clean()

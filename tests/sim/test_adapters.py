@@ -5,8 +5,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
-from sim.adapters import FleetParallelEnv, NavigateEnv, NavigateVectorEnv
+from sim.adapters import WarehouseEnv, WarehouseVectorEnv
 from sim.env import ActionError
+from sim.fleet_v1 import FleetParallelEnv
 from sim.generate import generate_campus
 from sim.rendering import RenderError
 from sim.site import Site
@@ -23,7 +24,7 @@ def site() -> Site:
 
 
 def test_gymnasiums_own_checks_pass(site: Site) -> None:
-    check_env(NavigateEnv(site, CONFIG), skip_render_check=True)
+    check_env(WarehouseEnv(site, CONFIG), skip_render_check=True)
 
 
 def test_pettingzoos_own_checks_pass(site: Site) -> None:
@@ -34,7 +35,7 @@ def test_pettingzoos_own_checks_pass(site: Site) -> None:
 
 
 def test_a_seed_fixes_all_episodes_of_the_vector_environment(site: Site) -> None:
-    first, second = (NavigateVectorEnv(site, CONFIG, 6, threads=1) for _ in range(2))
+    first, second = (WarehouseVectorEnv(site, CONFIG, 6, threads=1) for _ in range(2))
     a, _ = first.reset(seed=3)
     b, _ = second.reset(seed=3)
     np.testing.assert_array_equal(a, b)
@@ -58,7 +59,7 @@ def test_a_seed_fixes_all_episodes_of_the_vector_environment(site: Site) -> None
 
 
 def test_the_single_environment_plays_episode_after_episode(site: Site) -> None:
-    env = NavigateEnv(site, CONFIG)
+    env = WarehouseEnv(site, CONFIG)
     observation, _ = env.reset(seed=1)
     starts = [observation]
     for _ in range(3):
@@ -73,12 +74,12 @@ def test_the_single_environment_plays_episode_after_episode(site: Site) -> None:
 
 def test_rows_must_fill_worlds(site: Site) -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
-        NavigateVectorEnv(site, CONFIG, 6, robots=4)
+        WarehouseVectorEnv(site, CONFIG, 6, robots=4)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_an_action_that_is_no_number_is_an_error(site: Site, bad: float) -> None:
-    vector, single = NavigateVectorEnv(site, CONFIG, 2), NavigateEnv(site, CONFIG)
+    vector, single = WarehouseVectorEnv(site, CONFIG, 2), WarehouseEnv(site, CONFIG)
     parallel = FleetParallelEnv(site, fleet(CONFIG), 2)
     vector.reset(seed=0)
     single.reset(seed=0)
@@ -89,20 +90,20 @@ def test_an_action_that_is_no_number_is_an_error(site: Site, bad: float) -> None
     with pytest.raises(ActionError, match="expected finite numbers"):
         single.step(action)
     with pytest.raises(ActionError, match="expected finite numbers"):
-        parallel.step({"r0": action, "r1": action})
+        parallel.step({"robot_0": action, "robot_1": action})
     with pytest.raises(ActionError, match=r"expected an action of shape \(2, 2\)"):
         vector.step(np.zeros((3, 2), np.float32))
     with pytest.raises(ActionError, match=r"expected an action of shape \(2,\)"):
         single.step(np.zeros(3, np.float32))
     with pytest.raises(ActionError, match=r"expected an action of shape \(2,\)"):
-        parallel.step({"r0": np.zeros(3, np.float32)})
+        parallel.step({"robot_0": np.zeros(3, np.float32)})
     with pytest.raises(ActionError, match="robots that still run"):
-        parallel.step({"r7": np.zeros(2, np.float32)})
+        parallel.step({"robot_7": np.zeros(2, np.float32)})
 
 
 @needs_opengl
 def test_every_adapter_renders_what_it_simulates(site: Site) -> None:
-    single = NavigateEnv(site, CONFIG, render_mode="rgb_array")
+    single = WarehouseEnv(site, CONFIG, render_mode="rgb_array")
     single.reset(seed=1)
     first = single.render()
     assert first is not None
@@ -114,7 +115,7 @@ def test_every_adapter_renders_what_it_simulates(site: Site) -> None:
     single.reset(seed=1)
     np.testing.assert_array_equal(single.render(), first)
     single.close()
-    many = NavigateVectorEnv(site, CONFIG, 4, robots=2, threads=1, render_mode="rgb_array")
+    many = WarehouseVectorEnv(site, CONFIG, 4, robots=2, threads=1, render_mode="rgb_array")
     many.reset(seed=1)
     frames = many.render()
     assert frames is not None
@@ -132,9 +133,9 @@ def test_every_adapter_renders_what_it_simulates(site: Site) -> None:
 
 
 def test_without_a_render_mode_nothing_is_drawn(site: Site) -> None:
-    env = NavigateEnv(site, CONFIG)
+    env = WarehouseEnv(site, CONFIG)
     env.reset(seed=1)
     assert env.render() is None
-    assert NavigateVectorEnv(site, CONFIG, 2, threads=1).render() is None
+    assert WarehouseVectorEnv(site, CONFIG, 2, threads=1).render() is None
     with pytest.raises(RenderError, match=r'expected render_mode None or "rgb_array", got \'human\''):
-        NavigateEnv(site, CONFIG, render_mode="human")
+        WarehouseEnv(site, CONFIG, render_mode="human")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sim.adapters import FleetParallelEnv
 from sim.env import ActionError
+from sim.fleet_v1 import FleetParallelEnv
 from sim.fleetenv import FleetEnv, FleetStep
 from sim.generate import generate_warehouse
 from sim.people import PARKED
@@ -147,15 +147,15 @@ def test_pettingzoo_gives_what_the_batch_gives(site: Site) -> None:
     parallel = FleetParallelEnv(site, config, robots=ROBOTS)
     first = batch.reset()
     seen, _ = parallel.reset(seed=9)
-    assert list(seen) == [f"r{k}" for k in np.flatnonzero(first.mask[0])]
+    assert list(seen) == [f"robot_{k}" for k in np.flatnonzero(first.mask[0])]
     episodes = 0
     for action in actions(90, 3):
         if not parallel.agents:
             seen, _ = parallel.reset()
             episodes += 1
         for name, values in seen.items():
-            np.testing.assert_array_equal(values, batch._step.observation[0, int(name[1:])])
-        rows = {name: int(name[1:]) for name in parallel.agents}
+            np.testing.assert_array_equal(values, batch._step.observation[0, int(name.removeprefix("robot_"))])
+        rows = {name: int(name.removeprefix("robot_")) for name in parallel.agents}
         got = parallel.step({name: action[0, row] for name, row in rows.items()})
         step = batch.step(action)
         for name, row in rows.items():

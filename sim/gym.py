@@ -1,0 +1,95 @@
+"""Gymnasium's ids of every task, `muster/Warehouse<Task>-v1`, for `gymnasium.make` and `gymnasium.make_vec`.
+
+    gymnasium.make("sim.gym:muster/WarehouseNavigate-v1")                # one robot: `sim.adapters.WarehouseEnv`
+    gymnasium.make_vec("sim.gym:muster/WarehouseAvoid-v1", num_envs=64)  # our batch: `sim.adapters.WarehouseVectorEnv`
+    gymnasium.make("sim.gym:muster/WarehouseCarry-v1", site="floor.yaml", config=replace(CarryConfig(), people=2))
+
+`sim.gym:` tells Gymnasium which module to import; after `import sim.gym` the id alone does. The package also declares
+the entry point `gymnasium.envs`, by which Gymnasium found plugins until 0.29; 1.0 took that loader out, so nothing
+imports us on its own any more. The vector environment is native (`vector_entry_point`, autoreset mode SAME_STEP);
+`vectorization_mode="sync"` or `"async"` wraps single ones as ever. Episodes end by the task's own time limit, which its
+configuration says, so no wrapper cuts them.
+
+Many robots that begin and end together are PettingZoo's matter: sim/fleet_v1.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import gymnasium
+
+from sim.adapters import WarehouseEnv, WarehouseVectorEnv
+from sim.readers import load_site
+from sim.site import Site
+from sim.tasks.fleet import FleetConfig
+from sim.tasks.registry import TASKS
+from sim.tasks.task import TaskConfig
+
+NAMESPACE = "muster"
+
+FLOOR = "generate:7"
+"""The floor where none is given; the one of the demo."""
+
+
+def ids() -> dict[str, str]:
+    """Every id and its task."""
+    tasks = (name for name, make in TASKS.items() if not isinstance(make(), FleetConfig))
+    return {f"{NAMESPACE}/Warehouse{task.capitalize()}-v1": task for task in tasks}
+
+
+def make_env(
+    task: str,
+    site: str | Site = FLOOR,
+    config: TaskConfig | None = None,
+    time_limit: float | None = None,
+    render_mode: str | None = None,
+) -> WarehouseEnv:
+    """One robot. `site` as `muster` takes it; `config` None: the task's default; `time_limit` (s) of an episode.
+
+    Raises ValueError for a configuration of another task and what reading a site raises.
+    """
+    return WarehouseEnv(_floor(site), _configured(task, config, time_limit), render_mode=render_mode)
+
+
+def make_vector_env(
+    num_envs: int,
+    task: str,
+    site: str | Site = FLOOR,
+    config: TaskConfig | None = None,
+    time_limit: float | None = None,
+    robots: int = 1,
+    threads: int = 2,
+    render_mode: str | None = None,
+) -> WarehouseVectorEnv:
+    """`num_envs` robots, `robots` in each world; otherwise as `make_env`."""
+    config = _configured(task, config, time_limit)
+    return WarehouseVectorEnv(_floor(site), config, num_envs, robots=robots, threads=threads, render_mode=render_mode)
+
+
+def register() -> None:
+    """Put every id into Gymnasium's registry; again and again does no harm."""
+    for name, task in ids().items():
+        if name not in gymnasium.registry:
+            gymnasium.register(
+                name,
+                entry_point="sim.gym:make_env",
+                vector_entry_point="sim.gym:make_vector_env",
+                kwargs={"task": task},
+            )
+
+
+def _floor(site: str | Site) -> Site:
+    return site if isinstance(site, Site) else load_site(site)
+
+
+def _configured(task: str, config: TaskConfig | None, time_limit: float | None) -> TaskConfig:
+    default = TASKS[task]()
+    given = default if config is None else config
+    named = getattr(given, "task", task)  # kinds of navigate say their name, others are of a type of their own
+    if type(given) is not type(default) or named != task:
+        raise ValueError(f"expected a configuration of {task}, got one of {named} ({type(given).__name__})")
+    return given if time_limit is None else replace(given, time_limit=time_limit)
+
+
+register()
