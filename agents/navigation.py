@@ -17,6 +17,7 @@ from safety.shield import Shield
 from sim.env import BatchEnv
 from sim.generate import generate_campus
 from sim.points import Points
+from sim.scene import Body
 from sim.site import Site
 from sim.tasks.navigate import NavigateConfig
 
@@ -39,6 +40,7 @@ def make_lanes(
     shielded: bool,
     diverged: Path | None = None,
     device: str = "cpu",
+    body: Body = "planar",
 ) -> Sequence[BatchEnv]:
     """LANES environments of `worlds` worlds in all on `device`, each on a campus and with draws of its own.
 
@@ -57,14 +59,23 @@ def make_lanes(
     folders = [None if diverged is None else diverged / f"lane{lane}" for lane in range(LANES)]
     lanes = [
         BatchEnv(
-            sites[lane], task, worlds=share, seed=seed * LANES + lane, threads=1, device=device, diverged=folders[lane]
+            sites[lane],
+            task,
+            worlds=share,
+            seed=seed * LANES + lane,
+            body=body,
+            threads=1,
+            device=device,
+            diverged=folders[lane],
         )
         for lane in range(LANES - shielded)
     ]
     if shielded:
         last = seed * LANES + LANES - 1
         lanes.append(
-            shielded_environment(sites[-1], task, share, last, person_speed=0.0, diverged=folders[-1], device=device)
+            shielded_environment(
+                sites[-1], task, share, last, person_speed=0.0, diverged=folders[-1], device=device, body=body
+            )
         )
     return lanes
 
@@ -78,6 +89,7 @@ def shielded_environment(
     person_speed: float,
     diverged: Path | None = None,
     device: str = "cpu",
+    body: Body = "planar",
 ) -> BatchEnv:
     """An environment whose commands the shield judges, for people of at most `person_speed` m/s."""
     points = Points(site, task.spec, person_speed)
@@ -87,6 +99,7 @@ def shielded_environment(
         task,
         worlds=worlds,
         seed=seed,
+        body=body,
         threads=1,
         device=device,
         filter=Shield(task.spec),

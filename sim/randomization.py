@@ -57,6 +57,10 @@ class Term(IntEnum):
     MASS = 23
     LIGHT = 24
     CURRICULUM = 25
+    WHEELS = 26
+    WHEEL_SENSORS = 27
+    TRACK_COMMAND = 28
+    TRACK_START = 29
 
 
 GOLDEN = wp.constant(wp.uint64(0x9E3779B97F4A7C15))

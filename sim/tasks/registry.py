@@ -11,6 +11,7 @@ from sim.tasks.fleet import fleet
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.pick import PickConfig
 from sim.tasks.task import TaskConfig
+from sim.tasks.track import TrackConfig
 
 TASKS: dict[str, Callable[[], TaskConfig]] = {
     "navigate": NavigateConfig,
@@ -19,4 +20,5 @@ TASKS: dict[str, Callable[[], TaskConfig]] = {
     "fleet": lambda: fleet(NavigateConfig()),
     "carry": CarryConfig,
     "pick": PickConfig,
+    "track": TrackConfig,
 }

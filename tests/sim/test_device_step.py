@@ -16,6 +16,7 @@ from safety.shield import Shield
 from sim.env import BatchEnv
 from sim.generate import generate_campus
 from sim.points import Points
+from sim.robot import SECOND
 from sim.site import Site
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.registry import TASKS
@@ -142,7 +143,7 @@ def test_every_task_steps_without_a_look_from_the_host(site: Site, task: str) ->
         env.reset()
     rng = np.random.default_rng(3)
     ended = 0
-    for _ in range(40):
+    for _ in range(4 * SECOND // config.spec.period):
         action = rng.uniform(-1.0, 1.0, looked.action.shape).astype(np.float32)
         step = looked.step(action)
         ended += int((step.ending != 0).sum())
