@@ -38,6 +38,7 @@ from sim.fixtures import DoorState, pack_fixtures
 from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, record_drivers, record_starts
 from sim.furnishing import door_geoms
 from sim.kernels import floor_arrays, floor_flags, make_boxes, read_bodies, sweep_lidar
+from sim.launches import record
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW, Profile, make_people
 from sim.randomization import Term, draw_numpy, unit_numpy
 from sim.reach import FAR, components, distances
@@ -297,7 +298,7 @@ class World:
         batteries = make_batteries(robots, device)
         self.battery = np.asarray(batteries.charge.numpy())
         self._charging = wp.zeros(robots, dtype=wp.uint8)
-        self._drain = _launch(
+        self._drain = record(
             run_batteries,
             robots,
             [
@@ -315,7 +316,7 @@ class World:
         boxes = make_boxes(self._trucks.pose, self.truck.length, self.truck.width)
         self._people = make_people(1, self.people, device)
         self._drive = record_drive(spec, drive, ctrl, robots, self.scene.ctrl_stride, device)
-        self._read = _launch(
+        self._read = record(
             read_bodies,
             robots,
             [qpos, qvel, robots, self.scene.qpos_stride, self.scene.qvel_stride, self._pose, self._twist],
@@ -324,7 +325,7 @@ class World:
         varies = make_arrays(table, robots, device)
         wp.launch(draw_episodes, dim=robots, inputs=[self.seed, episode, every, varies], device=device)
         errors = sensor_errors(table, varies.values)
-        self._sense = _launch(
+        self._sense = record(
             measure,
             robots,
             [
@@ -340,7 +341,7 @@ class World:
                 self._measured_twist,
             ],
         )
-        self._sweep = _launch(
+        self._sweep = record(
             sweep_lidar,
             robots,
             [
@@ -571,13 +572,6 @@ def _geom_kinds(model: mujoco.MjModel, robots: int) -> list[tuple[str, int]]:
             kinds.append(("floor", 0))  # the floor, and wheels and casters, which meet the floor alone
     assert sum(kind == "robot" for kind, _ in kinds) == robots
     return kinds
-
-
-def _launch(kernel: Any, dim: int | tuple[int, int], inputs: list[Any]) -> wp.Launch:  # Any: Warp's own types
-    """A kernel launch recorded on its arrays."""
-    launch = wp.launch(kernel, dim=dim, inputs=inputs, device="cpu", record_cmd=True)
-    assert launch is not None
-    return launch
 
 
 def _row(array: NDArray[np.float64]) -> wp.array:

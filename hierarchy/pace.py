@@ -11,6 +11,7 @@ import warp as wp
 
 from hierarchy.corridors import Way, corridor
 from sim.geometry import CORRIDOR_POINTS
+from sim.launches import record
 from sim.pace import NO_LIMIT, keep_pace, make_zones
 from sim.robot import RobotSpec
 from sim.site import Site
@@ -32,15 +33,7 @@ class Pace:
         arrays = (floats(1, 3), floats(1, 2), floats(1, CORRIDOR_POINTS, 2))
         count = wp.zeros(1, dtype=wp.int32, device="cpu")
         command, limit = floats(1, 2), floats(1)
-        launch = wp.launch(
-            keep_pace,
-            dim=1,
-            inputs=[make_zones(site, spec, "cpu"), *arrays, count, command, limit],
-            device="cpu",
-            record_cmd=True,
-        )
-        assert launch is not None
-        self._launch = launch
+        self._launch = record(keep_pace, 1, [make_zones(site, spec, "cpu"), *arrays, count, command, limit])
         self._pose, self._twist, self._points = (array.numpy() for array in arrays)
         self._count, self._command, self._limit = count.numpy(), command.numpy(), limit.numpy()
         self._filled: tuple[int, ...] = ()

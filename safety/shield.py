@@ -31,6 +31,7 @@ from safety.sight import Ask, Sight, ask_of, look
 from sim.errors import MusterError
 from sim.filter import PHANTOMS, FilterInputs, FilterOutputs
 from sim.geometry import CORRIDOR_POINTS
+from sim.launches import Launchable, record
 from sim.robot import SECOND, RobotSpec
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -77,7 +78,7 @@ class ShieldMemory:
 class Recording:
     """Recorded launches, and what must live as long as they do."""
 
-    commands: tuple[wp.Launch, ...]
+    commands: tuple[Launchable, ...]
     keep: tuple[object, ...]
 
 
@@ -162,14 +163,11 @@ class Shield:
         kept = [m.plan, m.elapsed, m.played]
         tried = [m.status, m.culprit, m.best]
 
-        def record(kernel: wp.Kernel, dim: int | tuple[int, int], rest: list[wp.array]) -> wp.Launch:
-            inputs = [ask, self.bounds, sight, *rest]
-            return wp.launch(kernel, dim=dim, inputs=inputs, device=device, record_cmd=True)
-
+        seen = [ask, self.bounds, sight]
         commands = (
-            record(judge_proposals, rows, [*tried, *kept, out.command, out.margin, out.reason]),
-            record(judge_lattice, (rows, LATTICE), [*tried, m.margins]),
-            record(release, rows, [*tried, m.margins, *kept, out.command, out.margin]),
+            record(judge_proposals, rows, [*seen, *tried, *kept, out.command, out.margin, out.reason], device),
+            record(judge_lattice, (rows, LATTICE), [*seen, *tried, m.margins], device),
+            record(release, rows, [*seen, *tried, m.margins, *kept, out.command, out.margin], device),
         )
         return Recording(commands=commands, keep=(inputs, memory, out, ask, sight))
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from sim.device import start_warp
 from sim.errors import MusterError, nearest
 from sim.fields import FIELDS, Recompute
+from sim.launches import record
 from sim.watch import watch
 
 STATE_FIELDS = (
@@ -200,7 +201,7 @@ class BatchBackend:
         self._flags = self.diverged_flags.numpy()
         self._fields: dict[str, wp.array] = {}
         self._dropped = np.zeros(worlds, bool)
-        self._watch: Any = wp.launch(  # Warp's own type
+        self._watch: Any = record(  # Warp's own type
             watch,
             dim=worlds,
             inputs=[
@@ -208,7 +209,6 @@ class BatchBackend:
                 self.qvel, self.qacc_warmstart, self.data("act"), self.ctrl, self.diverged_flags,
             ],
             device="cpu",
-            record_cmd=True,
         )  # fmt: skip
 
     def data(self, name: str) -> wp.array:

@@ -17,6 +17,7 @@ import warp as wp
 
 from sim.backend import Backend
 from sim.bodies.box import BOX_SIZE
+from sim.launches import Launchable, record
 from sim.people import PARKED
 from sim.scene import Scene
 
@@ -26,14 +27,14 @@ PARKED_C = wp.constant(float(PARKED))
 HALF_HEIGHT_C = wp.constant(BOX_SIZE[2] / 2.0)
 
 
-def spill(scene: Scene, backend: Backend, worlds: wp.array, places: wp.array, count: wp.array) -> wp.Launch:
+def spill(scene: Scene, backend: Backend, worlds: wp.array, places: wp.array, count: wp.array) -> Launchable:
     """The launch that lays boxes out in the masked worlds (uint8), at rest.
 
     `places` is float32 (worlds, boxes, 3): x, y (m) and yaw in W; `count` int32 (worlds,) says how many of them hold,
     the other boxes are parked.
     """
     pods = scene.pods * (7 if scene.falls else 3)
-    return wp.launch(
+    return record(
         place_boxes,
         dim=(backend.worlds, scene.boxes),
         inputs=[
@@ -42,7 +43,6 @@ def spill(scene: Scene, backend: Backend, worlds: wp.array, places: wp.array, co
             backend.qacc_warmstart,
         ],
         device=backend.device,
-        record_cmd=True,
     )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ import warp as wp
 
 from sim.conduct import HIGH_C, RUN_HIGH_C, WALK_TERM, Around, CrowdArrays, Manners, MannersArray, begin_life, go_on
 from sim.kernels import Boxes, FloorArrays, make_boxes
+from sim.launches import record
 from sim.people import GAP_AT, MOVING_AT, PARKED_AT, RADIUS, PeopleArrays, Profile, comes_too_near, walk_people
 from sim.randomization import stream
 from sim.site import Site
@@ -111,7 +112,7 @@ def record_walk(
     if kind == "cells":
         inputs = [*grid, seed, dt, profile, *those, pose, twist, people.position, people.origin, people.target,
                   people.walked, people.speed, people.pause, people.held, people.count, people.life, mocap]  # fmt: skip
-        return Walk((wp.launch(walk_people, dim=shape, inputs=inputs, device=device, record_cmd=True),))
+        return Walk((record(walk_people, dim=shape, inputs=inputs, device=device),))
     ways = ways or find_ways(~(site.filled | site.person_free), GOALS, seed)
     towards = wp.array(ways.towards, dtype=wp.uint8, device=device)
     packed = MannersArray()
@@ -128,7 +129,7 @@ def record_walk(
         (feel_forces, [around, people, crowd]),
         (step_crowd, [seed, dt, profile, packed, around, people, crowd, mocap]),
     )
-    return Walk(tuple(wp.launch(kernel, dim=shape, inputs=inputs, device=device, record_cmd=True)
+    return Walk(tuple(record(kernel, dim=shape, inputs=inputs, device=device)
                       for kernel, inputs in launches))  # fmt: skip
 
 

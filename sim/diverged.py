@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from sim.backend import STATE_FIELDS, Backend, BatchBackend
 from sim.errors import MusterError
 from sim.files import replacing
+from sim.launches import Launchable, record
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -133,17 +134,12 @@ class Recorder:
         width = backend.ctrl.shape[1] + 7 * backend.mocap_pos.shape[1]
         self._inputs = [wp.zeros((worlds, width), dtype=backend.ctrl.dtype, device=device) for _ in range(periods)]
         places = [backend.ctrl, backend.mocap_pos, backend.data("mocap_quat")]
-        self._note = [
-            wp.launch(note_inputs, dim=worlds, inputs=[*places, notes], device=device, record_cmd=True)
-            for notes in self._inputs
-        ]
+        self._note = [record(note_inputs, dim=worlds, inputs=[*places, notes], device=device) for notes in self._inputs]
         changes = {f"{name}.{period}": self._source(name) for name in changing for period in range(periods)}
         noted = {name: wp.zeros(array.shape, dtype=array.dtype, device=device) for name, array in changes.items()}
         self._changes = [
             [
-                wp.launch(
-                    copy_all, dim=changes[key].shape, inputs=[changes[key], noted[key]], device=device, record_cmd=True
-                )
+                record(copy_all, dim=changes[key].shape, inputs=[changes[key], noted[key]], device=device)
                 for key in noted
                 if key.endswith(f".{period}")
             ]
@@ -153,7 +149,7 @@ class Recorder:
         self._slot = wp.full(worlds, -1, dtype=wp.int32, device=device)
         self._world_of = wp.full(SLOTS, -1, dtype=wp.int32, device=device)
         self._kept: dict[str, wp.array] = {}
-        self._keeps: list[wp.Launch] = []
+        self._keeps: list[Launchable] = []
         named = {f"start.{name}": array for name, array in starts.items()}
         named |= {f"inputs.{period}": notes for period, notes in enumerate(self._inputs)}
         named |= {f"field.{name}": array for name, array in backend.varied().items()}
@@ -171,7 +167,7 @@ class Recorder:
         self._kept[name] = kept
         if flat.size:
             inputs = [self._slot, flat, kept]
-            self._keeps.append(wp.launch(keep, dim=flat.shape, inputs=inputs, device=flat.device, record_cmd=True))
+            self._keeps.append(record(keep, dim=flat.shape, inputs=inputs, device=flat.device))
 
     def begin(self) -> None:
         """Note the state that a control step's physics starts from."""
@@ -191,14 +187,13 @@ class Recorder:
         array = self._backend.data(name) if name in STATE_FIELDS else self._backend.field(name)
         return array if array.ndim == 2 else array.reshape((array.shape[0], -1))
 
-    def keep(self, ending: wp.array, how: int) -> list[wp.Launch]:
+    def keep(self, ending: wp.array, how: int) -> list[Launchable]:
         """The launches that keep the worlds in which a row (uint8 (rows,)) ended as `how`."""
-        choose = wp.launch(
+        choose = record(
             choose_slots,
             dim=self._backend.worlds,
             inputs=[self._robots, ending, how, self._count, self._slot, self._world_of],
             device=self._backend.device,
-            record_cmd=True,
         )
         return [choose, *self._keeps]
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from sim.device import start_warp
 from sim.fixtures import DoorState
+from sim.launches import Launchable, record
 from sim.site import Site
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -200,21 +201,21 @@ class PlantDoors:
         self._worlds, self._robots, self._device = worlds, robots, device
         self._doors = len(site.fixtures.doors)
 
-    def step(self, pose: wp.array, people: wp.array, seconds: float) -> wp.Launch:
+    def step(self, pose: wp.array, people: wp.array, seconds: float) -> Launchable:
         """The launch that lets `seconds` pass."""
         return self._record(step_doors, [seconds, self._robots, self.plan, pose, people, self.state])
 
-    def begin(self, mask: wp.array) -> wp.Launch:
+    def begin(self, mask: wp.array) -> Launchable:
         """The launch that shuts the doors of worlds all of whose rows (uint8) begin."""
         return self._record(begin_doors, [self._robots, mask, self.plan, self.state])
 
-    def show(self, mocap: wp.array, bodies: int, things: wp.array, first: int) -> wp.Launch:
+    def show(self, mocap: wp.array, bodies: int, things: wp.array, first: int) -> Launchable:
         """The launch that tells engine and lidar how the doors stand."""
         inputs = [bodies, first, self.plan, self.state, mocap, things]
-        return _record(show_doors, self._worlds, inputs, self._device)
+        return record(show_doors, self._worlds, inputs, self._device)
 
-    def _record(self, kernel: Any, inputs: list[Any]) -> wp.Launch:  # Warp's own types
-        return _record(kernel, (self._worlds, self._doors), inputs, self._device)
+    def _record(self, kernel: Any, inputs: list[Any]) -> Launchable:  # Warp's own types
+        return record(kernel, (self._worlds, self._doors), inputs, self._device)
 
 
 class Doors:
@@ -249,9 +250,3 @@ class Doors:
             for cell in door.cells
         ]
         return np.array(shut, np.int64)
-
-
-def _record(kernel: Any, dim: int | tuple[int, int], inputs: list[Any], device: str) -> wp.Launch:  # Warp's own types
-    launch = wp.launch(kernel, dim=dim, inputs=inputs, device=device, record_cmd=True)
-    assert launch is not None
-    return launch

@@ -23,6 +23,7 @@ from typing import Any
 
 import warp as wp
 
+from sim.launches import Launchable, record
 from sim.robot import SECOND, RobotSpec
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -125,7 +126,7 @@ def step_drive(
 
 def record_drive(
     spec: RobotSpec, drive: DriveArrays, ctrl: wp.array, robots: int, ctrl_stride: int, device: str
-) -> list[wp.Launch]:
+) -> list[Launchable]:
     """The launches of one control cycle, one for each motor period, recorded on these arrays.
 
     Brakes are the specification's from here on, until somebody writes others into `drive.brake`.
@@ -136,7 +137,7 @@ def record_drive(
     drive.brake.fill_(spec.drive.brake_min * BRAKE_SHARE)
     commands = []
     for substep in range(int(spec.period // spec.motor_period)):
-        launch = wp.launch(
+        launch = record(
             step_drive,
             dim=rows,
             inputs=[
@@ -159,7 +160,6 @@ def record_drive(
                 ctrl,
             ],
             device=device,
-            record_cmd=True,
         )
         commands.append(launch)
     return commands

@@ -29,13 +29,14 @@ from sim.diverged import Recorder
 from sim.errors import MusterError
 from sim.filter import PHANTOMS, Filter, FilterInputs, FilterOutputs
 from sim.graph import GraphReport, StepGraph
+from sim.launches import Launchable
 from sim.people import SPEED_HIGH, Profile
 from sim.plant import Plant
 from sim.rows import copy_rows
 from sim.scene import Body, Scene
 from sim.site import Site
 from sim.tasks.contract import Contract
-from sim.tasks.task import Ending, Launchable, Task, TaskConfig
+from sim.tasks.task import Ending, Task, TaskConfig
 
 Array = Any  # one of two types by device
 """A numpy view of host memory where the environment is on the CPU, a Warp array on any other device."""

@@ -35,6 +35,7 @@ import numpy as np
 import warp as wp
 
 from sim.errors import MusterError
+from sim.launches import Launchable, record
 from sim.people import PARKED, PARKED_AT, SPEED_HIGH, Profile
 from sim.randomization import Term, below, draw_from, stream, unit
 from sim.routes import Routes, find_routes
@@ -179,20 +180,20 @@ def make_yard(
 
 def record_drivers(
     yard: Yard, trucks: Forklifts, mocap_pos: wp.array, mocap_quat: wp.array, *, bodies: int, dt: float, seed: int
-) -> list[wp.Launch]:
+) -> list[Launchable]:
     """The launch that drives every truck one step of `dt` s on; mocap bodies from number `bodies` on are theirs."""
     inputs = [seed, dt, bodies, yard, trucks, mocap_pos, mocap_quat]
     return [_record(drive_forklifts, trucks, inputs)]
 
 
-def record_starts(yard: Yard, trucks: Forklifts, mask: wp.array, episode: wp.array, *, seed: int) -> list[wp.Launch]:
+def record_starts(yard: Yard, trucks: Forklifts, mask: wp.array, episode: wp.array, *, seed: int) -> list[Launchable]:
     """The launch that begins the trucks' lives in each world all of whose rows are set in `mask`, uint8 (rows,)."""
     return [_record(begin_forklifts, trucks, [seed, mask, episode, yard, trucks])]
 
 
-def _record(kernel: Any, trucks: Forklifts, inputs: list[Any]) -> wp.Launch:  # Warp's own types
+def _record(kernel: Any, trucks: Forklifts, inputs: list[Any]) -> Launchable:  # Warp's own types
     worlds, device = trucks.place.shape[0], trucks.place.device
-    launch = wp.launch(kernel, dim=worlds, inputs=inputs, device=device, record_cmd=True)
+    launch = record(kernel, dim=worlds, inputs=inputs, device=device)
     assert launch is not None
     return launch
 

@@ -31,6 +31,7 @@ from sim.drive import make_drive, record_drive
 from sim.fixtures import DoorState
 from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, record_drivers, record_starts
 from sim.kernels import after_substep, floor_arrays, make_boxes, read_bodies, sweep_lidar
+from sim.launches import Launchable, record
 from sim.loads import NO_LOADS, Loads
 from sim.pace import NO_LIMIT, keep_pace, make_zones
 from sim.people import MOVING, Profile, make_people
@@ -42,7 +43,7 @@ from sim.sensors import measure, sensor_errors
 from sim.sights import Sights
 from sim.site import Site, opened
 from sim.tasks.navigate_contract import ray_directions
-from sim.tasks.task import Launchable, make_corridor, struct_arrays
+from sim.tasks.task import make_corridor, struct_arrays
 from sim.varied import latency_room, plant_table
 from sim.vary import Table, make_arrays
 
@@ -239,7 +240,7 @@ class Plant:
 
     def record(self, kernel: Any, dim: int | tuple[int, int], inputs: list[Any]) -> Launchable:  # Warp's own types
         """A launch to be repeated; of no threads (no people) one that does nothing."""
-        return wp.launch(kernel, dim=dim, inputs=inputs, device=self.device, record_cmd=True) or Nothing()
+        return record(kernel, dim, inputs, self.device)
 
     def open(self, action: wp.array) -> Launchable:
         """The launch that begins a control step, before the task makes commands of the actions."""
@@ -352,10 +353,3 @@ def _physics(scene: Scene, worlds: int, threads: int, device: str) -> Backend:
     from sim.warp_backend import WarpBackend  # mujoco_warp takes seconds to import, and most processes need none
 
     return WarpBackend(scene.model, worlds, device)
-
-
-class Nothing:
-    """The launch of a kernel over no threads, for which Warp records none."""
-
-    def launch(self) -> None:
-        """Do nothing."""

@@ -26,6 +26,7 @@ from sim.backend import Backend
 from sim.bodies.parts import GRAVITY
 from sim.bodies.pod import FEET_FRICTION, POD_MASS, foot_lever
 from sim.fields import Recompute
+from sim.launches import Launchable, record
 from sim.podkernels import (
     LIFT,
     LIFT_TIME,
@@ -76,23 +77,22 @@ class Pods:
             scene.model.body("pod0").inertia.astype(np.float32) / POD_MASS, dtype=wp.float32, device=self.device
         )
         self._contacts = wp.array(scene.pod_contacts, dtype=wp.int32, device=self.device)
-        self.handle: wp.Launch = wp.launch(
+        self.handle: Launchable = record(
             handle_pods,
             dim=rows,
             inputs=[self.layout, self.state, backend.qpos, backend.qvel, self._active, self._weld, self._loss],
             device=self.device,
-            record_cmd=True,
         )
         """The launch of one motor period: lifts move, take pods and let go of them."""
 
-    def begin(self, rows: wp.array) -> wp.Launch:
+    def begin(self, rows: wp.array) -> Launchable:
         """The launch after which the masked rows (uint8) hold nothing.
 
         What a robot held stands where it is, unless all robots of its world begin: then every pod is at its `home`. A
         task's own pods begin with their robots.
         """
         backend = self.backend
-        return wp.launch(
+        return record(
             begin_pods,
             dim=backend.worlds,
             inputs=[
@@ -100,7 +100,6 @@ class Pods:
                 backend.qvel, backend.qacc_warmstart, self._active, self._loss,
             ],
             device=self.device,
-            record_cmd=True,
         )  # fmt: skip
 
     def load(self, goods: wp.array, worlds: wp.array) -> None:
@@ -117,9 +116,9 @@ class Pods:
         )
         self.backend.recompute(Recompute.SET_CONST, worlds)
 
-    def settle(self, twist: wp.array, threshold: float, collided: wp.array, bumped: wp.array) -> wp.Launch:
+    def settle(self, twist: wp.array, threshold: float, collided: wp.array, bumped: wp.array) -> Launchable:
         """The launch that counts what touches carried pods as contacts of their carriers, as `count_contacts` does."""
-        return wp.launch(
+        return record(
             count_load_contacts,
             dim=self.state.carried.shape[0],
             inputs=[
@@ -127,7 +126,6 @@ class Pods:
                 bumped,
             ],
             device=self.device,
-            record_cmd=True,
         )  # fmt: skip
 
     def arrays(self) -> dict[str, wp.array]:

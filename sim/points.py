@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 from sim.errors import MusterError
 from sim.filter import FilterInputs
 from sim.fixtures import DoorState
+from sim.launches import Launchable, record
 from sim.robot import SECOND, RobotSpec
 from sim.site import Site
 
@@ -362,7 +363,7 @@ class Points:
                 f"robot {spec.name} at {spec.drive.speed_max} m/s among people at {person_speed} m/s needs to see "
                 f"{self.depth:.1f} m, its lidar sees {spec.lidar.range_max} m; lower its top speed"
             )
-        self.recorded: dict[tuple[int, int], tuple[object, ...]] = {}
+        self.recorded: dict[tuple[int, int], tuple[tuple[Launchable, ...], FilterInputs, PointMemory]] = {}
 
     def init(self, rows: int, device: str = "cpu") -> PointMemory:
         """Memory for `rows` robots that are alone, their picture fresh."""
@@ -376,13 +377,12 @@ class Points:
         key = (id(inputs), id(memory))
         recording = self.recorded.get(key)
         if recording is None:
-            recording = (*self._record(inputs, memory), inputs, memory)
+            recording = (self._record(inputs, memory), inputs, memory)
             self.recorded[key] = recording
-        for command in recording:
-            if isinstance(command, wp.Launch):
-                command.launch()
+        for command in recording[0]:
+            command.launch()
 
-    def _record(self, inputs: FilterInputs, memory: PointMemory) -> tuple[object, ...]:
+    def _record(self, inputs: FilterInputs, memory: PointMemory) -> tuple[Launchable, ...]:
         rows, rays = inputs.scan.shape
         if rays != self.spec.lidar.rays:
             raise PointsError(
@@ -396,32 +396,28 @@ class Points:
         lidar = [inputs.scan, inputs.pose, ray_cos, ray_sin, flags, float(self.site.cell)]
         known = [memory.robots, memory.others_fresh]
         speeds = [self.person_speed, float(self.spec.drive.speed_max), float(self.near)]
-        recording: list[object] = [
-            wp.launch(
+        recording: list[Launchable] = [
+            record(
                 point_speeds,
                 dim=(rows, rays),
                 inputs=[*lidar, *known, *speeds, float(self.spec.lidar.range_max), inputs.point_speed],
                 device=device,
-                record_cmd=True,
-            ),
-            *lidar,
+            )
         ]
         if inputs.phantoms is not None:
-            hide = wp.launch(
+            hide = record(
                 find_phantoms,
                 dim=rows,
                 inputs=[*lidar, self.person_speed, 2.0 * math.pi / rays, self.depth, inputs.phantoms],
                 device=device,
-                record_cmd=True,
             )
             recording.append(hide)
         if inputs.person_free is not None:
-            clear = wp.launch(
+            clear = record(
                 find_person_free,
                 dim=rows,
                 inputs=[inputs.pose, flags, float(self.site.cell), memory.others_fresh, inputs.person_free],
                 device=device,
-                record_cmd=True,
             )
             recording.append(clear)
         return tuple(recording)

@@ -19,6 +19,7 @@ from sim.backend import Backend
 from sim.bodies.box import BOX_SIZE
 from sim.bodies.pod import LEG
 from sim.kernels import THING
+from sim.launches import Launchable, record
 from sim.podkernels import body_pose
 from sim.pods import Pods
 from sim.scene import Scene
@@ -41,11 +42,11 @@ class Sights:
         """Where those of somebody else begin (doors: `sim/doors.py`)."""
         carrier = pods.state.carrier if pods else wp.zeros((backend.worlds, 0), dtype=wp.int32, device=backend.device)
         legs = wp.vec2((scene.pod_size[0] - LEG) / 2.0, (scene.pod_size[1] - LEG) / 2.0)
-        self.look: list[wp.Launch] = []
+        self.look: list[Launchable] = []
         """The launches that write `things`; none where there is nothing to see."""
         if count:
             self.look.append(
-                wp.launch(
+                record(
                     see_things,
                     dim=(backend.worlds, count),
                     inputs=[
@@ -53,7 +54,6 @@ class Sights:
                         self.things,
                     ],
                     device=backend.device,
-                    record_cmd=True,
                 )
             )  # fmt: skip
 

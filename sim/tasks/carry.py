@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import warp as wp
 
+from sim.launches import Launchable
 from sim.loads import Loads
 from sim.podkernels import LIFT, PodArrays, body_pose
 from sim.randomization import Term, draw_from, stream, unit
@@ -37,7 +38,7 @@ from sim.tasks.contract import Contract, Field
 from sim.tasks.corridor import Course, Paths, centre_of
 from sim.tasks.navigate import Navigate, NavigateConfig
 from sim.tasks.navigate_contract import OBSERVATION, navigate_contract
-from sim.tasks.task import LEFT_C, RUNNING_C, SUCCEEDED_C, TIMED_OUT_C, Launchable, Outcome, close
+from sim.tasks.task import LEFT_C, RUNNING_C, SUCCEEDED_C, TIMED_OUT_C, Outcome, close
 from sim.vary import Variation, vary
 
 if TYPE_CHECKING:

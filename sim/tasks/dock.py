@@ -34,6 +34,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from sim.generate import paths_to
+from sim.launches import Launchable
 from sim.robot import SECOND, RobotSpec
 from sim.rows import RobotArrays
 from sim.site import MOVES, Site
@@ -41,7 +42,7 @@ from sim.tasks.contract import Contract, Field
 from sim.tasks.corridor import Course, Paths, centre_of
 from sim.tasks.navigate import Navigate, NavigateConfig, path_arrays
 from sim.tasks.navigate_contract import OBSERVATION, navigate_contract
-from sim.tasks.task import RUNNING_C, SUCCEEDED_C, TIMED_OUT_C, Launchable, Outcome, close
+from sim.tasks.task import RUNNING_C, SUCCEEDED_C, TIMED_OUT_C, Outcome, close
 from sim.vary import Variation, vary
 
 if TYPE_CHECKING:

@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING
 import warp as wp
 
 from sim.drive import DriveArrays
+from sim.launches import Launchable
 from sim.randomization import Term, below, draw_from, stream
 from sim.rows import RobotArrays
 from sim.tasks.corridor import Course
 from sim.tasks.episodes import off_the_way
 from sim.tasks.navigate import NavigateConfig
-from sim.tasks.task import Corridor, Launchable, Outcome, TaskConfig
+from sim.tasks.task import Corridor, Outcome, TaskConfig
 from sim.vary import Row
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ import warp as wp
 from sim.drive import DriveArrays
 from sim.fields import Recompute
 from sim.generate import CorridorLibrary, components, corridor_library
+from sim.launches import Launchable
 from sim.pace import make_zones, see_limit
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW
 from sim.randomization import Term
@@ -51,7 +52,6 @@ from sim.tasks.task import (
     SUCCEEDED_C,
     TIMED_OUT_C,
     Corridor,
-    Launchable,
     Outcome,
     TaskConfig,
     close,

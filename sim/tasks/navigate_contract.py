@@ -40,6 +40,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from sim.geometry import CORRIDOR_POINTS
+from sim.launches import record
 from sim.robot import SECOND, Lidar, RobotSpec
 from sim.tasks.contract import Contract, Field
 
@@ -320,7 +321,7 @@ class NavigateObserver:
             arrays[name].numpy() for name in shapes
         )
         self.count, self.final, self.out = count.numpy(), final.numpy(), out.numpy()
-        self._command = wp.launch(
+        self._command = record(
             observe,
             dim=rows,
             inputs=[
@@ -341,7 +342,6 @@ class NavigateObserver:
                 out,
             ],
             device=device,
-            record_cmd=True,
         )
 
     def observe(self) -> NDArray[np.float32]:

@@ -35,6 +35,7 @@ import numpy as np
 import warp as wp
 
 from sim.bodies.specs import mobile_manipulator
+from sim.launches import Launchable
 from sim.loads import Item, Loads, Shelf
 from sim.picking import forward
 from sim.robot import SECOND, Arm, RobotSpec
@@ -51,7 +52,7 @@ from sim.tasks.pickkernels import (
     move_arm,
     observe_picks,
 )
-from sim.tasks.task import Launchable, TaskConfig, make_corridor, make_outcome
+from sim.tasks.task import TaskConfig, make_corridor, make_outcome
 
 if TYPE_CHECKING:
     from sim.plant import Plant

@@ -31,6 +31,7 @@ from sim.conduct import Manners
 from sim.crowd import CrowdKind
 from sim.forklifts import ForkliftSpec
 from sim.geometry import CORRIDOR_POINTS
+from sim.launches import Launchable
 from sim.loads import NO_LOADS, Loads
 from sim.people import Profile
 from sim.robot import RobotSpec
@@ -118,14 +119,6 @@ def close(row: int, how: int, reward: float, outcome: Outcome) -> None:
             outcome.success[row] = wp.uint8(1)
         if how == COLLIDED_C:
             outcome.collision[row] = wp.uint8(1)
-
-
-class Launchable(Protocol):
-    """A recorded launch, or whatever else can be run again and again on the same arrays."""
-
-    def launch(self) -> None:
-        """Run it."""
-        ...
 
 
 class Task(Protocol):
