@@ -45,6 +45,7 @@ from sim.site import Site, opened
 from sim.tasks.navigate_contract import ray_directions
 from sim.tasks.task import make_corridor, struct_arrays
 from sim.varied import latency_room, plant_table
+from sim.variedfields import FieldWriter
 from sim.vary import Table, make_arrays
 
 THRUST = 240.0
@@ -194,6 +195,7 @@ class Plant:
             self._after_physics.insert(0, self.pods.settle(state.twist, MOVING, state.collided, state.bumped))
         self._read = self.record(read_bodies, self.rows, [*bodies, state.pose, state.twist])
         self.errors = sensor_errors(self.table, self.varies.values)
+        self._fields = FieldWriter(self.scene, self.backend, self.table, self.varies)
         self._draws = make_draws(self.table, self.varies)
         for name, value in (
             ("thrust", THRUST * (spec.mass + spec.payload_max) / THRUST_FOR),
@@ -262,12 +264,14 @@ class Plant:
     def renew(self, mask: wp.array) -> Launchable:
         """The launch that begins the next episode of the masked rows; then the task's `begin` and `place` follow."""
         stride = self.scene.ctrl_stride
-        return self.record(
+        drawn = self.record(
             renew_rows,
             self.rows,
             [self.seed, self.robots, stride, stride - self.spec.tools, self._draws, mask, self.state, self.drive,
              self.limits],
         )  # fmt: skip
+        written = self._fields.begin(mask)
+        return Walk((drawn, *written)) if written else drawn
 
     def place(self, mask: wp.array) -> Launchable:
         """The launch that puts the masked rows' bodies where `state.pose` says, and what moves in new worlds."""

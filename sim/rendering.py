@@ -1,8 +1,9 @@
 """`render_mode="rgb_array"`: one world of an environment as a picture, with what lies ahead of its robots.
 
 The picture is of the very bodies that are simulated: a copy of the plant's model, coloured for the eye, at the world's
-coordinates. Racks are drawn low, so that a camera at a slant sees into the aisles; each robot has the colour of its
-corridor, its way and its goal. What the world's own copies of the model differ in (masses, friction) is not visible.
+coordinates, in the light that its episode has (sim/lighting.py). Racks are drawn low, so that a camera at a slant sees
+into the aisles; each robot has the colour of its corridor, its way and its goal. What else the worlds' own copies of
+the model differ in (masses, friction) is not visible.
 
 Only who asks for a picture pays: nothing is made before the first one, and no OpenGL is needed until then. Measured
 costs of a frame: docs/benchmarks.md.
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from sim.drawing import CHARGER, FLOOR, MARK, RACK_HEIGHT, STATION, STEEL, VEST, WALL, robot_colour, tint
 from sim.env import BatchEnv
 from sim.errors import MusterError
+from sim.lighting import Lighting
 from sim.opengl import Canvas, Shape
 from sim.overlay import ahead_of
 from sim.picture import SKY, camera_distance, set_light
@@ -77,6 +79,7 @@ class Renderer:
         """Raises `OpenGLError` where no OpenGL works, in one line that says what to install."""
         self.environment = environment
         site, model = environment.site, painted(environment)
+        self._light = Lighting(environment.scene.model, model)
         self._data = mujoco.MjData(model)
         self._canvas = Canvas(model, width, height)
         self._camera = mujoco.MjvCamera()
@@ -96,6 +99,7 @@ class Renderer:
         env, data = self.environment, self._data
         for name in ("qpos", "mocap_pos", "mocap_quat"):
             getattr(data, name)[...] = env.backend.data(name).numpy()[world]
+        self._light.put(env.backend, world)
         mujoco.mj_kinematics(self._canvas.model, data)
         mujoco.mj_camlight(self._canvas.model, data)
         rows = [row for row in range(world * env.robots, (world + 1) * env.robots) if env.state.active.numpy()[row]]

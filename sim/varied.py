@@ -110,6 +110,14 @@ def plant_rows(spec: RobotSpec, level: float = 1.0) -> tuple[Row, ...]:
             )
             for component, axis in enumerate("xyz")
         ),
+        *(
+            Row(
+                Term.LIGHT, f"light_dir_{axis}", "uniform", 0.0, 0.0, "1", "light_dir", Recompute.KIN0,
+                "own choice: for cameras, which way it shines (the scene's unit vector is moved by it); off",
+                bounds=(-1.0, 1.0), nominal=0.0, counter=4 + component, operation="add", component=component,
+            )
+            for component, axis in enumerate("xy")
+        ),
     )  # fmt: skip
 
 
