@@ -136,7 +136,7 @@ def test_the_native_vector_environment_lives_the_single_ones_life(name: str) -> 
     np.testing.assert_array_equal(seen[0], first)
     many.action_space.seed(1)
     ends = 0
-    for _ in range(14):
+    for _ in range(70 if name.endswith("Track-v1") else 14):  # the motor level's steps are a fifth as long
         action = many.action_space.sample()
         seen, reward, terminated, truncated, info = many.step(action)
         last, earned, lost, cut, said = one.step(action[0])
