@@ -36,6 +36,7 @@ from sim.rows import copy_rows
 from sim.scene import Body, Scene
 from sim.site import Site
 from sim.tasks.contract import Contract
+from sim.tasks.sensed import Sensed
 from sim.tasks.task import Ending, Task, TaskConfig
 
 Array = Any  # one of two types by device
@@ -117,6 +118,7 @@ class BatchEnv:
             forklifts=config.forklifts,
             forklift=config.forklift,
             vary=config.table(),
+            sensors=config.sensors,
             seed=seed,
             body=body,
             loads=config.loads_on(site, robots),
@@ -132,8 +134,9 @@ class BatchEnv:
         self.seed, self.device = seed, device
         self.backend, self.people, self.drive, self.state = plant.backend, plant.people, plant.drive, plant.state
         self.task: Task = config.build(plant)
+        self._sensed = Sensed(self.task, plant.suite) if plant.suite and config.sensors.observed else None
         self.observation_size, self.action_size = self.contract.observation_size, self.contract.action_size
-        self.action, self.observation = self.task.action, self.task.observation
+        self.action, self.observation = self.task.action, (self._sensed or self.task).observation
         self.final_observation = wp.zeros_like(self.observation)
         self.filter, self._point_speeds, self.substep_hook = filter, point_speeds, substep_hook
         self.margin = wp.zeros(self.rows, dtype=wp.float32, device=device)
@@ -155,7 +158,12 @@ class BatchEnv:
         self._open = [plant.open(self.action), *task.act, *plant.pace(task.corridor)]
         self._begin, self._begin_ended = self._beginning(self._mask), self._beginning(outcome.ended)
         self._sense_all, self._sense, self._sense_ended = (
-            [*plant.sense(mask), *task.observe(mask)] for mask in (plant.all_rows, self._mask, outcome.ended)
+            [
+                *plant.sense(mask, begins=mask is not plant.all_rows),
+                *task.observe(mask),
+                *(self._sensed.append(mask) if self._sensed else ()),
+            ]
+            for mask in (plant.all_rows, self._mask, outcome.ended)
         )
         self._keep_final = plant.record(copy_rows, self.rows, [outcome.ended, self.observation, self.final_observation])
         self._keep = [] if plant.recorder is None else plant.recorder.keep(outcome.ending, Ending.DIVERGED)
@@ -191,7 +199,7 @@ class BatchEnv:
     @property
     def contract(self) -> Contract:
         """What a policy for this environment must agree to."""
-        return self.task.contract
+        return (self._sensed or self.task).contract
 
     @property
     def graph(self) -> GraphReport:
@@ -211,7 +219,7 @@ class BatchEnv:
             last_command=self.drive.before,
             scan=state.scan,
             point_speed=floats(rows, rays, value=person_speed),
-            scan_age=floats(rows),
+            scan_age=floats(rows) if self.plant.suite is None else self.plant.suite.oldest,
             pose=state.measured_pose,
             twist=state.measured_twist,
             corridor_points=corridor.points,
@@ -324,6 +332,8 @@ class BatchEnv:
     def _arrays(self) -> dict[str, wp.array]:
         named = {**self.plant.arrays(), **{f"task.{name}": array for name, array in self.task.arrays().items()}}
         named["final_observation"] = self.final_observation
+        if self._sensed:
+            named["sensed.observation"] = self.observation
         if self.filter is not None:
             named |= {f"filter.{name}": array for name, array in _memory_arrays(self.filter_memory).items()}
         return named

@@ -5,7 +5,7 @@ move them through one control step:
 
     open      actions that are no numbers are refused; flags are cleared, time goes on (the task then writes commands)
     move      5 times: people walk 20 ms -> drive writes controls -> physics -> contacts, poses
-    sense     readings, then the lidar, of masked rows
+    sense     readings, then the lidar, of masked rows; sensors in time (sim/suite.py) look in `move` already
     renew     masked rows: next episode number, drive and floor drawn, everything at rest
     place     masked rows: the body where `pose` says
 
@@ -39,9 +39,11 @@ from sim.pods import Pods
 from sim.robot import SECOND, RobotSpec
 from sim.rows import make_draws, make_robots, open_step, place_rows, renew_rows
 from sim.scene import Body, Scene, build_scene
-from sim.sensors import measure, sensor_errors
+from sim.sensors import measure, no_errors, sensor_errors
+from sim.sensorspec import Sensors
 from sim.sights import Sights
 from sim.site import Site, opened
+from sim.suite import Senses, SensorSuite
 from sim.tasks.navigate_contract import ray_directions
 from sim.tasks.task import make_corridor, struct_arrays
 from sim.varied import latency_room, plant_table
@@ -72,6 +74,7 @@ class Plant:
         forklifts: int = 0,
         forklift: ForkliftSpec | None = None,
         vary: Table | None = None,
+        sensors: Sensors | None = None,
         seed: int = 0,
         body: Body = "planar",
         loads: Loads = NO_LOADS,
@@ -86,7 +89,8 @@ class Plant:
         `vary` is the table of what varies (None: `plant_table`); `table` and `varies` keep it and its arrays.
         `loads` are pods, boxes and shelves; a task commands lifts by `pods.state.wanted`. `backend` makes the physics
         from a scene and the number of worlds (None: `BatchBackend` with `threads` on "cpu", `WarpBackend` on any other
-        device); `lidar=False` leaves the sweep out.
+        device); `lidar=False` leaves the sweep out. `sensors` simulates sensors in time, whose rows `vary` must hold
+        (`sim.sensorrows`); contacts are then counted at each physics step.
         """
         start_warp()
         self.site, self.spec, self.seed, self.device = site, spec, seed, device
@@ -145,6 +149,7 @@ class Plant:
         self.limits = self.backend.field("actuator_forcerange")
         self.all_rows = wp.full(self.rows, 1, dtype=wp.uint8, device=device)
         self._lidar = lidar
+        self._sensors = sensors or Sensors()
         self.recorder: Recorder | None = None
         """Keeps what a world that blows up started from; None: nobody asks for it."""
         self._record()
@@ -208,6 +213,39 @@ class Plant:
         ):
             setattr(self._draws, name, float(value))
         self._directions = ray_directions(spec.lidar, self.device)
+        self.suite = self._make_suite() if self._sensors.timings() else None
+        """The sensors in time; None where none was asked for."""
+
+    def _make_suite(self) -> SensorSuite:
+        backend, scene, state = self.backend, self.scene, self.state
+        return SensorSuite(
+            self._sensors,
+            Senses(
+                spec=self.spec,
+                robots=self.robots,
+                rows=self.rows,
+                timestep=scene.timestep,
+                seed=self.seed,
+                table=self.table,
+                values=self.varies.values,
+                device=self.device,
+                record=self.record,
+                episode=state.episode,
+                pose=state.pose,
+                twist=state.twist,
+                touching=state.touching,
+                friction=state.friction,
+                payload=state.payload,
+                qpos=backend.qpos,
+                qvel=backend.qvel,
+                qpos_stride=scene.qpos_stride,
+                qvel_stride=scene.qvel_stride,
+                scan=state.scan,
+                measured_pose=state.measured_pose,
+                measured_twist=state.measured_twist,
+                sweep=lambda mask, scan: self._sweep(mask, scan, no_errors(self.rows, self.device)),
+            ),
+        )
 
     def _record_forklifts(self) -> Sequence[Launchable]:
         """The launches that drive forklifts; also those that begin their lives are made here."""
@@ -290,31 +328,44 @@ class Plant:
         starts = record_starts(self._yard, self.forklifts, mask, self.state.episode, seed=self.seed)
         return Walk((bodies, *loads, *starts))
 
-    def sense(self, mask: wp.array) -> Sequence[Launchable]:
-        """The launches by which the masked rows read their sensors."""
+    def sense(self, mask: wp.array, *, begins: bool = False) -> Sequence[Launchable]:
+        """The launches by which the masked rows read their sensors; `begins`: their episodes have just begun."""
+        spec, state, timed = self.spec, self.state, self._sensors
+        launches: list[Launchable] = []
+        if timed.localisation is None or timed.odometry is None:
+            readings = self.record(
+                measure,
+                self.rows,
+                [state.pose, state.twist, self.errors, spec.period / SECOND, self.seed, state.episode, state.step, mask,
+                  state.measured_pose, state.measured_twist],
+            )  # fmt: skip
+            launches.append(readings)
+        launches += self._show_doors
+        if self._lidar and timed.lidar is None:
+            launches += self._sweep(mask, state.scan, self.errors)
+        if self.suite is not None:
+            launches += [*(self.suite.begin(mask) if begins else ()), *self.suite.deliver(mask)]
+        return launches
+
+    def _sweep(self, mask: wp.array, scan: wp.array, errors: Any) -> Sequence[Launchable]:  # SensorErrors, a struct
+        """The launches by which the masked rows' lidars sweep, into scan (rows, rays)."""
         spec, state = self.spec, self.state
-        readings = self.record(
-            measure,
-            self.rows,
-            [state.pose, state.twist, self.errors, spec.period / SECOND, self.seed, state.episode, state.step, mask,
-              state.measured_pose, state.measured_twist],
-        )  # fmt: skip
         sweep = self.record(
             sweep_lidar,
             self.rows,
             [state.pose, self._directions, self.seen.flags, *self.grid[1:], self.floor.pod, self.people.position,
              make_boxes(self.forklifts.pose, self.truck.length, self.truck.width, self.sights.things), self.robots,
-             spec.length / 2, spec.width / 2, spec.lidar.range_max, self.errors, self.seed, state.episode, state.step,
-             mask, state.scan],
+             spec.length / 2, spec.width / 2, spec.lidar.range_max, errors, self.seed, state.episode, state.step,
+             mask, scan],
         )  # fmt: skip
-        look = [*self._show_doors, *self.sights.look]
-        return [readings, *look, sweep] if self._lidar else [readings, *self._show_doors]
+        return [*self.sights.look, sweep]
 
     def move(self, look: Callable[[], None] | None = None) -> None:
         """One control step of people, drives and physics; `look` is called after every physics substep."""
         if self.recorder is not None:
             self.recorder.begin()
         last = len(self._drives) - 1
+        at_once = look is None and self.suite is None
         for period, drive in enumerate(self._drives):
             self.walk.launch()
             drive.launch()
@@ -322,12 +373,15 @@ class Plant:
                 tool.launch()
             if self.recorder is not None:
                 self.recorder.inputs(period)
-            for substep in range(1 if look is None else self.substeps):
-                self.backend.step(self.substeps if look is None else 1)
-                if period == last and (look is None or substep == self.substeps - 1):
+            for substep in range(1 if at_once else self.substeps):
+                self.backend.step(self.substeps if at_once else 1)
+                if period == last and (at_once or substep == self.substeps - 1):
                     self.backend.watch()
                 for launch in self._after_physics:
                     launch.launch()
+                if self.suite is not None:
+                    for launch in self.suite.step:
+                        launch.launch()
                 if look is not None:
                     look()
         for launch in self._door_steps:
@@ -348,6 +402,7 @@ class Plant:
             | {"vary.values": self.varies.values, "vary.pinned": self.varies.pinned}
             | (self.pods.arrays() if self.pods else {})
             | (struct_arrays("door", self.doors.state) if self.doors else {})
+            | (self.suite.arrays() if self.suite else {})
         )
 
 

@@ -61,6 +61,13 @@ class Term(IntEnum):
     WHEEL_SENSORS = 27
     TRACK_COMMAND = 28
     TRACK_START = 29
+    SENSOR_FAULT = 30
+    SENSOR_TIMING = 31
+    SENSOR_PHASE = 32
+    LIDAR_GHOST = 33
+    WHEEL_TRAVEL = 34
+    IMU = 35
+    BATTERY_GAUGE = 36
 
 
 GOLDEN = wp.constant(wp.uint64(0x9E3779B97F4A7C15))

@@ -53,6 +53,22 @@ def sensor_errors(table: Table, values: wp.array) -> SensorErrors:
     return errors
 
 
+def no_errors(rows: int, device: str) -> SensorErrors:
+    """A sensor without errors."""
+    errors = SensorErrors()
+    errors.values = wp.zeros((rows, 1), dtype=wp.float32, device=device)
+    return errors
+
+
+@wp.func
+def localise(seed: int, row: int, episode: int, errors: SensorErrors, time: float) -> wp.vec2:
+    """What localisation adds to a row's place `time` s into its episode; never longer than its amplitude, m."""
+    key = stream(seed, LOCALISATION_TERM, row, episode)
+    amplitude = errors.values[row, errors.localisation]
+    angle = 2.0 * wp.pi * unit(draw_from(key, 1)) + LOCALISATION_RATE * time
+    return wp.vec2(amplitude * wp.cos(angle), amplitude * wp.sin(angle))
+
+
 @wp.kernel
 def measure(
     pose: wp.array2d(dtype=wp.float32),

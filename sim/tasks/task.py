@@ -35,6 +35,8 @@ from sim.launches import Launchable
 from sim.loads import NO_LOADS, Loads
 from sim.people import Profile
 from sim.robot import RobotSpec
+from sim.sensorrows import sensor_rows
+from sim.sensorspec import Sensors
 from sim.tasks.contract import Contract
 from sim.varied import plant_rows
 from sim.vary import Row, Table, Variation
@@ -177,6 +179,8 @@ class TaskConfig:
     """s"""
     randomization: Variation = Variation()  # noqa: RUF009  # frozen
     """What is said of `rows`."""
+    sensors: Sensors = Sensors()  # noqa: RUF009  # frozen
+    """Which sensors are simulated in time: rates, latencies, faults (sim/sensorspec.py); none by default."""
 
     def rows(self) -> tuple[Row, ...]:
         """What varies: the plant's rows, and the task's own behind them."""
@@ -184,7 +188,8 @@ class TaskConfig:
 
     def table(self) -> Table:
         """What varies, with what this configuration says of it. Raises VaryError for a row out of its bounds."""
-        return Table(self.rows()).changed(self.randomization.changes)
+        sensors = sensor_rows(self.sensors, self.randomization.level)
+        return Table((*self.rows(), *sensors)).changed(self.randomization.changes)
 
     def loads_on(self, site: Site, robots: int) -> Loads:
         """The loads of a plant on a floor; a task that needs some finds places for them here."""

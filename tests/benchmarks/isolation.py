@@ -21,6 +21,7 @@ from sim.generate import generate_campus
 from sim.people import Profile
 from sim.points import Points
 from sim.scene import Body
+from sim.sensorspec import LidarSensor, Sensors, Timing, full_suite
 from sim.site import Site
 from sim.tasks.fleet import FleetConfig
 from sim.tasks.navigate import NavigateConfig
@@ -40,10 +41,16 @@ class Pair:
 
 
 def make_pair(
-    site: Site, task: str, robots: int, body: Body, seed: int, *, shielded: bool, crowded: bool = False
-) -> Pair:
-    """A pair with short episodes, so that some end on their own; `crowded` with a crowd and forklifts."""
+    site: Site, task: str, robots: int, body: Body, seed: int, *, shielded: bool, crowded: bool = False,
+    sensed: bool = False,
+) -> Pair:  # fmt: skip
+    """A pair with short episodes, so that some end on their own.
+
+    `crowded` with a crowd and forklifts, `sensed` with sensors in time that are late, lossy and faulty.
+    """
     config = replace(TASKS[task](), time_limit=1.5)
+    if sensed:
+        config = replace(config, sensors=_late_and_lossy())
     if crowded:
         config = replace(config, people=3, crowd="social_force", forklifts=2, profile=Profile.WALKING)
     if isinstance(config, NavigateConfig):
@@ -64,7 +71,8 @@ def make_pair(
 
 
 def make_pairs() -> list[Pair]:
-    """Every task, with one and several robots, on both bodies, with and without a shield, and among a crowd."""
+    """Every task, with one and several robots, on both bodies, with and without a shield, among a crowd, and with
+    sensors in time."""
     site = generate_campus(5, blocks=(2, 2))
     kinds: list[tuple[int, Body, bool]] = [
         (1, "planar", False),
@@ -81,7 +89,20 @@ def make_pairs() -> list[Pair]:
     roomy = generate_campus(0, blocks=(4, 4))  # where forklifts fit
     for task, robots in (("navigate", 1), ("fleet", 3)):
         pairs.append(make_pair(roomy, task, robots, "planar", 21, shielded=False, crowded=True))
+    sensed: list[tuple[str, int, Body]] = [("navigate", 2, "planar"), ("dock", 1, "wheeled"), ("fleet", 3, "planar")]
+    for task, robots, body in sensed:
+        pairs.append(make_pair(site, task, robots, body, 23, shielded=task == "navigate", sensed=True))
     return pairs
+
+
+def _late_and_lossy() -> Sensors:
+    """Every sensor, with samples under way for longer than a control step."""
+    timing = Timing(rate=30.0, latency=0.12, jitter=0.05, hold=0.2)
+    sensors = full_suite()
+    each = {name: replace(getattr(sensors, name), timing=timing) for name in sensors.timings()}
+    return replace(
+        sensors, **each | {"lidar": LidarSensor(timing, ghosts=(0.0, 0.1), blocked_share=0.5)}, observed=True
+    )
 
 
 def differing(pair: Pair, untouched: NDArray[np.bool_]) -> list[str]:

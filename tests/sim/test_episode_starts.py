@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from sim.env import BatchEnv
 from sim.generate import generate_campus
 from sim.people import PARKED
+from sim.sensorspec import Sensors, full_suite
 from sim.site import Site
+from sim.suite import SensorSuite
 from sim.tasks.navigate import NavigateConfig
 
 CONFIG = NavigateConfig(paths=256)
@@ -26,8 +28,8 @@ def site() -> Site:
     return generate_campus(5, blocks=(2, 2))
 
 
-def make(site: Site, robots: int, time_limit: float = 60.0) -> BatchEnv:
-    config = replace(CONFIG, time_limit=time_limit)
+def make(site: Site, robots: int, time_limit: float = 60.0, sensors: Sensors = CONFIG.sensors) -> BatchEnv:
+    config = replace(CONFIG, time_limit=time_limit, sensors=sensors)
     env = BatchEnv(site, config, worlds=ROWS // robots, robots=robots, seed=5, threads=1)
     env.reset()
     return env
@@ -52,9 +54,9 @@ def begun(env: BatchEnv) -> dict[str, NDArray]:
     }
 
 
-@pytest.mark.parametrize("robots", [1, 3])
-def test_an_episode_is_the_same_whatever_came_before(site: Site, robots: int) -> None:
-    lived, fresh = make(site, robots), make(site, robots)
+def differing_starts(site: Site, robots: int, sensors: Sensors = CONFIG.sensors) -> list[str]:
+    """Names of what differs in an episode's begin between robots that drove before and robots that are new."""
+    lived, fresh = make(site, robots, sensors=sensors), make(site, robots, sensors=sensors)
     for _ in range(4):
         for action in actions(3):
             lived.step(action)
@@ -62,8 +64,40 @@ def test_an_episode_is_the_same_whatever_came_before(site: Site, robots: int) ->
     fresh.state.episode.numpy()[...] = lived.state.episode.numpy() - 1
     fresh.reset()
     expected = begun(fresh)
-    for name, values in begun(lived).items():
-        np.testing.assert_array_equal(values, expected[name], err_msg=name)
+    return [name for name, values in begun(lived).items() if not np.array_equal(values, expected[name])]
+
+
+@pytest.mark.parametrize("robots", [1, 3])
+def test_an_episode_is_the_same_whatever_came_before(site: Site, robots: int) -> None:
+    assert differing_starts(site, robots) == []
+
+
+def test_sensors_remember_nothing_of_the_episode_before(site: Site) -> None:
+    assert differing_starts(site, 1, full_suite()) == []
+
+
+@pytest.mark.parametrize("leaky", ["lidar", "odometry", "imu"])
+def test_a_sample_that_is_still_under_way_at_a_reset_is_caught(
+    site: Site, leaky: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: a reset leaves one sensor's ring as it is."""
+    honest = SensorSuite.begin
+
+    def begin(self: SensorSuite, mask: object) -> list:
+        launches, ring = honest(self, mask), self.rings[leaky]
+
+        class Leak:
+            def launch(self) -> None:
+                kept = ring.value.numpy().copy(), ring.due.numpy().copy()
+                for launch in launches:
+                    launch.launch()
+                if ring.ticks.numpy().any():
+                    ring.value.numpy()[...], ring.due.numpy()[...] = kept
+
+        return [Leak()]
+
+    monkeypatch.setattr(SensorSuite, "begin", begin)
+    assert f"sensor.{leaky}.value" in differing_starts(site, 1, full_suite())
 
 
 @pytest.mark.parametrize("robots", [1, 3])
