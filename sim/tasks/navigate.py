@@ -10,7 +10,7 @@ terminated   success; a collision (contact while the robot moved); the centre ou
 truncated    the time limit
 
 reward = progress along the path - time - lateral offset beyond a free band - change of command
-         - braking distance that reaches into a person + success - failure
+         - braking distance that reaches into a person - coming nearer to one close by + success - failure
 
 What varies is `navigate_rows` behind the plant's (sim/varied.py), drawn in sim/tasks/episodes.py and sim/rows.py. This
 module needs no physics library; `sim/env.py` steps it.
@@ -80,6 +80,10 @@ HEADWAY_TIME = wp.constant(0.25)
 """Two cycles and the drive's lag, s."""
 HEADWAY_BRAKE = wp.constant(1.4)
 """m/s^2"""
+HEADWAY_REACH = wp.constant(1.0)
+"""No price reaches further beyond hull and disc than this, m."""
+NEAR = wp.constant(0.20)
+"""Gap to a person's disc within which coming nearer has a price, m."""
 HEADWAY_SIDE = wp.constant(0.10)
 """A person this far beside the hull's track counts as ahead, m."""
 
@@ -106,6 +110,9 @@ class Reward:
     """Per squared change of the command, as shares of its range, each step."""
     headway: float = 1.2
     """Per metre that the braking distance reaches beyond a person's disc ahead, times the speed, each step."""
+    nearing: float = 2.0
+    """Per metre per second at which the hull's nearest point comes nearer to a person, times the share of NEAR that is
+    gone, each step: turning and creeping beside somebody too, where the braking distance is nothing."""
     success: float = 5.0
     failure: float = 5.0
     """Collision, or leaving the granted cells. Much more, and standing still becomes the first thing learned."""
@@ -197,6 +204,7 @@ class Weights:
     lateral_free: float
     jerk: float
     headway: float
+    nearing: float
     success: float
     failure: float
 
@@ -318,6 +326,28 @@ class Navigate:
         return [launch, limit]
 
 
+@wp.func
+def price_of_person(
+    bx: float, by: float, v: float, w: float, half_length: float, half_body: float, weights: Weights
+) -> float:
+    """What a person at (bx, by) in B costs in a step, by the hull's speeds v and w."""
+    price = wp.float32(0.0)
+    ahead = bx - half_length - DISC_C
+    if v > 0.05 and ahead > -half_length and wp.abs(by) < half_body + DISC_C + HEADWAY_SIDE:
+        need = HEADWAY_GAP + HEADWAY_TIME * v + v * v / (2.0 * HEADWAY_BRAKE)
+        price += weights.headway * v * wp.clamp(need - ahead, 0.0, 1.0)
+    px = wp.clamp(bx, -half_length, half_length)
+    py = wp.clamp(by, -half_body, half_body)
+    dx = bx - px
+    dy = by - py
+    distance = wp.sqrt(dx * dx + dy * dy)
+    gap = distance - DISC_C
+    if gap < NEAR and distance > 0.0:
+        closing = ((v - w * py) * dx + w * px * dy) / distance
+        price += weights.nearing * wp.max(closing, 0.0) * wp.min(1.0 - gap / NEAR, 1.0)
+    return price
+
+
 @wp.kernel
 def advance(
     robots: int,
@@ -376,17 +406,16 @@ def advance(
         r -= weights.lateral * wp.max(track[1] - weights.lateral_free, 0.0) * (REST_C + wp.abs(state.twist[row, 0]))
         r -= weights.jerk * (dv * dv + dw * dw)
         v = state.twist[row, 0]
-        if v > 0.05:
-            c = wp.cos(state.pose[row, 2])
-            s = wp.sin(state.pose[row, 2])
-            for person in range(people.shape[1]):
-                ex = people[world, person, 0] - x
-                ey = people[world, person, 1] - y
-                ahead = c * ex + s * ey - half_length - DISC_C
-                beside = wp.abs(c * ey - s * ex)
-                if ahead > -half_length and beside < half_body + DISC_C + HEADWAY_SIDE:
-                    need = HEADWAY_GAP + HEADWAY_TIME * v + v * v / (2.0 * HEADWAY_BRAKE)
-                    r -= weights.headway * v * wp.clamp(need - ahead, 0.0, 1.0)
+        c = wp.cos(state.pose[row, 2])
+        s = wp.sin(state.pose[row, 2])
+        for person in range(people.shape[1]):
+            ex = people[world, person, 0] - x
+            ey = people[world, person, 1] - y
+            reach = half_length + half_body + DISC_C + NEAR + HEADWAY_REACH
+            if ex * ex + ey * ey < reach * reach:
+                r -= price_of_person(
+                    c * ex + s * ey, c * ey - s * ex, v, state.twist[row, 1], half_length, half_body, weights
+                )
         goal = centre_of(paths.cells[p, length - 1], width, height, cell)
         gx = x - goal[0]
         gy = y - goal[1]
