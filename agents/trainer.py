@@ -89,7 +89,7 @@ class Progress:
     held_out: Evaluation | None
     """The newest check, if this iteration made one."""
     diverged: int = 0
-    """Worlds that blew up since the run, or its resumed part, began; kept in the run's folder `diverged`."""
+    """Worlds that blew up, resumed parts included; kept in the run's folder `diverged`."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,7 @@ class Trainer:
         )
         self._seconds_before = 0.0
         self._cpu_before = 0.0
+        self._diverged_before = 0
         self.resumed_at = 0
 
     # running ------------------------------------------------------------------------------------------------------
@@ -215,6 +216,12 @@ class Trainer:
         """Processor time of all threads, s."""
         return self._cpu_before + self._cpu_clock() - self._cpu_begin
 
+    @property
+    def diverged(self) -> int:
+        """Worlds that blew up in training, resumed parts included."""
+        # fakes of the simulator count none
+        return self._diverged_before + sum(getattr(lane.environment, "diverged_total", 0) for lane in self._lanes)
+
     def weights_hash(self) -> str:
         """sha256 (hex) of everything that learning changed: parameters, optimiser, normalisers, generator, rate."""
         digest = hashlib.sha256()
@@ -237,6 +244,7 @@ class Trainer:
             "checked_at": self._checked_at,
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
+            "diverged": self.diverged,
         }
         return save_checkpoint(self.directory / "checkpoints", self.steps, header, arrays)
 
@@ -261,6 +269,7 @@ class Trainer:
         self._checked_at = int(header["checked_at"])
         self._seconds_before = float(header["seconds"])
         self._cpu_before = float(header["cpu_seconds"])
+        self._diverged_before = int(header["diverged"])
         self._begin = self._clock()
         self._cpu_begin = self._cpu_clock()
 
@@ -314,8 +323,7 @@ class Trainer:
             reward=float("nan") if empty else float(recent.reward.mean()),
             losses=losses,
             held_out=check,
-            # fakes of the simulator have none
-            diverged=sum(getattr(lane.environment, "diverged_total", 0) for lane in self._lanes),
+            diverged=self.diverged,
         )
 
     # fitting a checkpoint -----------------------------------------------------------------------------------------

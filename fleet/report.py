@@ -169,6 +169,8 @@ def _curve(findings: Findings) -> str:
     ]
     last = curve[-1]
     note = f"{last['steps']:,.0f} steps in {last['seconds']:.0f} s of wall time"
+    if last.get("diverged"):
+        note += f"; {last['diverged']:,.0f} worlds blew up and ended as diverged (muster diverged {findings.name})"
     return _card("Learning curve", line_chart(lines, "control steps", "share", (0.0, 1.0)), note)
 
 

@@ -1,7 +1,7 @@
 """`muster train`: train the navigation skill on random layouts, watch it learn, freeze it.
 
 The run directory gets `train.jsonl` and `tb/` (the curve), `checkpoints/` (exact resume), `diverged/` (worlds that blew
-up, for `sim.diverged.replay_diverged`) and, at the end, the frozen policy `policy.onnx` with its manifest
+up, for `muster diverged`) and, at the end, the frozen policy `policy.onnx` with its manifest
 `policy.json`. The exit code is 0 when the last held-out check reached the target and 1 when it did not; with
 `--until-target` a policy below the target is not frozen, so nothing goes on with it.
 """
@@ -159,6 +159,8 @@ def _conclude(config: Config, trainer: Trainer, outcome: Outcome, directory: Pat
         f"{held_out.success:.1%} of {held_out.episodes} episodes on held-out layouts after {outcome.steps:,} steps and "
         f"{outcome.seconds:.0f} s ({outcome.cpu_seconds:.0f} CPU-s)"
     )
+    if trainer.diverged:
+        print(f"{trainer.diverged} worlds blew up and ended as diverged: muster diverged {directory}", flush=True)
     if not outcome.reached:
         print(f"target missed: {figures}; wanted {config.target:.1%}", flush=True)
         if config.until_target:
@@ -172,6 +174,7 @@ def _conclude(config: Config, trainer: Trainer, outcome: Outcome, directory: Pat
             "seed": config.seed,
             "steps": outcome.steps,
             "seconds": round(outcome.seconds, 1),
+            "diverged": trainer.diverged,
             "command": plain(config),
             "config": plain(trainer.config),
             **trainer.settings,
@@ -231,8 +234,9 @@ class _Pace:
         held_out = "" if self.held_out != self.held_out else f"  held out {self.held_out:.1%}"
         success = "  -  " if progress.success != progress.success else f"{progress.success:.1%}"
         left = int(self.left())
+        diverged = f"  diverged {progress.diverged}" if progress.diverged else ""
         return (
-            f"{progress.steps / 1e6:.2f} M steps  {self.rate:,.0f} steps/s  success {success}{held_out}  "
+            f"{progress.steps / 1e6:.2f} M steps  {self.rate:,.0f} steps/s  success {success}{held_out}{diverged}  "
             f"at most {left // 60}:{left % 60:02d} left"
         )
 

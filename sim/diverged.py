@@ -6,11 +6,11 @@ gets from outside. When an episode ends as diverged the
 notes of its world go into one of SLOTS places on the device, together with the model fields that differ between worlds;
 `save` reads them (once per rollout on a device, at once on the CPU) and writes a file for each:
 
-    <directory>/<number>-world<w>.npz    model (MuJoCo's binary), start.*, field.*, inputs, and `about`: seed, world,
-                                         episodes, steps, task, versions
+    <directory>/<number>-world<w>.npz    model (MuJoCo's binary), start.*, passed.*, field.*, inputs, and `about`: seed,
+                                         world, episodes, steps, task, versions
 
-`replay_diverged` plays such a file with the C engine, whatever body, task or people it came from: bit-exactly for a
-world of that engine, in its neighbourhood for one of mujoco_warp, whose numbers are float32.
+`sim.relive` plays such a file again, whatever body, task or people it came from; `passed` are the states that the
+world went through, at the start of each motor period, to compare with.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ import warp as wp
 from numpy.typing import NDArray
 
 from sim.backend import STATE_FIELDS, Backend, BatchBackend
-from sim.errors import MusterError
 from sim.files import replacing
 from sim.launches import Launchable, record
 
@@ -43,10 +41,6 @@ SLOTS = 8
 
 FILES = 32
 """Files that one recorder writes at most: enough to see what happens, never a full disk."""
-
-
-class DivergedError(MusterError):
-    """A file that is no record of a diverged world."""
 
 
 @wp.kernel
@@ -131,6 +125,8 @@ class Recorder:
         else:
             starts = {name: wp.zeros_like(array) for name, array in self._state.items()}
         self._starts = starts
+        self._passed = [{name: wp.zeros_like(array) for name, array in starts.items()} for _ in range(periods)]
+        self._blocks = [] if self._block is None else [passed["state"].numpy() for passed in self._passed]
         width = backend.ctrl.shape[1] + 7 * backend.mocap_pos.shape[1]
         self._inputs = [wp.zeros((worlds, width), dtype=backend.ctrl.dtype, device=device) for _ in range(periods)]
         places = [backend.ctrl, backend.mocap_pos, backend.data("mocap_quat")]
@@ -152,6 +148,8 @@ class Recorder:
         self._keeps: list[Launchable] = []
         named = {f"start.{name}": array for name, array in starts.items()}
         named |= {f"inputs.{period}": notes for period, notes in enumerate(self._inputs)}
+        for period, passed in enumerate(self._passed):
+            named |= {f"passed.{period}.{name}": array for name, array in passed.items()}
         named |= {f"field.{name}": array for name, array in backend.varied().items()}
         named |= {f"change.{name}": array for name, array in noted.items()}
         for name, array in named.items():
@@ -177,8 +175,12 @@ class Recorder:
             wp.copy(self._starts[name], array)
 
     def inputs(self, period: int) -> None:
-        """Note what physics gets from outside in a motor period."""
+        """Note what physics gets from outside in a motor period, and the state that it begins with."""
         self._note[period].launch()
+        if self._block is not None:
+            np.copyto(self._blocks[period], self._block)
+        for name, array in self._state.items():
+            wp.copy(self._passed[period][name], array)
         for change in self._changes[period]:
             change.launch()
 
@@ -238,66 +240,3 @@ class Recorder:
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, model=binary, about=np.array(json.dumps(said)), **rows)
         return path
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """What the C engine did with a kept world."""
-
-    about: dict[str, Any]  # parsed JSON
-    """Seed, world, episodes, steps, task and versions."""
-    diverged: bool
-    """Whether it blew up again."""
-    substep: int
-    """Physics steps until it did, or all of the control step."""
-    qpos: NDArray[np.float64]
-    """Before each physics step and after the last whole one, (steps, nq)."""
-    qvel: NDArray[np.float64]
-    """(steps, nv)"""
-
-
-def replay_diverged(path: Path) -> Replayed:
-    """Play the control step in which a world blew up again; DivergedError for a file that is no such record."""
-    try:
-        with np.load(path) as file:
-            kept = {name: file[name] for name in file.files}
-        about = json.loads(str(kept["about"]))
-        model = mujoco.MjModel.from_binary_path("kept.mjb", assets={"kept.mjb": kept["model"].tobytes()})
-        periods = [kept[f"inputs.{period}"] for period in range(sum(name.startswith("inputs.") for name in kept))]
-        substeps = int(about["substeps"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise DivergedError(
-            f"{path}: expected the record of a diverged world, got {error}; take one that a run kept"
-        ) from error
-    backend = BatchBackend(model, 1, threads=1)
-    for name, values in kept.items():
-        kind, _, field = name.partition(".")
-        if kind == "field":
-            backend.set_field(field, values.reshape((1, *getattr(model, field).shape)))
-        elif name == "start.state":
-            backend.batch.state[...] = values
-        elif kind == "start":
-            data = backend.data(field).numpy()
-            data[...] = values.reshape(data.shape)
-    changing = {name.split(".")[1] for name in kept if name.startswith("change.")}
-    nu, mocap = model.nu, backend.data("mocap_pos").shape[1]
-    qpos, qvel = [], []
-    for period, notes in enumerate(periods):
-        for name in changing:
-            values = kept[f"change.{name}.{period}"]
-            if name in STATE_FIELDS:
-                backend.data(name).numpy()[0] = values
-            else:
-                backend.set_field(name, values.reshape((1, *getattr(model, name).shape)))
-        backend.ctrl.numpy()[0] = notes[:nu]
-        places = notes[nu:].reshape(mocap, 7)
-        backend.mocap_pos.numpy()[0], backend.data("mocap_quat").numpy()[0] = places[:, :3], places[:, 3:]
-        for _ in range(substeps):
-            qpos.append(backend.qpos.numpy()[0].copy())
-            qvel.append(backend.qvel.numpy()[0].copy())
-            backend.step(1)
-            if backend.diverged().any():
-                return Replayed(about, True, len(qpos), np.array(qpos), np.array(qvel))
-    qpos.append(backend.qpos.numpy()[0].copy())
-    qvel.append(backend.qvel.numpy()[0].copy())
-    return Replayed(about, False, len(qpos) - 1, np.array(qpos), np.array(qvel))

@@ -63,6 +63,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "robot",
         "fleet",
         "replay",
+        "diverged",
         "video",
         "estop",
         "keys",

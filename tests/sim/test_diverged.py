@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.diverged import FILES, SLOTS, DivergedError, replay_diverged
+from sim.backend import BatchBackend
+from sim.diverged import FILES, SLOTS
 from sim.env import ActionError, BatchEnv
 from sim.fixtures import Fixtures
 from sim.generate import generate_campus
 from sim.loads import Loads
+from sim.relive import Config, DivergedError, find_files, replay_diverged
+from sim.relive import run as relive
+from sim.scene import Scene
 from sim.site import Site, make_site, with_fixtures
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.task import Ending
@@ -68,6 +72,58 @@ def test_a_replayed_control_step_is_the_one_that_was_lived(site: Site, tmp_path:
     assert not played.diverged
     np.testing.assert_array_equal(played.qpos[1:], reached)
     assert np.ptp(played.qpos[:, 0]) > 0.0
+
+
+def unstable(scene: Scene, worlds: int) -> BatchBackend:
+    """World 2 pushes what moves: v grows by m / (m - c dt) = 15 a physics step, until it is beyond all reason."""
+    backend = BatchBackend(scene.model, worlds, threads=1)
+    damping = np.tile(scene.model.dof_damping, (worlds, 1))
+    damping[2, :2] = -2800.0  # m = 60 kg, dt = 0.02 s
+    backend.set_field("dof_damping", damping)
+    return backend
+
+
+def test_a_world_that_blows_up_in_mid_step_is_relived_bit_for_bit(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = BatchEnv(site, CONFIG, worlds=5, seed=4, backend=unstable, diverged=tmp_path / "diverged")
+    sound = BatchEnv(site, CONFIG, worlds=5, seed=4, threads=1)
+    for each in (env, sound):
+        each.reset()
+    lost, others = 0, np.arange(5) != 2
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        action = rng.uniform(-1.0, 1.0, (5, 2)).astype(np.float32)
+        step, expected = env.step(action), sound.step(action)
+        lost += int(step.ending[2] == Ending.DIVERGED)
+        np.testing.assert_array_equal(step.ending[others], expected.ending[others])
+        np.testing.assert_array_equal(step.observation[others], expected.observation[others])
+        assert np.isfinite(step.observation).all()
+    assert lost == env.diverged_total > 5
+    files = find_files(tmp_path)
+    assert len(files) == lost
+    played = [replay_diverged(path) for path in files]
+    assert all(each.diverged and each.faithful and each.difference == 0.0 for each in played)
+    assert max(each.substep for each in played) > 1  # not bad from the start: the blow-up itself was computed again
+    assert {each.about["world"] for each in played} == {2}
+    assert relive(Config(tmp_path)) == 0
+    assert capsys.readouterr().out.count("blew up again in physics step") == lost
+
+
+def test_a_relived_step_that_differs_in_a_bit_is_reported(site: Site, tmp_path: Path) -> None:
+    env = BatchEnv(site, CONFIG, worlds=3, seed=2, threads=1, diverged=tmp_path)
+    env.reset()
+    drive(env, 5)
+    env.step(np.full((3, 2), np.nan, np.float32))
+    path = sorted(tmp_path.iterdir())[0]
+    assert relive(Config(path)) == 0
+    with np.load(path) as file:
+        kept = {name: file[name] for name in file.files}
+    place = int(np.flatnonzero(kept["passed.3.state"])[2])
+    kept["passed.3.state"][place] = np.nextafter(kept["passed.3.state"][place], np.inf)
+    np.savez_compressed(path, **kept)
+    assert 0.0 < replay_diverged(path).difference < 1e-12
+    assert relive(Config(path)) == 1
 
 
 def test_what_lifts_do_in_the_step_is_replayed(tmp_path: Path) -> None:
@@ -129,6 +185,10 @@ def test_a_file_that_is_no_record_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"no")
     with pytest.raises(DivergedError, match="expected the record of a diverged world"):
         replay_diverged(tmp_path / "a.npz")
+    with pytest.raises(DivergedError, match="no world of this run blew up"):
+        find_files(tmp_path)
+    with pytest.raises(DivergedError, match="does not exist"):
+        find_files(tmp_path / "nowhere")
     np.savez(tmp_path / "b.npz", other=np.zeros(3))
     with pytest.raises(DivergedError, match="expected the record of a diverged world"):
         replay_diverged(tmp_path / "b.npz")
