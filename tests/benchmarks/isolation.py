@@ -17,15 +17,19 @@ from numpy.typing import NDArray
 
 from safety.shield import Shield
 from sim.env import BatchEnv
-from sim.generate import generate_campus
+from sim.generate import generate_campus, generate_warehouse
+from sim.loads import Loads
 from sim.people import Profile
 from sim.points import Points
 from sim.scene import Body
 from sim.sensorspec import LidarSensor, Sensors, Timing, full_suite
 from sim.site import Site
-from sim.tasks.fleet import FleetConfig
+from sim.tasks.avoid import avoid
+from sim.tasks.dock import DockConfig
+from sim.tasks.fleet import FleetConfig, fleet
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.registry import TASKS
+from sim.tasks.task import TaskConfig
 
 WORLDS = 5
 
@@ -40,23 +44,8 @@ class Pair:
     """Is restored from it, on another number of threads, and left alone."""
 
 
-def make_pair(
-    site: Site, task: str, robots: int, body: Body, seed: int, *, shielded: bool, crowded: bool = False,
-    sensed: bool = False,
-) -> Pair:  # fmt: skip
-    """A pair with short episodes, so that some end on their own.
-
-    `crowded` with a crowd and forklifts, `sensed` with sensors in time that are late, lossy and faulty.
-    """
-    config = replace(TASKS[task](), time_limit=1.5)
-    if sensed:
-        config = replace(config, sensors=_late_and_lossy())
-    if crowded:
-        config = replace(config, people=3, crowd="social_force", forklifts=2, profile=Profile.WALKING)
-    if isinstance(config, NavigateConfig):
-        config = replace(config, paths=256)
-    elif isinstance(config, FleetConfig):
-        config = replace(config, each=replace(config.each, paths=256), fewest=1)
+def make_pair(site: Site, config: TaskConfig, robots: int, body: Body, seed: int, *, shielded: bool = False) -> Pair:
+    """Two environments that differ in their number of threads alone."""
     envs = []
     for threads in (1, 2):
         extra: dict[str, Any] = {}  # arguments of several types
@@ -70,28 +59,53 @@ def make_pair(
     return Pair(*envs)
 
 
+def short(config: TaskConfig) -> TaskConfig:
+    """With episodes so short that some end on their own, and few paths, which are quickly found."""
+    config = replace(config, time_limit=1.5)
+    if isinstance(config, NavigateConfig):
+        return replace(config, paths=256)
+    if isinstance(config, FleetConfig):
+        return replace(config, each=replace(config.each, paths=256), fewest=1)
+    return config
+
+
+def crowded(config: TaskConfig) -> TaskConfig:
+    """Among people who push and forklifts."""
+    return replace(config, people=3, crowd="social_force", forklifts=2, profile=Profile.WALKING)
+
+
+def sensed(config: TaskConfig) -> TaskConfig:
+    """With sensors in time that are late, lossy and faulty."""
+    return replace(config, sensors=_late_and_lossy())
+
+
 def make_pairs() -> list[Pair]:
-    """Every task, with one and several robots, on both bodies, with and without a shield, among a crowd, and with
-    sensors in time."""
+    """Every task, with one and several robots, on both bodies, with and without a shield, and what plants may have.
+
+    That is a crowd and forklifts, sensors in time, doors and slow zones, pods that anybody may lift, other fleets.
+    """
     site = generate_campus(5, blocks=(2, 2))
-    kinds: list[tuple[int, Body, bool]] = [
-        (1, "planar", False),
-        (1, "planar", True),
-        (3, "planar", False),
-        (2, "wheeled", False),
-    ]
+    tasks = {name: short(make()) for name, make in TASKS.items()}
     pairs = []
-    for task in TASKS:
-        for number, (robots, body, shielded) in enumerate(kinds):
-            if shielded and task == "track":
-                continue  # the motor level has no corridor that a filter could judge
-            pairs.append(make_pair(site, task, robots, body, 17 + number, shielded=shielded))
+    for name, config in tasks.items():
+        pairs += [make_pair(site, config, 1, "planar", 17), make_pair(site, config, 3, "planar", 19)]
+        pairs.append(make_pair(site, config, 2, "wheeled", 20))
+        if name != "track":  # the motor level has no corridor that a filter could judge
+            pairs.append(make_pair(site, config, 1, "planar", 18, shielded=True))
     roomy = generate_campus(0, blocks=(4, 4))  # where forklifts fit
-    for task, robots in (("navigate", 1), ("fleet", 3)):
-        pairs.append(make_pair(roomy, task, robots, "planar", 21, shielded=False, crowded=True))
-    sensed: list[tuple[str, int, Body]] = [("navigate", 2, "planar"), ("dock", 1, "wheeled"), ("fleet", 3, "planar")]
-    for task, robots, body in sensed:
-        pairs.append(make_pair(site, task, robots, body, 23, shielded=task == "navigate", sensed=True))
+    pairs += [make_pair(roomy, crowded(tasks["navigate"]), 1, "planar", 21)]
+    pairs += [make_pair(roomy, crowded(tasks["fleet"]), 3, "planar", 21)]
+    pairs += [make_pair(site, sensed(tasks["navigate"]), 2, "planar", 23, shielded=True)]
+    pairs += [make_pair(site, sensed(tasks["dock"]), 1, "wheeled", 23)]
+    pairs += [make_pair(site, sensed(tasks["fleet"]), 3, "planar", 23)]
+    furnished = generate_warehouse(3, width=16, height=12, stations=4, chargers=2, doors=3, pods=4, speed_limit=0.5)
+    pairs += [make_pair(furnished, replace(tasks["avoid"], people=2), 2, "planar", 24, shielded=True)]
+    lifted = Loads(movable_pods=True)
+    bodies: tuple[Body, ...] = ("planar", "wheeled")
+    for body in bodies:
+        pairs.append(make_pair(furnished, replace(tasks["navigate"], loads=lifted), 3, body, 25))
+    for each in (DockConfig(), avoid()):
+        pairs.append(make_pair(site, short(fleet(each)), 3, "planar", 26))
     return pairs
 
 
@@ -119,6 +133,19 @@ def differing(pair: Pair, untouched: NDArray[np.bool_]) -> list[str]:
     return names
 
 
+def _lift(env: BatchEnv, rng: np.random.Generator) -> None:
+    """A pod of the floor stands above each robot, and some raise their lifts in the steps to come."""
+    scene, lifts = env.scene, env.plant.pods
+    assert lifts is not None
+    width = 7 if scene.falls else 3
+    qpos, pods = env.backend.qpos.numpy(), scene.robots * scene.qpos_stride
+    for robot in range(scene.robots):
+        at, pod = robot * scene.qpos_stride, pods + robot * width
+        qpos[:, pod : pod + 2] = qpos[:, at : at + 2]
+    env.backend.qvel.numpy()[:, : scene.robots * scene.qvel_stride] = 0.0
+    lifts.state.wanted.numpy()[...] = rng.random(env.rows) < 0.7
+
+
 def case(pair: Pair, rng: np.random.Generator) -> list[str]:
     """One random case; the names of what leaked."""
     one, two = pair.one, pair.two
@@ -130,6 +157,8 @@ def case(pair: Pair, rng: np.random.Generator) -> list[str]:
 
     for _ in range(rng.integers(0, 4)):
         one.step(drawn())
+    if one.scene.pods and not one.scene.own_pods and rng.random() < 0.5:
+        _lift(one, rng)
     two.restore(one.snapshot())
     worlds = rng.random(WORLDS) < rng.choice([0.0, 0.3, 0.7])
     rows = np.repeat(worlds, one.robots) & (rng.random(one.rows) < rng.choice([0.5, 1.0]))

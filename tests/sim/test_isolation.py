@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.generate import generate_campus
-from tests.benchmarks.isolation import Pair, case, make_pair, make_pairs
+from sim.tasks.navigate import NavigateConfig
+from tests.benchmarks.isolation import Pair, case, make_pair, make_pairs, short
 
 
 @cache
@@ -32,7 +33,7 @@ def caught(pair: Pair, cases: int = 60) -> set[str]:
 
 @pytest.fixture
 def pair() -> Pair:
-    return make_pair(generate_campus(5, blocks=(2, 2)), "navigate", 1, "planar", 17, shielded=False)
+    return make_pair(generate_campus(5, blocks=(2, 2)), short(NavigateConfig()), 1, "planar", 17)
 
 
 def test_a_reset_that_clears_a_neighbours_delay_is_caught(pair: Pair) -> None:
