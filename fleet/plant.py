@@ -41,8 +41,9 @@ from hierarchy.motor import motor_hash
 from sim.crowd import CrowdKind
 from sim.errors import MusterError
 from sim.forklifts import ForkliftSpec, check_bound, check_room
+from sim.gridfiles import Problem
 from sim.people import Profile
-from sim.readers import Problem, check_site, load_problem
+from sim.readers import check_site, load_problem
 from sim.robot import SECOND, RobotSpec, robot_names
 from sim.site import CELL
 from sim.specfile import named_spec

@@ -39,8 +39,9 @@ from fleet.report import write_report
 from fleet.rundir import RunDirectory, join_run
 from sim.errors import MusterError, nearest
 from sim.files import write_atomic
+from sim.gridfiles import Problem
 from sim.reach import FAR, components, distances
-from sim.readers import Problem, check_site, load_problem
+from sim.readers import check_site, load_problem
 from sim.robot import SECOND
 from sim.site import CELL, Site
 from sim.trace import AUTO, read_trace

@@ -29,3 +29,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f'; did you mean "{close[0]}"?'
     return f"; known: {', '.join(names)}" if names else ""
+
+
+def shown(text: str) -> str:
+    """What somebody wrote, quoted for a message: cut to 24 characters, nothing unprintable."""
+    text = text if len(text) <= 24 else text[:21] + "..."
+    return '"' + text.encode("unicode_escape").decode() + '"'

@@ -529,7 +529,7 @@ class _Drill:
         fault: str,
         budget: int,
     ) -> None:
-        from sim.readers import write_site
+        from sim.compiled import write_site
 
         self.clock, self.kills, self.budget = clock, list(kills), budget
         self.draw = random.Random(seed)

@@ -18,7 +18,7 @@ from coordination.keys import ensure_keys, read_keys
 from coordination.messages import Leg, LegKind, Task
 from coordination.zmq_transport import ZmqClient, ZmqServer
 from fleet.cli import main
-from sim.readers import write_site
+from sim.compiled import write_site
 from sim.site import make_site
 from tests.coordination.killing import free_port, make_floor
 

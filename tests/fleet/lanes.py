@@ -27,8 +27,8 @@ from coordination.zmq_transport import ZmqServer
 from fleet.plant import Plant
 from fleet.rundir import ENVIRONMENT, RunDirectory
 from fleet.world import World
+from sim.compiled import write_site
 from sim.people import Profile
-from sim.readers import write_site
 from sim.robot import SECOND, RobotSpec
 from sim.site import Site, make_site
 from tests.fleet.hand_policy import write_hand_policy

@@ -19,7 +19,7 @@ from coordination.messages import Assignment, Cycle, Done, Join, Joined, Leave, 
 from coordination.zmq_transport import ZmqServer
 from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot
-from sim.readers import write_site
+from sim.compiled import write_site
 from sim.robot import RobotSpec
 from tests.fleet.episodes import Episode, FakeCoordinator, aisle, delivery, walls
 from tests.fleet.hand_policy import write_hand_policy

@@ -26,7 +26,8 @@ from fleet.warehouse import (
 from fleet.world import World
 from sim.fixtures import Fixtures
 from sim.generate import generate_warehouse
-from sim.readers import Problem, load_problem
+from sim.gridfiles import Problem
+from sim.readers import load_problem
 from sim.robot import SECOND, RobotSpec
 from sim.site import make_site, with_fixtures
 

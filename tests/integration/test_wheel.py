@@ -30,7 +30,7 @@ from coordination.zmq_transport import ZmqServer
 from fleet.control import ControlConfig, Inputs, Stepper, at_start
 from fleet.rundir import RunDirectory, create_run
 from fleet.world import World
-from sim.readers import write_site
+from sim.compiled import write_site
 from sim.robot import SECOND, RobotSpec
 from sim.site import Site, make_site
 from sim.tasks.navigate_contract import navigate_contract

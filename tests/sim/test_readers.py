@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sim.compiled import read_site, write_site
 from sim.files import FileError
 from sim.fixtures import Door, DoorState, Ramp, SpeedZone
 from sim.generate import generate_warehouse
-from sim.readers import check_site, load_problem, load_site, read_lorr, read_movingai, read_site, write_site
+from sim.gridfiles import read_lorr, read_movingai
+from sim.readers import check_site, load_problem, load_site
 from sim.site import SiteError, declare_person_free, make_site
 
 DATA = Path(__file__).parent / "data"
