@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.captured import Batch, CapturedUpdate
 from agents.distributions import gaussian_entropy, gaussian_kl, gaussian_log_prob
 from agents.losses import clipped_surrogate, ppo, value_error
 from agents.networks import ActorCritic
@@ -86,11 +87,21 @@ class Learner:
     """Network, optimiser, normalisers and learning rate: everything that learning changes; owns all of them."""
 
     def __init__(
-        self, config: PpoConfig, observation_size: int, action_size: int, parts: int, seed: int, device: str
+        self,
+        config: PpoConfig,
+        observation_size: int,
+        action_size: int,
+        parts: int,
+        seed: int,
+        device: str,
+        captured: bool | None = None,
     ) -> None:
+        """`captured`: gradient steps on fixed buffers, replayed as a graph on CUDA (None: where the device is CUDA)."""
         self.config = config
         self.parts = parts
         self.device = torch.device(device)
+        self.captured = self.device.type == "cuda" if captured is None else captured
+        self._buffers: CapturedUpdate | None = None
         self.generator = torch.Generator().manual_seed(seed)
         self.network = ActorCritic(
             observation_size, action_size, config.hidden, config.log_std, generator=self.generator
@@ -103,8 +114,10 @@ class Learner:
 
     def update(self, rollouts: Sequence[Rollout], progress: float, workers: Map = map) -> Losses:
         """Learn from what the lanes collected; `progress` in [0, 1] is how much of the step budget is spent."""
+        if self.captured:
+            return self._update_captured(rollouts, progress)
         config = self.config
-        batch = self._prepare(rollouts)
+        batch, explained = self._prepare(rollouts)
         size = len(batch.advantage)
         minibatch = size // config.minibatches
         old_log_std = self.network.log_std.detach().clone()
@@ -138,8 +151,37 @@ class Learner:
             entropy=float(mean[2]),
             divergence=divergences / max(count, 1),
             learning_rate=self.learning_rate,
-            explained=batch.explained,
+            explained=explained,
         )
+
+    def _update_captured(self, rollouts: Sequence[Rollout], progress: float) -> Losses:
+        """The same on fixed buffers: the host looks once, when all gradient steps are done."""
+        config = self.config
+        batch, explained = self._prepare(rollouts)
+        size = len(batch.advantage)
+        if self._buffers is None or self._buffers.samples != size:
+            self._buffers = CapturedUpdate(config, self.network, self.optimiser, size)
+        buffers, minibatch, count = self._buffers, size // config.minibatches, 0
+        buffers.begin(batch, self.network.log_std.detach(), self._desired(progress), self.learning_rate)
+        for _ in range(config.epochs):
+            order = torch.randperm(size, generator=self.generator).to(self.device)
+            for start in range(0, size - minibatch + 1, minibatch):
+                buffers.step(order[start : start + minibatch])
+                count += 1
+        for rollout in rollouts:
+            self.observation_moments.update(rollout.raw_observation)
+        mean = buffers.totals() / max(count, 1)
+        self.learning_rate = float(buffers.rate)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate
+        return Losses(*mean.tolist(), learning_rate=self.learning_rate, explained=explained)
+
+    @property
+    def how(self) -> str:
+        """How gradient steps run, for a log; settled after the first update."""
+        if self._buffers is None:
+            return "gradient steps launched one by one"
+        return f"no graph, {self._buffers.reason}" if self._buffers.reason else "gradient steps replayed as one graph"
 
     def state(self) -> dict[str, NDArray[Any]]:  # arrays of any dtype
         """Everything as arrays: parameters, Adam's moments, normalisers, generator, rate."""
@@ -167,17 +209,18 @@ class Learner:
             kind, _, rest = key.partition("/")
             if kind == "optimiser":
                 index, _, name = rest.partition("/")
-                optimiser["state"].setdefault(int(index), {})[name] = torch.as_tensor(array)
+                optimiser["state"].setdefault(int(index), {})[name] = torch.tensor(array)  # steps write into it
         self.learning_rate = float(state["learning_rate"])
         for group in optimiser["param_groups"]:
             group["lr"] = self.learning_rate
         self.optimiser.load_state_dict(optimiser)
+        self._buffers = None  # they hold the moments that were replaced
         for label, moments in (("observation", self.observation_moments), ("target", self.target_moments)):
             moments.load({name: torch.as_tensor(state[f"{label}/{name}"]) for name in ("count", "mean", "squares")})
         self.generator.set_state(torch.as_tensor(state["generator"]))
 
-    def _prepare(self, rollouts: Sequence[Rollout]) -> _Batch:
-        """Advantages and targets of every lane, flattened into one batch."""
+    def _prepare(self, rollouts: Sequence[Rollout]) -> tuple[Batch, float]:
+        """Advantages and targets of every lane, flattened into one batch; and the share of variance foreseen."""
         mean, scale = self.target_moments.shift_scale()
         deviation = 1.0 / scale
         estimates = [
@@ -196,17 +239,17 @@ class Learner:
         target = torch.cat([estimate.target.reshape(-1) for estimate in estimates])
         explained = float(1.0 - advantage.var() / target.var().clamp(min=1e-12))
         self.target_moments.update(target[:, None])
-        return _Batch(
+        batch = Batch(
             observation=torch.cat([rollout.observation.flatten(0, 1) for rollout in rollouts]),
             action=torch.cat([rollout.action.flatten(0, 1) for rollout in rollouts]),
             mean=torch.cat([rollout.mean.flatten(0, 1) for rollout in rollouts]),
             log_prob=torch.cat([rollout.log_prob.reshape(-1) for rollout in rollouts]),
             advantage=(advantage - advantage.mean()) / (advantage.std() + 1e-8),
             target=normalize(target, *self.target_moments.shift_scale()),
-            explained=explained,
         )
+        return batch, explained
 
-    def _gradients(self, part: _Batch, old_log_std: Tensor, whole: int) -> _Part:
+    def _gradients(self, part: Batch, old_log_std: Tensor, whole: int) -> _Part:
         """Gradients of one part of a minibatch of `whole` samples, scaled so that the parts add up to the mean."""
         config = self.config
         share = len(part.advantage) / whole
@@ -223,11 +266,15 @@ class Learner:
             losses = share * torch.stack((policy, value, entropy)).to("cpu", torch.float64)
         return _Part(gradients=gradients, losses=losses, divergence=float(divergence))
 
-    def _adapt(self, divergence: float, progress: float) -> None:
-        """Move the learning rate towards the desired divergence."""
+    def _desired(self, progress: float) -> float:
+        """The divergence that gradient steps should cause, nats."""
         config = self.config
         left = (1.0 - progress) / config.anneal if config.anneal else 1.0
-        desired = config.divergence * min(1.0, left + ANNEAL_FLOOR)
+        return config.divergence * min(1.0, left + ANNEAL_FLOOR)
+
+    def _adapt(self, divergence: float, progress: float) -> None:
+        """Move the learning rate towards the desired divergence."""
+        config, desired = self.config, self._desired(progress)
         low, high = config.rate_bounds
         if divergence > 2.0 * desired:
             self.learning_rate = max(low, self.learning_rate / 1.5)
@@ -237,29 +284,18 @@ class Learner:
             group["lr"] = self.learning_rate
 
 
-class _Batch(NamedTuple):
-    observation: Tensor
-    action: Tensor
-    mean: Tensor
-    log_prob: Tensor
-    advantage: Tensor
-    target: Tensor
-    explained: float
-
-
 class _Part(NamedTuple):
     gradients: tuple[Tensor, ...]
     losses: Tensor
     divergence: float
 
 
-def _take(batch: _Batch, rows: Tensor) -> _Batch:
-    return _Batch(
+def _take(batch: Batch, rows: Tensor) -> Batch:
+    return Batch(
         observation=batch.observation[rows],
         action=batch.action[rows],
         mean=batch.mean[rows],
         log_prob=batch.log_prob[rows],
         advantage=batch.advantage[rows],
         target=batch.target[rows],
-        explained=batch.explained,
     )
