@@ -48,6 +48,9 @@ class Command:
 COMMANDS = {
     "launch": Command("fleet.launch", "start the processes of a launch file: muster launch FILE name:=value ..."),
     "train": Command("fleet.train", "train the navigation skill and freeze it", "sim,train"),
+    "hierarchy": Command(
+        "fleet.hierarchy_train", "train motor, navigate and meta bottom-up, each beside its twin", "sim,train"
+    ),
     "evaluate": Command("fleet.evaluate", "measure a frozen policy on unseen layouts", "sim,train"),
     "sim": Command("fleet.plant", "the plant: simulate a site with robots and people", "sim"),
     "validate-sim": Command(

@@ -6,6 +6,7 @@
     plant.json      contacts, rounds, members            fleet/plant.py
     robots-*.json   steps, interventions, stops          fleet/robot.py
     audit.json      what the auditor found               fleet/warehouse.py
+    <level>/        policies and comparisons             fleet/hierarchy_train.py
 
 Files that are not there leave their part empty; files that are there are read only. The task store is opened read-only,
 so that a run can be looked at while it goes on.
@@ -24,6 +25,7 @@ import msgspec
 
 from coordination.messages import LegKind, Task, TaskState
 from fleet.rundir import RunDirectory
+from hierarchy.curriculum import Comparison, read_comparisons
 from sim.errors import MusterError
 from sim.robot import SECOND
 
@@ -60,6 +62,15 @@ class Cargo:
     end: int
 
 
+@dataclass(frozen=True)
+class Level:
+    """One level of a hierarchy that was trained: how it compares, and what it is frozen as."""
+
+    comparison: Comparison
+    manifest: dict[str, Any]
+    """policy.json"""
+
+
 @dataclass
 class Findings:
     """Everything that is known of a run."""
@@ -77,6 +88,8 @@ class Findings:
     """robots-*.json, by robot"""
     audit: dict[str, Any] = field(default_factory=dict)
     """audit.json"""
+    levels: list[Level] = field(default_factory=list)
+    """Of a hierarchy, bottom-up."""
 
     @property
     def done(self) -> list[TaskLine]:
@@ -130,6 +143,9 @@ def read_findings(directory: RunDirectory) -> Findings:
     findings = Findings(root.name, record=_json(directory.record), plant=_json(root / "plant.json"))
     findings.audit = _json(root / "audit.json")
     findings.curve = _curve(root / "train.jsonl")
+    findings.levels = [
+        Level(comparison, _json(root / comparison.level / "policy.json")) for comparison in read_comparisons(root)
+    ]
     for path in sorted(root.glob("robots-*.json")):
         findings.robots |= _json(path).get("robots", {})
     if directory.tasks.exists():

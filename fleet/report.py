@@ -80,6 +80,7 @@ def render(findings: Findings, trace: Trace | None) -> str:
     """The page."""
     cards = [
         _curve(findings),
+        _levels(findings),
         _work(findings),
         _heat(findings, trace),
         _interventions(findings),
@@ -172,6 +173,36 @@ def _curve(findings: Findings) -> str:
     if last.get("diverged"):
         note += f"; {last['diverged']:,.0f} worlds blew up and ended as diverged (muster diverged {findings.name})"
     return _card("Learning curve", line_chart(lines, "control steps", "share", (0.0, 1.0)), note)
+
+
+def _levels(findings: Findings) -> str:
+    if not findings.levels:
+        return ""
+    rows = []
+    for level in findings.levels:
+        found, manifest = level.comparison, level.manifest
+        below = manifest.get("training", {}).get("below", {})
+        sign = "at most" if found.better == "lower" else "at least"
+        kind = "good" if found.reached else "bad"
+        rows.append(
+            (
+                html.escape(found.level),
+                html.escape(found.figure),
+                html.escape(found.twin_name),
+                f"<code>{html.escape(str(manifest.get('onnx_sha256', ''))[:12])}</code>",
+                f"<code>{html.escape(str(manifest.get('contract_hash', ''))[:12])}</code>",
+                "<br>".join(
+                    f"{html.escape(name)} <code>{html.escape(lower[:12])}</code>" for name, lower in below.items()
+                ),
+                f"{found.learned:.4g} {html.escape(found.unit)}",
+                f"{found.twin:.4g} {html.escape(found.unit)}",
+                f'<span class="{kind}">{found.ratio:.3f}</span>',
+                f"{sign} {found.goal:g}",
+            )
+        )
+    head = ("level", "figure", "twin", "policy", "contract", "trained on", "learned", "twin", "ratio", "goal")
+    note = "each level beside its hand-written twin, in the same episodes on draws and floors that no training uses"
+    return _card("The hierarchy, bottom-up", _table(head, rows, numbers=4), note, wide=True)
 
 
 def _work(findings: Findings) -> str:

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from fleet.progress import progress_bar
 from fleet.rundir import RunDirectory, join_run, plain
 
 if TYPE_CHECKING:
-    from agents.trainer import Outcome, Progress, Trainer
+    from agents.trainer import Outcome, Trainer
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -85,8 +85,10 @@ def run(config: Config) -> int:
     print(f"training the navigation skill, seed {config.seed}, {config.worlds} worlds, into {directory}", flush=True)
     if config.device != "cpu":
         print(f"steps on {config.device}: {_how_steps_run(config.device)}", flush=True)
-    with _bar(config) as bar:
+    with progress_bar("training", config.seconds, config.steps) as bar:
         outcome = trainer.run(bar.show)
+    if config.device != "cpu":
+        print(f"updates on {config.device}: {trainer.learner.how}", flush=True)
     return _conclude(config, trainer, outcome, directory)
 
 
@@ -185,100 +187,3 @@ def _conclude(config: Config, trainer: Trainer, outcome: Outcome, directory: Pat
         print(f"target reached: {figures}", flush=True)
     print(f"frozen: {directory / 'policy.onnx'} (sha256 {policy.hash[:12]})", flush=True)
     return 0 if outcome.reached else 1
-
-
-# the progress bar --------------------------------------------------------------------------------------------------
-
-
-class _Bar(Protocol):
-    def __enter__(self) -> _Bar: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def show(self, progress: Progress) -> None: ...
-
-
-def _bar(config: Config) -> _Bar:
-    return _LiveBar(config) if sys.stdout.isatty() else _Lines(config)
-
-
-class _Pace:
-    """Owns the last iteration's place, for the rate between two."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._steps, self._seconds = 0, 0.0
-        self.rate = 0.0
-        """Control steps per second, smoothed over some ten iterations."""
-        self.held_out = float("nan")
-
-    def update(self, progress: Progress) -> None:
-        spent = progress.seconds - self._seconds
-        rate = (progress.steps - self._steps) / spent if spent > 0 else 0.0
-        self.rate = rate if self.rate == 0.0 else 0.9 * self.rate + 0.1 * rate
-        self._steps, self._seconds = progress.steps, progress.seconds
-        if progress.held_out is not None:
-            self.held_out = progress.held_out.success
-
-    def left(self) -> float:
-        """Until the budget is spent, s; the target may come sooner."""
-        seconds = self._config.seconds - self._seconds
-        steps = (self._config.steps - self._steps) / self.rate if self.rate else seconds
-        return max(0.0, min(seconds, steps))
-
-    def spent(self) -> float:
-        """Share of the budget."""
-        return min(1.0, max(self._seconds / self._config.seconds, self._steps / self._config.steps))
-
-    def text(self, progress: Progress) -> str:
-        held_out = "" if self.held_out != self.held_out else f"  held out {self.held_out:.1%}"
-        success = "  -  " if progress.success != progress.success else f"{progress.success:.1%}"
-        left = int(self.left())
-        diverged = f"  diverged {progress.diverged}" if progress.diverged else ""
-        return (
-            f"{progress.steps / 1e6:.2f} M steps  {self.rate:,.0f} steps/s  success {success}{held_out}{diverged}  "
-            f"at most {left // 60}:{left % 60:02d} left"
-        )
-
-
-class _LiveBar:
-    """Owns the terminal line."""
-
-    def __init__(self, config: Config) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        self._pace = _Pace(config)
-        self._progress = Progress(TextColumn("training"), BarColumn(), TextColumn("{task.description}"))
-        self._task = self._progress.add_task("starting", total=1.0)
-
-    def __enter__(self) -> _LiveBar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, progress: Progress) -> None:
-        self._pace.update(progress)
-        self._progress.update(self._task, completed=self._pace.spent(), description=self._pace.text(progress))
-
-
-class _Lines:
-    """For logs: a line every ten seconds, and one at each held-out check."""
-
-    def __init__(self, config: Config) -> None:
-        self._pace = _Pace(config)
-        self._printed = -float("inf")
-
-    def __enter__(self) -> _Lines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def show(self, progress: Progress) -> None:
-        self._pace.update(progress)
-        now = time.monotonic()
-        if now - self._printed >= 10.0 or progress.held_out is not None:
-            self._printed = now
-            print(f"training  {self._pace.text(progress)}", flush=True)

@@ -397,6 +397,8 @@ class Track:
         self._base, self._limits, self._draws = base_of(plant), limits_of(spec), draws_of(plant)
         self.act: Sequence[Launchable] = [plant.record(tell, rows, [self.following, plant.state.proposed])]
         backend, state = plant.backend, plant.state
+        self.steps = round(config.time_limit * SECOND / spec.period)
+        """Motor periods of a whole episode."""
         plant.every_period.append(
             plant.record(correct, rows, [self._base, self.action, plant.drive, self.wheels, backend.ctrl])
         )
@@ -404,7 +406,7 @@ class Track:
             plant.record(
                 advance,
                 rows,
-                [plant.seed, round(config.time_limit * SECOND / spec.period), self._draws, self._base,
+                [plant.seed, self.steps, self._draws, self._base,
                  self._limits, state, plant.drive, backend.qvel, plant.diverged, self.wheels, self.following,
                  self.outcome],
             )

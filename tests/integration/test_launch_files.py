@@ -16,7 +16,10 @@ ENVIRONMENT = {"MUSTER_RUN": "runs/x", "MUSTER_PLANT": "tcp://127.0.0.1:1", "MUS
 
 
 def test_the_launch_files_are_there() -> None:
-    assert FILES == ["warehouse.launch.yaml", "warehouse_demo.launch.yaml", "warehouse_train.launch.yaml"]
+    assert FILES == [
+        "hierarchy_train.launch.yaml", "warehouse.launch.yaml", "warehouse_demo.launch.yaml",
+        "warehouse_train.launch.yaml",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -48,8 +51,9 @@ def test_training_stops_at_its_target_only_when_told(flag: str) -> None:
     assert train.command[-1] == {"true": "--until-target", "false": "--no-until-target"}[flag]
 
 
-def test_a_plain_launch_trains_as_a_plain_command_does() -> None:
+@pytest.mark.parametrize(("name", "command"), [("warehouse_train", "train"), ("hierarchy_train", "hierarchy")])
+def test_a_plain_launch_trains_as_a_plain_command_does(name: str, command: str) -> None:
     """A launch file that repeats a default goes stale when the default is tuned."""
-    (train,) = read_plan(FOLDER / "warehouse_train.launch.yaml", {}, ENVIRONMENT).processes
-    config = cli.parse("train", cli.load("train").Config, train.command[2:])
-    assert config == cli.load("train").Config()
+    (train,) = read_plan(FOLDER / f"{name}.launch.yaml", {}, ENVIRONMENT).processes
+    config = cli.parse(command, cli.load(command).Config, train.command[2:])
+    assert config == cli.load(command).Config()

@@ -1,0 +1,293 @@
+"""`muster hierarchy`: train the levels bottom-up, each on the frozen one below, and compare each with its twin.
+
+    <run>/motor/            task track, wheeled body, 20 ms steps
+    <run>/navigate/planar/  navigate on the planar body, from nothing: a fifth of the wheeled body's cost per step
+    <run>/navigate/         the same policy, tuned on wheels that the frozen motor policy drives
+    <run>/meta/             which offer to take next, or to charge, on the frozen skills (fleet/meta_train.py)
+
+Every level's folder gets its learning curve, checkpoints, `policy.onnx` with the manifest `policy.json` (its contract
+and the hashes of the levels below it), and `comparison.json`; the run gets `report.html` with one table of all levels.
+With `--resume` whatever is frozen stays, and the level that was under way goes on from its newest checkpoint. Steps
+decide how long a level trains, so that a seed gives the same policies; seconds only cap it. The exit code is 0 when
+every level reached its goal beside its twin, else 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fleet.progress import progress_bar
+from fleet.report import write_report
+from fleet.rundir import RunDirectory, join_run, open_run, plain
+from hierarchy.curriculum import Comparison, check_chain, read_comparison
+
+if TYPE_CHECKING:
+    from agents.ppo import PpoConfig
+    from agents.trainer import Trainer
+    from sim.tasks.navigate import NavigateConfig
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+MANIFEST, PLANAR = "policy.json", "planar"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Train motor, navigate and meta one after the other, each frozen before the next."""
+
+    seconds: float = 1200.0
+    """Budget of wall time for all levels, s."""
+    motor_steps: int = 800_000
+    """Motor periods of 20 ms over all worlds."""
+    planar_steps: int = 2_000_000
+    """Control steps of navigate on the planar body."""
+    wheel_steps: int = 400_000
+    """Control steps of navigate on the frozen motor policy."""
+    seed: int = 1
+    """Of layouts, weights and noise, at every level."""
+    worlds: int = 256
+    """Worlds that are simulated side by side."""
+    episodes: int = 200
+    """Of each level's comparison with its twin."""
+    out: Path | None = None
+    """Directory to write into; the launch's run directory, or a new one under runs/, when left out."""
+    resume: str = ""
+    """Run directory to go on with; empty for a new run."""
+
+
+def run(config: Config) -> int:
+    """Every level that is not frozen yet, then the report."""
+    check(config)
+    root = _directory(config)
+    begin = time.monotonic()
+    print(f"training the hierarchy bottom-up, seed {config.seed}, into {root}", flush=True)
+    comparisons: list[Comparison] = []
+    for level, train in TRAINS.items():
+        place = root / level
+        done = read_comparison(place) if (place / MANIFEST).exists() else None
+        if done is None:
+            place.mkdir(parents=True, exist_ok=True)
+            left = max(config.seconds - (time.monotonic() - begin), 1.0)
+            done = train(config, root, left)
+            done.write(place)
+        else:
+            print(f"{level} is frozen already", flush=True)
+        comparisons.append(done)
+        print(done.line(), flush=True)
+    check_chain({level: json.loads((root / level / MANIFEST).read_text()) for level in TRAINS})
+    if (root / "run.json").exists():
+        print(f"report: {write_report(RunDirectory(root))}", flush=True)
+    print(f"hierarchy trained in {time.monotonic() - begin:.0f} s", flush=True)
+    return 0 if all(comparison.reached for comparison in comparisons) else 1
+
+
+def check(config: Config, made_later: Path | None = None) -> None:
+    """Raise `TrainingError` for values that cannot work, before anything is made for them."""
+    from agents.errors import TrainingError
+    from agents.navigation import LANES
+
+    for option, value in (
+        ("--seconds", config.seconds),
+        ("--motor-steps", config.motor_steps),
+        ("--planar-steps", config.planar_steps),
+        ("--wheel-steps", config.wheel_steps),
+        ("--worlds", config.worlds),
+        ("--episodes", config.episodes),
+    ):
+        if not value > 0:
+            raise TrainingError(f"{option}: expected a positive number, got {value:g}; raise it")
+    if config.worlds % LANES:
+        raise TrainingError(f"--worlds: expected worlds in pairs, one for each lane, got {config.worlds}; add one")
+    if config.seed < 0:
+        raise TrainingError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
+
+
+# the levels ----------------------------------------------------------------------------------------------------
+
+
+def train_motor(config: Config, root: Path, seconds: float) -> Comparison:
+    """The task track on an open floor."""
+    from agents.evaluation import HeldOut
+    from agents.navigation import HELD_OUT, LANES
+    from sim.env import BatchEnv
+    from sim.tasks.track import TrackConfig, track_site
+
+    task, site, place = TrackConfig(), track_site(), root / "motor"
+
+    def lanes(seed: int, worlds: int) -> list[BatchEnv]:
+        return [
+            BatchEnv(
+                site, task, worlds=worlds // LANES, seed=LANES * seed + lane, body="wheeled", threads=1, lidar=False
+            )
+            for lane in range(LANES)
+        ]
+
+    trainer = _trainer(
+        motor_ppo(), config.motor_steps, seconds, config, lanes(config.seed, config.worlds),
+        HeldOut(lanes(HELD_OUT + config.seed, 2 * LANES * 16), 64), place, {"task": plain(task)},
+    )  # fmt: skip
+    _learn(trainer, "motor", place)
+    _freeze(trainer, place, config, below={})
+    return measure_motor(root, config.seed, config.episodes)
+
+
+def train_navigate(config: Config, root: Path, seconds: float) -> Comparison:
+    """Navigate on the planar body, then on the motor policy's wheels."""
+    from agents.evaluation import HeldOut
+    from agents.layers import read_layers
+    from agents.navigation import HELD_OUT, TRAINING, make_lanes
+    from sim.motornet import NavigateOnMotor
+
+    begin, place = time.monotonic(), root / "navigate"
+    layers = read_layers(root / "motor")
+    on_wheels = NavigateOnMotor(motor=layers, reward=navigate_reward())
+    on_planar = navigate_task()
+
+    def trainer(task: NavigateConfig, body: Any, ppo: PpoConfig, steps: int, into: Path) -> Trainer:
+        seed = config.seed
+        left = max(seconds - (time.monotonic() - begin), 1.0)
+        lanes = make_lanes(task, TRAINING + seed, config.worlds, seed, shielded=True, body=body)
+        held_out = make_lanes(task, HELD_OUT + seed, 64, HELD_OUT + seed, shielded=False, body=body)
+        settings = {"task": plain(on_planar), "body": body, "motor": layers.hash if body == "wheeled" else ""}
+        return _trainer(ppo, steps, left, config, lanes, HeldOut(held_out, 128), into, settings)
+
+    into = place / PLANAR
+    into.mkdir(exist_ok=True)
+    tuned = trainer(on_wheels, "wheeled", tune_ppo(), config.wheel_steps, place)
+    if not _checkpoints(place):
+        first = trainer(on_planar, "planar", navigate_ppo(), config.planar_steps, into)
+        _learn(first, "navigate (planar body)", into)
+        tuned.learner.load({**first.learner.state(), "learning_rate": tuned.learner.state()["learning_rate"]})
+    _learn(tuned, "navigate (on motor)", place)
+    _freeze(tuned, place, config, below={"motor": layers.hash})
+    return measure_navigate(root, config.seed, config.episodes)
+
+
+def measure_motor(root: Path, seed: int, episodes: int) -> Comparison:
+    """The frozen motor level of a run beside its twin."""
+    from fleet.compare import compare_motor
+
+    return compare_motor(root / "motor", seed=seed, episodes=episodes)
+
+
+def measure_navigate(root: Path, seed: int, episodes: int) -> Comparison:
+    """The frozen navigate level of a run beside its twin."""
+    from fleet.compare import compare_navigate
+
+    return compare_navigate(root / "navigate", root / "motor", seed=seed, episodes=episodes)
+
+
+TRAINS = {"motor": train_motor, "navigate": train_navigate}
+"""Bottom-up, of `hierarchy.curriculum.LEVELS`."""
+COMPARES = {"motor": measure_motor, "navigate": measure_navigate}
+"""Each level of a run's folder beside its twin: folder, seed, episodes."""
+
+
+def motor_ppo() -> PpoConfig:
+    """A task of half a second's memory, little noise, a network that a kernel answers in microseconds."""
+    from agents.ppo import PpoConfig
+
+    return PpoConfig(gamma=0.9, lam=0.9, hidden=(32, 32), log_std=-1.5, anneal=0.5)
+
+
+def navigate_ppo() -> PpoConfig:
+    """As `muster train`."""
+    from agents.navigation import ppo_for_best
+
+    return ppo_for_best()
+
+
+def tune_ppo() -> PpoConfig:
+    """Going on with a policy that drives already: smaller steps."""
+    return replace(navigate_ppo(), learning_rate=3e-4)
+
+
+def navigate_reward() -> Any:  # sim.tasks.navigate.Reward
+    """Time is three times as dear as for `muster train`: 1.03 m/s of success x speed where that gave 0.89 (2026-11)."""
+    from sim.tasks.navigate import Reward
+
+    return Reward(time=0.1)
+
+
+def navigate_task() -> NavigateConfig:
+    """Navigate as trained here."""
+    from agents.navigation import training_task
+
+    return replace(training_task(), reward=navigate_reward())
+
+
+# parts ---------------------------------------------------------------------------------------------------------
+
+
+def _trainer(
+    ppo: PpoConfig,
+    steps: int,
+    seconds: float,
+    config: Config,
+    lanes: Any,
+    held_out: Any,
+    place: Path,
+    settings: dict[str, Any],
+) -> Trainer:
+    import torch
+
+    from agents.trainer import Trainer, TrainerConfig
+
+    torch.set_num_threads(1)
+    rules = TrainerConfig(
+        ppo=ppo, seed=config.seed, steps=steps, seconds=seconds, stop_at_target=False, check_steps=steps
+    )
+    return Trainer(rules, lanes, held_out, lanes[0].contract, place, settings={"worlds": config.worlds, **settings})
+
+
+def _checkpoints(place: Path) -> bool:
+    return any((place / "checkpoints").glob("*.npz"))
+
+
+def _learn(trainer: Trainer, name: str, place: Path) -> None:
+    if _checkpoints(place):
+        left = trainer.config.seconds
+        trainer.resume(place)
+        trainer.config = replace(trainer.config, seconds=trainer.seconds + left)  # it counts what went before, too
+        print(f"{name}: resumed at {trainer.steps:,} steps", flush=True)
+        if trainer.steps >= trainer.config.steps:
+            return
+    with progress_bar(name, trainer.config.seconds, trainer.config.steps) as bar:
+        trainer.run(bar.show)
+
+
+def _freeze(trainer: Trainer, place: Path, config: Config, *, below: dict[str, str]) -> None:
+    from agents.export import export
+
+    policy = export(
+        place,
+        trainer.learner.network,
+        trainer.learner.observation_moments,
+        trainer.contract,
+        training={
+            "below": below,
+            "steps": trainer.steps,
+            "seconds": round(trainer.seconds, 1),
+            "command": plain(config),
+            "config": plain(trainer.config),
+            **trainer.settings,
+        },
+        evaluation={},
+    )
+    print(f"frozen: {place / 'policy.onnx'} (sha256 {policy.hash[:12]})", flush=True)
+
+
+def _directory(config: Config) -> Path:
+    if config.resume:
+        return open_run(Path(config.resume)).root
+    if config.out is not None:
+        config.out.mkdir(parents=True, exist_ok=True)
+        return config.out.absolute()
+    return join_run(arguments=sys.argv[1:], config=plain(config), seed=config.seed).root

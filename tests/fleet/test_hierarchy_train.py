@@ -1,0 +1,97 @@
+"""The levels trained one after the other, in small: frozen on each other, resumable, beside their twins."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents.errors import TrainingError
+from agents.policy import Policy
+from fleet import cli
+from fleet.hierarchy_train import TRAINS, Config, check
+from hierarchy.curriculum import check_chain, read_comparisons
+from sim.robot import RobotSpec
+from sim.tasks.navigate_contract import navigate_contract
+from sim.tasks.track import track_contract
+
+CONTRACTS = {"motor": track_contract, "navigate": navigate_contract}
+SMALL = ["motor_steps:=4096", "planar_steps:=4096", "wheel_steps:=1024", "worlds:=32", "episodes:=4", "seconds:=240"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"worlds": 3}, "worlds in pairs"),
+        ({"motor_steps": 0}, "--motor-steps: expected a positive number, got 0"),
+        ({"episodes": -1}, "--episodes: expected a positive"),
+        ({"seed": -2}, "--seed: expected a whole number"),
+    ],
+)
+def test_values_that_cannot_work_are_refused(change: dict[str, int], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        check(Config(**change))
+
+
+def test_a_run_that_is_none_is_not_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["hierarchy", "--resume", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is not a run directory" in line
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    """The run of a launch in small; its policies learned next to nothing."""
+    runs = tmp_path_factory.mktemp("runs")
+    launch(root, runs)
+    (run,) = runs.iterdir()
+    return run
+
+
+def launch(root: Path, runs: Path, *more: str) -> str:
+    command = [sys.executable, "-m", "fleet.cli", "launch", "launch/hierarchy_train.launch.yaml", *SMALL, *more]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
+    done = subprocess.run(
+        [*command, "--runs", str(runs)], cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (0, 1), done.stdout + done.stderr  # 1: a level is below its goal, as it must be here
+    assert "hierarchy trained in" in done.stdout, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_each_level_is_frozen_on_the_one_below(launched: Path) -> None:
+    policies = {level: Policy.load(launched / level) for level in TRAINS}
+    for level, contract in CONTRACTS.items():
+        policies[level].check(contract(RobotSpec()))
+    assert policies["navigate"].manifest["training"]["below"] == {"motor": policies["motor"].hash}
+    check_chain({level: policy.manifest for level, policy in policies.items()})
+
+
+@pytest.mark.slow
+def test_the_report_has_one_table_with_every_level_beside_its_twin(launched: Path) -> None:
+    comparisons = read_comparisons(launched)
+    assert [comparison.level for comparison in comparisons] == list(TRAINS)
+    text = (launched / "report.html").read_text()
+    assert text.count("The hierarchy, bottom-up") == 1
+    for comparison in comparisons:
+        assert comparison.twin > 0.0
+        assert f"{comparison.ratio:.3f}" in text
+        manifest = json.loads((launched / comparison.level / "policy.json").read_text())
+        assert manifest["contract_hash"][:12] in text
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_where_it_was_left(launched: Path, root: Path, tmp_path: Path) -> None:
+    """What is frozen stays; the level that was under way goes on and ends with the same bits."""
+    before = {level: (launched / level / "policy.onnx").read_bytes() for level in TRAINS}
+    (launched / "navigate" / "policy.json").unlink()
+    (launched / "navigate" / "policy.onnx").unlink()
+    said = launch(root, tmp_path, f"resume:={launched}")
+    assert "motor is frozen already" in said
+    assert "resumed at 1,024 steps" in said
+    assert {level: (launched / level / "policy.onnx").read_bytes() for level in TRAINS} == before
