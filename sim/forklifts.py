@@ -40,24 +40,19 @@ from sim.people import PARKED, PARKED_AT, SPEED_HIGH, Profile
 from sim.randomization import Term, below, draw_from, stream, unit
 from sim.routes import Routes, find_routes
 from sim.site import Site
-from sim.truckrules import (
+from sim.truckrules import LOAD_LEAST, back_off, choose, drive_on, turn_on, unblock
+from sim.yard import (
     BACKING_C,
     CHOOSING_C,
     DRIVING_C,
-    LOAD_LEAST,
     TURNING_C,
     Forklifts,
     Yard,
     alone,
     along,
-    back_off,
     centre_at,
-    choose,
-    drive_on,
     lane,
     take_claim,
-    turn_on,
-    unblock,
 )
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})

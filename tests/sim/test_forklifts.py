@@ -29,8 +29,8 @@ from sim.robot import Lidar, RobotSpec
 from sim.site import Site, make_site
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.task import Ending
-from sim.truckrules import Forklifts, Yard
 from sim.warp_backend import WarpBackend
+from sim.yard import Forklifts, Yard
 
 DT = 0.02
 SPEC = ForkliftSpec()
