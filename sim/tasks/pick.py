@@ -40,18 +40,9 @@ from sim.loads import Item, Loads, Shelf
 from sim.picking import forward
 from sim.robot import SECOND, Arm, RobotSpec
 from sim.site import Site, SiteError
+from sim.tasks.armkernels import ArmNumbers, Pick, act_pick, move_arm
 from sim.tasks.contract import Contract, Field
-from sim.tasks.pickkernels import (
-    OBSERVATION,
-    STAND,
-    ArmNumbers,
-    Pick,
-    act_pick,
-    begin_picks,
-    judge_picks,
-    move_arm,
-    observe_picks,
-)
+from sim.tasks.pickkernels import OBSERVATION, STAND, begin_picks, judge_picks, observe_picks
 from sim.tasks.task import TaskConfig, make_corridor, make_outcome
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from sim.env import BatchEnv
 from sim.generate import generate_campus
 from sim.robot import RobotSpec
 from sim.site import Site, SiteError, make_site
+from sim.tasks.armkernels import RATES
 from sim.tasks.pick import PickConfig, PickTask, pick_contract
-from sim.tasks.pickkernels import RATES
 from sim.tasks.task import Ending
 
 SITE = make_site("open", np.zeros((6, 10), bool))
