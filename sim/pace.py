@@ -23,6 +23,7 @@ from __future__ import annotations
 import warp as wp
 
 from sim.robot import SECOND, RobotSpec
+from sim.segments import nearest_segment
 from sim.site import Site
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -106,25 +107,9 @@ def pace(
             at_y = y + float(along) * zones.cell
             if outside_cell(zones, at_x, at_y, x, y) <= zones.radius:
                 allowed = wp.min(allowed, limit_of(zones, at_x, at_y))
-    # the corridor from the robot's segment on: the nearest, of two equally near the later
+    # the corridor from the robot's segment on
     n = count[row]
-    first = wp.int32(0)
-    nearest = wp.float32(1.0e9)
-    for k in range(1, n):
-        ax = points[row, k - 1, 0]
-        ay = points[row, k - 1, 1]
-        ux = points[row, k, 0] - ax
-        uy = points[row, k, 1] - ay
-        square = ux * ux + uy * uy
-        t = wp.float32(1.0)
-        if square > 1.0e-9:
-            t = wp.clamp(((x - ax) * ux + (y - ay) * uy) / square, 0.0, 1.0)
-        dx = x - ax - t * ux
-        dy = y - ay - t * uy
-        gap = dx * dx + dy * dy
-        if gap <= nearest:
-            nearest = gap
-            first = k
+    first, _ = nearest_segment(row, points, n, x, y)
     for k in range(first, n):
         limit = limit_of(zones, points[row, k, 0], points[row, k, 1])
         if limit < allowed:

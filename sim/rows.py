@@ -145,6 +145,20 @@ def is_lost(row: int, world: int, state: RobotArrays, diverged: wp.array(dtype=w
     return state.refused[row] != wp.uint8(0) or diverged[world] != wp.uint8(0)
 
 
+@wp.func
+def come_to_rest(row: int, state: RobotArrays, drive: DriveArrays) -> None:
+    """A robot without speed, commands under way or contacts."""
+    for k in range(3):
+        state.twist[row, k] = 0.0
+    for k in range(2):
+        drive.released[row, k] = 0.0
+        drive.before[row, k] = 0.0
+        drive.setpoint[row, k] = 0.0
+        drive.output[row, k] = 0.0
+    for k in range(state.touching.shape[1]):
+        state.touching[row, k] = wp.uint8(0)
+
+
 @wp.kernel
 def renew_rows(
     seed: int,
@@ -168,15 +182,7 @@ def renew_rows(
     e = state.episode[row] + 1
     state.episode[row] = e
     state.step[row] = 0
-    for k in range(3):
-        state.twist[row, k] = 0.0
-    for k in range(2):
-        drive.released[row, k] = 0.0
-        drive.before[row, k] = 0.0
-        drive.setpoint[row, k] = 0.0
-        drive.output[row, k] = 0.0
-    for k in range(state.touching.shape[1]):
-        state.touching[row, k] = wp.uint8(0)
+    come_to_rest(row, state, drive)
     draw_episode(seed, row, e, vary.table)
     load = vary.table.values[row, vary.payload]
     rub = vary.table.values[row, vary.friction]

@@ -27,7 +27,7 @@ import warp as wp
 from sim.drive import DriveArrays
 from sim.launches import Launchable
 from sim.randomization import Term, below, draw_from, stream
-from sim.rows import RobotArrays
+from sim.rows import RobotArrays, come_to_rest
 from sim.tasks.corridor import Course
 from sim.tasks.episodes import off_the_way
 from sim.tasks.navigate import NavigateConfig
@@ -118,15 +118,7 @@ def leave_floor(
     row = wp.tid()
     if who.leaving[row] != wp.uint8(0):
         off_the_way(row, row % robots, state, course, corridor)
-        for k in range(3):
-            state.twist[row, k] = 0.0
-        for k in range(2):
-            drive.released[row, k] = 0.0
-            drive.before[row, k] = 0.0
-            drive.setpoint[row, k] = 0.0
-            drive.output[row, k] = 0.0
-        for k in range(state.touching.shape[1]):
-            state.touching[row, k] = wp.uint8(0)
+        come_to_rest(row, state, drive)
 
 
 @wp.kernel

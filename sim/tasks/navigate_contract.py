@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 from sim.geometry import CORRIDOR_POINTS
 from sim.launches import record
 from sim.robot import SECOND, Lidar, RobotSpec
+from sim.segments import nearest_segment
 from sim.tasks.contract import Contract, Field
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -191,26 +192,7 @@ def observe(
     c = wp.cos(pose[row, 2])
     s = wp.sin(pose[row, 2])
     n = count[row]
-    # the nearest segment; of two equally near the later
-    segment = wp.int32(0)
-    nearest = wp.float32(1.0e9)
-    share = wp.float32(1.0)
-    for k in range(1, n):
-        ax = points[row, k - 1, 0]
-        ay = points[row, k - 1, 1]
-        ux = points[row, k, 0] - ax
-        uy = points[row, k, 1] - ay
-        square = ux * ux + uy * uy
-        t = wp.float32(1.0)
-        if square > 1.0e-9:
-            t = wp.clamp(((x - ax) * ux + (y - ay) * uy) / square, 0.0, 1.0)
-        dx = x - ax - t * ux
-        dy = y - ay - t * uy
-        gap = dx * dx + dy * dy
-        if gap <= nearest:
-            nearest = gap
-            segment = k
-            share = t
+    segment, share = nearest_segment(row, points, n, x, y)
     # direction and lateral offset
     ux = wp.float32(0.0)
     uy = wp.float32(0.0)
