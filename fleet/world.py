@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 from fleet.oracle import SPEED_LIMIT, ContactTally, Touch, touching
 from sim.battery import Battery, battery_numbers, make_batteries, run_batteries
 from sim.bodies.parts import ROBOT_BIT, STATIC_BIT, Body
-from sim.conduct import Manners, make_crowd
 from sim.crowd import GOALS, CrowdKind, record_walk
 from sim.device import start_warp
 from sim.doors import Doors
@@ -39,6 +38,7 @@ from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, 
 from sim.furnishing import door_geoms
 from sim.kernels import floor_arrays, floor_flags, make_boxes, read_bodies, sweep_lidar
 from sim.launches import record
+from sim.manners import Manners, make_crowd
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW, Profile, make_people
 from sim.randomization import Term, draw_numpy, unit_numpy
 from sim.reach import FAR, components, distances

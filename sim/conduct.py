@@ -1,4 +1,4 @@
-"""What people of a crowd do: walk to goals, stand, cross, give way, run; and who each of them is.
+"""What people of a crowd do: walk to goals, stand, cross, give way, run.
 
 Every choice is a keyed draw of the person's life. What they do is turned into motion by `sim/crowd.py`.
 """
@@ -10,13 +10,20 @@ Every choice is a keyed draw of the person's life. What they do is turned into m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntEnum
-
-import numpy as np
 import warp as wp
 
-from sim.kernels import Boxes
+from sim.manners import (
+    CROSSING_C,
+    GIVING_WAY_C,
+    RUN_HIGH,
+    RUN_LOW,
+    RUNNING_C,
+    STANDING_C,
+    WALKING_C,
+    Around,
+    CrowdArrays,
+    MannersArray,
+)
 from sim.people import GIVE_WAY_FOR, RADIUS, SPEED_HIGH, SPEED_LOW, PeopleArrays
 from sim.randomization import Term, bell, below, draw_from, stream, unit
 from sim.ways import HERE, NOWHERE
@@ -28,8 +35,6 @@ SPEED_DEVIATION = wp.constant(0.26)
 """Desired speed, m/s (Helbing and Molnar 1995; Weidmann 1993); drawn within [SPEED_LOW, SPEED_HIGH]."""
 LOW_C = wp.constant(SPEED_LOW)
 HIGH_C = wp.constant(SPEED_HIGH)
-RUN_LOW, RUN_HIGH = 2.5, 3.5
-"""Running, m/s: above the 2.1 m/s at which people begin to run (Hreljac, Med. Sci. Sports Exerc. 25, 1993)."""
 RUN_LOW_C = wp.constant(RUN_LOW)
 RUN_HIGH_C = wp.constant(RUN_HIGH)
 
@@ -51,120 +56,6 @@ WALK_TERM = wp.constant(int(Term.PERSON_WALK))
 SPEED_TERM = wp.constant(int(Term.PERSON_SPEED))
 TRAITS = wp.constant(1024)
 """First counter of a person's own draws: those below belong to the task that places people."""
-
-
-class Conduct(IntEnum):
-    """What a person does."""
-
-    WALKING = 0
-    STANDING = 1
-    CROSSING = 2
-    """Straight over the way of a robot that comes."""
-    GIVING_WAY = 3
-    """Straight back from a robot."""
-    RUNNING = 4
-    """To a goal like walking, faster than any profile allows."""
-
-
-WALKING_C = wp.constant(int(Conduct.WALKING))
-STANDING_C = wp.constant(int(Conduct.STANDING))
-CROSSING_C = wp.constant(int(Conduct.CROSSING))
-GIVING_WAY_C = wp.constant(int(Conduct.GIVING_WAY))
-RUNNING_C = wp.constant(int(Conduct.RUNNING))
-
-
-@dataclass(frozen=True)
-class Manners:
-    """How a crowd behaves."""
-
-    crossing: float = 0.2
-    """Chance that a leg begins by crossing the way of a robot that comes."""
-    heeding: float = 0.7
-    """Share of people who take robots for obstacles; the others look at their telephones."""
-    stopping: float = 0.03
-    """Chance to stop on entering a cell."""
-    stop_longest: float = 3.0
-    """s"""
-    stay_longest: float = 8.0
-    """Longest stay at a goal, s."""
-    running: float = 0.0
-    """Share of people who run. Above 0 the crowd breaks every profile: for tests of what happens then."""
-
-    @property
-    def bound(self) -> float:
-        """What nobody's speed exceeds, m/s."""
-        return RUN_HIGH if self.running > 0.0 else SPEED_HIGH
-
-
-@wp.struct
-class MannersArray:
-    """`Manners` as kernels read it."""
-
-    crossing: float
-    heeding: float
-    stopping: float
-    stop_longest: float
-    stay_longest: float
-    running: float
-
-
-@wp.struct
-class Around:
-    """What surrounds the people of all worlds: the floor, the ways over it, the robots."""
-
-    flags: wp.array(dtype=wp.uint8)
-    """Of the cells, (cells,)."""
-    width: int
-    height: int
-    cell: float
-    towards: wp.array2d(dtype=wp.uint8)
-    """`sim.ways.Ways.towards`"""
-    robots: int
-    """Robots of one world."""
-    radius: float
-    """Of a robot's circle, m."""
-    pose: wp.array2d(dtype=wp.float32)
-    """(rows, 3)"""
-    twist: wp.array2d(dtype=wp.float32)
-    """(rows, 3)"""
-    boxes: Boxes
-    """Forklifts."""
-
-
-@wp.struct
-class CrowdArrays:
-    """What social forces need beside `PeopleArrays`; every array (worlds, people)."""
-
-    velocity: wp.array3d(dtype=wp.float32)
-    """(worlds, people, 2), m/s."""
-    push: wp.array3d(dtype=wp.float32)
-    """Acceleration of this step, (worlds, people, 2), m/s^2."""
-    aim: wp.array3d(dtype=wp.float32)
-    """Where those who cross or give way go, (worlds, people, 2), m."""
-    goal: wp.array2d(dtype=wp.int32)
-    """Row of the table of ways; -1 for none."""
-    conduct: wp.array2d(dtype=wp.int32)
-    """`Conduct`"""
-    left: wp.array2d(dtype=wp.float32)
-    """Time left to cross or give way, s."""
-    lived: wp.array2d(dtype=wp.int32)
-    """The life that the other arrays belong to; another one than `PeopleArrays.life`: they say nothing."""
-    heeds: wp.array2d(dtype=wp.uint8)
-    """Whether robots are obstacles to them."""
-
-
-def make_crowd(worlds: int, people: int, device: str) -> CrowdArrays:
-    """Nobody has lived yet."""
-    shape = (worlds, people)
-    arrays = CrowdArrays()
-    for name in ("velocity", "push", "aim"):
-        setattr(arrays, name, wp.zeros((*shape, 2), dtype=wp.float32, device=device))
-    for name in ("goal", "conduct"):
-        setattr(arrays, name, wp.zeros(shape, dtype=wp.int32, device=device))
-    arrays.left = wp.zeros(shape, dtype=wp.float32, device=device)
-    arrays.lived = wp.array(np.full(shape, -1, np.int32), dtype=wp.int32, device=device)
-    arrays.heeds = wp.zeros(shape, dtype=wp.uint8, device=device)
-    return arrays
 
 
 @wp.func

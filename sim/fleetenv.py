@@ -125,6 +125,7 @@ class FleetEnv:
         Raises ActionError for another shape.
         """
         if action is not None:
+            action = action if isinstance(action, wp.array) else np.asarray(action, np.float32)
             if tuple(np.shape(action)) != self.action.shape:
                 raise ActionError(f"expected an action of shape {self.action.shape}, got {np.shape(action)}")
             self.environment.step(action.reshape((-1, self.action.shape[2])))

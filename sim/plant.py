@@ -22,7 +22,6 @@ from typing import Any
 import warp as wp
 
 from sim.backend import Backend, BatchBackend
-from sim.conduct import Manners, make_crowd
 from sim.crowd import CrowdKind, Walk, record_walk
 from sim.device import start_warp
 from sim.diverged import Recorder
@@ -33,6 +32,7 @@ from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, 
 from sim.kernels import after_substep, floor_arrays, make_boxes, read_bodies, sweep_lidar
 from sim.launches import Launchable, record
 from sim.loads import NO_LOADS, Loads
+from sim.manners import Manners, make_crowd
 from sim.pace import NO_LIMIT, keep_pace, make_zones
 from sim.people import MOVING, Profile, make_people
 from sim.pods import Pods

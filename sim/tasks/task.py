@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import warp as wp
 
-from sim.conduct import Manners
 from sim.crowd import CrowdKind
 from sim.forklifts import ForkliftSpec
 from sim.geometry import CORRIDOR_POINTS
 from sim.launches import Launchable
 from sim.loads import NO_LOADS, Loads
+from sim.manners import Manners
 from sim.people import Profile
 from sim.robot import RobotSpec
 from sim.sensorrows import sensor_rows

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from sim.conduct import Manners
+from sim.manners import Manners
 from sim.people import Profile
 from sim.tasks.navigate import NavigateConfig
 from sim.vary import vary

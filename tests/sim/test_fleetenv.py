@@ -189,3 +189,6 @@ def test_bad_numbers_of_robots_and_shapes_are_errors(site: Site) -> None:
     env.reset()
     with pytest.raises(ActionError, match=r"expected an action of shape \(2, 3, 2\)"):
         env.step(np.zeros((6, 2), np.float32))
+    with pytest.raises(ActionError, match=r"expected an action of shape \(2, 3, 2\), got \(2, 3\)"):
+        env.step([[0.0] * 3] * 2)  # pyright: ignore[reportArgumentType]
+    assert not env.step([[[0.0] * 2] * 3] * 2).terminated.any()  # pyright: ignore[reportArgumentType]
