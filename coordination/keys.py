@@ -120,5 +120,13 @@ def ensure_keys(path: Path | str) -> Keys:
     return read_keys(path)
 
 
+def keys_of(given: Path | None, own: Path) -> Keys:
+    """The keys in the file that was named, which must be there; where none was, those of the run's `own` file.
+
+    Only the run's own file is made where it is missing: a new key under a mistyped name would talk to nobody.
+    """
+    return read_keys(given) if given is not None else ensure_keys(own)
+
+
 def _is_key(word: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{64}", word) is not None

@@ -30,9 +30,11 @@ def listeners(address: str = "", metrics_port: int = 0) -> dict[str, str]:
 def check_free(addresses: Mapping[str, str]) -> None:
     """Raise TransportError, naming the option, for the first address that a process here cannot listen on."""
     for option, address in addresses.items():
+        if not re.fullmatch(r"tcp://.+:(\d+|\*)|ipc://.+", address):
+            raise TransportError(f"{option}: expected tcp://ADDRESS:PORT or ipc://PATH, got {address!r}; correct it")
         match = re.fullmatch(r"tcp://([^:/]+|\[.+\]):(\d+)", address)
         if not match:
-            continue  # a free port of the system's choice, ipc, or something that the server will refuse
+            continue  # a free port of the system's choice, or ipc
         host, port = match.group(1).strip("[]").replace("*", ""), int(match.group(2))
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:

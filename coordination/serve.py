@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from coordination.client import ADDRESS, COORDINATOR
-from coordination.keys import ensure_keys, read_keys
+from coordination.keys import keys_of, read_keys
 from coordination.meters import Meters
 from coordination.ports import check_free, listeners
 from coordination.service import PLANT, Service, nothing
@@ -86,7 +86,7 @@ def run(config: Config, at: Callable[[str], None] = nothing) -> int:
             "give one (--run . for this one), or start a whole fleet by `muster launch`"
         )
     folder = Path(place)
-    keys = read_keys(config.key) if config.key is not None else ensure_keys(folder / "fleet.key")
+    keys = keys_of(config.key, folder / "fleet.key")
     meters = Meters()
     with contextlib.ExitStack() as stack:
         store = Store(folder / "tasks.sqlite")

@@ -260,9 +260,14 @@ def _why(config: type, arguments: Sequence[str], text: str) -> str:
         if name not in options:
             continue
         seen.add(name)
-        kind = options[name].kind
-        if kind is not bool and not _fits(kind, value):
-            return f'{shown}: expected {_kind(kind)}, got "{value}"'
+        kind, values = options[name].kind, [value]
+        if _is_many(kind):
+            kind = typing.get_args(kind)[0]
+            while words and not words[0].startswith("--"):
+                values.append(words.pop(0))
+        for value in values:
+            if kind is not bool and not _fits(kind, value):
+                return f'{shown}: expected {_kind(kind)}, got "{value}"'
     for name, option in options.items():
         if option.required and name not in seen:
             shown = name.upper() if option.positional else f"--{name}"

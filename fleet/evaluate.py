@@ -22,7 +22,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from fleet.train import WORLDS_MAX
 from sim.errors import MusterError
+from sim.seeds import check_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +97,19 @@ class Measurement:
     """The same by the shield's reason."""
 
 
+def check_values(config: Config) -> None:
+    """Raise `MusterError` for values that cannot work."""
+    if config.episodes < 1 or config.worlds < 2:
+        raise EvaluationError(
+            f"expected at least 1 episode and 2 worlds, got {config.episodes} and {config.worlds}; ask for more"
+        )
+    if config.worlds > WORLDS_MAX:
+        raise EvaluationError(f"--worlds: expected at most {WORLDS_MAX} worlds, got {config.worlds}; take fewer")
+    if not config.profiles:
+        raise EvaluationError(f"--profiles: expected one or more of {', '.join(PROFILES)}, got none; name one")
+    check_seed(config.seed)
+
+
 def run(config: Config) -> int:
     """Measure each profile and print a table."""
     from rich.console import Console
@@ -104,10 +119,7 @@ def run(config: Config) -> int:
     from sim.specfile import named_spec
     from sim.tasks.navigate_contract import navigate_contract
 
-    if config.episodes < 1 or config.worlds < 2:
-        raise EvaluationError(
-            f"expected at least 1 episode and 2 worlds, got {config.episodes} and {config.worlds}; ask for more"
-        )
+    check_values(config)
     policy = Policy.load(config.policy)
     robot = named_spec(config.spec)
     contract = navigate_contract(robot.spec)
@@ -122,7 +134,7 @@ def run(config: Config) -> int:
     )
     columns = ("profile", "success", "hits", "bumps", "left", "late", "mission", "shield")
     for name in columns:
-        table.add_column(name, justify="left" if name == "profile" else "right")
+        table.add_column(name, justify="left" if name == "profile" else "right", no_wrap=name == "profile")
     agree = True
     for profile in config.profiles:
         found = measure(policy, profile, config.episodes, config.seed, config.worlds, robot, config.body)

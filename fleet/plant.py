@@ -29,13 +29,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from coordination.keys import ensure_keys, read_keys
+from coordination.keys import keys_of, read_keys
 from coordination.messages import Cycle, Done, Join, Joined, Leave, Round
 from coordination.ports import check_free, listeners
 from coordination.transport import Transport
 from coordination.wire import Received
 from coordination.zmq_transport import ZmqServer
-from fleet.rundir import join_run
+from fleet.rundir import discard_unused, join_run
 from fleet.world import World, people_cells, start_cells
 from hierarchy.motor import motor_hash
 from sim.crowd import CrowdKind
@@ -45,6 +45,7 @@ from sim.gridfiles import Problem
 from sim.people import Profile
 from sim.readers import check_site, load_problem
 from sim.robot import SECOND, RobotSpec, robot_names
+from sim.seeds import check_seed
 from sim.site import CELL
 from sim.specfile import named_spec
 
@@ -172,8 +173,9 @@ def _checked(config: Config) -> _Asked:
         raise PlantError(
             f"--forklifts: expected a number of forklifts from 0 up, got {config.forklifts}; give 0 for none"
         )
-    if config.seed < 0:
-        raise PlantError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
+    check_seed(config.seed)
+    if not config.patience > 0.0:
+        raise PlantError(f"--patience: expected a time above 0 s, got {config.patience:g}; give for example 60")
     problem = load_problem(config.site, config.cell)
     check_site(problem.site, len(names))
     spec = named_spec(config.spec).spec
@@ -196,7 +198,7 @@ def _checked(config: Config) -> _Asked:
     if config.forklifts:
         check_bound(ForkliftSpec(), Profile.STILL if config.person_speed == 0.0 else Profile.WALKING)
         check_room(problem.site, ForkliftSpec())
-    if config.key is not None and config.key.exists():
+    if config.key is not None:
         read_keys(config.key)
     check_free(ports(config))
     return _Asked(names, problem, starts, spec)
@@ -219,7 +221,7 @@ def run(config: Config) -> int:
         body=config.body,
     )
     directory = join_run(config=config, seed=config.seed, clock=config.clock)
-    transport = ZmqServer(PLANT, ensure_keys(config.key or directory.key), config.address)
+    transport = ZmqServer(PLANT, keys_of(config.key, directory.key), config.address)
     try:
         plant = Plant(world, transport, names, clock=config.clock, news=lambda line: print(line, flush=True))
         if config.metrics_port:
@@ -239,7 +241,10 @@ def run(config: Config) -> int:
             if plant.outcome.rounds:
                 world.write(directory.root, names, **plant.notes())
         print(f"plant ended: {plant.outcome.ended}; {plant.news_line()}", flush=True)
-        return 0 if plant.outcome.rounds else 1
+        if not plant.outcome.rounds:
+            discard_unused()
+            return 1
+        return 0
     finally:
         transport.close()
 

@@ -35,7 +35,7 @@ import zmq
 
 from agents.policy import Policy
 from coordination.client import ADDRESS, COORDINATOR, CoordinatorClient
-from coordination.keys import Keys, ensure_keys, read_keys
+from coordination.keys import Keys, keys_of, read_keys
 from coordination.messages import Report
 from coordination.ports import check_free, listeners
 from coordination.zmq_transport import ZmqClient
@@ -321,7 +321,9 @@ def check(config: Config, made_later: Path | None = None) -> None:
     place = config.policy or Path(os.environ.get(ENVIRONMENT) or ".")
     if made_later is None or (config.policy is not None and place != made_later.parent):
         sees_limit(Policy.load(place), spec)
-    if config.key is not None and config.key.exists():
+    if not config.patience > 0.0:
+        raise RobotError(f"--patience: expected a time above 0 s, got {config.patience:g}; give for example 60")
+    if config.key is not None:
         read_keys(config.key)
     check_free(ports(config))
 
@@ -351,7 +353,7 @@ def run(config: Config) -> int:
     site = load_site(config.site, config.cell)
     directory = join_run(arguments=sys.argv, config=config)
     key = config.key or directory.key
-    keys = ensure_keys(key)
+    keys = keys_of(config.key, directory.key)
     policy = Policy.load(config.policy or directory.root)
     spec = named_spec(config.spec).spec
     steppers = {

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING
 
 from fleet.progress import progress_bar
 from fleet.rundir import RunDirectory, join_run, plain
+from sim.seeds import check_seed
 
 if TYPE_CHECKING:
     from agents.trainer import Outcome, Trainer
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+WORLDS_MAX = 131_072
+"""Worlds side by side: beyond what a GPU of 80 GB holds; a slip of the pen would fill the memory of the machine."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,9 @@ def check(config: Config, made_later: Path | None = None) -> None:
         raise TrainingError(
             f"--target: expected a share above 0 and at most 1, got {config.target:g}; give for example 0.95"
         )
-    if config.seed < 0:
-        raise TrainingError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
+    if config.worlds > WORLDS_MAX:
+        raise TrainingError(f"--worlds: expected at most {WORLDS_MAX} worlds, got {config.worlds}; take fewer")
+    check_seed(config.seed)
     if config.device.partition(":")[0] not in ("cpu", "cuda"):
         raise TrainingError(
             f'--device: expected device cpu, or cuda where there is one, got "{config.device}"; train on cpu'
@@ -145,7 +150,14 @@ def _how_steps_run(device: str) -> str:
 
 def _directory(config: Config) -> Path:
     if config.out is not None:
-        config.out.mkdir(parents=True, exist_ok=True)
+        try:
+            config.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            from agents.errors import TrainingError
+
+            raise TrainingError(
+                f"--out: cannot make the directory {config.out}: {error.strerror}; name another"
+            ) from error
         return config.out.absolute()
     if config.resume is not None and config.resume.is_dir():
         return config.resume.absolute()

@@ -30,7 +30,7 @@ from rich.table import Table
 
 from coordination.auditor import Finding, audit
 from coordination.client import ADDRESS, COORDINATOR, FleetClient, NoAnswerError, new_task_id
-from coordination.keys import ensure_keys
+from coordination.keys import keys_of, read_keys
 from coordination.messages import FleetState, Leave, Leg, LegKind, RobotStatus, Task
 from coordination.zmq_transport import ZmqClient
 from fleet.findings import Findings, read_findings
@@ -43,6 +43,7 @@ from sim.gridfiles import Problem
 from sim.reach import FAR, components, distances
 from sim.readers import check_site, load_problem
 from sim.robot import SECOND
+from sim.seeds import check_seed
 from sim.site import CELL, Site
 from sim.trace import AUTO, read_trace
 
@@ -116,6 +117,8 @@ class Watched:
 def check(config: Config, made_later: Path | None = None) -> None:
     """Raise `MusterError` for whatever is wrong with a command line, before anything is made for it."""
     check_values(config)
+    if config.key is not None:
+        read_keys(config.key)
     problem = load_problem(config.site, config.cell)
     check_site(problem.site, config.robots)
     make_tasks(problem, config)
@@ -125,8 +128,7 @@ def check_values(config: Config) -> None:
     """Raise `WarehouseError` for numbers that no floor could make good."""
     if not 1 <= config.tasks <= TASKS_MAX:
         raise WarehouseError(f"--tasks: expected 1 to {TASKS_MAX} tasks, got {config.tasks}; choose another number")
-    if config.seed < 0:
-        raise WarehouseError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
+    check_seed(config.seed)
     if not config.limit > 0.0:
         raise WarehouseError(f"--limit: expected a time above 0 s, got {config.limit:g}; give the run more")
     if not config.video_speed > 0.0:
@@ -153,7 +155,7 @@ def run(config: Config) -> int:
     check_site(problem.site, config.robots)
     tasks = make_tasks(problem, config)
     directory = join_run(config=config, seed=config.seed)
-    keys = ensure_keys(config.key or directory.key)
+    keys = keys_of(config.key, directory.key)
     console = Console()
     coordinator = ZmqClient(CLIENT, COORDINATOR, keys, config.coordinator)
     plant = ZmqClient(CLIENT, PLANT, keys, config.plant)

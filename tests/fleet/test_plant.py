@@ -18,9 +18,10 @@ from coordination.wire import Received
 from coordination.zmq_transport import ZmqClient, ZmqServer
 from fleet import plant as module
 from fleet.hardware import PlantRobot
-from fleet.plant import Config, Plant, PlantError
+from fleet.plant import Config, Plant
 from fleet.rundir import ENVIRONMENT, create_run
 from fleet.world import World
+from sim.errors import MusterError
 from sim.robot import RobotCommand, RobotSpec
 from sim.site import make_site
 
@@ -397,14 +398,14 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Mon
             r"--cell: expected cells of 0\.\d\d m or more, .*, got 0\.3 m on generate:7; give for example 1\.2",
         ),
         (Config(people=-1), r"number of people from 0 up, got -1"),
-        (Config(seed=-1), r"whole number from 0 up, got -1"),
+        (Config(seed=-1), r"whole number from 0 up to 1000000000, got -1"),
         (Config(starts="1,b"), r'start cells as 12,40,7, got "1,b"'),
     ],
 )
 def test_a_wrong_command_line_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Config, error: str
 ) -> None:
-    with pytest.raises(PlantError, match=error):
+    with pytest.raises(MusterError, match=error):
         run_in(tmp_path, monkeypatch, config)
 
 

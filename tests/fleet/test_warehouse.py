@@ -24,6 +24,7 @@ from fleet.warehouse import (
     watch,
 )
 from fleet.world import World
+from sim.errors import MusterError
 from sim.fixtures import Fixtures
 from sim.generate import generate_warehouse
 from sim.gridfiles import Problem
@@ -104,7 +105,7 @@ def test_the_leagues_first_errands_are_taken() -> None:
         (Config(tasks=0), "--tasks: expected 1 to 1000000 tasks, got 0"),
         (Config(tasks=-1), "got -1"),
         (Config(tasks=10**9), "got 1000000000"),
-        (Config(seed=-1), "--seed: expected a whole number from 0 up, got -1"),
+        (Config(seed=-1), "--seed: expected a whole number from 0 up to 1000000000, got -1"),
         (Config(limit=0.0), "--limit: expected a time above 0 s, got 0"),
         (Config(video_speed=0.0), "--video-speed: expected a factor above 0"),
         (Config(dwell=-2.0), "--dwell: expected a number from 0 up, got -2"),
@@ -112,7 +113,7 @@ def test_the_leagues_first_errands_are_taken() -> None:
     ],
 )
 def test_numbers_that_cannot_be_are_refused(config: Config, expected: str) -> None:
-    with pytest.raises(WarehouseError, match=expected):
+    with pytest.raises(MusterError, match=expected):
         check(config)
 
 

@@ -165,13 +165,31 @@ def test_more_robots_than_free_cells_are_refused(refused: Callable[..., str]) ->
         (("sim", "--people", "-1"), "expected a number of people from 0 up"),
         (("sim", "--person-speed", "3"), "expected a person speed of 0 or 1.6"),
         (("sim", "--clock", "sundial"), "sundial"),
+        (("sim", "--seed", "9" * 23), f"--seed: expected a whole number from 0 up to 1000000000, got {'9' * 23}"),
+        (("sim", "--patience", "0"), "--patience: expected a time above 0 s, got 0"),
+        (("sim", "--key", "none.key"), "cannot read the key file none.key: No such file or directory"),
+        (("sim", "--address", "bogus"), "--address: expected tcp://ADDRESS:PORT or ipc://PATH, got 'bogus'"),
+        ((*COORDINATE, "--address", "bogus"), "--address: expected tcp://ADDRESS:PORT or ipc://PATH, got 'bogus'"),
+        ((*COORDINATE, "--key", "none.key"), "cannot read the key file none.key: No such file or directory"),
+        (("fleet", "--key", "none.key"), "cannot read the key file none.key: No such file or directory"),
         (("train", "--seconds", "0"), "expected positive seconds"),
         (("train", "--device", "abacus"), 'got "abacus"'),
+        (("train", "--seed", "1000000001"), "--seed: expected a whole number from 0 up to 1000000000"),
+        (("train", "--worlds", "1000000000"), "--worlds: expected at most 131072 worlds, got 1000000000"),
+        (("train", "--out", "good.map"), "--out: cannot make the directory good.map: File exists; name another"),
+        (("train", "--out", "good.map/deep"), "--out: cannot make the directory good.map/deep: Not a directory"),
         (("coordinate", "--plant", ""), "lockstep needs the plant's address"),
         (("robot", "--policy", "."), "policy.json"),
         (("replay", "nowhere.mcap"), "nowhere.mcap"),
         (("view", "nowhere"), "nowhere"),
         (("evaluate", "--policy", "."), "policy.json"),
+        (("evaluate", "--policy", ".", "--seed", "-1"), "--seed: expected a whole number from 0 up"),
+        (("evaluate", "--policy", ".", "--worlds", "1000000000"), "--worlds: expected at most 131072 worlds"),
+        (("evaluate", "--policy", ".", "--profiles"), "--profiles: expected one or more of no_shield, v0, v16"),
+        (
+            ("evaluate", "--policy", ".", "--profiles", "v0", "v9"),
+            '--profiles: expected one of no_shield, v0, v16, got "v9"',
+        ),
         (("keys", "derive"), "make one with `muster keys create`"),
         (("launch", "nowhere.launch.yaml"), "cannot read launch file nowhere.launch.yaml"),
         (
@@ -218,6 +236,28 @@ def test_a_truncated_policy_is_refused(refused: Callable[..., str], folder: Path
     (folder / "policy.onnx").write_bytes(b"\x08\x08")
     (folder / "policy.json").write_text('{"muster": 1, "onnx_')
     assert "policy.json" in refused("robot", "--policy", ".")
+
+
+def test_a_robot_needs_the_key_that_was_named(refused: Callable[..., str], policy: str) -> None:
+    """A new key under a mistyped name would talk to nobody, and would lie there."""
+    message = refused("robot", "--site", "good.map", "--policy", policy.partition(":=")[2], "--key", "none.key")
+    assert "cannot read the key file none.key: No such file or directory" in message
+    message = refused("robot", "--site", "good.map", "--policy", policy.partition(":=")[2], "--patience", "-1")
+    assert "--patience: expected a time above 0 s, got -1" in message
+
+
+def test_a_plant_that_nobody_joins_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MUSTER_RUN", raising=False)
+    before = contents(folder)
+    words = ("sim", "--site", "good.map", "--robots", "r0", "--patience", "0.2", "--address", "tcp://127.0.0.1:*")
+    handler = signal.getsignal(signal.SIGTERM)
+    assert cli.main(words) == 1
+    signal.signal(signal.SIGTERM, handler)
+    assert "no robot joined within 0.2 s" in capfd.readouterr().out
+    assert contents(folder) == before
 
 
 def test_a_machine_without_opengl_is_told_what_to_install(folder: Path) -> None:
@@ -271,6 +311,7 @@ def policy(folder: Path) -> str:
         ("people:=-1", "plant: people:=-1: expected a number of people from 0 up"),
         ("people:=999", "plant: expected room for 999 people on generate:7"),
         ("seed:=-1", "plant: seed:=-1: expected a whole number from 0 up"),
+        ("seed:=99999999999999999999999", "plant: seed:=99999999999999999999999: expected a whole number from 0 up"),
         ("seed:=1.5", 'plant: seed:=1.5: expected a whole number, got "1.5"\n'),
         ("cell:=0", "plant: expected a cell size above 0 m"),
         ("cell:=0.3", "plant: cell:=0.3: expected cells of 0.86 m or more"),
