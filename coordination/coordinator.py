@@ -144,6 +144,13 @@ class Coordinator:
         self.roadmap.check_cells(self.site.stations.tolist(), "stations")
         self.roadmap.check_cells(self.site.chargers.tolist(), "chargers")
         self.store.bind(self.site.hash)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a life that knows what the store knows and has heard nobody: a process's first, or another plant's.
+
+        Every robot keeps the cells that it held until it reports from where it is now.
+        """
         self.epoch = self.store.begin()
         """Number of this life on the store"""
         self.right_of_way = RightOfWay(self.roadmap, self.rules, self.spec)

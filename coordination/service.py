@@ -66,6 +66,9 @@ STRANGERS = 0.1
 REJOIN = 0.5
 """s of silence after which the plant is asked again to count us in: it may have given us up, or started anew."""
 
+ANEW = 2 * SECOND
+"""In wall mode, a plant's time that went back by more is another plant's; less is what messages take on their way."""
+
 TOLD = 100
 """Different faults that are said in the log; the rest is counted alone."""
 
@@ -81,6 +84,10 @@ class Core(Protocol):
 
     waiting: dict[str, Waiting]
     """By robot: attempts that wait for an operator"""
+
+    def begin(self) -> None:
+        """Forget what was heard and go on from what the store knows; `tick` may then be given an earlier time."""
+        ...
 
     def handle(self, sender: str, message: msgspec.Struct, now: int) -> Out:
         """Take one message in; the replies leave after the commit."""
@@ -189,8 +196,12 @@ class Service:
                 case Joined(stamp=stamp):
                     self._joined = True
                     self._offset = stamp - time.monotonic_ns()
-                    if stamp < self.now:  # another plant, whose time begins anew
+                    back = self.now - stamp
+                    if back > 0:
                         self._handled.clear()
+                    if back > (ANEW if self.clock == "wall" else 0):
+                        self._begin_anew()
+                        self.now = stamp
                     self.now = max(self.now, stamp) if self.clock == "wall" else stamp
                     self._ended = False  # the round at this stamp is open, also when we joined again in mid-life
                 case Round(stamp=stamp) if self.clock == "wall":
@@ -202,6 +213,18 @@ class Service:
                 case Leave():
                     self._joined = False
                     self.left = True
+
+    def _begin_anew(self) -> None:
+        """Another plant, whose time begins anew: reports of its robots are older than all that was heard before.
+
+        The core begins another life on the store, as after a restart, else it would take none of them for news and
+        grant the cells in which the former plant had them.
+        """
+        self._reports.clear()
+        self._pictures.clear()
+        with self.store.transaction():
+            self.core.begin()
+        self.at("anew:committed")
 
     def _hear_fleet(self) -> None:
         requests: list[Received] = []

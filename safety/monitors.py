@@ -73,7 +73,8 @@ def judge_ages(age: Ages, bounds: AgeBounds) -> Cause:
     return worst(
         Cause.SCAN_STALE if age.scan > bounds.scan else Cause.NONE,
         Cause.ODOMETRY_STALE if max(age.pose, age.twist) > bounds.odometry else Cause.NONE,
-        Cause.PICTURE_STALE if age.picture > bounds.picture else Cause.NONE,
+        # one from the future (another site clock) would never grow old: silence would end no lease
+        Cause.PICTURE_STALE if abs(age.picture) > bounds.picture else Cause.NONE,
         Cause.GRANT_STALE if age.grant_left <= 0 else Cause.NONE,
         Cause.NOT_FINITE if min(age.scan, age.pose, age.twist) < 0 else Cause.NONE,
     )

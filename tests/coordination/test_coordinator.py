@@ -229,6 +229,42 @@ def test_a_killed_coordinator_goes_on_where_the_disk_stands(rehearse: Rehearse, 
     rehearsal.end()
 
 
+def test_a_core_that_begins_anew_takes_robots_of_another_plant_where_they_are(
+    rehearse: Rehearse, tmp_path: Path
+) -> None:
+    """Their time is older than all that it heard: it would grant the cells in which the former plant had them."""
+    rehearsal = rehearse(tmp_path, floor(*AISLES), [0, 83])
+    task = rehearsal.give(11)
+    rehearsal.run(3.0)
+    core, store = rehearsal.core, rehearsal.store
+    epoch = core.epoch
+    with store.transaction():
+        core.begin()
+    assert core.epoch == epoch + 1
+    assert store.record(task) is not None
+    held = {robot: {holding.cell for holding in cells} for robot, cells in store.holdings().items()}
+    place = {"r0": max(held["r1"]), "r1": 40}  # r0 stands where the store says that r1 does
+    assert 40 not in held["r0"] | held["r1"]
+
+    def report(cell: int, now: int, grant: int) -> Report:
+        x, y = core.site.centre(cell).tolist()
+        return Report(0, now, (x, y, 0.0), (0.0, 0.0), (cell,), 0.9, RobotStatus.IDLE, grant, epoch=core.epoch)
+
+    granted: dict[str, int] = {}
+    for cycle in range(1, 6):
+        now = cycle * SECOND // 10
+        for robot, cell in place.items():
+            core.handle(robot, report(cell, now, granted.get(robot, 0)), now)
+        for robot, picture in core.tick(now):
+            assert isinstance(picture, Picture)
+            assert picture.stamp == now
+            if picture.grant is not None:
+                granted[robot] = picture.grant.id
+                assert picture.grant.expires <= now + 2 * SECOND
+                assert place[robot] in picture.grant.cells
+    assert granted.keys() == {"r0", "r1"}, "r0's cell is free once r1 has said where it is"
+
+
 def test_no_cell_is_given_while_the_emergency_stop_is_latched(rehearse: Rehearse, tmp_path: Path) -> None:
     site = floor(*AISLES)
     rehearsal = rehearse(tmp_path, site, [0, 40, 60])

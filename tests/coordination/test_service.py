@@ -38,7 +38,7 @@ from coordination.service import Service
 from coordination.tasks import Store
 from coordination.transport import TransportError
 from coordination.zmq_transport import ZmqClient, ZmqServer
-from sim.robot import MILLISECOND
+from sim.robot import MILLISECOND, SECOND
 
 KEYS = new_keys()
 
@@ -52,6 +52,10 @@ class RecordingCore:
         self.heard: list[tuple[str, msgspec.Struct, int]] = []
         self.robots: set[str] = set()
         self.ticks: list[int] = []
+        self.lives = 1
+
+    def begin(self) -> None:
+        self.lives += 1
 
     def handle(self, sender: str, message: msgspec.Struct, now: int) -> list[tuple[str, msgspec.Struct]]:
         self.heard.append((sender, message, now))
@@ -224,6 +228,41 @@ def test_joining_again_in_a_slow_round_takes_no_report_from_it(start: Callable[.
         rig.turn_until(lambda number=number: len(rig.core.ticks) == number)
         assert time.monotonic() - begin < service_module.REPORTS / 2
     assert [now for _, _, now in rig.core.heard] == [100, 200]
+
+
+@pytest.mark.parametrize(("clock", "back"), [("lockstep", 100), ("wall", service_module.ANEW + 1)])
+def test_another_plant_whose_time_begins_anew_finds_a_coordinator_that_begins_anew(
+    start: Callable[..., Rig], clock: str, back: int
+) -> None:
+    rig = start(clock, plant=True)
+    assert rig.plant is not None
+    join(rig, stamp=100 * SECOND)
+    robot = rig.client("r1")
+    robot.send("coordinator", make_report(1, 100 * SECOND), 100 * SECOND)
+    rig.plant.send("coordinator", Round(1, 100 * SECOND, ("r1",)), 100 * SECOND)
+    rig.turn_until(lambda: rig.core.heard)
+    now = rig.service.now
+    assert rig.core.lives == 1
+    rig.plant.send("coordinator", Joined("site", clock, now - back), now - back)
+    rig.turn_until(lambda: rig.core.lives == 2)
+    assert rig.service.now - SECOND < now - back <= rig.service.now
+    robot.send("coordinator", make_report(2, now - back), now - back)
+    rig.plant.send("coordinator", Round(2, now - back, ("r1",)), now - back)
+    rig.turn_until(lambda: len(rig.core.heard) == 2)
+    assert rig.core.ticks[-1] < now
+
+
+def test_in_wall_mode_a_plant_that_is_a_little_behind_is_the_same_plant(start: Callable[..., Rig]) -> None:
+    rig = start("wall", plant=True)
+    assert rig.plant is not None
+    join(rig, stamp=100 * SECOND)
+    rig.turn_until(lambda: rig.core.ticks)
+    now = rig.service.now
+    rig.plant.send("coordinator", Joined("site", "wall", now - SECOND), now - SECOND)
+    ticks = len(rig.core.ticks)
+    rig.turn_until(lambda: len(rig.core.ticks) > ticks + 1)
+    assert rig.core.lives == 1
+    assert rig.service.now > now
 
 
 def test_nothing_leaves_before_the_commit(start: Callable[..., Rig]) -> None:

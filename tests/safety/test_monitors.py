@@ -60,6 +60,8 @@ def test_reading_is_stale_one_nanosecond_after_its_bound(field: str, bound: int,
     [
         (NOW - 2 * SECOND, NOW + 1, Cause.NONE),
         (NOW - 2 * SECOND - 1, NOW + 1, Cause.PICTURE_STALE),
+        (NOW + 2 * SECOND, NOW + 4 * SECOND, Cause.NONE),
+        (NOW + 2 * SECOND + 1, NOW + 4 * SECOND, Cause.PICTURE_STALE),
         (NOW, NOW, Cause.GRANT_STALE),
         (NOW, NOW - 1, Cause.GRANT_STALE),
         (0, 0, Cause.GRANT_STALE),
