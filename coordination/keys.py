@@ -1,8 +1,10 @@
 """Keys of a fleet: one secret for the coordinator and the plant, one derived from it for each robot and person.
 
 A node's key is BLAKE2b(key = fleet key, node's name); a link's key is BLAKE2b(key = client's node key, sender and
-receiver). So the servers, who hold the fleet key, can talk to every node; a node that is broken into betrays its own
-links alone; and a message made for one receiver or direction is worthless on any other.
+receiver). The key of a robot's watchdog, a node that comes and goes with its process, is BLAKE2b(key = robot's node
+key, watchdog's name): a robot that has its own key alone can start one. So the servers, who hold the fleet key, can
+talk to every node; a node that is broken into betrays its own links alone; and a message made for one receiver or
+direction is worthless on any other.
 
 A key file is one line, mode 0600: 64 hex digits for a fleet key; a name, a blank and 64 hex digits for a node's key.
 There is no revocation: a lost node key means a new fleet key.
@@ -28,6 +30,9 @@ KEY_BYTES = 32
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 """Names of robots, servers and people on the wire."""
 
+GUARD = re.compile(r"watchdog_\d+_([a-z][a-z0-9_]*)")
+"""Names of watchdogs, with the robot whose key makes theirs; no robot, client or operator should be called so."""
+
 
 class KeyFileError(MusterError):
     """A key file cannot be read, written or trusted."""
@@ -47,6 +52,11 @@ class Keys:
 
     def node(self, name: str) -> bytes | None:
         """The key of a node; None when this process does not know it."""
+        if guard := GUARD.fullmatch(name):
+            owner = self.node(guard.group(1))
+            if owner is None:
+                return None
+            return hashlib.blake2b(name.encode(), key=owner, digest_size=KEY_BYTES, person=b"muster guard").digest()
         if self.fleet is not None:
             return hashlib.blake2b(name.encode(), key=self.fleet, digest_size=KEY_BYTES, person=b"muster node").digest()
         return self.nodes.get(name)

@@ -267,7 +267,9 @@ def main(words: Sequence[str]) -> int:
 def name_of(robots: Sequence[str], loop: int) -> str:
     """The name on the wire of the watchdog of these robots, which they give the plant when they join.
 
-    The loop's process id tells it from the watchdog of a loop that died before and may still be speaking.
+    The loop's process id tells it from the watchdog of a loop that died before and may still be speaking. Its key
+    follows from that of the first robot (`coordination.keys.GUARD`), whose name is cut where it is longer than some
+    16 characters: then only the fleet key gives it.
     """
     return f"watchdog_{loop}_{robots[0]}"[:32]
 

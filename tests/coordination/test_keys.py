@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from coordination.keys import KeyFileError, Keys, ensure_keys, new_keys, read_keys, write_keys
+from coordination.messages import Join
+from coordination.wire import Wire, WireError
+from fleet.watchdog import name_of
 
 
 def test_a_fleet_key_survives_its_file_and_only_the_owner_reads_it(tmp_path: Path) -> None:
@@ -71,3 +74,18 @@ def test_a_missing_key_file_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_processes_that_race_for_a_key_share_one(tmp_path: Path) -> None:
     assert ensure_keys(tmp_path / "fleet.key") == ensure_keys(tmp_path / "fleet.key")
+
+
+def test_a_robot_with_its_own_key_alone_signs_for_its_watchdog_and_no_other() -> None:
+    fleet = new_keys()
+    own = Keys(nodes={"r1": fleet.node("r1") or b""})
+    guard, other = name_of(["r1", "r2"], 4_000_000), name_of(["r2"], 4_000_000)
+    assert own.node(guard) == fleet.node(guard)
+    assert own.node(guard) != own.node("r1")
+    assert own.node(other) is None
+    plant = Wire("plant", fleet, server=True)
+    said = plant.decode(Wire(guard, own, server=False).encode("plant", Join("watchdog", ("r1",)), 0))
+    assert said is not None
+    assert (said.sender, said.signed) == (guard, True)
+    with pytest.raises(WireError, match="no key for watchdog_4000000_r2"):
+        Wire(other, own, server=False)

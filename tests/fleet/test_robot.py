@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from coordination.keys import new_keys, write_keys
+from coordination.keys import Keys, new_keys, read_keys, write_keys
 from coordination.messages import Join
 from fleet import cli, watchdog
 from fleet.replay import replay_all
@@ -35,8 +35,6 @@ def directory(tmp_path: Path) -> RunDirectory:
 
 @pytest.fixture
 def recorded(directory: RunDirectory) -> Iterator[RecordedPlant]:
-    from coordination.keys import read_keys
-
     plant = RecordedPlant(directory.root, read_keys(directory.key))
     yield plant
     plant.close()
@@ -81,6 +79,20 @@ def test_a_robot_process_releases_what_was_recorded_and_leaves_a_black_box(
     assert summary["steps"] == len(wanted)
     assert summary["blackbox"]["dropped"] == 0
     assert summary["errors"] == 0
+
+
+def test_a_robot_drives_with_its_own_key_alone_watchdog_and_all(
+    directory: RunDirectory, recorded: RecordedPlant
+) -> None:
+    own = directory.root / "r0.key"
+    write_keys(own, Keys(nodes={"r0": read_keys(directory.key).node("r0") or b""}))
+    directory.key.unlink()
+    process = start(directory, recorded, "--key", str(own))
+    assert recorded.serve()
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert "robots ready: r0" in output
+    assert not directory.key.exists(), "nobody made another key"
 
 
 def test_a_terminated_robot_says_goodbye_and_finishes_its_files(
