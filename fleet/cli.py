@@ -61,6 +61,7 @@ COMMANDS = {
     "fleet": Command("fleet.warehouse", "submit a warehouse's tasks, wait, write report and video", "sim,view"),
     "replay": Command("fleet.replay", "replay black boxes: identical, or the first field that differs"),
     "diverged": Command("sim.relive", "play worlds that blew up in training once more", "sim"),
+    "view": Command("fleet.view", "show a run or an environment in the browser", "sim,view"),
     "video": Command("sim.film", "draw a run as a video: the floor from above, a robot from behind", "sim,view"),
     "estop": Command("fleet.estop", "raise or reset the fleet's emergency stop"),
     "keys": Command("fleet.keys", "make the fleet's key and derive keys from it"),

@@ -8,6 +8,7 @@ middle. Videos (sim/picture.py), pictures of environments (sim/rendering.py) and
 from __future__ import annotations
 
 import colorsys
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,26 @@ def tint(colour: Colour, share: float) -> Colour:
     """A colour mixed with this share of white."""
     red, green, blue, opacity = colour
     return (red + share * (1.0 - red), green + share * (1.0 - green), blue + share * (1.0 - blue), opacity)
+
+
+def camera_distance(size: tuple[float, float], aspect: float, fov_deg: float, elevation_deg: float) -> float:
+    """How far a camera that looks at the middle of a floor must be to see all of it, m (pinhole, by bisection).
+
+    `size` is its extent along x and y, m.
+    """
+    half_x, half_y = size[0] / 2 + 0.6, size[1] / 2 + 0.6
+    tilt, half = math.radians(elevation_deg), math.tan(math.radians(fov_deg) / 2)
+    low, high = 0.1, 100.0 * (half_x + half_y)
+    while high - low > 0.01:
+        distance = (low + high) / 2
+        seen = True
+        for x in (-half_x, half_x):
+            for y in (-half_y, half_y):
+                depth = distance + y * math.cos(tilt)
+                up = y * math.sin(tilt)
+                seen &= depth > 0 and abs(up) <= depth * half and abs(x) <= depth * half * aspect
+        low, high = (low, distance) if seen else (distance, high)
+    return high
 
 
 def drawn_floor(site: Site) -> list[Drawn]:

@@ -24,10 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
+from sim.drawing import camera_distance
 from sim.errors import nearest
 from sim.files import replacing
 from sim.opengl import Canvas
-from sim.picture import CHASE, FOV_DEG, Scenery, blend, camera_distance, drawn_scale
+from sim.picture import CHASE, FOV_DEG, Scenery, drawn_scale
 from sim.trace import AUTO, Trace, ViewError, read_cargo, read_trace
 
 SETTLE = 0.6
@@ -141,10 +142,10 @@ def draw(
     try:
         for at in times.tolist():
             scenery.pose(at)
-            one, two, share = trace.between(at)
+            one, two, _ = trace.between(at)
             now = float(np.interp(at, np.arange(len(trace.stamps)), trace.seconds))
             if robot is not None:
-                x, y, yaw = blend(trace.poses[one, [robot]], trace.poses[two, [robot]], share)[0].tolist()
+                x, y, yaw = trace.poses_at(at)[robot].tolist()
                 if math.isnan(heading):
                     heading = yaw
                 turn = math.atan2(math.sin(yaw - heading), math.cos(yaw - heading))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.env import BatchEnv
+if TYPE_CHECKING:
+    from sim.env import BatchEnv
 
 
 @dataclass(frozen=True)

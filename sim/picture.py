@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.drawing import CARDBOARD, CHASSIS, MARK, MAST, SKIN, TRUCK, VEST, Colour, drawn_floor, robot_colour
-from sim.trace import Trace
+from sim.trace import Trace, blend
 
 LARGE = 60.0
 """m; floors with a longer side are seen from higher above, and what moves on them is drawn larger."""
@@ -34,26 +34,6 @@ FOV_DEG = 18.0
 """Far away and narrow, from above: little perspective, so that every aisle is seen alike."""
 
 SKY = (0.95, 0.96, 0.97)
-
-
-def camera_distance(size: tuple[float, float], aspect: float, fov_deg: float, elevation_deg: float) -> float:
-    """How far a camera that looks at the middle of a floor must be to see all of it, m (pinhole, by bisection).
-
-    `size` is its extent along x and y, m.
-    """
-    half_x, half_y = size[0] / 2 + 0.6, size[1] / 2 + 0.6
-    tilt, half = math.radians(elevation_deg), math.tan(math.radians(fov_deg) / 2)
-    low, high = 0.1, 100.0 * (half_x + half_y)
-    while high - low > 0.01:
-        distance = (low + high) / 2
-        seen = True
-        for x in (-half_x, half_x):
-            for y in (-half_y, half_y):
-                depth = distance + y * math.cos(tilt)
-                up = y * math.sin(tilt)
-                seen &= depth > 0 and abs(up) <= depth * half and abs(x) <= depth * half * aspect
-        low, high = (low, distance) if seen else (distance, high)
-    return high
 
 
 def drawn_scale(trace: Trace) -> float:
@@ -161,13 +141,6 @@ def looking(yaw: float, tilt: float) -> NDArray[np.float64]:
     quat = np.zeros(4)
     mujoco.mju_mat2Quat(quat, matrix.reshape(-1))
     return quat
-
-
-def blend(one: NDArray[np.floating], two: NDArray[np.floating], share: float) -> NDArray[np.float64]:
-    """Poses (n, 3) between two, yaw the shorter way round."""
-    a, b = one.astype(np.float64), two.astype(np.float64)
-    turn = np.arctan2(np.sin(b[:, 2] - a[:, 2]), np.cos(b[:, 2] - a[:, 2]))
-    return np.column_stack([a[:, :2] + share * (b[:, :2] - a[:, :2]), a[:, 2] + share * turn])
 
 
 def _add_robot(world: Any, number: int, length: float, broad: float, tall: float) -> None:

@@ -20,13 +20,25 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.drawing import CHARGER, FLOOR, MARK, RACK_HEIGHT, STATION, STEEL, VEST, WALL, robot_colour, tint
+from sim.drawing import (
+    CHARGER,
+    FLOOR,
+    MARK,
+    RACK_HEIGHT,
+    STATION,
+    STEEL,
+    VEST,
+    WALL,
+    camera_distance,
+    robot_colour,
+    tint,
+)
 from sim.env import BatchEnv
 from sim.errors import MusterError
 from sim.lighting import Lighting
 from sim.opengl import Canvas, Shape
 from sim.overlay import ahead_of
-from sim.picture import SKY, camera_distance, set_light
+from sim.picture import SKY, set_light
 from sim.reach import components
 
 WIDTH, HEIGHT = 640, 480

@@ -57,6 +57,18 @@ class Trace:
         one = min(int(at), len(self.stamps) - 1)
         return one, min(one + 1, len(self.stamps) - 1), at - one
 
+    def poses_at(self, at: float) -> NDArray[np.float64]:
+        """Poses of the robots at a moment, (robots, 3); yaw the shorter way round."""
+        one, two, share = self.between(at)
+        return blend(self.poses[one], self.poses[two], share)
+
+
+def blend(one: NDArray[np.floating], two: NDArray[np.floating], share: float) -> NDArray[np.float64]:
+    """Poses (n, 3) between two, yaw the shorter way round."""
+    a, b = one.astype(np.float64), two.astype(np.float64)
+    turn = np.arctan2(np.sin(b[:, 2] - a[:, 2]), np.cos(b[:, 2] - a[:, 2]))
+    return np.column_stack([a[:, :2] + share * (b[:, :2] - a[:, :2]), a[:, 2] + share * turn])
+
 
 def read_trace(source: Path) -> Trace:
     """What a plant recorded. Raises `FileError` where there is nothing, `ViewError` where it is no record."""
@@ -81,7 +93,9 @@ def read_trace(source: Path) -> Trace:
                 stamps=content["stamps"],
                 poses=content["poses"],
                 people=content["people"],
-                forklifts=content["forklifts"] if "forklifts" in content else np.zeros((0, 0, 3), np.float32),
+                forklifts=content["forklifts"]
+                if "forklifts" in content
+                else np.zeros((len(content["stamps"]), 0, 3), np.float32),
                 truck=(truck[0], truck[1], truck[2]),
                 footprint=(length, width, height),
                 names=tuple(content["names"].tolist()),

@@ -6,9 +6,10 @@ import mujoco
 import numpy as np
 import pytest
 
-from sim.picture import blend, build_picture, camera_distance, looking
+from sim.drawing import camera_distance
+from sim.picture import build_picture, looking
 from sim.site import make_site
-from sim.trace import Trace
+from sim.trace import Trace, blend
 
 
 @pytest.mark.parametrize(("width", "height"), [(32, 22), (10, 40), (161, 63)])
