@@ -56,6 +56,12 @@ def strips(points: NDArray[np.floating], half_width: NDArray[np.floating]) -> li
     return found
 
 
+def stays(environment: BatchEnv) -> bool:
+    """Whether the task's robots work where they stand (pick): it grants ground, and no path leads on."""
+    task = environment.task
+    return task.corridor is not None and getattr(getattr(task, "way", task), "course", None) is None
+
+
 def ahead_of(environment: BatchEnv, row: int) -> Ahead | None:
     """What lies ahead of the robot of a row; None where its task grants no ground."""
     corridor = environment.task.corridor

@@ -37,12 +37,15 @@ from sim.env import BatchEnv
 from sim.errors import MusterError
 from sim.lighting import Lighting
 from sim.opengl import Canvas, Shape
-from sim.overlay import ahead_of
+from sim.overlay import ahead_of, stays
 from sim.picture import SKY, set_light
 from sim.reach import components
 
 WIDTH, HEIGHT = 640, 480
 """Pixels, as MuJoCo's environments of Gymnasium have them by default (480 x 480), wider because floors are."""
+
+CLOSE = 1.2
+"""m around robots that work where they stand: a shelf and an arm fill the picture."""
 
 RENDER_MODES = ("rgb_array",)
 
@@ -126,12 +129,18 @@ class Renderer:
         site = self.environment.site
         inside = self._parts[site.cell_at(places)] if len(places) else np.array([], int)
         shown = frozenset(inside[inside >= 0].tolist())
+        if len(places) and stays(self.environment):
+            self._look_at(places.min(axis=0) - CLOSE, places.max(axis=0) + CLOSE)
+            return
         if shown == self._shown and shown:
             return
         self._shown = shown
         cells = np.flatnonzero(np.isin(self._parts, list(shown))) if shown else np.arange(site.blocked.size)
         at, edge = site.centre(cells), 1.5 * site.cell  # half a cell, and the wall around
-        low, high = at.min(axis=0) - edge, at.max(axis=0) + edge
+        self._look_at(at.min(axis=0) - edge, at.max(axis=0) + edge)
+
+    def _look_at(self, low: NDArray[np.floating], high: NDArray[np.floating]) -> None:
+        """Turn the camera to a rectangle of the floor, by its corners, W."""
         self._camera.lookat[:] = *((low + high) / 2), 0.0
         fov = float(self._canvas.model.vis.global_.fovy)
         size = (float(high[0] - low[0]), float(high[1] - low[1]))

@@ -12,6 +12,7 @@ from sim.overlay import ahead_of, strips
 from sim.rendering import Renderer
 from sim.site import Site
 from sim.tasks.navigate import NavigateConfig
+from sim.tasks.pick import PickConfig
 from tests.sim.records import needs_opengl
 
 
@@ -94,3 +95,15 @@ def test_a_segment_is_drawn_with_its_square_caps() -> None:
     assert one.half_width == pytest.approx(0.6)
     (point,) = strips(np.array([[1.0, 2.0]]), np.array([0.5]))
     assert (point.half_length, point.half_width) == (0.5, 0.5)
+
+
+@needs_opengl
+def test_a_robot_that_works_where_it_stands_fills_the_picture(site: Site) -> None:
+    shares = []
+    for config in (PickConfig(), NavigateConfig(paths=64)):
+        env = BatchEnv(site, config, worlds=1, seed=3, threads=1)
+        env.reset()
+        renderer = Renderer(env, 320, 240)
+        shares.append(near(renderer.frame(), robot_colour(0)).mean())
+        renderer.close()
+    assert shares[0] > 5 * shares[1]
