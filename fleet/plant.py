@@ -46,6 +46,7 @@ from sim.people import Profile
 from sim.readers import check_site, load_problem
 from sim.robot import SECOND, RobotSpec, robot_names
 from sim.seeds import check_seed
+from sim.sensorspec import LATENCY_MAX, RATE_MAX, LidarSensor, Localisation, Odometry, Sensors, Timing
 from sim.site import CELL
 from sim.specfile import named_spec
 
@@ -95,6 +96,14 @@ class Config:
     """A robot specification (sim/specfile.py); empty for the default robot"""
     cell: float = CELL
     """Cell size of map files, m"""
+    lidar_rate: float = 0.0
+    """Scans per second, Hz; 0 for one at the end of each control cycle. The pose is that of the scan's instant"""
+    lidar_latency: float = 0.0
+    """From a scan to its arrival, s; its stamp tells, and beyond the specification's bound robots stop"""
+    odometry_rate: float = 0.0
+    """Readings of the wheel encoders per second, Hz; 0 for one at the end of each control cycle"""
+    odometry_latency: float = 0.0
+    """From a reading to its arrival, s"""
     coordinator: bool = True
     """Wait for the coordinator before the first round"""
     patience: float = 60.0
@@ -156,6 +165,7 @@ class _Asked:
     problem: Problem
     starts: NDArray[np.int32]
     spec: RobotSpec
+    sensors: Sensors
 
 
 def _checked(config: Config) -> _Asked:
@@ -201,7 +211,30 @@ def _checked(config: Config) -> _Asked:
     if config.key is not None:
         read_keys(config.key)
     check_free(ports(config))
-    return _Asked(names, problem, starts, spec)
+    return _Asked(names, problem, starts, spec, _sensors(config, spec))
+
+
+def _sensors(config: Config, spec: RobotSpec) -> Sensors:
+    """The sensors in time that a command line asks for. Raises `PlantError` for numbers that none can have."""
+    timings: list[Timing | None] = []
+    for sensor, rate, latency in (
+        ("lidar", config.lidar_rate, config.lidar_latency),
+        ("odometry", config.odometry_rate, config.odometry_latency),
+    ):
+        for option, value, most in (("rate", rate, RATE_MAX), ("latency", latency, LATENCY_MAX)):
+            if not 0.0 <= value <= most:
+                unit = "Hz" if option == "rate" else "s"
+                raise PlantError(
+                    f"--{sensor}-{option}: expected a number from 0 to {most:g} {unit}, got {value:g}; correct it"
+                )
+        timing = Timing(rate=rate or SECOND / spec.period, latency=latency, phase=0.0)
+        timings.append(timing if rate or latency else None)
+    lidar, odometry = timings
+    return Sensors(
+        lidar=LidarSensor(lidar) if lidar else None,
+        localisation=Localisation(lidar) if lidar else None,
+        odometry=Odometry(odometry) if odometry else None,
+    )
 
 
 def run(config: Config) -> int:
@@ -219,6 +252,7 @@ def run(config: Config) -> int:
         seed=config.seed,
         starts=asked.starts,
         body=config.body,
+        sensors=asked.sensors,
     )
     directory = join_run(config=config, seed=config.seed, clock=config.clock)
     transport = ZmqServer(PLANT, keys_of(config.key, directory.key), config.address)

@@ -2,9 +2,10 @@
 
 A `World` owns one MuJoCo simulation of a site. `step` moves it one control period on under the commands in force;
 `readings` gives what the robots' sensors say then. Physics, drives, people, lidar and sensor errors are those that
-policies train in (sim/), with one row per robot. Each physics step is checked twice for contacts, by the engine's
-contact list and by `fleet.oracle`, on the same poses: those at the step's start, where the engine looks for contacts
-too. A robot and the map, another robot or one person are a contact each.
+policies train in (sim/), with one row per robot. Sensors that are simulated in time (sim/suite.py) look within the
+period and answer late, and stamps say when they looked. Each physics step is checked twice for contacts, by the
+engine's contact list and by `fleet.oracle`, on the same poses: those at the step's start, where the engine looks for
+contacts too. A robot and the map, another robot or one person are a contact each.
 
 Memory is written for the record: a pose per robot and person and period, for pictures and the report. No sockets, no
 clocks.
@@ -16,6 +17,7 @@ clocks.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from numpy.typing import NDArray
 
 from fleet.oracle import SPEED_LIMIT, ContactTally, Touch, touching
 from sim.battery import Battery, battery_numbers, make_batteries, run_batteries
-from sim.bodies.parts import ROBOT_BIT, STATIC_BIT, Body
+from sim.bodies.parts import ROBOT_BIT, STATIC_BIT, TRACTION, Body
 from sim.crowd import GOALS, CrowdKind, record_walk
 from sim.device import start_warp
 from sim.doors import Doors
@@ -37,19 +39,22 @@ from sim.fixtures import DoorState, pack_fixtures
 from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, record_drivers, record_starts
 from sim.furnishing import door_geoms
 from sim.kernels import floor_arrays, floor_flags, make_boxes, read_bodies, sweep_lidar
-from sim.launches import record
+from sim.launches import Launchable, record
 from sim.manners import Manners, make_crowd
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW, Profile, make_people
 from sim.randomization import Term, draw_numpy, unit_numpy
 from sim.reach import FAR, components, distances
 from sim.robot import SECOND, Readings, RobotSpec
 from sim.scene import build_scene
-from sim.sensors import measure, sensor_errors
+from sim.sensorrows import sensor_rows
+from sim.sensors import measure, no_errors, sensor_errors
+from sim.sensorspec import NAMES, SensorError, Sensors
 from sim.site import MOVES, Site, SiteError
 from sim.starts import check_starts
+from sim.suite import Senses, SensorSuite
 from sim.tasks.navigate_contract import ray_directions
-from sim.varied import plant_table
-from sim.vary import draw_episodes, make_arrays
+from sim.varied import plant_rows
+from sim.vary import Table, draw_episodes, make_arrays
 from sim.ways import find_ways
 
 LATENCY_PERIODS = 1
@@ -89,13 +94,18 @@ class World:
         seed: int = 0,
         starts: NDArray[np.int32] | None = None,
         body: Body = "planar",
+        sensors: Sensors | None = None,
     ) -> None:
         """`starts` are start cells, in robot order; robots beyond them start on free cells drawn by the seed.
 
-        Raises `SiteError` where the floor has no room for all of them, `ForkliftError` for forklifts that fit nowhere
-        or that the profile does not cover.
+        `sensors` are simulated in time; the others are read at the end of each period. Raises `SiteError` where the
+        floor has no room for all robots, `ForkliftError` for forklifts that fit nowhere or that the profile does not
+        cover, `SensorError` for sensors that cannot be and for a battery's gauge, whose pack no charger here knows.
         """
         start_warp()
+        self._sensors = sensors or Sensors()
+        if self._sensors.battery is not None:
+            raise SensorError("battery: expected no gauge in a fleet's world, which has batteries of its own; leave it")
         self.site, self.spec, self.robots, self.people, self.seed = site, spec, robots, people, seed
         self.forklifts, self.truck = forklifts, ForkliftSpec()
         if forklifts:
@@ -138,8 +148,7 @@ class World:
         self._place_people()
         self._read.launch()
         self._place_forklifts()
-        self._sense.launch()
-        self._sweep.launch()
+        self._look(begins=True)
         self._remember()
 
     def command(self, commands: NDArray[np.floating]) -> None:
@@ -176,6 +185,9 @@ class World:
             if self.data.ncon:
                 self._contacts(touch, step)
             self._read.launch()
+            if self.suite is not None:
+                self._touching.numpy()[:, 0] = touch.pairs[step].any(axis=1)
+                _run(self.suite.step)
         self.physics.add(touch, speed, turn)
         seen = touching(
             self._site_now,
@@ -194,8 +206,7 @@ class World:
         self._charge(speed[-1])
         if self.doors.step(self.period, self.poses, self._people.position.numpy()[0]):
             self._move_doors()
-        self._sense.launch()
-        self._sweep.launch()
+        self._look()
         self._remember()
 
     def readings(self, robot: int) -> Readings:
@@ -203,14 +214,33 @@ class World:
         return Readings(
             stamp=self.stamp,
             scan=self._scan.numpy()[robot].copy(),
-            scan_stamp=self.stamp,
+            scan_stamp=self._looked(robot, "lidar"),
             pose=self._measured_pose.numpy()[robot].copy(),
-            pose_stamp=self.stamp,
+            pose_stamp=self._looked(robot, "localisation"),
             twist=self._measured_twist.numpy()[robot].copy(),
-            twist_stamp=self.stamp,
+            twist_stamp=self._looked(robot, "odometry"),
             battery=float(self.battery[robot]),
             bumper=bool(self.bumper[robot]),
         )
+
+    def _look(self, *, begins: bool = False) -> None:
+        """Read the sensors at the end of a period, or for the first time: those in time say what has arrived."""
+        self._sense.launch()
+        if self._sensors.lidar is None:
+            self._sweep.launch()
+        if self.suite is not None:
+            if begins:
+                _run(self._suite_begin)
+            _run(self._suite_deliver)
+            if self._sensors.bumper is not None:
+                self.bumper = self.suite.readings["bumper"].numpy()[:, 0] > 0.0
+
+    def _looked(self, robot: int, sensor: str) -> int:
+        """When a sensor looked at what it says now, ns; before the start it stood where it stands."""
+        if self.suite is None or sensor not in self.suite.names:
+            return self.stamp
+        steps = round(float(self.suite.age.numpy()[robot, NAMES.index(sensor)]) / self.scene.timestep)
+        return self.stamp - steps * (self.spec.motor_period // self.physics_steps)
 
     def write(self, folder: Path, names: tuple[str, ...], **notes: Any) -> None:
         """Write plant.npz (poses, for pictures) and plant.json (counts, and `notes`: plain JSON values) into `folder`.
@@ -321,7 +351,7 @@ class World:
             robots,
             [qpos, qvel, robots, self.scene.qpos_stride, self.scene.qvel_stride, self._pose, self._twist],
         )
-        table = plant_table(spec)
+        table = Table((*plant_rows(spec), *sensor_rows(self._sensors)))
         varies = make_arrays(table, robots, device)
         wp.launch(draw_episodes, dim=robots, inputs=[self.seed, episode, every, varies], device=device)
         errors = sensor_errors(table, varies.values)
@@ -341,31 +371,68 @@ class World:
                 self._measured_twist,
             ],
         )
-        self._sweep = record(
-            sweep_lidar,
-            robots,
-            [
-                self._pose,
-                ray_directions(spec.lidar, device),
-                floor.flags,
-                floor.width,
-                floor.height,
-                floor.cell,
-                floor.pod,
-                self._people.position,
-                boxes,
+
+        def sweep(mask: wp.array, scan: wp.array, errors: Any) -> Launchable:  # SensorErrors, a struct
+            return record(
+                sweep_lidar,
                 robots,
-                spec.length / 2,
-                spec.width / 2,
-                spec.lidar.range_max,
-                errors,
-                self.seed,
-                episode,
-                self._step,
-                every,
-                self._scan,
-            ],
-        )
+                [
+                    self._pose,
+                    ray_directions(spec.lidar, device),
+                    floor.flags,
+                    floor.width,
+                    floor.height,
+                    floor.cell,
+                    floor.pod,
+                    self._people.position,
+                    boxes,
+                    robots,
+                    spec.length / 2,
+                    spec.width / 2,
+                    spec.lidar.range_max,
+                    errors,
+                    self.seed,
+                    episode,
+                    self._step,
+                    mask,
+                    scan,
+                ],
+            )
+
+        self._sweep = sweep(every, self._scan, errors)
+        self.suite: SensorSuite | None = None
+        """The sensors in time; None where none was asked for."""
+        if self._sensors.timings():
+            self._touching = wp.zeros((robots, 1), dtype=wp.uint8)
+            self.suite = SensorSuite(
+                self._sensors,
+                Senses(
+                    spec=spec,
+                    robots=robots,
+                    rows=robots,
+                    timestep=self.scene.timestep,
+                    seed=self.seed,
+                    table=table,
+                    values=varies.values,
+                    device=device,
+                    record=record,
+                    episode=episode,
+                    pose=self._pose,
+                    twist=self._twist,
+                    touching=self._touching,
+                    friction=wp.full(robots, TRACTION, dtype=wp.float32),
+                    payload=wp.zeros(robots, dtype=wp.float32),
+                    qpos=qpos,
+                    qvel=qvel,
+                    qpos_stride=self.scene.qpos_stride,
+                    qvel_stride=self.scene.qvel_stride,
+                    scan=self._scan,
+                    measured_pose=self._measured_pose,
+                    measured_twist=self._measured_twist,
+                    sweep=lambda mask, scan: [sweep(mask, scan, no_errors(robots, device))],
+                ),
+            )
+            self._suite_begin, self._suite_deliver = self.suite.begin(every), self.suite.deliver(every)
         self._drivers = self._starts = ()
         if self.forklifts:
             yard = make_yard(
@@ -572,6 +639,11 @@ def _geom_kinds(model: mujoco.MjModel, robots: int) -> list[tuple[str, int]]:
             kinds.append(("floor", 0))  # the floor, and wheels and casters, which meet the floor alone
     assert sum(kind == "robot" for kind, _ in kinds) == robots
     return kinds
+
+
+def _run(launches: Sequence[Launchable]) -> None:
+    for launch in launches:
+        launch.launch()
 
 
 def _row(array: NDArray[np.float64]) -> wp.array:
