@@ -115,6 +115,22 @@ class Canvas:
         mujoco.mjr_readPixels(frame, None, self._area, self._context)
         return np.ascontiguousarray(frame[::-1])  # OpenGL counts rows from below
 
+    def depth(self, data: mujoco.MjData, camera: mujoco.MjvCamera) -> NDArray[np.float32]:
+        """Distances from the camera's plane along its axis, (height, width), m; the far plane where nothing is.
+
+        OpenGL keeps d = near (far - z) / (z (far - near)), which is 1 at the near plane and 0 at the far one.
+        """
+        self._gl.make_current()
+        every = mujoco.mjtCatBit.mjCAT_ALL.value
+        mujoco.mjv_updateScene(self.model, data, self._option, None, camera, every, self._scene)
+        kept = np.empty((self.height, self.width), np.float32)
+        self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        mujoco.mjr_render(self._area, self._scene, self._context)
+        mujoco.mjr_readPixels(None, kept, self._area, self._context)
+        planes = self.model.vis.map
+        near, far = float(planes.znear * self.model.stat.extent), float(planes.zfar * self.model.stat.extent)
+        return np.ascontiguousarray(near * far / (kept[::-1] * np.float32(far - near) + np.float32(near)))
+
     def close(self) -> None:
         """Free the context; safe to call again."""
         if self._context is not None:

@@ -68,6 +68,7 @@ class Term(IntEnum):
     WHEEL_TRAVEL = 34
     IMU = 35
     BATTERY_GAUGE = 36
+    DEPTH = 37
 
 
 GOLDEN = wp.constant(wp.uint64(0x9E3779B97F4A7C15))
@@ -158,3 +159,9 @@ def draw_numpy(
 def unit_numpy(bits: NDArray[np.uint32]) -> NDArray[np.float32]:
     """The same as `unit`, in numpy."""
     return (bits >> np.uint32(8)).astype(np.float32) * np.float32(1.0 / 16777216.0)
+
+
+def bell_numpy(bits: NDArray[np.uint32]) -> NDArray[np.float32]:
+    """The same as `bell`, in numpy."""
+    parts = [((bits >> np.uint32(shift)) & np.uint32(1023)).astype(np.float32) for shift in (0, 10, 20)]
+    return (parts[0] + parts[1] + parts[2] - np.float32(1534.5)) * np.float32(2.0 / 1024.0)

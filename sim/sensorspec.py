@@ -148,6 +148,34 @@ class BatteryGauge:
 
 
 @dataclass(frozen=True)
+class DepthCamera:
+    """A stereo depth camera on the front of a robot, by rendering (sim/depth.py); not one of `Sensors`.
+
+    A disparity that is off by s_d pixels makes a depth z off by z^2 s_d / (f b): focal length f in pixels, baseline b.
+    """
+
+    timing: Timing = Timing(rate=15.0, latency=0.06, phase=0.0)  # frozen
+    width: int = 106
+    height: int = 60
+    """Pixels: an eighth of 848 x 480, because software draws them."""
+    fov_deg: float = 58.0
+    """From top to bottom."""
+    ahead: float = 0.02
+    """In front of the hull, m."""
+    above: float = 0.25
+    """Over the floor, m."""
+    down_deg: float = 5.0
+    """How far it looks down."""
+    nearest: float = 0.28
+    farthest: float = 6.0
+    """m; beyond them a pixel reads 0."""
+    baseline: float = 0.05
+    """b, m"""
+    disparity: float = 0.01
+    """s_d, pixels of this image."""
+
+
+@dataclass(frozen=True)
 class Sensors:
     """The sensors that are simulated in time; None: read without age at the end of each control step, as ever.
 
@@ -251,6 +279,13 @@ SOURCES = {
     "imu.gyro_walk": "design: order of magnitude of MEMS Allan deviations; no datasheet states it",
     "bumper.timing.rate": "design: safety relays poll their edges every 10 ms",
     "bumper.timing.latency": "datasheet: response time of safety edges with their relay, 10 to 30 ms",
+    "depth.timing.rate": "datasheet: Intel RealSense D435, 6 to 90 Hz; 15 Hz are usual on robots",
+    "depth.timing.latency": "design: one exposure, the matching and USB",
+    "depth.fov_deg": "datasheet: Intel RealSense D435, 58 degrees from top to bottom",
+    "depth.nearest": "datasheet: Intel RealSense D435, 0.28 m at its full resolution",
+    "depth.farthest": "design: beyond it the error of depth is larger than a robot's margin",
+    "depth.baseline": "datasheet: Intel RealSense D435, 50 mm",
+    "depth.disparity": "datasheet: Intel RealSense D435, 0.08 pixels of 848 are 0.01 of 106",
     "battery.timing.rate": "design: a management system reports about once a second",
     "battery.timing.latency": "design: one frame on a slow bus",
     "battery.start": "design: full unless a configuration says otherwise",

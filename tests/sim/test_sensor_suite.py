@@ -18,6 +18,7 @@ from sim.sensorspec import (
     SOURCES,
     BatteryGauge,
     Bumper,
+    DepthCamera,
     Imu,
     LidarSensor,
     Odometry,
@@ -319,8 +320,8 @@ def test_every_sensor_has_a_number_and_every_default_a_source() -> None:
     suite = full_suite()
     assert tuple(suite.timings()) == NAMES
     for name in SOURCES:
-        thing = suite
-        for part in name.split("."):
+        thing = DepthCamera() if name.startswith("depth.") else suite
+        for part in name.removeprefix("depth.").split("."):
             thing = getattr(thing, part)
     for name in NAMES:
         for timing in ("rate", "latency"):

@@ -181,3 +181,45 @@ def test_a_sensor_that_is_not_asked_for_launches_nothing(site: Site) -> None:
     assert one is not None
     assert len(one.step) == 2  # the clock and the IMU
     assert set(one.rings) == {"imu"}
+
+
+def test_faults_are_rows_of_the_table_that_change_by_name(site: Site) -> None:
+    blocked = Sensors(lidar=LidarSensor(Timing()))
+    randomization = vary(level=0.0, stall_share=0.0, lidar_blocked=1.0, lidar_blocked_width=3.0, lidar_ghosts=0.3)
+    config = replace(CALM, sensors=blocked, randomization=randomization, people=0)
+    assert {"lidar_latency", "lidar_ghosts", "lidar_blocked"} <= {row.name for row in config.table()}
+    assert not [row.name for row in CALM.table() if row.name.startswith(("lidar_ghosts", "lidar_latency"))]
+    env, clean = (BatchEnv(site, each, worlds=20, seed=2, threads=1) for each in (config, replace(config, randomization=
+                  CALM.randomization)))  # fmt: skip
+    for each in (env, clean):
+        each.reset()
+    blind = env.state.scan.numpy() == env.spec.lidar.range_max
+    assert blind.mean() > 3.0 / 6.3 - 0.05
+    seen = env.state.scan.numpy()[~blind]
+    assert (seen < clean.state.scan.numpy()[~blind] - 1e-3).mean() == pytest.approx(0.3, abs=0.06)
+
+
+@pytest.mark.slow
+def test_sensors_in_time_are_part_of_the_graph_of_a_step(site: Site) -> None:
+    from sim.warp_backend import WarpBackend
+
+    captured, plain = (
+        BatchEnv(
+            site,
+            replace(CONFIG, sensors=LATE, time_limit=1.0),
+            worlds=4,
+            seed=4,
+            backend=lambda scene, worlds: WarpBackend(scene.model, worlds),
+        )
+        for _ in range(2)
+    )
+    for env in (captured, plain):
+        env.reset()
+    plain.substep_hook = lambda env: None  # a hook runs in Python: no graph
+    for action in actions(15, 4):
+        step, expected = captured.step(action), plain.step(action)
+        np.testing.assert_array_equal(step.observation, expected.observation)
+    for name, values in plain.snapshot().items():
+        np.testing.assert_array_equal(captured.snapshot()[name], values, err_msg=name)
+    assert captured.graph.used
+    assert captured.graph.captures == 1
