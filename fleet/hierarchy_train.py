@@ -153,7 +153,8 @@ def train_navigate(config: Config, root: Path, seconds: float) -> Comparison:
     def trainer(task: NavigateConfig, body: Any, ppo: PpoConfig, steps: int, into: Path) -> Trainer:
         seed = config.seed
         left = max(seconds - (time.monotonic() - begin), 1.0)
-        lanes = make_lanes(task, TRAINING + seed, config.worlds, seed, shielded=True, body=body)
+        # under the shield a policy learns to be slower than pure pursuit: 1.00 x 0.91 m/s against 1.00 x 1.01 (2026-11)
+        lanes = make_lanes(task, TRAINING + seed, config.worlds, seed, shielded=False, body=body)
         held_out = make_lanes(task, HELD_OUT + seed, 64, HELD_OUT + seed, shielded=False, body=body)
         settings = {"task": plain(on_planar), "body": body, "motor": layers.hash if body == "wheeled" else ""}
         return _trainer(ppo, steps, left, config, lanes, HeldOut(held_out, 128), into, settings)
