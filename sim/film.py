@@ -13,6 +13,7 @@ own). Measured costs of a frame: docs/benchmarks.md.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -100,9 +101,11 @@ def film(source: Path, output: Path, config: Config) -> list[Path]:
                 with replacing(path) as temporary:
                     Image.fromarray(frame).save(temporary)
         return outputs
+    pictures = draw(trace, carrying, moments(trace, config.speed, config.rate_hz), config, robot)
+    first = next(pictures)  # where nothing can be drawn, that is said before a file is begun
     with contextlib.ExitStack() as files:
         writers = [files.enter_context(_writing(path, config)) for path in outputs]
-        for frames in draw(trace, carrying, moments(trace, config.speed, config.rate_hz), config, robot):
+        for frames in itertools.chain([first], pictures):
             for writer, frame in zip(writers, frames, strict=True):
                 writer.send(frame)
     return outputs

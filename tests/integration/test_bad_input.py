@@ -181,7 +181,7 @@ def test_more_robots_than_free_cells_are_refused(refused: Callable[..., str]) ->
         (("coordinate", "--plant", ""), "lockstep needs the plant's address"),
         (("robot", "--policy", "."), "policy.json"),
         (("replay", "nowhere.mcap"), "nowhere.mcap"),
-        (("view", "nowhere"), "nowhere"),
+        (("video", "nowhere"), "nowhere"),
         (("evaluate", "--policy", "."), "policy.json"),
         (("evaluate", "--policy", ".", "--seed", "-1"), "--seed: expected a whole number from 0 up"),
         (("evaluate", "--policy", ".", "--worlds", "1000000000"), "--worlds: expected at most 131072 worlds"),
@@ -266,7 +266,7 @@ def test_a_machine_without_opengl_is_told_what_to_install(folder: Path) -> None:
     world.step()
     world.write(folder, ("r0",))
     before = contents(folder)
-    done = muster(folder, "view", "plant.npz", __EGL_VENDOR_LIBRARY_FILENAMES=str(folder / "none.json"))
+    done = muster(folder, "video", "plant.npz", __EGL_VENDOR_LIBRARY_FILENAMES=str(folder / "none.json"))
     if done.returncode == 0:
         pytest.skip("this machine draws by OSMesa")
     assert done.returncode == 2
