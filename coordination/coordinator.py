@@ -53,6 +53,7 @@ from coordination.rightofway import RightOfWay
 from coordination.roadmap import FAR, NONE, Roadmap
 from coordination.rules import Rules
 from coordination.tasks import PRIORITIES, Store, TaskEvent, TaskRecord, priority_of
+from sim.lifting import with_pod
 from sim.robot import MILLISECOND, SECOND, RobotSpec
 from sim.site import Site
 
@@ -153,7 +154,9 @@ class Coordinator:
         """
         self.epoch = self.store.begin()
         """Number of this life on the store"""
-        self.right_of_way = RightOfWay(self.roadmap, self.rules, self.spec)
+        self._loaded = with_pod(self.spec, self.site) if self.site.fixtures.pod_side is not None else self.spec
+        # whoever may carry a pod needs the room of one to brake in
+        self.right_of_way = RightOfWay(self.roadmap, self.rules, self._loaded)
         self._robots: dict[str, _Robot] = {}
         self._live: dict[str, TaskRecord] = {}
         self._begun: int | None = None
@@ -581,7 +584,8 @@ class Coordinator:
         age = np.array([(now - self._robots[name].heard) / SECOND for name in names]) + spec.period / SECOND
         heading = pose[:, 2] + 0.5 * w * age
         x, y = pose[:, 0] + v * age * np.cos(heading), pose[:, 1] + v * age * np.sin(heading)
-        fixed = spec.radius + spec.localisation_bound + 3.0 * spec.lidar.noise + 0.02
+        body = np.array([(self._loaded if self._robots[name].report.loaded else spec).radius for name in names])
+        fixed = body + spec.localisation_bound + 3.0 * spec.lidar.noise + 0.02
         radius = fixed + np.minimum(0.5 * brake * age**2, 2.0 * spec.drive.speed_max * age)
         places = np.stack([x, y], axis=-1)
         reach = spec.lidar.range_max

@@ -57,6 +57,10 @@ class LegKind(enum.IntEnum):
     CHARGE = 2
     VISIT = 3
     """Nothing: an errand that ends on arrival."""
+    LIFT = 4
+    """Take the pod that stands there."""
+    SET_DOWN = 5
+    """Leave the pod there."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -197,6 +201,8 @@ class Cycle(msgspec.Struct, frozen=True):
     bumper: bool
     coordinator: bool
     """Whether the coordinator ended the round before: if so its picture of that round is on its way."""
+    lift: float = -1.0
+    """How far the robot's lift with a pod is up, m; -1 without a pod"""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -207,6 +213,8 @@ class Done(msgspec.Struct, frozen=True):
     command: tuple[float, float]
     role: str = "loop"
     """loop or watchdog; once a watchdog has spoken the plant listens to the loop again only after a new Join"""
+    lift: int = -1
+    """1: the lift is to be up, 0: down, -1: as it was told before"""
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -265,6 +273,8 @@ class Report(msgspec.Struct, frozen=True):
     """Tasks among which it would choose for itself; 0 (a peer without offers too): its work is assigned"""
     chosen: Chosen | None = None
     """Its answer to the newest offer, repeated while that is in the picture"""
+    loaded: bool = False
+    """It carries a pod: its footprint is the pod's"""
 
 
 class Picture(msgspec.Struct, frozen=True):

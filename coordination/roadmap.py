@@ -5,9 +5,10 @@ one-way aisles included, by breadth-first search backwards from the goal. Fields
 cannot be reached), kept by goal in one matrix with the least recently used row thrown out, so that a planner kernel
 reads them as `fields[slot, cell]`. One field of 38,000 free cells takes about 0.1 ms.
 
-Moves are counted, not weighed: turning costs a robot about as much as one cell, and that is left to the planner's
-preference for going straight on. The one exception is a move into an automatic door from outside, which costs as many
-moves more as a robot makes in the door's opening time. Pods and doors that stay shut have no moves at all.
+Moves are counted: turning costs a robot about as much as one cell, and that is left to the planner's preference for
+going straight on. Two things cost as many moves more as a robot makes elsewhere in the time that they take: a move into
+an automatic door from outside (its opening time), and a move into a cell of a speed zone slower than PACE. Pods and
+doors that stay shut have no moves at all, one-way aisles those of their direction.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ AROUND = 32
 """Detours kept: for so many robots at once another way is looked for."""
 
 PACE = 0.8
-"""m/s that a robot makes on average, to turn a door's opening time into moves (measured: coordination/rehearsal.py)."""
+"""m/s that a robot makes on average, to turn times into moves (measured: coordination/rehearsal.py)."""
 
 OPPOSITE = (2, 3, 0, 1)
 """Index in MOVES of the opposite move."""
@@ -91,7 +92,13 @@ class Roadmap:
             if door.state is DoorState.AUTOMATIC:
                 self.wait[list(door.cells)] = math.ceil(door.opening * PACE / site.cell)
                 self.door[list(door.cells)] = number
-        self.waits = bool(self.wait.any())
+        self.slow: NDArray[np.uint16] = np.zeros(self.cells, np.uint16)
+        """Moves that a move into the cell costs beyond one: those of speed zones, in whole moves."""
+        for zone in site.fixtures.zones:
+            more = max(round(PACE / zone.limit) - 1, 0)
+            self.slow[list(zone.cells)] = np.maximum(self.slow[list(zone.cells)], more)
+        self.weighs = bool(self.wait.any() or self.slow.any())
+        """Whether moves differ: where they do not, a breadth-first search is all that is needed."""
         self.pocket_cells: NDArray[np.int32] = np.flatnonzero(self.pocket >= 0).astype(np.int32)
 
     def neighbours(self, cell: int) -> list[int]:
@@ -135,10 +142,19 @@ class Roadmap:
         self, goal: int, entries: NDArray[np.uint8], distance: NDArray[np.uint16], queue: NDArray[np.int32]
     ) -> None:
         """Fill `distance` (cells,) with the field of a goal, as `entries` are open; `queue` (cells,) is scratch."""
-        if self.waits:
+        if self.weighs:
             waiting = np.zeros(self.cells, np.bool_)
             _cheapest_first(
-                goal, self.entries[goal], entries, self.offsets, self.wait, self.door, distance, queue, waiting
+                goal,
+                self.entries[goal],
+                entries,
+                self.offsets,
+                self.wait,
+                self.slow,
+                self.door,
+                distance,
+                queue,
+                waiting,
             )
         else:
             _breadth_first(goal, self.entries[goal], entries, self.offsets, distance, queue)
@@ -277,14 +293,15 @@ def _cheapest_first(
     entries: NDArray[np.uint8],
     offsets: NDArray[np.int32],
     wait: NDArray[np.uint16],
+    slow: NDArray[np.uint16],
     door: NDArray[np.int32],
     distance: NDArray[np.uint16],
     queue: NDArray[np.int32],
     waiting: NDArray[np.bool_],
 ) -> None:
-    """`_breadth_first` with the cost of waiting at doors: a queue that takes cells again whose distance has fallen.
+    """`_breadth_first` with the cost of doors and zones: a queue that takes cells again whose distance has fallen.
 
-    (Bellman 1958 and Ford; doors are few, so that few cells come twice.) `waiting` marks cells in the queue.
+    (Bellman 1958 and Ford; both are few, so that few cells come twice.) `waiting` marks cells in the queue.
     """
     distance[:] = 65535
     distance[goal] = 0
@@ -301,7 +318,7 @@ def _cheapest_first(
             if not ways >> move & 1:
                 continue
             there = cell + offsets[move]
-            cost = int(distance[cell]) + 1
+            cost = int(distance[cell]) + 1 + int(slow[cell])
             if door[there] != door[cell]:
                 cost += int(wait[cell])
             if cost < int(distance[there]):

@@ -223,7 +223,7 @@ def _sound(body: msgspec.Struct) -> bool:
         case Round() | Joined():
             return 0 <= body.stamp <= LATEST
         case Cycle():
-            return all(map(math.isfinite, (*body.pose, *body.twist, body.battery)))
+            return all(map(math.isfinite, (*body.pose, *body.twist, body.battery, body.lift)))
         case Done():
             return all(map(math.isfinite, body.command))
         case StopRaise():

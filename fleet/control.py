@@ -56,6 +56,7 @@ from safety.supervisor import Cause, Mode, SupervisorMemory, may_drive, transiti
 from sim.device import start_warp
 from sim.filter import PHANTOMS, FilterInputs, FilterOutputs
 from sim.geometry import CORRIDOR_POINTS
+from sim.lifting import loaded, why_not
 from sim.points import ROBOTS, Points
 from sim.robot import SECOND, Readings, RobotSpec
 from sim.site import Site
@@ -97,6 +98,8 @@ class Inputs(msgspec.Struct, frozen=True):
     """Newest picture of the fleet; None before the first"""
     missed: int = 0
     """Deadlines missed in a row up to now"""
+    lift: float = -1.0
+    """How far the lift with a pod is up, m; -1 without a pod"""
 
 
 class ShieldState(msgspec.Struct, frozen=True):
@@ -160,6 +163,8 @@ class Outputs(msgspec.Struct, frozen=True):
     """task/attempt, by which delayed outcomes are joined"""
     choice: Choice | None = None
     """How the meta level chose `option`; None in a step in which it did not choose"""
+    lift: bool = False
+    """Whether the lift is to be up"""
 
 
 @dataclass(frozen=True)
@@ -198,6 +203,11 @@ class Stepper:
         self._period = spec.period / SECOND
         self._driven = driven(spec, config.body)
         self._shield = Shield(self._driven)
+        self._unable = why_not(self._driven, site)
+        """Why it cannot lift this floor's pods; empty where it can."""
+        self._loaded = loaded(self._driven, site) if not self._unable else self._driven
+        self._laden = self._shield if self._unable else Shield(self._loaded)
+        """With a pod on, the robot is as large as the pod."""
         self._memory = self._shield.init(1, "cpu")
         rays = spec.lidar.rays
 
@@ -268,19 +278,21 @@ class Stepper:
                 cells=cells,
                 assignment=inputs.picture.assignment if inputs.picture is not None else None,
                 held=stopped,
+                lift=inputs.lift,
             ),
             memory.controller,
             act or self._asker(lateness),
         )
         self._load(inputs, readings if usable else None, last_command, proposal, memory.shield)
         helper = memory.fallback
+        shield_now = self._laden if inputs.lift >= 0.0 else self._shield
         if stopped:
             source, proposed, reason = "none", (0.0, 0.0), Reason.NONE
             self._view.scan_age[0] = 1.0e3  # older than any bound: the shield plays its stored plan
-            self._shield.launch(self._inputs, self._memory, self._out)
+            shield_now.launch(self._inputs, self._memory, self._out)
         else:
             doubt = self._doubt(proposal, memory.shield)
-            source = self.controller.navigate.version if proposal.answer is not None else "hold/1"
+            source = self.controller.navigate.version if proposal.answer is not None else proposal.version
             proposed, handed_back = (float(proposal.command[0]), float(proposal.command[1])), False
             if doubt is not Cause.NONE or memory.supervisor.mode is Mode.FALLBACK:
                 if memory.supervisor.mode is not Mode.FALLBACK or helper.phase is fallback.Phase.DONE:
@@ -292,7 +304,7 @@ class Stepper:
             if self._view.speed_limit is not None:
                 self._view.speed_limit[0] = limit
             self._points.launch(self._inputs, self._point_memory)
-            self._shield.launch(self._inputs, self._memory, self._out)
+            shield_now.launch(self._inputs, self._memory, self._out)
             reason = Reason(int(self._view.reason[0]))
             changed = Cause.SHIELD if reason is not Reason.NONE else Cause.NONE
             supervisor = transition(
@@ -317,6 +329,7 @@ class Stepper:
             option=proposal.intent.option,
             mission=mission(proposal.intent.task, proposal.intent.attempt),
             choice=proposal.intent.choice,
+            lift=proposal.lift,
         )
         latched_now = supervisor.mode is Mode.LATCHED and memory.supervisor.mode is not Mode.LATCHED
         epoch = inputs.picture.stop_epoch if inputs.picture is not None else 0
@@ -487,6 +500,7 @@ class Stepper:
         supervisor: SupervisorMemory,
     ) -> Report:
         spec, picture = self.config.spec, inputs.picture
+        body = self._loaded if inputs.lift >= 0.0 else spec
         status = intent.status
         if not may_drive(supervisor.mode) and status is not RobotStatus.OPERATOR:
             status = RobotStatus.STOPPED
@@ -495,7 +509,7 @@ class Stepper:
             stamp=inputs.stamp,
             pose=pose,
             twist=twist,
-            cells=cells_under(self.site, pose[:2], spec.radius + spec.localisation_bound),
+            cells=cells_under(self.site, pose[:2], body.radius + spec.localisation_bound),
             battery=inputs.battery if math.isfinite(inputs.battery) else 0.0,
             status=status,
             grant=picture.grant.id if picture is not None and picture.grant is not None else 0,
@@ -508,7 +522,8 @@ class Stepper:
             stop_epoch=picture.stop_epoch if picture is not None else 0,
             embodiment=self._embodiment,
             site=self.site.hash,
-            capabilities=self.config.capabilities,
+            capabilities=self.config.capabilities if self._unable else (*self.config.capabilities, "lift"),
+            loaded=inputs.lift >= 0.0,
             payload_max=spec.payload_max,
             mode=int(supervisor.mode),
             reason=int(supervisor.cause),

@@ -97,6 +97,8 @@ class PlantRobot:
         """Cycles whose scan was not a row of float32"""
         self.left = ""
         """Why the plant ended; empty while it runs"""
+        self.lift = False
+        """Whether the lift is to be up, with every command from now on"""
         self._answered = -1
 
     def join(self, timeout: float) -> Joined:
@@ -139,6 +141,7 @@ class PlantRobot:
             twist_stamp=cycle.twist_stamp,
             battery=cycle.battery,
             bumper=cycle.bumper,
+            lift=cycle.lift,
         )
 
     def write(self, command: RobotCommand) -> None:
@@ -148,7 +151,8 @@ class PlantRobot:
         if self.cycle is None:
             return
         self._answered = self.cycle.round
-        self.transport.send(PLANT, Done(self.name, self.cycle.round, (command.v, command.w)), self.cycle.stamp)
+        done = Done(self.name, self.cycle.round, (command.v, command.w), lift=int(self.lift))
+        self.transport.send(PLANT, done, self.cycle.stamp)
 
     def close(self, reason: str = "") -> None:
         """Leave the plant and let go of the wire."""

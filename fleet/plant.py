@@ -36,6 +36,7 @@ from coordination.transport import Transport
 from coordination.wire import Received
 from coordination.zmq_transport import ZmqServer
 from fleet.rundir import discard_unused, join_run
+from fleet.spilled import box_places
 from fleet.world import World, people_cells, start_cells
 from hierarchy.motor import motor_hash
 from sim.crowd import CrowdKind
@@ -104,6 +105,10 @@ class Config:
     """Readings of the wheel encoders per second, Hz; 0 for one at the end of each control cycle"""
     odometry_latency: float = 0.0
     """From a reading to its arrival, s"""
+    goods: float = 10.0
+    """kg on each pod that robots lift"""
+    boxes: int = 0
+    """Boxes that were spilled on free cells"""
     coordinator: bool = True
     """Wait for the coordinator before the first round"""
     patience: float = 60.0
@@ -186,6 +191,8 @@ def _checked(config: Config) -> _Asked:
     check_seed(config.seed)
     if not config.patience > 0.0:
         raise PlantError(f"--patience: expected a time above 0 s, got {config.patience:g}; give for example 60")
+    if not 0.0 <= config.goods < float("inf"):
+        raise PlantError(f"--goods: expected kg from 0 up, got {config.goods:g}; give another")
     problem = load_problem(config.site, config.cell)
     check_site(problem.site, len(names))
     spec = named_spec(config.spec).spec
@@ -203,6 +210,9 @@ def _checked(config: Config) -> _Asked:
         except (ValueError, OverflowError):
             raise PlantError(f'--starts: expected start cells as 12,40,7, got "{config.starts}"; correct it') from None
     starts = start_cells(problem.site, len(names), config.seed, given if len(given) else None)
+    if config.boxes < 0:
+        raise PlantError(f"--boxes: expected a number of boxes from 0 up, got {config.boxes}; give 0 for none")
+    box_places(problem.site, starts, config.boxes, config.seed)
     if config.people:
         people_cells(problem.site, starts, config.people, config.seed)
     if config.forklifts:
@@ -253,6 +263,8 @@ def run(config: Config) -> int:
         starts=asked.starts,
         body=config.body,
         sensors=asked.sensors,
+        goods=config.goods,
+        boxes=config.boxes,
     )
     directory = join_run(config=config, seed=config.seed, clock=config.clock)
     transport = ZmqServer(PLANT, keys_of(config.key, directory.key), config.address)
@@ -303,6 +315,8 @@ class Plant:
         self.round = 0
         self.outcome = Outcome()
         self.commands = np.zeros((len(names), 2), np.float32)
+        self.lifts = np.zeros(len(names), bool)
+        """Whether each robot's lift was last told to be up."""
         self.coordinator = False
         """Whether the coordinator is a member."""
         self._index = {name: index for index, name in enumerate(names)}
@@ -448,6 +462,7 @@ class Plant:
 
     def _step(self) -> None:
         self.world.command(self.commands)
+        self.world.lift(self.lifts)
         self.world.step()
         self.round += 1
         self.outcome.rounds += 1
@@ -469,6 +484,7 @@ class Plant:
                 battery=readings.battery,
                 bumper=readings.bumper,
                 coordinator=self._coordinator_before,
+                lift=readings.lift,
             )
             self.transport.send(name, cycle, readings.stamp)
 
@@ -521,6 +537,8 @@ class Plant:
             member.answered = body.round
             member.heard = self.wall()
             self.commands[self._index[body.robot]] = np.clip(body.command, self._low, self._high)
+            if body.lift >= 0:
+                self.lifts[self._index[body.robot]] = body.lift > 0
 
     def _join(self, message: Received, body: Join) -> Joined:
         here = Joined(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from coordination.messages import TaskState
 from fleet.charts import Line, bar_chart, heat_colours, legend, line_chart, png, range_chart, share_chart
 from fleet.findings import Findings, read_findings
+from fleet.plan import draw_fixtures, fixture_names
 from fleet.rundir import RunDirectory
 from sim.files import write_atomic
 from sim.robot import SECOND
@@ -246,6 +247,7 @@ def _heat(findings: Findings, trace: Trace | None) -> str:
     overlay = _marks(findings, trace)
     size = f"{site.width * site.cell:g} {site.height * site.cell:g}"
     names = (("station", "#2d8fe3"), ("charger", "#2e9e6b"), ("collision", "#c0392b"), ("rack or wall", "#606a78"))
+    names += fixture_names(site)
     robots = (
         f'<svg viewBox="0 0 {size}"><image href="{image}" width="100%" height="100%" '
         f'style="image-rendering:pixelated" preserveAspectRatio="none"/>{overlay}</svg>'
@@ -266,10 +268,10 @@ def _image(address: str) -> str:
 
 
 def _marks(findings: Findings, trace: Trace) -> str:
-    """Stations, chargers and collisions over the heat map, in metres, y down."""
+    """Fixtures, stations, chargers and collisions over the heat map, in metres, y down."""
     site = trace.site
     top = site.height * site.cell
-    parts = []
+    parts = [draw_fixtures(site)]
     for cells, colour, name in ((site.stations, "#2d8fe3", "station"), (site.chargers, "#2e9e6b", "charger")):
         for cell, (x, y) in zip(cells.tolist(), site.centre(cells), strict=True):
             place = f'x="{x - 0.42:.2f}" y="{top - y - 0.42:.2f}" width=".84" height=".84"'

@@ -221,6 +221,7 @@ class Seat:
             bumper=readings.bumper,
             picture=self.link.view(stamp).picture,
             missed=self._missed_in_row,
+            lift=readings.lift,
         )
         started = time.perf_counter()
         before = self.memory
@@ -233,6 +234,7 @@ class Seat:
             self._play_plan(inputs)
             return
         self.link.report(outputs.report)
+        self.plant.lift = outputs.lift
         self.plant.write(RobotCommand(*outputs.released))
         self._plan, self._report = outputs.plan, outputs.report
         self._publish(outputs)

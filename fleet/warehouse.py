@@ -40,6 +40,7 @@ from fleet.rundir import RunDirectory, join_run
 from sim.errors import MusterError, nearest
 from sim.files import write_atomic
 from sim.gridfiles import Problem
+from sim.lifting import EMPTY_POD
 from sim.reach import FAR, components, distances
 from sim.readers import check_site, load_problem
 from sim.robot import SECOND
@@ -82,6 +83,10 @@ class Config:
     """Time to load or unload, s"""
     payload: float = 20.0
     """Mass of each load, kg"""
+    pods: int = 0
+    """How many of the tasks bring a pod to a station and back, on sites whose pods are lifted"""
+    goods: float = 10.0
+    """kg on each pod, the plant's"""
     seed: int = 7
     """Which stations"""
     limit: float = 1200.0
@@ -140,7 +145,9 @@ def check_values(config: Config) -> None:
         raise WarehouseError(
             f'--chase: expected auto or a robot, r0 to {names[-1]}, got "{config.chase}"{nearest(config.chase, names)}'
         )
-    for option, value in (("--dwell", config.dwell), ("--payload", config.payload)):
+    if not 0 <= config.pods <= config.tasks:
+        raise WarehouseError(f"--pods: expected 0 to {config.tasks} of the tasks, got {config.pods}; choose another")
+    for option, value in (("--dwell", config.dwell), ("--payload", config.payload), ("--goods", config.goods)):
         if not 0.0 <= value < float("inf"):
             raise WarehouseError(f"{option}: expected a number from 0 up, got {value:g}; choose another")
 
@@ -193,12 +200,35 @@ def make_tasks(problem: Problem, config: Config) -> list[Task]:
         return [Task(new_task_id(), (Leg(cell, LegKind.VISIT),)) for cell in cells]
     draws = np.random.default_rng([config.seed, 0x7A5C])
     pick, drop = stations(problem.site, draws)
-    tasks = []
-    for _ in range(config.tasks):
+    tasks = _pod_tasks(problem.site, drop, draws, config)
+    for _ in range(config.tasks - config.pods):
         origin = int(draws.choice(pick))
         goal = int(draws.choice(drop[drop != origin]))
         legs = (Leg(origin, LegKind.FETCH, config.dwell), Leg(goal, LegKind.DELIVER, config.dwell))
         tasks.append(Task(new_task_id(), legs, payload=config.payload))
+    return tasks
+
+
+def _pod_tasks(site: Site, drop: NDArray[np.int32], draws: np.random.Generator, config: Config) -> list[Task]:
+    """Each of some pods once to a station and back."""
+    if not config.pods:
+        return []
+    pods = site.fixtures.pods if site.fixtures.pod_side is not None else ()
+    if config.pods > len(pods):
+        raise WarehouseError(
+            f"--pods: expected at most one task for each of the {len(pods)} pods of {site.name} that robots lift, "
+            f"got {config.pods}; ask for fewer, or give the site pods with lift_from"
+        )
+    tasks = []
+    for pod in draws.permutation(np.array(pods))[: config.pods].tolist():
+        goal = int(draws.choice(drop))
+        legs = (
+            Leg(pod, LegKind.LIFT),
+            Leg(goal, LegKind.SET_DOWN, config.dwell),
+            Leg(goal, LegKind.LIFT),
+            Leg(pod, LegKind.SET_DOWN),
+        )
+        tasks.append(Task(new_task_id(), legs, capability="lift", payload=EMPTY_POD + config.goods))
     return tasks
 
 

@@ -28,6 +28,8 @@ import warp as wp
 from numpy.typing import NDArray
 
 from fleet.oracle import SPEED_LIMIT, ContactTally, Touch, touching
+from fleet.pods import FleetPods, add_pods, legs_of, one_world
+from fleet.spilled import Spilled, add_boxes, box_places
 from sim.battery import Battery, battery_numbers, make_batteries, run_batteries
 from sim.bodies.parts import ROBOT_BIT, STATIC_BIT, TRACTION, Body
 from sim.crowd import GOALS, CrowdKind, record_walk
@@ -40,6 +42,7 @@ from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, 
 from sim.furnishing import door_geoms
 from sim.kernels import floor_arrays, floor_flags, make_boxes, read_bodies, sweep_lidar
 from sim.launches import Launchable, record
+from sim.lifting import LEG
 from sim.manners import Manners, make_crowd
 from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW, Profile, make_people
 from sim.randomization import Term, draw_numpy, unit_numpy
@@ -49,6 +52,7 @@ from sim.scene import build_scene
 from sim.sensorrows import sensor_rows
 from sim.sensors import measure, no_errors, sensor_errors
 from sim.sensorspec import NAMES, SensorError, Sensors
+from sim.sights import Sights
 from sim.site import MOVES, Site, SiteError
 from sim.starts import check_starts
 from sim.suite import Senses, SensorSuite
@@ -76,6 +80,7 @@ class Record:
     people: list[NDArray[np.float32]] = field(default_factory=list)
     forklifts: list[NDArray[np.float32]] = field(default_factory=list)
     doors: list[NDArray[np.bool_]] = field(default_factory=list)
+    pods: list[NDArray[np.float32]] = field(default_factory=list)
 
 
 class World:
@@ -95,8 +100,12 @@ class World:
         starts: NDArray[np.int32] | None = None,
         body: Body = "planar",
         sensors: Sensors | None = None,
+        goods: float = 0.0,
+        boxes: int = 0,
     ) -> None:
-        """`starts` are start cells, in robot order; robots beyond them start on free cells drawn by the seed.
+        """`goods` kg lie on each pod, where the site has pods that robots lift; `boxes` were spilled.
+
+        `starts` are start cells, in robot order; robots beyond them start on free cells drawn by the seed.
 
         `sensors` are simulated in time; the others are read at the end of each period. Raises `SiteError` where the
         floor has no room for all robots, `ForkliftError` for forklifts that fit nowhere or that the profile does not
@@ -121,13 +130,24 @@ class World:
             contacts=False,
             forklifts=forklifts,
             forklift_spec=self.truck,
+            movable_pods=site.fixtures.pod_side is not None,
+            boxes=boxes,
         )
         self.model = self.scene.model
         self.data = mujoco.MjData(self.model)
+        self.pods = None
+        """Pods that robots lift; None where they stay or there are none."""
+        if self.scene.pods:
+            period = spec.motor_period / SECOND
+            self.pods = FleetPods(self.scene, self.model, self.data, period, spec.payload_max, goods)
         self.period = spec.period / SECOND
         self.motor_periods = int(spec.period // spec.motor_period)
         self.physics_steps = round(spec.motor_period / SECOND / self.scene.timestep)
         """Physics steps in a motor period."""
+        self.spilled = None
+        """Boxes that lie about; None without any."""
+        if boxes:
+            self.spilled = Spilled(self.scene, self.data, box_places(site, self.starts, boxes, seed))
         self.stamp = 0
         """Site clock, ns."""
         self.physics = ContactTally(robots, people, forklifts)
@@ -156,12 +176,20 @@ class World:
         self._before.numpy()[...] = self._released.numpy()
         self._released.numpy()[...] = commands
 
+    def lift(self, wanted: NDArray[np.bool_]) -> None:
+        """Whether each robot's lift is to be up, (robots,), from the next step on."""
+        if self.pods is not None:
+            self.pods.command(wanted)
+
     def step(self) -> None:
         """One control period: drives, people and physics, then the sensors. Contacts are tallied twice."""
         steps = self.motor_periods * self.physics_steps
         poses = np.empty((steps, self.robots, 3))
         people = np.empty((steps, self.people, 2))
         trucks = np.empty((steps, self.forklifts, 3))
+        pods = np.empty((steps, self.pods.count if self.pods else 0, 3))
+        carrier = np.full(pods.shape[:2], -1)
+        boxes = np.empty((steps, self.spilled.count if self.spilled else 0, 3))
         speed, turn = np.empty((steps, self.robots)), np.empty((steps, self.robots))
         touch = Touch(
             map=np.zeros((steps, self.robots), bool),
@@ -176,6 +204,12 @@ class World:
                 for driver in self._drivers:
                     driver.launch()
                 self._drive[step // self.physics_steps].launch()
+                if self.pods is not None:
+                    self.pods.handle()
+            if self.pods is not None:
+                pods[step], carrier[step] = self.pods.poses(), self.pods.carrier
+            if self.spilled is not None:
+                boxes[step] = self.spilled.poses()
             people[step] = self.data.mocap_pos[: self.people, :2]
             trucks[step] = self._trucks.pose.numpy()[0]
             poses[step] = self.poses
@@ -199,6 +233,13 @@ class World:
             trucks,
             (self.truck.length, self.truck.width),
         )
+        if self.pods is not None:
+            size, truck = (self.spec.length, self.spec.width), (self.truck.length, self.truck.width)
+            add_pods(seen, self._site_now, size, poses, people, trucks, truck, pods, carrier)
+        if self.spilled is not None:
+            add_boxes(seen, (self.spec.length, self.spec.width), poses, boxes)
+            for leg in legs_of(self.site.fixtures.pod_size, pods):
+                add_boxes(seen, (LEG, LEG), leg, boxes, carrier)
         self.oracle.add(seen, speed, turn)
         self.bumper = touch.pairs.any(axis=(0, 2))
         self.stamp += self.spec.period
@@ -221,12 +262,14 @@ class World:
             twist_stamp=self._looked(robot, "odometry"),
             battery=float(self.battery[robot]),
             bumper=bool(self.bumper[robot]),
+            lift=self.pods.lift(robot) if self.pods is not None else -1.0,
         )
 
     def _look(self, *, begins: bool = False) -> None:
         """Read the sensors at the end of a period, or for the first time: those in time say what has arrived."""
         self._sense.launch()
         if self._sensors.lidar is None:
+            _run(self._sights_look)
             self._sweep.launch()
         if self.suite is not None:
             if begins:
@@ -255,12 +298,15 @@ class World:
                 poses=np.array(self.record.poses, np.float32).reshape(len(self.record.stamps), self.robots, 3),
                 doors=np.array(self.record.doors, bool).reshape(len(self.record.stamps), len(self.doors.open)),
                 fixtures=np.frombuffer(pack_fixtures(self.site.fixtures), np.uint8),
+                boxes=(self.spilled.poses() if self.spilled else np.zeros((0, 3))).astype(np.float32),
+                pods=np.array(self.record.pods, np.float32).reshape(len(self.record.stamps), -1, 3),
                 people=np.array(self.record.people, np.float32).reshape(len(self.record.stamps), self.people, 2),
                 forklifts=np.array(self.record.forklifts, np.float32).reshape(
                     len(self.record.stamps), self.forklifts, 3
                 ),
                 truck=np.array([self.truck.length, self.truck.width, self.truck.height], np.float32),
                 footprint=np.array([self.spec.length, self.spec.width, self.spec.height], np.float32),
+                exits=self.site.exits,
                 blocked=self.site.blocked,
                 person_free=self.site.person_free,
                 stations=self.site.stations,
@@ -328,22 +374,29 @@ class World:
         batteries = make_batteries(robots, device)
         self.battery = np.asarray(batteries.charge.numpy())
         self._charging = wp.zeros(robots, dtype=wp.uint8)
+        self._payload = wp.zeros(robots, dtype=wp.float32)
         self._drain = record(
             run_batteries,
             robots,
             [
                 battery_numbers(Battery(), spec, device),
                 self._twist,
-                wp.zeros(robots, dtype=wp.float32),
+                self._payload,
                 self._charging,
                 self.period,
                 batteries,
             ],
         )
-        floor = floor_arrays(site, device)
+        floor = floor_arrays(self._mapped(site), device)
         self._flags = floor.flags
         self._trucks = make_forklifts(1, self.forklifts, device)
-        boxes = make_boxes(self._trucks.pose, self.truck.length, self.truck.width)
+        self._sights = None
+        if self.scene.pods or self.scene.boxes:
+            carried = self.pods.pods if self.pods is not None else None
+            self._sights = Sights(self.scene, one_world(self.model, self.data), carried)
+        things = self._sights.things if self._sights is not None else None
+        self._sights_look = self._sights.look if self._sights is not None else []
+        boxes = make_boxes(self._trucks.pose, self.truck.length, self.truck.width, things)
         self._people = make_people(1, self.people, device)
         self._drive = record_drive(spec, drive, ctrl, robots, self.scene.ctrl_stride, device)
         self._read = record(
@@ -429,7 +482,7 @@ class World:
                     scan=self._scan,
                     measured_pose=self._measured_pose,
                     measured_twist=self._measured_twist,
-                    sweep=lambda mask, scan: [sweep(mask, scan, no_errors(robots, device))],
+                    sweep=lambda mask, scan: [*self._sights_look, sweep(mask, scan, no_errors(robots, device))],
                 ),
             )
             self._suite_begin, self._suite_deliver = self.suite.begin(every), self.suite.deliver(every)
@@ -470,6 +523,10 @@ class World:
                 boxes=boxes,
             )
 
+    def _mapped(self, site: Site) -> Site:
+        """The floor as a map: pods that robots lift are no part of it."""
+        return replace(site, fixtures=replace(site.fixtures, pods=())) if self.pods is not None else site
+
     def _place_robots(self) -> None:
         yaws = start_yaws(self.site, self.starts, self.seed)
         check_starts(self.site, self.spec, np.column_stack([self.site.centre(self.starts), yaws]))
@@ -479,7 +536,8 @@ class World:
                 self.data.qpos[at : at + 3] = x, y, yaws[robot]
             else:
                 half = yaws[robot] / 2
-                self.data.qpos[at : at + 7] = x, y, 0.0, np.cos(half), 0.0, 0.0, np.sin(half)
+                ground = float(self.site.corner_height.reshape(-1, 4)[self.starts[robot]].max())
+                self.data.qpos[at : at + 7] = x, y, ground, np.cos(half), 0.0, 0.0, np.sin(half)
 
     def _place_people(self) -> None:
         """Everybody on a cell of their own from which there is a way on, drawn by the seed, away from the robots."""
@@ -509,8 +567,8 @@ class World:
         contact = self.data.contact
         for one, two in contact.geom[contact.dist < 0.0]:
             for geom, other in ((one, two), (two, one)):
-                (kind, robot), (other_kind, number) = self._geoms[geom], self._geoms[other]
-                if kind != "robot":
+                (kind, robot), (other_kind, number) = self._held(*self._geoms[geom]), self._held(*self._geoms[other])
+                if kind != "robot" or (other_kind == "robot" and robot == number):
                     continue
                 if other_kind == "map":
                     touch.map[step, robot] = True
@@ -521,10 +579,19 @@ class World:
                 elif other_kind == "forklift" and touch.forklift is not None:
                     touch.forklift[step, robot, number] = True
 
+    def _held(self, kind: str, number: int) -> tuple[str, int]:
+        """What a geom counts as: a carried pod as its robot, one that stands as the map."""
+        if kind != "pod" or self.pods is None:
+            return kind, number
+        robot = int(self.pods.carrier[number])
+        return ("robot", robot) if robot >= 0 else ("map", 0)
+
     def _charge(self, speed: NDArray[np.floating]) -> None:
         """What the period took from the batteries, or a charger under a standing robot put back."""
         at = np.isin(self.site.cell_at(self.poses[:, :2]), self.site.chargers) & (speed < SPEED_LIMIT)
         self._charging.numpy()[:] = at
+        if self.pods is not None:
+            self._payload.numpy()[:] = self.pods.payload()
         self._drain.launch()
 
     def _with_doors(self) -> Site:
@@ -533,7 +600,7 @@ class World:
             replace(door, state=DoorState.OPEN if open_ else DoorState.SHUT)
             for door, open_ in zip(self.site.fixtures.doors, self.doors.open, strict=True)
         )
-        return replace(self.site, fixtures=replace(self.site.fixtures, doors=doors))
+        return self._mapped(replace(self.site, fixtures=replace(self.site.fixtures, doors=doors)))
 
     def _move_doors(self) -> None:
         """Tell physics, lidar, people and the geometric witness how the doors stand now."""
@@ -549,6 +616,7 @@ class World:
         self.record.stamps.append(self.stamp)
         self.record.poses.append(self.poses.copy())
         self.record.doors.append(self.doors.open.copy())
+        self.record.pods.append((self.pods.poses() if self.pods else np.zeros((0, 3))).astype(np.float32))
         self.record.people.append(np.array(self._people.position.numpy()[0], np.float32))
         self.record.forklifts.append(np.array(self._trucks.pose.numpy()[0], np.float32))
 
@@ -573,7 +641,7 @@ def start_cells(site: Site, robots: int, seed: int, given: NDArray[np.int32] | N
     if len(site.stations):
         rank[distances(site, site.stations[:1]) >= FAR] = 9
     rank[np.concatenate([site.stations, site.chargers])] += 1
-    rank[[*first, *site.fixtures.door_cells(*DoorState)]] = 9
+    rank[[*first, *site.fixtures.pods, *site.fixtures.door_cells(*DoorState)]] = 9
     room = len(first) + int((rank < 9).sum())
     if robots > room:
         raise SiteError(
@@ -626,14 +694,16 @@ def _geom_kinds(model: mujoco.MjModel, robots: int) -> list[tuple[str, int]]:
     """What each geom is: "robot" (its hull), "person" or "map", with the number of the robot or person; or "floor"."""
     kinds = []
     for geom in range(model.ngeom):
-        name = model.geom(geom).name
-        if name.startswith("hull"):
+        name, body = model.geom(geom).name, model.body(model.geom(geom).bodyid[0]).name
+        if body.startswith("pod"):
+            kinds.append(("pod", int(body.removeprefix("pod"))))
+        elif name.startswith("hull"):
             kinds.append(("robot", int(name.removeprefix("hull"))))
         elif name.startswith("person"):
             kinds.append(("person", int(name.removeprefix("person"))))
         elif name.startswith("forklift"):
             kinds.append(("forklift", int(name.removeprefix("forklift"))))
-        elif name.startswith(("rack", "wall", "pod", "door")):
+        elif name.startswith(("rack", "wall", "pod", "door", "box")):
             kinds.append(("map", 0))
         else:
             kinds.append(("floor", 0))  # the floor, and wheels and casters, which meet the floor alone

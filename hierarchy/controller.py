@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import Policy
-from coordination.messages import Assignment
-from hierarchy import meta
+from coordination.messages import Assignment, Leg, LegKind
+from hierarchy import lifting, meta
 from hierarchy.corridors import Way, centre, obstructed, window
+from hierarchy.lifting import CARRY_VERSION
 from hierarchy.options import OptionName
-from hierarchy.skills import Act, Answer, NavigateSkill, Observed, settle
+from hierarchy.skills import HOLD_VERSION, Act, Answer, NavigateSkill, Observed, settle
 from sim.fixtures import DoorState
+from sim.lifting import loaded, pod_above, why_not
 from sim.robot import RobotSpec
 from sim.site import Site
 
@@ -60,6 +62,8 @@ class ControllerInputs:
     assignment: Assignment | None
     held: bool
     """A protective or emergency stop holds the robot"""
+    lift: float = -1.0
+    """How far its lift with a pod is up, m; -1 without a pod"""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,10 @@ class Proposal:
     """The policy's raw answer; None when no policy was asked"""
     observation: bytes
     """What the policy saw, float32; empty when it was not asked"""
+    lift: bool = False
+    """Whether the lift is to be up"""
+    version: str = HOLD_VERSION
+    """Who proposes, when no policy was asked"""
 
 
 class Controller:
@@ -87,6 +95,8 @@ class Controller:
         self.site = site
         self.navigate = NavigateSkill(spec, site, policy)
         self._doors = frozenset(site.fixtures.door_cells(DoorState.AUTOMATIC))
+        self._pods = frozenset(site.fixtures.pods if not why_not(spec, site) else ())
+        self._loaded = loaded(spec, site)
         angles = spec.lidar.angles()
         self._directions = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
 
@@ -94,12 +104,14 @@ class Controller:
         """One step; `act` answers an observation (the policy, or a recording of it)."""
         position = inputs.pose[:2]
         goal = meta.goal_cell(inputs.assignment, memory.meta)
-        way = window(self.site, inputs.cells, position, goal, self.spec.radius + self.spec.localisation_bound)
+        body = self._loaded if inputs.lift >= 0.0 else self.spec
+        way = window(self.site, inputs.cells, position, goal, body.radius + body.localisation_bound)
         speed = abs(inputs.twist[0])
         blocked: tuple[int, ...] = ()
         if way.ahead and speed < STANDING:
             seen = obstructed(self.site, way, inputs.scan, self._directions, self.spec.lidar.range_max, inputs.pose)
-            blocked = tuple(cell for cell in seen if cell not in self._doors)  # a door opens for who waits before it
+            # a door opens for who waits before it, and a pod is driven under
+            blocked = tuple(cell for cell in seen if cell not in self._doors and cell not in self._pods)
         view = meta.View(
             now=inputs.now,
             position=position,
@@ -110,12 +122,26 @@ class Controller:
             distance=lambda cell: math.dist(centre(self.site, cell), position),
             obstructed=blocked,
             held=inputs.held,
+            lift=inputs.lift,
         )
         intent, meta_memory = meta.step(view, memory.meta)
+        here = way.cells[way.here] if way.cells else -1
+        leg = _open_leg(inputs.assignment, intent)
+        near = here in self._pods or (bool(way.ahead) and way.ahead[0] in self._pods)
+        works = (
+            bool(self._pods) and leg is not None and leg.cell == here and leg.kind in (LegKind.LIFT, LegKind.SET_DOWN)
+        )
+        at_pods = inputs.lift >= 0.0 or near or works
         lane = self.navigate.set_corridor(way)
+        lift, version = inputs.lift >= 0.0, HOLD_VERSION
         command, answer, observation = np.zeros(2, np.float32), None, b""
         at_end = bool(way.cells) and not way.ahead and (way.left <= NEAR_END or speed < SLOW)
-        if (at_end or intent.blocked) and way.cells and not inputs.held:
+        if at_pods and way.cells and not inputs.held:
+            version = CARRY_VERSION
+            moves, lift = self._at_pods(inputs, intent, leg, way)
+            if not intent.blocked:
+                command[:] = moves
+        elif (at_end or intent.blocked) and way.cells and not inputs.held:
             command[:] = settle(inputs.pose, centre(self.site, way.cells[way.here]))
         elif intent.option is OptionName.NAVIGATE and way.cells and not inputs.held:
             seen = self.navigate.observe(
@@ -128,6 +154,38 @@ class Controller:
             answer = act(seen)
             command = self.navigate.command(answer)
         proposal = Proposal(
-            command=command, intent=intent, way=way, corridor=lane, answer=answer, observation=observation
+            command=command,
+            intent=intent,
+            way=way,
+            corridor=lane,
+            answer=answer,
+            observation=observation,
+            lift=lift,
+            version=version,
         )
         return proposal, ControllerMemory(meta=meta_memory)
+
+    def _at_pods(
+        self, inputs: ControllerInputs, intent: meta.Intent, leg: Leg | None, way: Way
+    ) -> tuple[tuple[float, float], bool]:
+        """Command and lift where a pod is carried, stood under or about to be: no policy knows these."""
+        pose = inputs.pose
+        cell = way.cells[way.here]
+        middle = centre(self.site, cell)
+        if inputs.lift < 0.0 and not way.ahead:
+            size = self.site.fixtures.pod_size
+            middle = pod_above(inputs.scan, self._directions, pose, size, middle) or middle
+        working = intent.option is OptionName.WORK and leg is not None and leg.cell == cell
+        up = lifting.wanted(leg, working, lifting.placed(pose, middle), inputs.lift)
+        if 0.0 <= inputs.lift < lifting.UP or up != (inputs.lift >= 0.0):
+            return (0.0, 0.0), up  # the lift moves: the robot stands
+        if not way.ahead:
+            return lifting.square(pose, middle), up
+        return lifting.follow(pose, self.site, way, lifting.LADEN if inputs.lift >= 0.0 else lifting.UNDER), up
+
+
+def _open_leg(assignment: Assignment | None, intent: meta.Intent) -> Leg | None:
+    """The leg that is to be done, as the meta level has just decided."""
+    if assignment is None or intent.failed or intent.legs_done >= len(assignment.legs):
+        return None
+    return assignment.legs[intent.legs_done]

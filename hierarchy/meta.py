@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from coordination.messages import Assignment, Choice, RobotStatus
+from coordination.messages import Assignment, Choice, LegKind, RobotStatus
+from hierarchy.lifting import UP
 from hierarchy.options import OPTIONS, REACHED, STAND, OptionName, Situation
 from sim.robot import SECOND
 
@@ -36,6 +37,10 @@ PROGRESS = 0.15
 """A robot that moved this far got on, m: five times the localisation bound."""
 RETRY_SECONDS = 15.0
 """A report that has led to no other way counts as one more replan after this long, s."""
+LIFT_SECONDS = 60.0
+"""A pod that is not up or down after this long is not where it should be, or too heavy, s: placing and lifting take
+10 to 20."""
+NO_LIFT = "the pod could be neither lifted nor set down: it is not there, or too heavy"
 REPLANS = 5
 """Reports of a blocked way in one leg before a person is asked."""
 
@@ -84,6 +89,8 @@ class View:
     """Cells of `ahead` in which something stands that the map does not show"""
     held: bool
     """A protective or emergency stop holds the robot: no time runs against it"""
+    lift: float = -1.0
+    """How far the lift with a pod is up, m; -1 without a pod"""
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -119,9 +126,23 @@ def step(view: View, memory: MetaMemory) -> tuple[Intent, MetaMemory]:
     working_since = memory.working_since
     if option.name is OptionName.WORK and working_since < 0:
         working_since = view.now
+    leg = situation.leg
+    lowers = leg is not None and leg.kind is LegKind.SET_DOWN and 0.0 <= view.lift < UP
+    if option.name is OptionName.WORK and lowers:
+        working_since = view.now  # what is done at the cell begins when the pod stands
     memory = msgspec.structs.replace(memory, option=int(option.name), chosen_at=chosen_at, working_since=working_since)
     memory, stuck = _watch_progress(view, memory)
+    if memory.option == OptionName.WORK and not memory.failed and _waits_for_lift(view, memory):
+        memory = msgspec.structs.replace(memory, failed=NO_LIFT)
     return _intent(view, memory, stuck, choice), memory
+
+
+def _waits_for_lift(view: View, memory: MetaMemory) -> bool:
+    """Whether a pod has not been lifted or set down for so long that it will not be."""
+    situation = _situation(view, memory)
+    leg = situation.leg
+    waits = leg is not None and leg.kind in (LegKind.LIFT, LegKind.SET_DOWN)
+    return waits and situation.worked > LIFT_SECONDS + (leg.dwell if leg is not None else 0.0)
 
 
 def mission(task: str, attempt: int) -> str:
@@ -170,6 +191,7 @@ def _situation(view: View, memory: MetaMemory) -> Situation:
         working_since=memory.working_since,
         goal_distance=view.distance(goal) if goal >= 0 else math.inf,
         path_left=view.path_left,
+        lift=view.lift,
     )
 
 

@@ -14,7 +14,8 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from coordination.messages import Assignment, Leg
+from coordination.messages import Assignment, Leg, LegKind
+from hierarchy.lifting import UP
 from sim.robot import SECOND
 
 REACHED = 0.12
@@ -55,6 +56,8 @@ class Situation:
     """To the centre of the open leg's cell, m; infinite without one"""
     path_left: float
     """To the centre of the last granted cell, m"""
+    lift: float = -1.0
+    """How far the lift with a pod is up, m; -1 without a pod"""
 
     @property
     def leg(self) -> Leg | None:
@@ -103,7 +106,11 @@ def _at_work(situation: Situation) -> bool:
 
 def _work_done(situation: Situation) -> bool:
     leg = situation.leg
-    return leg is None or (situation.working_since >= 0 and situation.worked >= leg.dwell)
+    if leg is None:
+        return True
+    if (leg.kind is LegKind.LIFT and situation.lift < UP) or (leg.kind is LegKind.SET_DOWN and situation.lift >= 0.0):
+        return False
+    return situation.working_since >= 0 and situation.worked >= leg.dwell
 
 
 ASK = Option(

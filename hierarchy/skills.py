@@ -23,7 +23,7 @@ from hierarchy.corridors import NO_WAY, Way, corridor
 from hierarchy.pace import Pace
 from sim.geometry import CORRIDOR_POINTS, wrap_angle
 from sim.robot import RobotSpec
-from sim.site import Site
+from sim.site import CELL, Site
 from sim.tasks.navigate_contract import OBSERVATION, NavigateObserver, action_to_command, navigate_contract
 
 HOLD_VERSION = "hold/1"
@@ -39,6 +39,8 @@ class Answer(msgspec.Struct, frozen=True):
     """It came too late to be used"""
 
 
+TRAINED = np.float32(0.5) * np.float32(CELL)
+"""Half width of the corridors that policies are trained in, m: another one is a number that they have never seen."""
 SETTLE_SPEED = 0.2
 """Fastest that the hold skill creeps, m/s."""
 SETTLE_TURN = 0.8
@@ -110,10 +112,15 @@ class NavigateSkill:
         self._observer: Any = NavigateObserver(
             spec, limited=limited
         )  # its arrays are views of Warp's, which have no types
+        self._half_width = np.zeros((1, CORRIDOR_POINTS), np.float32)
         self._filled: tuple[int, ...] | None = None
 
     def set_corridor(self, way: Way) -> Observed:
-        """Write the corridor of the granted cells; returns the views."""
+        """Write the corridor of the granted cells; returns the views.
+
+        In cells larger than those that policies are trained in, the policy sees it no wider than there; the shield
+        gets it whole.
+        """
         o = self._observer
         if way.cells != self._filled:  # the cells change about once a second: the arrays are kept in between
             lane = corridor(self._site, way)
@@ -122,15 +129,16 @@ class NavigateSkill:
             if n:
                 o.points[0, :n] = lane.points[:n]
                 o.points[0, n:] = lane.points[n - 1]
-                o.half_width[0, :n] = lane.half_width[:n]
-                o.half_width[0, n:] = lane.half_width[n - 1]
+                self._half_width[0, :n] = lane.half_width[:n]
+                self._half_width[0, n:] = lane.half_width[n - 1]
             else:
                 o.points[0] = 0.0
-                o.half_width[0] = 0.0
+                self._half_width[0] = 0.0
+            np.minimum(self._half_width, TRAINED, out=o.half_width)
             self._filled = way.cells
         self._way = way
         o.final[0] = way.final
-        return Observed(points=o.points, half_width=o.half_width, count=o.count)
+        return Observed(points=o.points, half_width=self._half_width, count=o.count)
 
     def observe(
         self,

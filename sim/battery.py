@@ -161,6 +161,27 @@ def cell_voltage(curve: wp.array2d(dtype=wp.float32), share: float) -> float:
     return found
 
 
+STANDING = wp.constant(0.02)
+"""m/s and rad/s; a robot that is slower stands (the project's definition of a collision)."""
+
+
+@wp.kernel
+def plug_in(
+    pose: wp.array2d(dtype=wp.float32),
+    twist: wp.array2d(dtype=wp.float32),
+    chargers: wp.array2d(dtype=wp.float32),
+    half: float,
+    charging: wp.array(dtype=wp.uint8),
+) -> None:
+    """Who stands in a charger's cell charges: pose, twist (rows, 3), chargers (n, 2) in W, `half` a cell, m."""
+    row = wp.tid()
+    charging[row] = wp.uint8(0)
+    if wp.abs(twist[row, 0]) < STANDING and wp.abs(twist[row, 1]) < STANDING:
+        for k in range(chargers.shape[0]):
+            if wp.max(wp.abs(pose[row, 0] - chargers[k, 0]), wp.abs(pose[row, 1] - chargers[k, 1])) < half:
+                charging[row] = wp.uint8(1)
+
+
 @wp.kernel
 def run_batteries(
     numbers: BatteryNumbers,

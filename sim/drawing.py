@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.fixtures import DoorState
-from sim.site import Site, merged_boxes, open_exits
+from sim.site import MOVES, Site, merged_boxes, one_way_moves, open_exits
 
 Colour = tuple[float, float, float, float]
 """Red, green, blue and opacity, 0 to 1."""
@@ -131,6 +131,12 @@ def drawn_fixtures(site: Site) -> list[Drawn]:
         for cell in ramp.cells(site.width):
             middle = float(np.mean(site.corner_height.reshape(-1, 4)[cell]))
             boxes.append(Drawn(square(cell, half, half), 0.0, middle, RAMP))
+    for row, column, towards in np.argwhere(one_way_moves(site)).tolist():
+        x, y = site.centre(row * site.width + column).tolist()
+        along, up = MOVES[towards][1] * site.cell, -MOVES[towards][0] * site.cell
+        for share, size in ((-0.08, 0.05), (0.02, 0.05), (0.14, 0.10)):  # a shaft and a head
+            at_x, at_y, reach = x + share * along, y + share * up, size * site.cell
+            boxes.append(Drawn((at_x - reach, at_y - reach, at_x + reach, at_y + reach), 0.0, 0.02, MARK))
     length, width, height = fixtures.pod_size
     boxes += [Drawn(square(pod, length / 2, width / 2), 0.0, height, POD) for pod in fixtures.pods]
     for number, door in enumerate(fixtures.doors):

@@ -29,6 +29,8 @@ def write_fixtures(graph: nx.DiGraph, site: Site) -> None:
     fixtures = site.fixtures
     if fixtures.pods:
         graph.graph.update(zip(POD_ATTRIBUTES, fixtures.pod_size, strict=True))
+        if fixtures.pod_side is not None:
+            graph.graph["pod_side"] = DIRECTIONS[fixtures.pod_side]
     if fixtures.frame != (0.0, 0.0, 0.0):
         graph.graph.update(zip(FRAME_ATTRIBUTES, fixtures.frame, strict=True))
     for zone in fixtures.zones:
@@ -76,6 +78,9 @@ def read_fixtures(graph: nx.DiGraph, width: int, picks: tuple[int, ...], drops: 
     for name, value in zip(POD_ATTRIBUTES, size, strict=True):
         if not isinstance(value, int | float) or not 0.0 < value < math.inf:
             raise SiteError(f"expected a graph attribute {name} in metres, got {value!r}; correct it")
+    side = graph.graph.get("pod_side")
+    if side is not None and side not in DIRECTIONS:
+        raise SiteError(f'expected a graph attribute pod_side {", ".join(DIRECTIONS)}, got "{side}"; correct it')
     x, y, yaw = (graph.graph.get(name, 0.0) for name in FRAME_ATTRIBUTES)
     for name, value in zip(FRAME_ATTRIBUTES, (x, y, yaw), strict=True):
         if not isinstance(value, int | float) or not math.isfinite(value):
@@ -87,6 +92,7 @@ def read_fixtures(graph: nx.DiGraph, width: int, picks: tuple[int, ...], drops: 
             for name, (opening, state, cells) in doors.items()
         ),
         pod_size=(float(size[0]), float(size[1]), float(size[2])),
+        pod_side=DIRECTIONS.index(side) if side is not None else None,
         zones=tuple(SpeedZone(tuple(cells), limit) for limit, cells in sorted(limits.items())),
         ramps=tuple(_ramp(number, *part, width) for number, part in ramps.items()),
         picks=picks,

@@ -1,7 +1,8 @@
 """A floor as a networkx graph: what users build and edit, and what a `Site` is compiled from.
 
 Graph attributes: `name` (str), `width` and `height` (int, cells), `cell` (float, m); `pod_length`, `pod_width` and
-`pod_height` (float, m) where pods stand; `frame_x`, `frame_y` (m) and `frame_yaw` where W has a pose in a map's frame.
+`pod_height` (float, m) where pods stand, and `pod_side` ("east" and so on) where robots lift them; `frame_x`, `frame_y`
+(m) and `frame_yaw` where W has a pose in a map's frame.
 Nodes are the cells without a rack or wall, int row * width + column, row 0 at the top; every other cell of the
 rectangle is blocked. Their attributes:
     kind         "aisle" (default), "station" (pick and drop), "pick", "drop", "charger" or "pod" (a pod stands there)

@@ -9,13 +9,14 @@ Robots wear colours, their load and a nose; people are orange. `Scenery` poses i
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.drawing import CARDBOARD, CHASSIS, MARK, MAST, SKIN, TRUCK, VEST, Colour, drawn_floor, robot_colour
+from sim.drawing import CARDBOARD, CHASSIS, MARK, MAST, POD, SKIN, TRUCK, VEST, Colour, drawn_floor, robot_colour
 from sim.trace import Trace, blend
 
 LARGE = 60.0
@@ -73,7 +74,9 @@ def build_picture(trace: Trace, scale: float | None = None) -> mujoco.MjModel:
     flat = mujoco.mjtBuiltin.mjBUILTIN_FLAT
     sky = mujoco.mjtTexture.mjTEXTURE_SKYBOX
     world.add_texture(name="sky", type=sky, builtin=flat, rgb1=SKY, rgb2=SKY, width=16, height=96)
-    for number, part in enumerate(drawn_floor(site)):
+    moving = trace.pods.shape[1] > 0  # pods that robots lift are bodies; others are part of the floor
+    still = replace(site, fixtures=replace(site.fixtures, pods=())) if moving else site
+    for number, part in enumerate(drawn_floor(still)):
         x_min, y_min, x_max, y_max = part.where
         name = f"door{part.door}.{number}" if part.door >= 0 else ""
         size = ((x_max - x_min) / 2, (y_max - y_min) / 2, (part.high - part.low) / 2)
@@ -88,6 +91,8 @@ def build_picture(trace: Trace, scale: float | None = None) -> mujoco.MjModel:
         _solid(body, mujoco.mjtGeom.mjGEOM_SPHERE, (0.17 * scale, 0.0, 0.0), (0.0, 0.0, 1.3), SKIN)
     for forklift in range(trace.forklifts.shape[1]):
         _add_forklift(world, forklift, trace.truck)
+    for pod in range(trace.pods.shape[1]):
+        _add_pod(world, pod, site.fixtures.pod_size)
     return world.compile()
 
 
@@ -120,6 +125,11 @@ class Scenery:
                 data.mocap_pos[first : first + number, 0], data.mocap_pos[first : first + number, 1] = x, y
                 data.mocap_quat[first : first + number, 0] = np.cos(yaw / 2)
                 data.mocap_quat[first : first + number, 3] = np.sin(yaw / 2)
+        pods = trace.pods.shape[1]
+        if pods:
+            x, y, yaw = blend(trace.pods[one], trace.pods[two], share).T
+            data.mocap_pos[-pods:, 0], data.mocap_pos[-pods:, 1] = x, y
+            data.mocap_quat[-pods:, 0], data.mocap_quat[-pods:, 3] = np.cos(yaw / 2), np.sin(yaw / 2)
         data.mocap_pos[robots:walkers, :2] = trace.people[one] + share * (trace.people[two] - trace.people[one])
         self.model.geom_rgba[self._loads, 3] = self.carrying[one]
         for door, geoms in enumerate(self._doors):
@@ -165,6 +175,18 @@ def _add_forklift(world: Any, number: int, size: tuple[float, float, float]) -> 
     _solid(body, box, (0.06, 0.42 * broad, tall / 2), (length / 2 - forks - 0.06, 0.0, tall / 2), MAST)
     for side in (-1.0, 1.0):
         _solid(body, box, (forks / 2, 0.07, 0.03), ((length - forks) / 2, side * 0.25 * broad, 0.1), MAST)
+
+
+def _add_pod(world: Any, number: int, size: tuple[float, float, float]) -> None:
+    """A shelf with low boards on four legs, so that the robot under it stays visible."""
+    length, broad, _ = size
+    body = world.worldbody.add_body(name=f"pod{number}", mocap=True)
+    box = mujoco.mjtGeom.mjGEOM_BOX
+    for low in (0.42, 0.8):
+        _solid(body, box, (length / 2, broad / 2, 0.03), (0.0, 0.0, low), (*POD[:3], 0.85))
+    for x in (-1.0, 1.0):
+        for y in (-1.0, 1.0):
+            _solid(body, box, (0.03, 0.03, 0.4), (x * (length / 2 - 0.03), y * (broad / 2 - 0.03), 0.4), MAST)
 
 
 def _solid(body: Any, kind: Any, size: tuple[float, ...], at: tuple[float, ...], colour: Colour) -> Any:

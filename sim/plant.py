@@ -43,6 +43,7 @@ from sim.sensors import measure, no_errors, sensor_errors
 from sim.sensorspec import Sensors
 from sim.sights import Sights
 from sim.site import Site, opened
+from sim.slopes import record_raise
 from sim.suite import Senses, SensorSuite
 from sim.tasks.navigate_contract import ray_directions
 from sim.tasks.task import make_corridor, struct_arrays
@@ -244,6 +245,8 @@ class Plant:
                 measured_pose=state.measured_pose,
                 measured_twist=state.measured_twist,
                 sweep=lambda mask, scan: self._sweep(mask, scan, no_errors(self.rows, self.device)),
+                chargers=self.site.centre(self.site.chargers),
+                cell=self.site.cell,
             ),
         )
 
@@ -320,7 +323,12 @@ class Plant:
             [self.robots, scene.qpos_stride, scene.qvel_stride, scene.rest_height, mask, self.state.pose,
              backend.qpos, backend.qvel, backend.qacc_warmstart],
         )  # fmt: skip
-        loads = (self.pods.begin(mask),) if self.pods else ()
+        loads: tuple[Launchable, ...] = (self.pods.begin(mask),) if self.pods else ()
+        if scene.body == "wheeled" and self.site.fixtures.ramps:
+            raised = record_raise(
+                self.site, self.spec, self.robots, scene.qpos_stride, mask, self.state.pose, backend.qpos
+            )
+            loads = (raised, *loads)
         if self.doors is not None:
             loads = (*loads, self.doors.begin(mask))
         if self._yard is None:

@@ -280,6 +280,8 @@ class Readings:
     battery: float = 1.0
     """State of charge, 0 to 1."""
     bumper: bool = False
+    lift: float = -1.0
+    """How far a lift with a pod is up, m; -1 without a pod."""
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,8 @@ def build_scene(
     pods = site.centre(np.array(site.fixtures.pods if movable_pods else (), np.int64)).reshape(-1, 2).tolist()
     pods += [(2.0 * PARKED, PARKED + 2.0 * number) for number in range(own_pods)]
     for number, (x, y) in enumerate(pods):
-        pod.add(world, number, (x, y), pod_size or site.fixtures.pod_size, robots, falls)
+        pod.add(world, number, (x, y), pod_size or site.fixtures.pod_size, falls)
+    pod.add_welds(world, robots, len(pods))
     for number in range(boxes):
         box.add(world, number, (PARKED, PARKED + 2.0 * number), falls)
     items = [(item, shelf) for shelf in shelves for item in shelf.items]

@@ -91,8 +91,8 @@ class Site:
 
     @cached_property
     def standing(self) -> NDArray[np.bool_]:
-        """Cells that no robot may drive into on this floor: racks, walls, pods and doors that stay shut."""
-        return self._filled(DoorState.SHUT)
+        """Cells that no robot may drive into on this floor: racks, walls, pods that stay and doors that stay shut."""
+        return self._filled(DoorState.SHUT, pods=self.fixtures.pod_side is None)
 
     @cached_property
     def filled(self) -> NDArray[np.bool_]:
@@ -118,9 +118,10 @@ class Site:
                 corners[y + row, x + column, down, right] = ramp.height(x + column + right, y + row + down)
         return corners
 
-    def _filled(self, *states: DoorState) -> NDArray[np.bool_]:
+    def _filled(self, *states: DoorState, pods: bool = True) -> NDArray[np.bool_]:
         filled = self.blocked.copy()
-        filled.reshape(-1)[[*self.fixtures.pods, *self.fixtures.door_cells(*states)]] = True
+        stand = self.fixtures.pods if pods else ()
+        filled.reshape(-1)[[*stand, *self.fixtures.door_cells(*states)]] = True
         return filled
 
 
@@ -138,13 +139,17 @@ def open_exits(blocked: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def with_fixtures(site: Site, fixtures: Fixtures) -> Site:
     """The same floor with other fixtures laid on it, and the moves that they take away closed.
 
-    No robot moves into or out of a pod's cell or a shut door; a move over the edge of a ramp is open only where both
-    cells meet at one height. Nobody walks under a pod: its cell is declared person-free. Fixtures that the floor had
-    before give their moves back only where `site` still has them: lay out fixtures once, on a plain floor.
+    No robot moves into or out of a shut door or the cell of a pod, but where pods are lifted: their cells are dead ends
+    that open to one side, so that only who wants the pod goes there. A move over the edge of a ramp is open only where
+    both cells meet at one height. Nobody walks under a pod: its cell is declared person-free. Fixtures that the floor
+    had before give their moves back only where `site` still has them: lay out fixtures once, on a plain floor.
     """
     laid = replace(site, fixtures=canonical(fixtures), person_free=site.person_free.copy(), exits=site.exits.copy())
     laid.person_free.reshape(-1)[list(fixtures.pods)] = True
-    laid.exits[...] &= open_exits(laid.standing)
+    closed = laid._filled(DoorState.SHUT)
+    laid.exits[...] &= open_exits(closed)
+    if fixtures.pod_side is not None:
+        _open_side(site, laid, closed, fixtures.pod_side)
     if fixtures.ramps:
         corner = laid.corner_height
         level = np.zeros_like(laid.exits)
@@ -156,6 +161,17 @@ def with_fixtures(site: Site, fixtures: Fixtures) -> Site:
     return laid
 
 
+def _open_side(site: Site, laid: Site, closed: NDArray[np.bool_], side: int) -> None:
+    """Open the moves between each pod's cell and the cell on one side of it, where they were open before."""
+    row_step, column_step = MOVES[side]
+    for pod in laid.fixtures.pods:
+        row, column = divmod(pod, site.width)
+        there = (row + row_step, column + column_step)
+        if 0 <= there[0] < site.height and 0 <= there[1] < site.width and not closed[there]:
+            laid.exits[row, column, side] = site.exits[row, column, side]
+            laid.exits[(*there, (side + 2) % 4)] = site.exits[(*there, (side + 2) % 4)]
+
+
 def opened(site: Site) -> Site:
     """The same floor with its automatic doors standing open."""
     doors = tuple(
@@ -163,6 +179,14 @@ def opened(site: Site) -> Site:
         for door in site.fixtures.doors
     )
     return replace(site, fixtures=replace(site.fixtures, doors=doors))
+
+
+def one_way_moves(site: Site) -> NDArray[np.bool_]:
+    """The moves between free cells that are open in their direction alone, (height, width, 4)."""
+    back = np.zeros_like(site.exits)
+    back[:, :-1, 0], back[:, 1:, 2] = site.exits[:, 1:, 2], site.exits[:, :-1, 0]
+    back[1:, :, 1], back[:-1, :, 3] = site.exits[:-1, :, 3], site.exits[1:, :, 1]
+    return site.exits & ~back
 
 
 def merged_boxes(site: Site) -> NDArray[np.float32]:

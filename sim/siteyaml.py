@@ -13,6 +13,7 @@
     speed_zones: [{cells: [0, 0, 12, 2], limit: 0.6}]
     doors: [{name: dock, cells: [6, 1, 1, 2], opening: 4.0, state: automatic}]      # open, shut or automatic
     pods: {size: [1.0, 1.0, 2.0], at: [[4, 5], [6, 5]]}                             # length, width, height, m
+    pods: {at: [[4, 5]], lift_from: south}      # robots drive under these from the south, lift and carry them
     ramps: [{cells: [8, 5, 2, 1], rise: 0.2, up: east}, {cells: [10, 5, 1, 1], rise: 0.2}]  # without `up`: a platform
 
 What is given in metres fills every cell that it touches by more than GRAZE. A one-way aisle takes away every move
@@ -98,6 +99,7 @@ class _SiteFile(Reader):
             doors=tuple(door for _, door in doors),
             pods=tuple(place.cell for place in pods),
             pod_size=self.pod_size(),
+            pod_side=self.pod_side(),
             zones=self.zones(),
             ramps=tuple(ramp for _, ramp in ramps),
             picks=tuple(place.cell for place in stations if place.what == "pick station"),
@@ -105,7 +107,7 @@ class _SiteFile(Reader):
         )
         check_places(self, blocked, [*stations, *chargers, *pods], doors, ramps)
         site = with_fixtures(site, fixtures)
-        check_ways(self, site, [*stations, *chargers])
+        check_ways(self, site, [*stations, *chargers, *(pods if fixtures.pod_side is not None else [])])
         return site
 
     # parts of the file ---------------------------------------------------------------------------------------
@@ -154,13 +156,21 @@ class _SiteFile(Reader):
     def pods(self) -> list[Place]:
         if "pods" not in self.entries:
             return []
-        keys = self.keys(self.entries["pods"], "pods", ("at",), ("size",))
+        keys = self.keys(self.entries["pods"], "pods", ("at",), ("size", "lift_from"))
         return self.places(keys["at"], "pod")
+
+    def pod_side(self) -> int | None:
+        if "pods" not in self.entries:
+            return None
+        keys = self.keys(self.entries["pods"], "pods", ("at",), ("size", "lift_from"))
+        if "lift_from" not in keys:
+            return None
+        return DIRECTIONS.index(self.choice(keys["lift_from"], "lift_from", DIRECTIONS))
 
     def pod_size(self) -> tuple[float, float, float]:
         if "pods" not in self.entries:
             return POD_SIZE
-        keys = self.keys(self.entries["pods"], "pods", ("at",), ("size",))
+        keys = self.keys(self.entries["pods"], "pods", ("at",), ("size", "lift_from"))
         if "size" not in keys:
             return POD_SIZE
         length, width, height = self.numbers(keys["size"], "pod's size", 3)

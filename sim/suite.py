@@ -16,12 +16,14 @@ fleet's world) says by `Senses` where the truth lies. `arrays` holds all that la
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import warp as wp
+from numpy.typing import NDArray
 
-from sim.battery import Battery, battery_numbers, make_batteries, run_batteries, truck_battery
+from sim.battery import Battery, battery_numbers, make_batteries, plug_in, run_batteries, truck_battery
 from sim.encoders import NUMBERS as WHEEL_NUMBERS
 from sim.encoders import make_wheels, start_wheels, turn_wheels, wheel_numbers
 from sim.gauges import find_place, gauge, gauge_numbers, press, start_battery, start_bumper, start_place
@@ -89,6 +91,10 @@ class Senses:
     measured_twist: wp.array
     sweep: Callable[[wp.array, wp.array], Sequence[Launchable]]
     """`sweep(mask, scan)`: the launches that write the masked rows' faultless ranges into scan (rows, rays)."""
+    chargers: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
+    """Where robots charge that stand there, (n, 2), m."""
+    cell: float = 0.0
+    """Side of a charger's cell, m."""
 
 
 class SensorSuite:
@@ -238,9 +244,12 @@ class SensorSuite:
         batteries = make_batteries(senses.rows, senses.device)
         self._own |= struct_arrays("battery.pack", batteries)
         numbers = gauge_numbers(sensor, senses.seed, senses.table, senses.values)
-        self._idle = wp.zeros(senses.rows, dtype=wp.uint8, device=senses.device)  # nobody charges
+        charging = wp.zeros(senses.rows, dtype=wp.uint8, device=senses.device)
+        if len(senses.chargers):
+            at = wp.array(senses.chargers.astype(np.float32), dtype=wp.float32, device=senses.device)
+            self.step.append(self._record(plug_in, [senses.pose, senses.twist, at, senses.cell / 2, charging]))
         self.step += [
-            self._record(run_batteries, [pack, senses.twist, senses.payload, self._idle, senses.timestep, batteries]),
+            self._record(run_batteries, [pack, senses.twist, senses.payload, charging, senses.timestep, batteries]),
             self._record(gauge, [self.clock, clockwork, senses.episode, numbers, pack, batteries, ring]),
         ]
         self._starts.append(

@@ -47,6 +47,9 @@ class Trace:
     truck: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Length, width and height of a forklift, m."""
 
+    pods: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 3), np.float32))
+    """(periods, pods, 3): x, y, yaw in W of pods that robots lift; no columns without such pods."""
+
     @property
     def seconds(self) -> NDArray[np.float64]:
         """Time since the first period, s, (periods,)."""
@@ -83,7 +86,7 @@ def read_trace(source: Path) -> Trace:
                     name=str(source),
                     blocked=blocked,
                     person_free=content["person_free"],
-                    exits=open_exits(blocked),
+                    exits=content["exits"] if "exits" in content else open_exits(blocked),
                     stations=content["stations"],
                     chargers=content["chargers"],
                     cell=float(content["cell"]),
@@ -96,6 +99,7 @@ def read_trace(source: Path) -> Trace:
                 forklifts=content["forklifts"]
                 if "forklifts" in content
                 else np.zeros((len(content["stamps"]), 0, 3), np.float32),
+                pods=content["pods"] if "pods" in content else np.zeros((len(content["stamps"]), 0, 3), np.float32),
                 truck=(truck[0], truck[1], truck[2]),
                 footprint=(length, width, height),
                 names=tuple(content["names"].tolist()),

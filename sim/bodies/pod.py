@@ -48,10 +48,9 @@ def add(
     number: int,
     at: tuple[float, float],
     size: tuple[float, float, float],
-    robots: int,
     falls: bool,
 ) -> None:
-    """Pod `number` of a size (length, width, height, m) at (x, y), and its welds to robots 0 to `robots` - 1."""
+    """Pod `number` of a size (length, width, height, m) at (x, y)."""
     length, width, height = size
     pod = world.worldbody.add_body(name=f"pod{number}", pos=(*at, 0.0))
     if falls:
@@ -110,14 +109,19 @@ def add(
                     priority=1,
                     friction=(FEET_FRICTION, 0.005, 0.0001),
                 )
+
+
+def add_welds(world: mujoco.MjSpec, robots: int, pods: int) -> None:
+    """A weld of each robot to each pod, not active: number robot * `pods` + pod, as `sim/podkernels.py` counts them."""
     for robot in range(robots):
-        weld = world.add_equality(
-            name=f"robot{robot} pod{number}",
-            type=mujoco.mjtEq.mjEQ_WELD,
-            objtype=mujoco.mjtObj.mjOBJ_BODY,
-            name1=f"robot{robot}",
-            name2=f"pod{number}",
-            active=False,
-        )
-        # anchor, relative place, relative turn (given, so that no recompute overwrites it), share of torque in m
-        weld.data = np.array((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+        for number in range(pods):
+            weld = world.add_equality(
+                name=f"robot{robot} pod{number}",
+                type=mujoco.mjtEq.mjEQ_WELD,
+                objtype=mujoco.mjtObj.mjOBJ_BODY,
+                name1=f"robot{robot}",
+                name2=f"pod{number}",
+                active=False,
+            )
+            # anchor, relative place, relative turn (given, so that no recompute overwrites it), share of torque in m
+            weld.data = np.array((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0))

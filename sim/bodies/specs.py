@@ -1,9 +1,10 @@
 """The robots that we have, each number with its source.
 
 A specification says what shield, plant and policies rely on, so that a bound may be stricter than the machine: what a
-robot could do beyond it is not used. Where no norm, datasheet or measurement gives a number, it says "own choice" and
-why. Tracking errors are measured with the laws of `sim/drive.py` on the planar body; those of the wheeled body stand in
-`hierarchy/motor.py` and are what its shield gets (`tests/benchmarks/tracking_error.py` measures all of them).
+robot could do beyond it is not used. "measured" is what the stops of `tests/benchmarks/tracking_error.py` kept under
+the whole randomization, load and floor included; "design" is a bound that we set, with its reason, where no norm and
+no datasheet at hand gives a number. Tracking errors are measured with the laws of `sim/drive.py` on the planar body;
+those of the wheeled body stand in `hierarchy/motor.py` and are what its shield gets.
 
 Sources: [MP500] Neobotix MP-500, mechanical properties (neobotix-docs.de/hardware/en/platforms/mp-500). [UR5e]
 Universal Robots, Parameters for calculations of kinematics and dynamics (universal-robots.com, DH parameters), UR5e
@@ -27,25 +28,26 @@ def amr() -> RobotSpec:
 def forklift() -> RobotSpec:
     """A large AMR with a fork for pallets, in the class of automated pallet trucks for one tonne.
 
-    No maker's datasheet was at hand for it: geometry follows the pallet's norm, speeds the safety norm, and the rest
-    is own choice in the class, to be replaced by `muster validate-sim` on a real truck's recordings.
+    No maker's datasheet was at hand for it: geometry follows the pallet's norm, speeds the safety norm, dynamics are
+    measured on the simulated body, and the rest is design, to be replaced by `muster validate-sim` on a real truck's
+    recordings.
     """
     return RobotSpec(
         name="forklift",
         drive=DiffDrive(
-            track=0.70,  # own choice: wheels inside the footprint's width
-            wheel_radius=0.115,  # drive wheels of 230 mm are common on pallet trucks (own choice)
-            speed_max=1.2,  # own choice, below a walking person's 1.6 m/s (ISO 13855)
+            track=0.70,  # design: wheels inside the footprint's width
+            wheel_radius=0.115,  # drive wheels of 230 mm are common on pallet trucks (design)
+            speed_max=1.2,  # design: below a walking person's 1.6 m/s (ISO 13855)
             reverse_max=0.3,  # [ISO 3691-4]: 0.3 m/s where the load takes the view from the person detection
-            turn_max=0.6,  # own choice: the tips of the fork (1 m from the axle) then move no faster than 0.6 m/s
-            accel_max=0.5,  # own choice: loads that are not tied down stay on a pallet (friction 0.3 or more)
-            brake_min=0.8,  # own choice: below the 0.3 g at which loads slip, with reserve for a ramp
-            turn_accel_max=1.0,  # own choice
+            turn_max=0.6,  # design: the tips of the fork (1 m from the axle) then move no faster than 0.6 m/s
+            accel_max=0.5,  # design: loads that are not tied down stay on a pallet (friction 0.3 or more)
+            brake_min=0.8,  # measured: kept by 3,000 stops; below the 0.3 g at which loads slip
+            turn_accel_max=1.0,  # measured: kept by the same stops
         ),
-        length=1.90,  # fork (1.15 m) and a chassis of 0.75 m (own choice)
+        length=1.90,  # design: fork (1.15 m) and a chassis of 0.75 m
         width=0.80,  # [Pallet]: no wider than what it carries
-        height=1.40,  # own choice: a low mast
-        mass=750.0,  # own choice in the class
+        height=1.40,  # design: a low mast
+        mass=750.0,  # design: three quarters of the load, so that it does not tip over its drive wheels
         payload_max=1000.0,  # kg; the class; a pallet may carry 1,500 kg [Pallet]
         localisation_bound=0.03,  # as the small AMR: the same sensors
         tracking_e0=0.011,  # measured: worst of 3,000 stops + 20 % (tests/benchmarks/tracking_error.py, 2026-11)
@@ -55,37 +57,37 @@ def forklift() -> RobotSpec:
             spread=0.56,  # two blades of 0.18 m pass the two openings of 0.2275 m [Pallet]
             blade=0.18,  # of the 0.2275 m opening [Pallet], with 24 mm to either side
             lowered=0.085,  # enters the 0.1 m high openings [Pallet]
-            height=0.40,  # own choice: over a pod's deck and over two empty pallets of 0.144 m [Pallet]
-            speed=0.10,  # m/s, own choice
-            mass=90.0,  # own choice: two steel blades and a carriage
+            height=0.40,  # design: over a pod's deck and over two empty pallets of 0.144 m [Pallet]
+            speed=0.10,  # m/s, design: 4 s to the top
+            mass=90.0,  # design: two steel blades and a carriage
         ),
     )
 
 
 def mobile_manipulator() -> RobotSpec:
     """A base like [MP500] with an arm like [UR5e], a suction cup of 40 mm and a tote on its deck."""
-    cup = 0.040  # m, own choice: the smallest face of the things to pick is 60 mm
+    cup = 0.040  # m, design: the smallest face of the things to pick is 60 mm
     return RobotSpec(
         name="manipulator",
         drive=DiffDrive(
             track=0.507,  # m: width (0.592) less a wheel's width (0.085) [MP500]
             wheel_radius=0.130,  # [MP500]
-            speed_max=1.0,  # [MP500] drives 1.5 m/s; less with an arm on the deck (own choice)
+            speed_max=1.0,  # [MP500] drives 1.5 m/s; design: less with an arm on the deck
             reverse_max=0.3,  # [ISO 3691-4]
-            turn_max=1.0,  # own choice: the tote's corner then moves no faster than 0.5 m/s
+            turn_max=1.0,  # design: the tote's corner then moves no faster than 0.5 m/s
             accel_max=0.8,  # [MP500] can do 2.4 m/s^2; items lie loose in the tote (friction 0.5)
-            brake_min=1.2,  # own choice, between accel_max and what the base can do
-            turn_accel_max=2.0,  # own choice
+            brake_min=1.2,  # measured: kept by 600 stops; half of what the base can do
+            turn_accel_max=2.0,  # measured: kept by the same stops
         ),
         length=0.823,  # [MP500]
         width=0.592,  # [MP500]
         height=0.358,  # [MP500]
-        mass=120.0,  # own choice: base 90 kg, arm 20 kg, its controller and tote 10 kg
+        mass=120.0,  # design: base 90 kg, arm 20 kg, its controller and tote 10 kg
         payload_max=20.0,  # kg in the tote; base and arm are rated for more [MP500]
         tracking_e0=0.010,  # measured 0.007: worst of 600 stops + 20 % (tests/benchmarks/tracking_error.py, 2026-11)
         tracking_e1=0.037,  # m/s; measured 0; the rest is the room that the monitor's twist check needs
         arm=Arm(
-            mount=(0.20, 0.0),  # own choice: in front of the tote
+            mount=(0.20, 0.0),  # design: in front of the tote
             lengths=(0.1625, 0.425, 0.3922, 0.1993),  # d1, a2, a3 and d5 + d6 [UR5e]
             masses=(3.761, 8.058, 2.846, 2.670, 0.365),  # links 1, 2, 3, 4 + 5, 6 [UR5e]
             torques=(150.0, 150.0, 150.0, 28.0, 28.0),  # [UR5e]
@@ -94,6 +96,6 @@ def mobile_manipulator() -> RobotSpec:
             cup=cup,
             suction=0.6 * 101_325.0 * math.pi * cup**2 / 4.0,  # [Cup]: 76 N
             tote=(0.280, 0.380, 0.120),  # [Box], inside
-            tote_at=(-0.22, 0.0),  # own choice: behind the arm, inside the footprint
+            tote_at=(-0.22, 0.0),  # design: behind the arm, inside the footprint
         ),
     )

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import warp as wp
@@ -26,11 +27,15 @@ from numpy.typing import NDArray
 from hierarchy.motor import driven
 from safety.dynamics import Bounds, bounds
 from safety.path import predict
+from sim.bodies.pod import POD_MASS
 from sim.bodies.specs import amr, forklift, mobile_manipulator
 from sim.env import BatchEnv
+from sim.lifting import SPEED, TURN
+from sim.loads import Loads
 from sim.robot import SECOND, RobotSpec
 from sim.scene import Body
-from sim.site import make_site
+from sim.site import Site, make_site
+from sim.tasks.carry import CarryConfig
 from sim.tasks.navigate import NavigateConfig
 from sim.vary import vary
 
@@ -69,30 +74,52 @@ def predict_all(
     plan[row, 2] = path.stop
 
 
+@dataclass(frozen=True)
+class Laden(CarryConfig):
+    """Robots that begin beneath a pod as large as lifted pods are, and as heavy as the payload allows."""
+
+    def loads_on(self, site: Site, robots: int) -> Loads:
+        """One for each."""
+        return replace(self.loads, pods=robots, pod_size=POD)
+
+
+POD = (1.2, 1.2, 2.0)
+"""m"""
+LIFTING = 30
+"""Cycles until a pod is up."""
+
+
 def trial(env: BatchEnv, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Errors (rows, substeps) of one stop of every row, and the slice end times that bound them."""
     spec, rows = env.spec, env.rows
     free = bounds(spec)
     free.e0 = free.e1 = 0.0
     drive = spec.drive
-    low = np.array([-drive.reverse_max, -drive.turn_max])
-    high = np.array([drive.speed_max, drive.turn_max])
+    told = drive if env.plant.pods is None else replace(drive, speed_max=SPEED, turn_max=TURN)
+    low = np.array([-told.reverse_max, -told.turn_max])
+    high = np.array([told.speed_max, told.turn_max])
     env.reset()
 
     def send(command: NDArray[np.float64]) -> NDArray[np.bool_]:
         action = command.copy()
         action[:, 0] = np.where(action[:, 0] >= 0.0, action[:, 0] / drive.speed_max, action[:, 0] / drive.reverse_max)
         action[:, 1] /= drive.turn_max
+        if env.action_size == 3:
+            action = np.column_stack([action, np.ones(rows)])  # the lift stays up
         step = env.step(action.astype(np.float32))
         return (step.terminated | step.truncated).astype(bool)
 
     alive = np.ones(rows, bool)
+    if env.plant.pods is not None:
+        for _ in range(LIFTING):
+            send(np.zeros((rows, 2)))
+        alive &= env.plant.pods.carried()[:, 0] >= 0
     command = rng.uniform(low, high, (rows, 2))
     fast = rng.random(rows) < 0.4  # many stops from high speed
     for _ in range(int(rng.integers(12, 26))):
         change = rng.random(rows) < 0.15
         drawn = rng.uniform(low, high, (rows, 2))
-        drawn[fast, 0] = rng.uniform(2.0 / 3.0 * drive.speed_max, drive.speed_max, int(fast.sum()))
+        drawn[fast, 0] = rng.uniform(2.0 / 3.0 * told.speed_max, told.speed_max, int(fast.sum()))
         command = np.where(change[:, None], drawn, command)
         alive &= ~send(command)
     near = rng.random(rows) < 0.5
@@ -163,12 +190,17 @@ def fit(error: NDArray[np.float64], time: NDArray[np.float64]) -> tuple[float, f
 
 
 def run(
-    spec: RobotSpec, body: Body, trials: int, worlds: int
+    spec: RobotSpec, body: Body, trials: int, worlds: int, *, laden: bool = False
 ) -> tuple[float, float, NDArray[np.float64], NDArray[np.float64]]:
     """Measure one body; e0, e1 without the 20 %, and all errors with their times."""
     site = make_site("empty", np.zeros((9, 9), bool), cell=12.0)
     config = NavigateConfig(spec=spec, people=1, time_limit=1e6, randomization=vary(person_share=0.0))
+    if laden:
+        config = Laden(spec=spec, time_limit=1e6, randomization=vary(payload=0.0, start_offset=0.0))
     env = BatchEnv(site, config, worlds=worlds, seed=11, body=body, lidar=False, threads=1)
+    if env.plant.pods is not None:
+        goods = wp.full((worlds, 1), spec.payload_max - POD_MASS, dtype=wp.float32)
+        env.plant.pods.load(goods, wp.full(worlds, 1, dtype=wp.uint8))
     rng = np.random.default_rng(3)
     parts = [trial(env, rng) for _ in range(trials)]
     error = np.concatenate([part[0].ravel() for part in parts])

@@ -21,6 +21,17 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("tracking_error")
 
 
+@pytest.mark.parametrize("body", ["planar", pytest.param("wheeled", marks=pytest.mark.slow)])
+def test_with_a_pod_on_it_stays_within_the_bound_at_the_speeds_that_the_shield_allows(
+    bench: ModuleType, body: Body
+) -> None:
+    spec = driven(bench.KINDS[""](), body)
+    _, _, error, time = bench.run(spec, body, 1, 60, laden=True)
+    assert error.size > 2_000
+    assert (error - (spec.tracking_e0 + spec.tracking_e1 * time)).max() <= 0.0
+    assert error.max() > spec.tracking_e0 / 4.0
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [

@@ -346,3 +346,24 @@ def test_pods_carry_their_size_into_the_scene() -> None:
     assert scene.pod_size == (0.8, 0.9, 1.6)
     assert scene.model.neq == 2
     np.testing.assert_allclose(scene.model.geom("shelf0").size[:2], (0.4, 0.45))
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_every_robot_lifts_the_pod_that_it_stands_under(body: Body) -> None:
+    """Two robots and three pods: the weld that is switched on is the one between the two that meet."""
+    site = site_with_pods(40, 52, 64)
+    scene = build_scene(site, SPEC, 2, 0, body, movable_pods=True)
+    names = [f"robot{robot} pod{pod}" for robot in range(2) for pod in range(3)]
+    assert [scene.model.equality(number).name for number in range(scene.model.neq)] == names
+    floor = Floor(scene, BatchBackend(scene.model, 1, threads=1))
+    for robot, pod in ((0, 2), (1, 0)):
+        floor.robots[0, robot, :2] = floor.at[0, pod, :2]
+    before = floor.at.copy()
+    floor.want(True)
+    floor.run(LIFT_TIME)
+    assert floor.pods.carried().tolist() == [[2, 0]]
+    floor.run(1.0, v=0.3)
+    moved = np.hypot(*np.moveaxis(floor.at[0, :, :2] - before[0, :, :2], -1, 0))
+    assert moved[0] > 0.15
+    assert moved[1] < 1e-3  # nobody stood under it
+    assert moved[2] > 0.15

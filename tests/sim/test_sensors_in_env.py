@@ -10,8 +10,18 @@ from numpy.typing import NDArray
 
 from sim.env import BatchEnv
 from sim.generate import generate_campus
-from sim.sensorspec import Imu, LidarSensor, Localisation, Odometry, Sensors, Timing, full_suite, stale_lidar
-from sim.site import Site
+from sim.sensorspec import (
+    BatteryGauge,
+    Imu,
+    LidarSensor,
+    Localisation,
+    Odometry,
+    Sensors,
+    Timing,
+    full_suite,
+    stale_lidar,
+)
+from sim.site import Site, make_site
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.registry import TASKS
 from sim.vary import vary
@@ -223,3 +233,23 @@ def test_sensors_in_time_are_part_of_the_graph_of_a_step(site: Site) -> None:
         np.testing.assert_array_equal(captured.snapshot()[name], values, err_msg=name)
     assert captured.graph.used
     assert captured.graph.captures == 1
+
+
+def test_who_stands_in_a_charger_s_cell_charges_and_nobody_else() -> None:
+    floor = make_site("hall", np.zeros((6, 12), bool), chargers=[2 * 12 + 3])
+    sensors = Sensors(battery=BatteryGauge(start=(0.5, 0.5)))
+    env = BatchEnv(floor, replace(CALM, people=0, sensors=sensors), worlds=3, seed=1, threads=1)
+    env.reset()
+    x, y = floor.centre(2 * 12 + 3)
+    places = np.array([(x, y), (x + 0.5, y - 0.5), (x + 1.3, y)])
+    env.backend.qpos.numpy()[:, :2] = places
+    env.state.pose.numpy()[:, :2] = places
+    suite = env.plant.suite
+    assert suite is not None
+    charge = suite._own["battery.pack.charge"].numpy()
+    before = charge.copy()
+    for _ in range(20):
+        env.plant.move()  # the plant alone: the task would begin them anew, off their corridors
+    # 20 A into 20 Ah for 2 s: 2 / 3600 of the pack; the third robot's electronics take 60 W
+    np.testing.assert_allclose(charge[:2] - before[:2], 2.0 / 3600.0, rtol=0.02)
+    assert before[2] - charge[2] == pytest.approx(2.0 * 60.0 / 52.8 / 20.0 / 3600.0, rel=0.03)

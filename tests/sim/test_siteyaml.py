@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from sim.errors import MusterError
 from sim.files import FileError
-from sim.fixtures import Door, DoorState, Ramp, SpeedZone
+from sim.fixtures import DIRECTIONS, Door, DoorState, Ramp, SpeedZone, pack_fixtures, unpack_fixtures
+from sim.floor import graph_to_site, site_to_graph
 from sim.readers import check_site, load_site
 from sim.site import SiteError
 
@@ -186,7 +187,7 @@ def test_racks_in_one_cell_may_stand_beside_each_other_but_none_on_the_first_of_
 def test_the_sites_of_the_launch_folder_hold_a_fleet(path: Path) -> None:
     site = load_site(path)
     check_site(site, 8)
-    assert len(site.stations) >= 8
+    assert len(site.stations) >= (4 if site.fixtures.pod_side is not None else 8)
     assert len(site.chargers) >= 2
     assert site.fixtures.doors
     assert len(list(LAUNCH.glob("sites/*.yaml"))) >= 2
@@ -222,3 +223,21 @@ def test_whatever_is_written_gives_a_floor_or_one_clear_line(
     else:
         check_site(site, 1)
         assert site.standing.shape == site.blocked.shape
+
+
+def test_pods_that_are_lifted_are_dead_ends_that_open_to_one_side(tmp_path: Path) -> None:
+    text = "muster: 1\nsize: {cells: [5, 4]}\npods: {at: [[1, 1], [3, 2]], lift_from: south}\n"
+    (tmp_path / "site.yaml").write_text(text)
+    site = load_site(tmp_path / "site.yaml")
+    assert site.fixtures.pod_side == DIRECTIONS.index("south")
+    assert site.exits[1, 1].tolist() == [False, False, False, True]
+    assert site.exits[2, 1].tolist() == [True, True, True, True]
+    assert site.exits[1, 0].tolist() == [False, True, False, True]  # nobody comes from the side
+    assert not site.standing.any()
+    assert site.filled.sum() == 2
+    again = graph_to_site(site_to_graph(site))
+    assert again.hash == site.hash
+    assert unpack_fixtures(pack_fixtures(site.fixtures)) == site.fixtures
+    (tmp_path / "site.yaml").write_text(text.replace("lift_from: south", "lift_from: below"))
+    with pytest.raises(SiteError, match=r"lift_from: expected east, north, west, south, got"):
+        load_site(tmp_path / "site.yaml")

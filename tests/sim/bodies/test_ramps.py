@@ -8,10 +8,14 @@ import pytest
 
 from sim.bodies import specs, wheeled
 from sim.bodies.parts import FLOOR_BIT, TRACTION, Add
+from sim.env import BatchEnv
 from sim.fixtures import SLOPE_MAX, Fixtures, Ramp
-from sim.robot import RobotSpec
+from sim.robot import Lidar, RobotSpec
 from sim.scene import build_scene
 from sim.site import make_site, with_fixtures
+from sim.tasks.navigate import NavigateConfig
+from sim.tasks.task import Ending
+from sim.vary import vary
 
 RUN = 3.0
 
@@ -77,3 +81,30 @@ def test_springs_are_for_floors_with_ramps_alone() -> None:
         build_scene(site, RobotSpec(), 1, 0, "wheeled").model.geom_solref[:, 0].min() for site in (flat, ramps)
     ]
     assert references[0] > 0.0 > references[1]
+
+
+def test_in_a_batched_plant_wheels_begin_on_the_ramp_and_drive_over_it() -> None:
+    """A lane over a bridge: up, a platform, down; episodes begin anywhere on it, and end at its other end."""
+    lane = make_site("bridge", np.array([[True] * 12, [False] * 12, [True] * 12]))
+    ramps = (Ramp((4, 1, 1, 1), 0.1, 0), Ramp((5, 1, 2, 1), 0.1), Ramp((7, 1, 1, 1), 0.1, 2))
+    site = with_fixtures(lane, Fixtures(ramps=ramps))
+    spec = RobotSpec(lidar=Lidar(rays=64))
+    config = NavigateConfig(
+        spec=spec, people=0, shortest=5, longest=9, paths=64, time_limit=30.0, randomization=vary(0.0, stall_share=0.0)
+    )
+    env = BatchEnv(site, config, worlds=12, seed=3, threads=1, body="wheeled")
+    env.reset()
+    height = env.backend.qpos.numpy()[:, 2]
+    ground = np.interp(env.state.pose.numpy()[:, 0] / 1.2, (4, 5, 7, 8), (0.0, 0.1, 0.1, 0.0))
+    assert ((height >= ground - 1e-6) & (height <= ground + 0.05)).all()
+    assert height.max() > 0.05  # some begin up there
+    done, highest = 0, 0.0
+    for _ in range(150):
+        seen = env.observation.numpy()
+        turn = np.clip(-2.0 * seen[:, 80] - 1.5 * seen[:, 79], -1.0, 1.0)
+        step = env.step(np.stack([0.5 * np.maximum(seen[:, 81], 0.0), turn], -1).astype(np.float32))
+        done += int(step.success.sum())
+        highest = max(highest, float(env.backend.qpos.numpy()[:, 2].max()))
+        assert not (step.ending == Ending.DIVERGED).any()
+    assert done > 5
+    assert 0.09 < highest < 0.16
