@@ -9,8 +9,9 @@ other is offered again. An offer ends with its answer, when one of its tasks is 
 longer free, or after PATIENCE: then the robot is assigned by rule for LAPSE, as is every robot that does not choose.
 
 Which tasks are offered stays the law of the fleet: only possible ones (capability, payload, energy with its reserve,
-`assignment.costs`), the cheapest first. Tasks that are overdue (they waited OVERDUE, or their deadline is near) push
-all others out of the offer: so a robot that never cares for a task starves none.
+`assignment.costs`), and of these the first class that has any: overdue ones (they waited OVERDUE, or their deadline is
+near), else those of the highest priority. So a robot that never cares for a task starves none. Of that class half of an
+offer are the most pressing by assignment's cost, the other half the nearest: something to choose between.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from coordination.messages import Chosen, Offer, Offered
 from coordination.roadmap import FAR, Fields
-from coordination.tasks import URGENT, TaskRecord, level
+from coordination.tasks import URGENT, TaskRecord, level, priority_of
 from sim.robot import SECOND
 
 MOST = 8
@@ -107,15 +108,20 @@ def offered(
     `costs` (records,) are its own, infinite where impossible; `goals` counts the other robots by the cells that they
     are on their way to or at work at.
     """
-    order = [int(column) for column in np.argsort(costs, kind="stable") if np.isfinite(costs[column])]
-    due = [column for column in order if overdue(records[column], now)]
-    firsts = np.array([record.task.legs[0].cell if record.task.legs else -1 for record in records])
+    possible = [int(column) for column in np.argsort(costs, kind="stable") if np.isfinite(costs[column])]
+    chosen = choice_of(
+        [priority_of(records[column].task) for column in possible],
+        [overdue(records[column], now) for column in possible],
+        [_steps(fields, cell, records[column].task.legs[0].cell) for column in possible],
+        min(most, MOST),
+    )
+    firsts = np.array([record.task.legs[0].cell for record in records])
     lines = []
-    for column in (due or order)[: min(most, MOST)]:
+    for column in (possible[index] for index in chosen):
         legs = records[column].task.legs
         first, last = legs[0].cell, legs[-1].cell
         steps = [_steps(fields, start.cell, end.cell) for start, end in pairwise(legs)]
-        others = {int(goal) for goal in np.delete(firsts, column) if goal >= 0}
+        others = {int(goal) for goal in np.delete(firsts, column)}
         lines.append(
             Offered(
                 records[column].task.id,
@@ -129,6 +135,21 @@ def offered(
             )
         )
     return tuple(lines)
+
+
+def choice_of(priority: Sequence[int], due: Sequence[bool], way: Sequence[int], most: int) -> list[int]:
+    """Which of the possible tasks, cheapest first, are offered: their indices in order.
+
+    `way` are cells to their first legs. The first class alone; half of it the cheapest, the others the nearest.
+    """
+    if not priority:
+        return []
+    top = max(priority)
+    due_ones = [index for index, is_due in enumerate(due) if is_due]
+    pool = due_ones or [index for index, level in enumerate(priority) if level == top]
+    pressing = pool[: (most + 1) // 2]
+    rest = sorted(pool[len(pressing) :], key=lambda index: way[index])
+    return sorted(pressing + rest[: most - len(pressing)])
 
 
 def nearest(fields: Fields, start: int, goals: Sequence[int]) -> int:

@@ -30,10 +30,11 @@ import warp as wp
 from numpy.typing import NDArray
 
 from agents.policy import Policy
-from coordination.messages import Choice, Grant, Picture, Report, RobotStatus
-from hierarchy.controller import Controller, ControllerInputs, ControllerMemory, Proposal
+from coordination.messages import Choice, Chosen, Grant, Offer, Picture, Report, RobotStatus
+from hierarchy.chooser import TASKS, Choose, answer
+from hierarchy.controller import Answerer, Controller, ControllerInputs, ControllerMemory, Proposal
 from hierarchy.corridors import cells_under
-from hierarchy.meta import Intent, mission
+from hierarchy.meta import mission
 from hierarchy.motor import FIRMWARE, PLANAR, driven
 from hierarchy.options import OptionName
 from hierarchy.pace import Pace
@@ -179,6 +180,8 @@ class ControlConfig:
     """What the robot can do, for the assignment of tasks"""
     motor: str = FIRMWARE
     """Hash of the motor that tracks the released commands: the one with which the tracking bound was measured"""
+    meta: str = ""
+    """Hash of the meta policy that chooses among offered tasks; empty where work is assigned"""
     body: str = PLANAR
     """The body that it moves: its tracking bound is the shield's (`hierarchy.motor.driven`)"""
 
@@ -186,15 +189,17 @@ class ControlConfig:
 class Stepper:
     """The control step of one kind of robot on one site. Owns arrays and launches, no state between steps."""
 
-    def __init__(self, config: ControlConfig, site: Site, policy: Policy | None) -> None:
+    def __init__(self, config: ControlConfig, site: Site, policy: Policy | None, chooser: Choose | None = None) -> None:
         """Raises agents.errors.ContractMismatch when the policy does not fit the robot.
 
-        Without a policy the robot stands wherever it would have been asked (replay passes `act`).
+        Without a policy the robot stands wherever it would have been asked (replay passes `act`); without the
+        `chooser` that `config.meta` names it answers no offer (replay passes `choose`).
         """
         start_warp()
         self.config = config
         self.site = site
         self.policy = policy
+        self.chooser = chooser
         spec = config.spec
         self.controller = Controller(spec, site, policy)
         self._pace = Pace(spec, site)
@@ -238,9 +243,15 @@ class Stepper:
         self._no_scan = np.full(rays, spec.lidar.range_max, np.float32)
 
     def step(
-        self, inputs: Inputs, memory: Memory, act: Act | None = None, *, lateness: float | None = None
+        self,
+        inputs: Inputs,
+        memory: Memory,
+        act: Act | None = None,
+        choose: Answerer | None = None,
+        *,
+        lateness: float | None = None,
     ) -> tuple[Outputs, Memory]:
-        """One control step. `act` answers observations instead of the policy.
+        """One control step. `act` answers observations instead of the policy, `choose` offers instead of the chooser.
 
         `lateness` (s): a policy that takes longer is not used; None where time stands still meanwhile (lockstep).
         """
@@ -279,9 +290,12 @@ class Stepper:
                 assignment=inputs.picture.assignment if inputs.picture is not None else None,
                 held=stopped,
                 lift=inputs.lift,
+                offer=inputs.picture.offer if inputs.picture is not None and self.config.meta else None,
+                battery=inputs.battery,
             ),
             memory.controller,
             act or self._asker(lateness),
+            choose or self._choose,
         )
         self._load(inputs, readings if usable else None, last_command, proposal, memory.shield)
         helper = memory.fallback
@@ -325,7 +339,7 @@ class Stepper:
             mode=supervisor.mode,
             cause=supervisor.cause,
             plan=self._plan(released, shield),
-            report=self._report(inputs, pose, told, proposal.intent, supervisor),
+            report=self._report(inputs, pose, told, proposal, supervisor),
             option=proposal.intent.option,
             mission=mission(proposal.intent.task, proposal.intent.attempt),
             choice=proposal.intent.choice,
@@ -405,6 +419,15 @@ class Stepper:
             return Answer(action, late)
 
         return ask
+
+    def _choose(self, offer: Offer, battery: float) -> Chosen | None:
+        """The meta policy's answer; none where it fails or cannot tell: the coordinator then assigns by rule."""
+        if self.chooser is None or not offer.tasks or not math.isfinite(battery):
+            return None
+        try:
+            return answer(self.chooser, offer, battery)
+        except Exception:  # onnxruntime's errors share no base
+            return None
 
     def _load(
         self,
@@ -496,10 +519,10 @@ class Stepper:
         inputs: Inputs,
         pose: tuple[float, float, float],
         twist: tuple[float, float],
-        intent: Intent,
+        proposal: Proposal,
         supervisor: SupervisorMemory,
     ) -> Report:
-        spec, picture = self.config.spec, inputs.picture
+        spec, picture, intent = self.config.spec, inputs.picture, proposal.intent
         body = self._loaded if inputs.lift >= 0.0 else spec
         status = intent.status
         if not may_drive(supervisor.mode) and status is not RobotStatus.OPERATOR:
@@ -527,6 +550,8 @@ class Stepper:
             payload_max=spec.payload_max,
             mode=int(supervisor.mode),
             reason=int(supervisor.cause),
+            chooses=TASKS if self.config.meta else 0,
+            chosen=proposal.chosen,
         )
 
 

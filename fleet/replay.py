@@ -262,7 +262,7 @@ def _check(
         asked.append(observation.tobytes())
         return recorded if recorded is not None else Answer((0.0, 0.0))
 
-    outputs, after = stepper.step(step.inputs, memory, act)
+    outputs, after = stepper.step(step.inputs, memory, act, lambda offer, battery: step.outputs.report.chosen)
     cycle = step.inputs.cycle
     verdict.steps += 1
     # link 1 first, so that a wrong observation is not reported as the decision that follows from it

@@ -24,7 +24,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -33,7 +33,7 @@ import msgspec
 import numpy as np
 import zmq
 
-from agents.policy import Policy
+from agents.policy import MANIFEST, MODEL, Policy
 from coordination.client import ADDRESS, COORDINATOR, CoordinatorClient
 from coordination.keys import Keys, keys_of, read_keys
 from coordination.messages import Report
@@ -46,6 +46,7 @@ from fleet.hardware import PLANT, PlantRobot
 from fleet.header import write_header
 from fleet.metrics import RobotMetrics
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
+from hierarchy.chooser import load_chooser
 from hierarchy.motor import check_motor
 from hierarchy.skills import Answer, sees_limit
 from safety.shield import Reason
@@ -88,6 +89,8 @@ class Config:
     """What the site assumes of people, m/s: 1.6 (they walk on) or 0 (they stand still before robots)"""
     cell: float = CELL
     """Cell size of map files, m"""
+    meta: Literal["rules", "learned"] = "rules"
+    """Who picks the next task: the coordinator's rules, or the learned meta policy beside `policy` (in meta/)"""
     spec: str = ""
     """A robot specification (sim/specfile.py), the plant's; empty for the default robot"""
     body: Literal["planar", "wheeled"] = "planar"
@@ -322,7 +325,10 @@ def check(config: Config, made_later: Path | None = None) -> None:
     check_motor(ControlConfig().motor, spec, config.body)
     place = config.policy or Path(os.environ.get(ENVIRONMENT) or ".")
     if made_later is None or (config.policy is not None and place != made_later.parent):
-        sees_limit(Policy.load(place), spec)
+        policy = Policy.load(place)
+        sees_limit(policy, spec)
+        if config.meta == "learned":
+            load_chooser(_directory(place), spec, policy)
     if not config.patience > 0.0:
         raise RobotError(f"--patience: expected a time above 0 s, got {config.patience:g}; give for example 60")
     if config.key is not None:
@@ -333,6 +339,11 @@ def check(config: Config, made_later: Path | None = None) -> None:
 def ports(config: Config) -> dict[str, str]:
     """What the process listens on, by option."""
     return listeners(metrics_port=config.metrics_port) if _names(config) else {}
+
+
+def _directory(place: Path) -> Path:
+    """The directory of a policy that may be named by one of its files."""
+    return place.parent if place.name in (MANIFEST, MODEL) else place
 
 
 def _names(config: Config) -> tuple[str, ...]:
@@ -358,12 +369,16 @@ def run(config: Config) -> int:
     keys = keys_of(config.key, directory.key)
     policy = Policy.load(config.policy or directory.root)
     spec = named_spec(config.spec).spec
-    steppers = {
-        name: Stepper(
-            ControlConfig(robot=name, spec=spec, person_speed=config.person_speed, body=config.body), site, policy
-        )
-        for name in names
-    }
+    chooser = None
+    if config.meta == "learned":
+        chooser = load_chooser(_directory(config.policy or directory.root), spec, policy)
+    shared = ControlConfig(
+        spec=spec,
+        person_speed=config.person_speed,
+        body=config.body,
+        meta=chooser.policy.hash if chooser is not None else "",
+    )
+    steppers = {name: Stepper(replace(shared, robot=name), site, policy, chooser) for name in names}
     metrics = RobotMetrics(names)
     if config.metrics_port:
         metrics.serve(config.metrics_port)

@@ -11,6 +11,7 @@ the controller reports which granted cells are blocked, and follows the next gra
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import Policy
-from coordination.messages import Assignment, Leg, LegKind
+from coordination.messages import Assignment, Chosen, Leg, LegKind, Offer
 from hierarchy import lifting, meta
 from hierarchy.corridors import Way, centre, obstructed, window
 from hierarchy.lifting import CARRY_VERSION
@@ -37,10 +38,16 @@ SLOW = 0.22
 """Or slower than this, m/s, anywhere in that cell: above the hold skill's own speed, so that it finishes."""
 
 
+Answerer = Callable[[Offer, float], Chosen | None]
+"""How the meta level answers an offer at a state of charge (a rule, a policy, or a recording of one)."""
+
+
 class ControllerMemory(msgspec.Struct, frozen=True):
     """What the controller remembers."""
 
     meta: meta.MetaMemory = meta.MetaMemory()
+    chosen: Chosen | None = None
+    """Its answer to the newest offer"""
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,9 @@ class ControllerInputs:
     """A protective or emergency stop holds the robot"""
     lift: float = -1.0
     """How far its lift with a pod is up, m; -1 without a pod"""
+    offer: Offer | None = None
+    """Work to choose from"""
+    battery: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,8 @@ class Proposal:
     """Whether the lift is to be up"""
     version: str = HOLD_VERSION
     """Who proposes, when no policy was asked"""
+    chosen: Chosen | None = None
+    """The answer to the offer that stands"""
 
 
 class Controller:
@@ -100,8 +112,15 @@ class Controller:
         angles = spec.lidar.angles()
         self._directions = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
 
-    def step(self, inputs: ControllerInputs, memory: ControllerMemory, act: Act) -> tuple[Proposal, ControllerMemory]:
-        """One step; `act` answers an observation (the policy, or a recording of it)."""
+    def step(
+        self, inputs: ControllerInputs, memory: ControllerMemory, act: Act, choose: Answerer | None = None
+    ) -> tuple[Proposal, ControllerMemory]:
+        """One step; `act` answers an observation (the policy, or a recording of it), `choose` an offer: once each."""
+        chosen = memory.chosen
+        if inputs.offer is None or choose is None:
+            chosen = None
+        elif chosen is None or chosen.offer != inputs.offer.id:
+            chosen = choose(inputs.offer, inputs.battery)
         position = inputs.pose[:2]
         goal = meta.goal_cell(inputs.assignment, memory.meta)
         body = self._loaded if inputs.lift >= 0.0 else self.spec
@@ -162,8 +181,9 @@ class Controller:
             observation=observation,
             lift=lift,
             version=version,
+            chosen=chosen,
         )
-        return proposal, ControllerMemory(meta=meta_memory)
+        return proposal, ControllerMemory(meta=meta_memory, chosen=chosen)
 
     def _at_pods(
         self, inputs: ControllerInputs, intent: meta.Intent, leg: Leg | None, way: Way

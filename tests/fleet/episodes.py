@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from coordination.messages import Assignment, Grant, Leg, LegKind, Picture
+from coordination.messages import Assignment, Grant, Leg, LegKind, Offer, Picture
 from fleet.blackbox import Step
 from fleet.control import Inputs, Memory, Outputs, Stepper, at_start
 from fleet.hardware import FakeRobot
@@ -37,6 +37,7 @@ class FakeCoordinator:
 
     site: Site
     assignment: Assignment | None = None
+    offer: Offer | None = None
     withheld: bool = False
     """No new pictures come"""
     stopped: bool = False
@@ -67,6 +68,7 @@ class FakeCoordinator:
             assignment=self.assignment,
             stop_epoch=self.stop_epoch,
             stopped=self.stopped,
+            offer=self.offer,
         )
         return self.picture
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from agents.errors import ContractMismatch
 from agents.policy import Policy
-from coordination.messages import Picture, RobotStatus
+from coordination.messages import Chosen, Offer, Offered, Picture, RobotStatus
 from fleet.blackbox import Step
 from fleet.control import ControlConfig, Inputs, Memory, Outputs, Stepper
 from fleet.hardware import FakeRobot
+from hierarchy.chooser import TASKS, Rule
 from hierarchy.skills import Answer
 from safety.supervisor import Cause, Mode
 from sim.fixtures import Fixtures, SpeedZone
@@ -298,3 +300,52 @@ def test_time_that_stands_or_runs_backwards_stops_the_robot(stepper: Stepper) ->
     episode = under_way(stepper)
     episode.spoil = {"scan_stamp": episode.robot.stamp + 10 * SECOND}
     assert episode.run(0.5)[-1].mode is Mode.STOPPED
+
+
+OFFER = Offer(5, (Offered("far", 30, 10, level=0.0), Offered("near", 4, 10, level=0.0)), charger=3, robots=2)
+
+
+def test_a_robot_that_chooses_answers_an_offer_once_and_says_so_until_it_ends(policy: Policy) -> None:
+    asked: list[float] = []
+
+    def choose(observation: NDArray[np.float32]) -> NDArray[np.intp]:
+        asked.append(float(observation[0, -6]))
+        return Rule(urgency=1.0, low=0.3, full=0.9)(observation)
+
+    episode = begin(Stepper(ControlConfig(spec=SPEC, person_speed=0.0, meta="rule"), SITE, policy, choose))
+    episode.coordinator.assignment = None
+    assert [output.report.chosen for output in episode.run(0.5)] == [None] * 5
+    episode.coordinator.offer = OFFER
+    reports = [output.report for output in episode.run(1.0)][1:]
+    assert {report.chosen for report in reports} == {Chosen(5, "near")}
+    assert {report.chooses for report in reports} == {TASKS}
+    episode.spoil = {"battery": 0.2}
+    assert episode.step().report.chosen == Chosen(5, "near"), "an answer stands as long as its offer"
+    episode.coordinator.offer = msgspec.structs.replace(OFFER, id=6)
+    episode.run(0.2)
+    assert episode.step().report.chosen == Chosen(6, "")
+    assert asked == pytest.approx([1.0, 0.2])
+    episode.coordinator.offer = None
+    episode.run(0.2)
+    assert episode.step().report.chosen is None
+
+
+def test_a_robot_without_a_meta_policy_passes_offers_over(stepper: Stepper) -> None:
+    episode = begin(stepper)
+    episode.coordinator.offer = OFFER
+    assert {(output.report.chooses, output.report.chosen) for output in episode.run(1.0)} == {(0, None)}
+
+
+@pytest.mark.parametrize("fault", ["raises", "no number"])
+def test_a_meta_policy_that_fails_is_no_answer_and_stops_nobody(policy: Policy, fault: str) -> None:
+    def broken(observation: NDArray[np.float32]) -> NDArray[np.intp]:
+        raise RuntimeError("no session")
+
+    episode = begin(Stepper(ControlConfig(spec=SPEC, person_speed=0.0, meta="rule"), SITE, policy, broken))
+    episode.coordinator.offer = OFFER
+    if fault == "no number":
+        episode.spoil = {"battery": math.nan}
+    outputs = episode.run(1.0)
+    assert {output.report.chosen for output in outputs} == {None}
+    if fault == "raises":
+        assert episode.robot.command.v > 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 
 from agents.errors import PolicyError
 from agents.policy import Policy
+from coordination.messages import Chosen, Offer, Offered
 from fleet import replay as replaying
 from fleet.blackbox import BlackBox, BlackBoxError, Step, read_recording
 from fleet.codehash import code_hash
@@ -18,6 +20,7 @@ from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot
 from fleet.header import pack_site, read_header, unpack_site, write_header
 from fleet.replay import Config, Verdict, replay_all, run
+from hierarchy.chooser import Rule
 from sim.generate import generate_warehouse
 from sim.robot import RobotSpec
 from tests.fleet.episodes import Episode, FakeCoordinator, aisle, delivery, walls
@@ -47,8 +50,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Policy, li
     return root, policy, episode.steps
 
 
-def write_box(root: Path, policy: Policy, steps: list[Step], *, chunk: int = 7) -> Path:
-    metadata, attachments = write_header(CONFIG, SITE, policy)
+def write_box(root: Path, policy: Policy, steps: list[Step], *, chunk: int = 7, config: ControlConfig = CONFIG) -> Path:
+    metadata, attachments = write_header(config, SITE, policy)
     box = BlackBox(root / "blackbox", "r0", metadata, attachments)
     for number, step in enumerate(steps, 1):
         box.append(step)
@@ -253,3 +256,16 @@ def test_other_code_is_named_beside_the_verdict(recorded: tuple[Path, Policy, li
         assert "identical" in line
         assert "recorded by other code" in line
         assert (code[:12] or "does not say") in line
+
+
+def test_answers_to_offers_replay_from_the_record(recorded: tuple[Path, Policy, list[Step]], tmp_path: Path) -> None:
+    policy = recorded[1]
+    scan = walls(SITE, SPEC.lidar.rays, SPEC.lidar.range_max)
+    stepper = Stepper(replace(CONFIG, meta="rule"), SITE, policy, Rule(1.0, 0.3, 0.9))
+    coordinator = FakeCoordinator(SITE, offer=Offer(5, (Offered("near", 4, 10, level=0.0),), charger=3, robots=2))
+    episode = Episode(stepper, FakeRobot(SPEC, (0.6, 1.8, 0.0), scan), coordinator)
+    episode.run(2.0)
+    assert episode.steps[-1].outputs.report.chosen == Chosen(5, "near")
+    path = write_box(tmp_path, policy, episode.steps, config=replace(CONFIG, meta="rule"))
+    verdict = only(path, recorded[0])
+    assert verdict.identical, verdict.line()
