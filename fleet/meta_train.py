@@ -1,0 +1,206 @@
+"""Training the meta level on frozen skills, and freezing it: which offered task comes next, or to charge.
+
+    measure legs (the frozen skill) -> tune the hand-written rule on training floors -> PPO from that rule -> freeze
+
+The twin is tuned as honestly as the policy is trained: one number after the other (urgency, threshold, until when), on
+the training floors, by the very figure that both are measured with. The policy starts as a soft version of that rule.
+The frozen policy pins the skill that its legs were measured with (`below` in its manifest, with what that skill pins),
+and carries the twin's numbers, so that what it is compared with is known.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.choices import ChoiceConfig, ChoiceLearner, ChoiceLosses, ChoiceNetwork, Prior, Shape, choice_graph
+from agents.errors import TrainingError
+from agents.policy import MANIFEST, MANIFEST_VERSION, MODEL, Policy, graph_hash
+from fleet.legs import LegsConfig, LegTable, LegWorlds, Places
+from fleet.meta_legs import measure_legs
+from hierarchy.chooser import CELLS, CONTEXT, FEATURES, TASKS, Chooser, Rule, choose_contract, possible
+from sim.files import write_atomic
+from sim.generate import generate_warehouse
+from sim.robot import RobotSpec
+
+FLOORS = 24
+"""Warehouses that are trained on, seeds 0 and up."""
+CHECKS = 1_000_000
+"""First seed of those for checks; those that are measured on begin at `fleet.meta_score.HELD_OUT`."""
+WORLDS = 512
+ITERATIONS = 60
+"""Of WORLDS x horizon decisions each: 2 M in all."""
+RENEW = 8
+"""Iterations after which all worlds begin anew, so that early and late hours of a fleet are both seen."""
+SOFTNESS = 1.0
+"""Cells of way that change a chance by a factor e in the policy that training starts with."""
+LOOK = 10
+"""Iterations between two looks at the check floors; the policy that does best there is frozen."""
+SHAPE = Shape(TASKS, FEATURES, CONTEXT)
+
+
+@dataclass(frozen=True)
+class MetaProgress:
+    """Where the training stands after an iteration."""
+
+    iteration: int
+    iterations: int
+    seconds: float
+    per_hour: float
+    """Lines per robot hour of the policy as it draws, charge at its price"""
+    losses: ChoiceLosses
+
+
+@dataclass(frozen=True)
+class MetaOutcome:
+    """What training gave."""
+
+    chooser: Chooser
+    rule: Rule
+    """The hand-written twin, tuned"""
+    table: LegTable
+    learned_per_hour: float
+    """Lines per robot hour on the check floors, deterministic"""
+    rule_per_hour: float
+    seconds: float
+
+
+def train_meta(
+    directory: Path,
+    skill: Policy,
+    *,
+    seed: int = 0,
+    iterations: int = ITERATIONS,
+    worlds: int = WORLDS,
+    motor: Path | None = None,
+    table: LegTable | None = None,
+    report: Callable[[MetaProgress], None] = lambda progress: None,
+) -> MetaOutcome:
+    """Train on legs of `skill` and freeze into `directory`; about two minutes on one core.
+
+    `motor` is the folder of the motor policy under the skill, None for the planar body; `table` spares the measuring.
+    Raises TrainingError for numbers that cannot work.
+    """
+    if iterations < 1 or worlds < 1:
+        raise TrainingError(f"expected at least one iteration and world, got {iterations} and {worlds}; ask for more")
+    begun = time.monotonic()
+    torch.set_num_threads(1)
+    spec = RobotSpec()
+    config = LegsConfig(table=table or measure_legs(skill, motor, seed=seed))
+    floors = [Places.of(generate_warehouse(number)) for number in range(FLOORS)]
+    checks = [Places.of(generate_warehouse(CHECKS + number)) for number in range(FLOORS // 2)]
+    few = min(worlds, 192)
+    rule = tune_rule(floors, config, seed, worlds=few)
+    learner = ChoiceLearner(ChoiceConfig(), SHAPE, prior_of(rule), seed)
+    training = LegWorlds(
+        floors, config, worlds, seed, spec, rate=lines_per_hour(rule, floors, config, seed, worlds=few) / 3600.0
+    )
+    observation = training.reset()
+    best, kept = -np.inf, learner.network.state_dict()
+    for iteration in range(iterations):
+        if iteration % RENEW == 0:
+            observation = training.reset()
+        lines, spent = training.lines.sum(), training.spent.sum()
+        observation, losses = learner.iterate(training, observation, iteration / iterations)
+        rate = (training.lines.sum() - lines) / (training.spent.sum() - spent)
+        training.rate += 0.2 * (rate - training.rate)
+        seconds = time.monotonic() - begun
+        report(MetaProgress(iteration + 1, iterations, seconds, rate * 3600.0, losses))
+        if (iteration + 1) % LOOK == 0 or iteration + 1 == iterations:
+            found = lines_per_hour(_greedy(learner), checks, config, seed, worlds=few)
+            if found > best:
+                best, kept = found, {name: value.clone() for name, value in learner.network.state_dict().items()}
+    learner.network.load_state_dict(kept)
+    chooser = freeze(directory, learner.network, spec, skill, rule, config.table, seed)
+    return MetaOutcome(
+        chooser=chooser,
+        rule=rule,
+        table=config.table,
+        learned_per_hour=lines_per_hour(chooser, checks, config, seed, worlds=few),
+        rule_per_hour=lines_per_hour(rule, checks, config, seed, worlds=few),
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _greedy(learner: ChoiceLearner) -> Callable[[NDArray[np.float32]], NDArray[np.intp]]:
+    """The learner's policy as it would be frozen."""
+    return lambda observation: learner.act(observation, possible(observation))
+
+
+def tune_rule(floors: Sequence[Places], config: LegsConfig, seed: int, *, worlds: int = 192) -> Rule:
+    """The rule whose numbers deliver most on the training floors: each in turn, twice over what is left."""
+    rule = Rule(urgency=1.0, low=0.3, full=0.9)
+    for name, values in (
+        ("urgency", (0.0, 0.5, 1.0, 2.0, 4.0, 10.0)),
+        ("low", (0.2, 0.3, 0.4, 0.5, 0.6)),
+        ("full", (0.6, 0.8, 0.9, 0.95)),
+        ("urgency", (0.0, 0.5, 1.0, 2.0, 4.0)),
+    ):
+        tried = [Rule(**(asdict(rule) | {name: value})) for value in values]
+        rule = max(tried, key=lambda each: lines_per_hour(each, floors, config, seed, worlds=worlds))
+    return rule
+
+
+def lines_per_hour(
+    choose: Callable[[NDArray[np.float32]], NDArray[np.intp]],
+    floors: Sequence[Places],
+    config: LegsConfig,
+    seed: int,
+    *,
+    worlds: int = 192,
+    decisions: int = 240,
+) -> float:
+    """Lines per robot hour, charge at its price, over worlds that are the same for every `choose`."""
+    measured = LegWorlds(floors, config, worlds, seed + 1_000, RobotSpec())
+    observation = measured.reset()
+    for _ in range(decisions):
+        observation, _ = measured.step(choose(observation))
+    return float(measured.lines.sum() / measured.spent.sum() * 3600.0)
+
+
+def prior_of(rule: Rule) -> Prior:
+    """The rule as logits: ways and urgency in units of SOFTNESS; charging wins some 10 cells below the threshold."""
+    tasks = torch.zeros(FEATURES)
+    tasks[1], tasks[8] = -CELLS / SOFTNESS, rule.urgency / SOFTNESS
+    context = torch.zeros(CONTEXT, 1)
+    context[0] = -20.0
+    return Prior(tasks, context, 20.0 * rule.low - 5.0)
+
+
+def freeze(
+    directory: Path, network: ChoiceNetwork, spec: RobotSpec, skill: Policy, rule: Rule, table: LegTable, seed: int
+) -> Chooser:
+    """Write policy.onnx, then policy.json; the policy as a robot would load it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    graph = choice_graph(network).SerializeToString(deterministic=True)
+    contract = choose_contract(spec)
+    manifest = {
+        "muster": MANIFEST_VERSION,
+        "onnx_sha256": graph_hash(graph),
+        "contract": json.loads(contract.json()),
+        "contract_hash": contract.hash,
+        "training": {
+            "below": {**skill.manifest.get("training", {}).get("below", {}), "navigate": skill.hash},
+            "seed": seed,
+            "rule": asdict(rule),
+            "legs": asdict(table),
+        },
+        "evaluation": {},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "torch", "onnx", "onnxruntime")},
+        },
+    }
+    (directory / MANIFEST).unlink(missing_ok=True)
+    write_atomic(directory / MODEL, graph)
+    write_atomic(directory / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    return Chooser(Policy.load(directory))
