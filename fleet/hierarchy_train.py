@@ -50,6 +50,8 @@ class Config:
     """Control steps of navigate on the planar body."""
     wheel_steps: int = 400_000
     """Control steps of navigate on the frozen motor policy."""
+    meta_iterations: int = 80
+    """Of the meta level, of 33,000 decisions each: its lines an hour still rose after 50."""
     seed: int = 1
     """Of layouts, weights and noise, at every level."""
     worlds: int = 256
@@ -98,6 +100,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
         ("--motor-steps", config.motor_steps),
         ("--planar-steps", config.planar_steps),
         ("--wheel-steps", config.wheel_steps),
+        ("--meta-iterations", config.meta_iterations),
         ("--worlds", config.worlds),
         ("--episodes", config.episodes),
     ):
@@ -171,6 +174,24 @@ def train_navigate(config: Config, root: Path, seconds: float) -> Comparison:
     return measure_navigate(root, config.seed, config.episodes)
 
 
+def train_choices(config: Config, root: Path, seconds: float) -> Comparison:
+    """Which offered task comes next, or to charge, on legs as the frozen skill drives them."""
+    from agents.policy import Policy
+    from fleet.meta_train import WORLDS, train_meta
+
+    outcome = train_meta(
+        root / "meta",
+        Policy.load(root / "navigate"),
+        motor=root / "motor",
+        seed=config.seed,
+        iterations=config.meta_iterations,
+        worlds=min(WORLDS, 2 * config.worlds),
+        seconds=seconds,
+    )
+    print(f"meta: {outcome.line()}", flush=True)
+    return measure_meta(root, config.seed, config.episodes)
+
+
 def measure_motor(root: Path, seed: int, episodes: int) -> Comparison:
     """The frozen motor level of a run beside its twin."""
     from fleet.compare import compare_motor
@@ -185,9 +206,16 @@ def measure_navigate(root: Path, seed: int, episodes: int) -> Comparison:
     return compare_navigate(root / "navigate", root / "motor", seed=seed, episodes=episodes)
 
 
-TRAINS = {"motor": train_motor, "navigate": train_navigate}
+def measure_meta(root: Path, seed: int, episodes: int) -> Comparison:
+    """The frozen meta level of a run beside its twin, for some 100 s and 3.6 s more for each episode."""
+    from fleet.meta_score import ScoreConfig, compare_meta
+
+    return compare_meta(root / "meta", seeds=(seed,), config=ScoreConfig(seconds=100.0 + 3.6 * episodes))
+
+
+TRAINS = {"motor": train_motor, "navigate": train_navigate, "meta": train_choices}
 """Bottom-up, of `hierarchy.curriculum.LEVELS`."""
-COMPARES = {"motor": measure_motor, "navigate": measure_navigate}
+COMPARES = {"motor": measure_motor, "navigate": measure_navigate, "meta": measure_meta}
 """Each level of a run's folder beside its twin: folder, seed, episodes."""
 
 

@@ -25,8 +25,8 @@ SLOW = True
 SEEDS = (1, 2, 3, 4, 5)
 EPISODES = 500
 MORE = (
-    "fleet/compare.py", "fleet/hierarchy_train.py", "fleet/meta_train.py", "hierarchy/*.py", "sim/motornet.py",
-    "sim/vary.py", "sim/varied.py", "sim/wheels.py",
+    "fleet/compare.py", "fleet/hierarchy_train.py", "fleet/legs.py", "fleet/meta_*.py", "hierarchy/*.py",
+    "sim/motornet.py", "sim/vary.py", "sim/varied.py", "sim/wheels.py",
 )  # fmt: skip
 """What a hierarchy depends on beside what a navigation policy does."""
 

@@ -14,13 +14,15 @@ from agents.errors import TrainingError
 from agents.policy import Policy
 from fleet import cli
 from fleet.hierarchy_train import TRAINS, Config, check
+from hierarchy.chooser import choose_contract
 from hierarchy.curriculum import check_chain, read_comparisons
 from sim.robot import RobotSpec
 from sim.tasks.navigate_contract import navigate_contract
 from sim.tasks.track import track_contract
 
-CONTRACTS = {"motor": track_contract, "navigate": navigate_contract}
-SMALL = ["motor_steps:=4096", "planar_steps:=4096", "wheel_steps:=1024", "worlds:=32", "episodes:=4", "seconds:=240"]
+CONTRACTS = {"motor": track_contract, "navigate": navigate_contract, "meta": choose_contract}
+SMALL = ["motor_steps:=4096", "planar_steps:=4096", "wheel_steps:=1024", "meta_iterations:=1"]
+SMALL += ["worlds:=32", "episodes:=4", "seconds:=240"]
 
 
 @pytest.mark.parametrize(
