@@ -41,13 +41,14 @@ def make_lanes(
     diverged: Path | None = None,
     device: str = "cpu",
     body: Body = "planar",
+    curriculum: bool = False,
 ) -> Sequence[BatchEnv]:
     """LANES environments of `worlds` worlds in all on `device`, each on a campus and with draws of its own.
 
     With `shielded` the last lane runs under the shield. A policy that never met it proposes what the shield refuses and
     stands still (0.23 of v0's episodes succeeded, 2026-11); one that only knew it would not keep its distance by
     itself; half and half learns both in the same time (0.97 and 0.91 after 0.7 M steps). Worlds that blow up are
-    kept in the folder `diverged`, each lane's in its own.
+    kept in the folder `diverged`, each lane's in its own. `curriculum` counts what curricula decide by.
     Raises TrainingError when the worlds cannot be shared out.
     """
     if worlds < LANES or worlds % LANES:
@@ -67,6 +68,7 @@ def make_lanes(
             threads=1,
             device=device,
             diverged=folders[lane],
+            curriculum=curriculum,
         )
         for lane in range(LANES - shielded)
     ]
@@ -74,7 +76,15 @@ def make_lanes(
         last = seed * LANES + LANES - 1
         lanes.append(
             shielded_environment(
-                sites[-1], task, share, last, person_speed=0.0, diverged=folders[-1], device=device, body=body
+                sites[-1],
+                task,
+                share,
+                last,
+                person_speed=0.0,
+                diverged=folders[-1],
+                device=device,
+                body=body,
+                curriculum=curriculum,
             )
         )
     return lanes
@@ -90,6 +100,7 @@ def shielded_environment(
     diverged: Path | None = None,
     device: str = "cpu",
     body: Body = "planar",
+    curriculum: bool = False,
 ) -> BatchEnv:
     """An environment whose commands the shield judges, for people of at most `person_speed` m/s."""
     points = Points(site, task.spec, person_speed)
@@ -105,6 +116,7 @@ def shielded_environment(
         filter=Shield(task.spec),
         point_speeds=lambda inputs: points.launch(inputs, memory),
         diverged=diverged,
+        curriculum=curriculum,
     )
 
 

@@ -18,7 +18,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ import torch
 from numpy.typing import NDArray
 
 from agents.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint, select
+from agents.curriculum import Curriculum
 from agents.device_rollout import DeviceEnvironment, DeviceLane
 from agents.errors import CheckpointError, TrainingError
 from agents.evaluation import Act, Evaluation, HeldOut
@@ -90,6 +91,8 @@ class Progress:
     """The newest check, if this iteration made one."""
     diverged: int = 0
     """Worlds that blew up, resumed parts included; kept in the run's folder `diverged`."""
+    ranges: Mapping[str, float] = field(default_factory=dict)
+    """Where a curriculum stands (`Curriculum.figures`); empty without one."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class Trainer:
         *,
         settings: dict[str, Any] | None = None,  # JSON values
         on_device: bool = False,
+        curriculum: Curriculum | None = None,
         clock: Callable[[], float] = time.monotonic,
         cpu_clock: Callable[[], float] = time.process_time,
     ) -> None:
@@ -126,6 +130,7 @@ class Trainer:
 
         `on_device`: the environments live where the networks do (`DeviceEnvironment`) and are stepped one after the
         other, because a capture would take in what another thread launches on the same stream.
+        `curriculum` moves the ranges of the environments, which then are `agents.curriculum.Ranged`.
         """
         if not environments or any(environment.rows < 1 for environment in environments):
             raise TrainingError("expected at least one world in every lane, got none; raise the number of worlds")
@@ -151,6 +156,10 @@ class Trainer:
             seed=config.seed,
             device=config.device,
         )
+        self.curriculum = curriculum
+        self._ranged: list[Any] = list(environments) if curriculum else []  # Ranged: the caller saw to it
+        if curriculum is not None:
+            curriculum.write(self._ranged)  # before the lanes begin their first episodes
         make_lane: Any = DeviceLane if on_device else Lane  # two protocols of environments
         self._lanes: list[Lane | DeviceLane] = [
             make_lane(environment, torch.Generator().manual_seed(_lane_seed(config.seed, index)), config.device)
@@ -237,6 +246,8 @@ class Trainer:
         arrays = {f"learner/{name}": array for name, array in self.learner.state().items()}
         for index, lane in enumerate(self._lanes):
             arrays |= {f"lane{index}/{name}": array for name, array in lane.state().items()}
+        if self.curriculum is not None:
+            arrays |= {f"curriculum/{name}": array for name, array in self.curriculum.state().items()}
         arrays |= {f"recent/{name}": array for name, array in dataclasses.asdict(self._recent).items()}
         header = {
             **self._identity(),
@@ -259,6 +270,9 @@ class Trainer:
             for index, lane in enumerate(self._lanes):
                 lane.load(select(arrays, f"lane{index}"))
             self._recent = Episodes(**select(arrays, "recent"))
+            if self.curriculum is not None:
+                self.curriculum.load(select(arrays, "curriculum"))
+                self.curriculum.write(self._ranged)
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise CheckpointError(
                 f"expected a checkpoint of this configuration, {path} does not fit it "
@@ -281,6 +295,8 @@ class Trainer:
         rollouts = list(
             self._pool.map(lambda lane: lane.collect(self.learner.network, shift, scale, horizon), self._lanes)
         )
+        if self.curriculum is not None:
+            self.curriculum.learn(self._ranged)
         losses = self.learner.update(rollouts, min(1.0, self.steps / self.config.steps), self._pool.map)
         self.iterations += 1
         self.steps += sum(rollout.reward.numel() for rollout in rollouts)
@@ -324,6 +340,7 @@ class Trainer:
             losses=losses,
             held_out=check,
             diverged=self.diverged,
+            ranges={} if self.curriculum is None else self.curriculum.figures(),
         )
 
     # fitting a checkpoint -----------------------------------------------------------------------------------------
@@ -331,10 +348,17 @@ class Trainer:
     def _identity(self) -> dict[str, Any]:  # JSON values
         """What a checkpoint must share with the run that goes on from it."""
         ppo = json.loads(json.dumps(dataclasses.asdict(self.config.ppo)))
+        moves = None if self.curriculum is None else self.curriculum.settings()
         return {
             "contract": json.loads(self.contract.json()),
             "contract_hash": self.contract.hash,
-            "training": {"ppo": ppo, "seed": self.config.seed, "device": self.config.device, **self.settings},
+            "training": {
+                "ppo": ppo,
+                "seed": self.config.seed,
+                "device": self.config.device,
+                "curriculum": moves,
+                **self.settings,
+            },
         }
 
     def _check_fit(self, path: Path, checkpoint: Checkpoint) -> None:
@@ -383,6 +407,7 @@ def _entry(progress: Progress) -> dict[str, float]:
         "length": progress.length,
         "return": progress.reward,
         "diverged": progress.diverged,
+        **progress.ranges,
         **{f"loss_{name}": value for name, value in progress.losses._asdict().items()},
     }
     if progress.held_out is not None:

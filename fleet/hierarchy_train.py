@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agents.ppo import PpoConfig
     from agents.trainer import Trainer
     from sim.tasks.navigate import NavigateConfig
+    from sim.vary import Table
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -110,6 +111,13 @@ def check(config: Config, made_later: Path | None = None) -> None:
         raise TrainingError(f"--worlds: expected worlds in pairs, one for each lane, got {config.worlds}; add one")
     if config.seed < 0:
         raise TrainingError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
+
+
+def randomization(config: Config) -> dict[str, Table]:
+    """What varies at the two levels that learn from the plant, for `muster launch FILE --show-randomization`."""
+    from sim.tasks.track import TrackConfig
+
+    return {"track": TrackConfig().table(), "navigate": navigate_task().table()}
 
 
 # the levels ----------------------------------------------------------------------------------------------------

@@ -65,6 +65,8 @@ class Config:
     """The launch file, then its arguments as name:=value."""
     show_args: bool = False
     """Print the file's arguments with defaults and descriptions, and end."""
+    show_randomization: bool = False
+    """Print what varies in the file's task, with the arguments applied, and end."""
     runs: Path = Path("runs")
     """Where the run directory is made."""
     warm: bool = True
@@ -81,6 +83,9 @@ def run(config: Config) -> int:
         print(describe(path, read_plan(path, given, environment, listing=True)))
         return 0
     checked = read_plan(path, given, {**environment, ENVIRONMENT: os.environ.get(ENVIRONMENT, str(config.runs))})
+    if config.show_randomization:
+        print(describe_randomization(path, checked))
+        return 0
     for process in checked.processes:
         resolve(process)  # a missing program is said before anything starts
     check(checked)
@@ -192,6 +197,34 @@ def describe(path: Path, plan: Plan) -> str:
         if argument.description:
             lines.append(f"      {argument.description}")
     return "\n".join(lines if plan.arguments else [f"{path} takes no arguments."])
+
+
+def describe_randomization(path: Path, plan: Plan) -> str:
+    """The text of --show-randomization: the tables of each command that has some, by `randomization` beside its `run`.
+
+    Raises `LaunchError` where no command has one.
+    """
+    from sim.vary import Table
+    from sim.varyfile import show
+
+    shown = []
+    for process in plan.processes:
+        _, words = cli.split_when(list(process.command[1:]))
+        if process.command[0] != "muster" or not words:
+            continue
+        try:
+            module, command = cli.understand(words)
+            if not hasattr(module, "randomization"):
+                continue
+            tables: dict[str, Table] = module.randomization(command)
+        except MusterError as error:
+            raise LaunchError(_in_words_of_the_file(str(error), process, plan)) from error
+        shown += [f"What varies in {task} ({process.name} of {path}):\n{show(table)}" for task, table in tables.items()]
+    if not shown:
+        raise LaunchError(
+            f"{path}: expected a command that draws its episodes from a table, got none; train or simulate"
+        )
+    return "\n\n".join(shown)
 
 
 def resolve(process: Process) -> list[str]:

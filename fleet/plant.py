@@ -37,7 +37,7 @@ from coordination.wire import Received
 from coordination.zmq_transport import ZmqServer
 from fleet.rundir import discard_unused, join_run
 from fleet.spilled import box_places
-from fleet.world import World, people_cells, start_cells
+from fleet.world import World, people_cells, start_cells, world_table
 from hierarchy.motor import motor_hash
 from sim.crowd import CrowdKind
 from sim.errors import MusterError
@@ -50,6 +50,7 @@ from sim.seeds import check_seed
 from sim.sensorspec import LATENCY_MAX, RATE_MAX, LidarSensor, Localisation, Odometry, Sensors, Timing
 from sim.site import CELL
 from sim.specfile import named_spec
+from sim.vary import Table
 
 PLANT, COORDINATOR = "plant", "coordinator"
 
@@ -160,6 +161,12 @@ def check(config: Config, made_later: Path | None = None) -> None:
 def ports(config: Config) -> dict[str, str]:
     """What the plant listens on, by option."""
     return listeners(config.address, config.metrics_port)
+
+
+def randomization(config: Config) -> dict[str, Table]:
+    """What varies from robot to robot, for `muster launch FILE --show-randomization`."""
+    spec = named_spec(config.spec).spec
+    return {"the robots' sensors": world_table(spec, _sensors(config, spec))}
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fleet.progress import progress_bar
 from fleet.rundir import RunDirectory, join_run, plain
@@ -20,6 +20,8 @@ from sim.seeds import check_seed
 
 if TYPE_CHECKING:
     from agents.trainer import Outcome, Trainer
+    from sim.tasks.navigate import NavigateConfig
+    from sim.vary import Table
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -46,6 +48,11 @@ class Config:
     """Worlds that are simulated side by side."""
     check_episodes: int = 500
     """Episodes of a held-out check; fewer make the target a rough one."""
+    curriculum: Literal["none", "success", "adr"] = "none"
+    """Widen the randomization by measured success: all rows together, or each boundary for itself (automatic domain
+    randomization)."""
+    randomization: str = ""
+    """File with other ranges of what varies (sim/varyfile.py); empty: the task's own."""
     device: str = "cpu"
     """Where environments, networks and updates live: cpu or cuda."""
     out: Path | None = None
@@ -77,6 +84,30 @@ def check(config: Config, made_later: Path | None = None) -> None:
         raise TrainingError(
             f'--device: expected device cpu, or cuda where there is one, got "{config.device}"; train on cpu'
         )
+    if config.randomization:  # else nothing can be wrong, and torch takes seconds to import
+        make_task(config)
+
+
+def make_task(config: Config) -> NavigateConfig:
+    """What is trained on, with the ranges of `--randomization`. Raises VaryError where they are out of bounds."""
+    from agents.navigation import training_task
+    from sim.errors import MusterError
+    from sim.varyfile import read_changes
+
+    task = training_task()
+    if not config.randomization:
+        return task
+    try:
+        changes = read_changes(Path(config.randomization), task.table())
+    except MusterError as error:
+        raise type(error)(f"--randomization: {error}") from error
+    return replace(task, randomization=task.randomization.also(changes))
+
+
+def randomization(config: Config) -> dict[str, Table]:
+    """What varies in the training, by task, for `muster launch FILE --show-randomization`."""
+    task = make_task(config)
+    return {task.task: task.table()}
 
 
 def run(config: Config) -> int:
@@ -101,22 +132,33 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
     """The trainer that a command line asks for. Raises TrainingError for values that cannot work."""
     import torch
 
+    from agents.curriculum import Curriculum, CurriculumConfig
     from agents.device_rollout import OnHost
     from agents.errors import TrainingError
     from agents.evaluation import HeldOut
-    from agents.navigation import HELD_OUT, LANES, TRAINING, make_lanes, ppo_for_best, ppo_for_speed, training_task
+    from agents.navigation import HELD_OUT, LANES, TRAINING, make_lanes, ppo_for_best, ppo_for_speed
     from agents.trainer import Trainer, TrainerConfig
 
     torch.set_num_threads(1)
     check(config)
     if config.device != "cpu" and not (config.device.startswith("cuda") and torch.cuda.is_available()):
         raise TrainingError(f'expected device cpu, or cuda where there is one, got "{config.device}"; train on cpu')
-    task, seed = training_task(), config.seed
+    task, seed = make_task(config), config.seed
     device = "cuda:0" if config.device == "cuda" else config.device
     on_device = device != "cpu"
     lanes = make_lanes(
-        task, TRAINING + seed, config.worlds, seed, shielded=True, diverged=directory / "diverged", device=device
+        task,
+        TRAINING + seed,
+        config.worlds,
+        seed,
+        shielded=True,
+        diverged=directory / "diverged",
+        device=device,
+        curriculum=config.curriculum != "none",
     )
+    curriculum = None
+    if config.curriculum != "none":
+        curriculum = Curriculum(CurriculumConfig(config.curriculum), lanes[0].table)
     print(f"simulation: {lanes[0].graph.line()}", flush=True)
     watched = LANES * max(1, min(config.check_episodes, 250) // LANES)
     checked = make_lanes(task, HELD_OUT + seed, watched, HELD_OUT + seed, shielded=False, device=device)
@@ -138,6 +180,7 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
         directory,
         settings={"worlds": config.worlds, "task": plain(task)},
         on_device=on_device,
+        curriculum=curriculum,
     )
 
 

@@ -67,8 +67,16 @@ LATENCY_PERIODS = 1
 LAG = 0.015
 """Time constant of the motors, s: within what the latency leaves of the specification's bound."""
 
+DRAWN = ("localisation", "odometry_scale", "odometry_noise", "lidar_noise", "lidar_dropout")
+"""Rows of the plant's table that a fleet's robots draw; the rest of what varies in training is fixed here."""
+
 CLEARANCE = 1.5
 """Nobody starts nearer to a robot than this, m."""
+
+
+def world_table(spec: RobotSpec, sensors: Sensors) -> Table:
+    """What varies from robot to robot in a world: of its table, the rows that are drawn."""
+    return Table((*(row for row in plant_rows(spec) if row.name in DRAWN), *sensor_rows(sensors)))
 
 
 @dataclass

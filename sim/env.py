@@ -35,9 +35,11 @@ from sim.plant import Plant
 from sim.rows import copy_rows
 from sim.scene import Body, Scene
 from sim.site import Site
+from sim.tally import Tally
 from sim.tasks.contract import Contract
 from sim.tasks.sensed import Sensed
 from sim.tasks.task import Ending, Task, TaskConfig
+from sim.vary import Table, write_ranges
 
 Array = Any  # one of two types by device
 """A numpy view of host memory where the environment is on the CPU, a Warp array on any other device."""
@@ -95,6 +97,7 @@ class BatchEnv:
         substep_hook: Callable[[BatchEnv], None] | None = None,
         lidar: bool = True,
         diverged: Path | None = None,
+        curriculum: bool = False,
     ) -> None:
         """Build the plant, the task and every launch; call `reset` before the first step.
 
@@ -104,7 +107,7 @@ class BatchEnv:
         without it (the wheeled body in training) once a motor period. `lidar=False` leaves the sweep out (benchmarks).
         `backend` makes the physics (None: the C engine on "cpu", mujoco_warp elsewhere). Worlds that blow up are kept
         in the folder `diverged`, if one is given. Raises ValueError for a filter on a task without a corridor,
-        VaryError for a randomization out of its bounds.
+        VaryError for a randomization out of its bounds. `curriculum` counts how episodes end (`take_counts`).
         """
         self.plant = Plant(
             site,
@@ -145,6 +148,7 @@ class BatchEnv:
             self.filter_inputs = self._filter_inputs()
             self.filter_outputs = FilterOutputs(command=self.drive.released, margin=self.margin, reason=self.reason)
             self.filter_memory = filter.init(self.rows, device)
+        self._tally = Tally(self.plant, self.task.outcome) if curriculum else None
         self._diverged = diverged
         if diverged is not None:
             plant.recorder = self._recorder()
@@ -299,6 +303,8 @@ class BatchEnv:
 
     def _finish(self) -> None:
         """Rows that ended: what they saw is kept, their next episode begins, and they see again."""
+        if self._tally is not None:
+            self._tally.launch()
         self._keep_final.launch()
         _run(self._begin_ended)
         if self.filter is not None:
@@ -323,6 +329,24 @@ class BatchEnv:
         """
         self.backend.check_overflow()
         self.save_diverged()
+
+    @property
+    def table(self) -> Table:
+        """What varies, whole; `set_ranges` may have narrowed it."""
+        return self.plant.table
+
+    def set_ranges(self, ranges: NDArray[np.float32], boundaries: Sequence[int] = ()) -> None:
+        """Draw later episodes from other ranges (`sim.vary.write_ranges`); those under way stay as they are."""
+        write_ranges(self.plant.varies, ranges, boundaries)
+
+    def take_counts(self) -> NDArray[np.int64]:
+        """Episodes and successes since the last call, by boundary (`sim.tally.Tally`); reads from the device.
+
+        Raises ValueError without `curriculum`.
+        """
+        if self._tally is None:
+            raise ValueError("expected an environment made with curriculum=True, nobody counted here")
+        return self._tally.take()
 
     @property
     def diverged_total(self) -> int:

@@ -299,6 +299,18 @@ def make_arrays(table: Table, rows: int, device: str) -> VaryArrays:
     return arrays
 
 
+def write_ranges(arrays: VaryArrays, ranges: NDArray[np.float32], boundaries: Sequence[int] = ()) -> None:
+    """Draw later episodes from `ranges` (rows of the table, 2), half of them pinned to one of `boundaries`.
+
+    Boundary 2 k is the low end of row k, 2 k + 1 its high end. Episodes under way stay as they are; no launch is
+    recorded and no graph captured again.
+    """
+    edges = np.zeros(arrays.edges.shape[0], np.int32)
+    edges[: len(boundaries) + 1] = [len(boundaries), *boundaries]
+    arrays.ranges.assign(np.asarray(ranges, np.float32))
+    arrays.edges.assign(edges)
+
+
 @wp.func
 def between(kind: int, low: float, high: float, bits: wp.uint32) -> float:
     """A value of a range; `kind` is the distribution's number."""

@@ -27,10 +27,11 @@ from typing import TYPE_CHECKING, Any
 
 import warp as wp
 
+from sim.fields import Recompute
 from sim.launches import Launchable
 from sim.loads import Loads
 from sim.podkernels import LIFT, PodArrays, body_pose
-from sim.randomization import Term, draw_from, stream, unit
+from sim.randomization import Term, draw_from, stream
 from sim.robot import SECOND, RobotSpec
 from sim.rows import RobotArrays
 from sim.site import Site
@@ -39,7 +40,7 @@ from sim.tasks.corridor import Course, Paths, centre_of
 from sim.tasks.navigate import Navigate, NavigateConfig
 from sim.tasks.navigate_contract import OBSERVATION, navigate_contract
 from sim.tasks.task import LEFT_C, RUNNING_C, SUCCEEDED_C, TIMED_OUT_C, Outcome, close
-from sim.vary import Variation, vary
+from sim.vary import Row, Variation, VaryArrays, drawn, vary
 
 if TYPE_CHECKING:
     from sim.plant import Plant
@@ -56,7 +57,6 @@ DISTANCE = 0.10
 LIFT_AT = wp.constant(OBSERVATION)
 LIFT_C = wp.constant(LIFT)
 DISTANCE_C = wp.constant(DISTANCE)
-OFFSET_C = wp.constant(0.02)
 GOODS_TERM = wp.constant(int(Term.PAYLOAD))
 
 
@@ -72,6 +72,15 @@ class CarryConfig(NavigateConfig):
     shortest: int = 3
     longest: int = 8
     randomization: Variation = field(default_factory=lambda: vary(start_offset=0.0, stall_share=0.0))
+
+    def rows(self) -> tuple[Row, ...]:
+        """Navigate's rows, and how the pod stands above its robot."""
+        offset = Row(
+            Term.PAYLOAD, "pod_offset", "uniform", -0.02, 0.02, "m", "", Recompute.NONE,
+            "own choice: of the pod from the robot below it in x and y", bounds=(-0.1, 0.1), counter=1, drawn=False,
+            nominal=0.0,
+        )  # fmt: skip
+        return (*super().rows(), offset)
 
     def loads_on(self, site: Site, robots: int) -> Loads:
         """A pod for each robot; the floor's own stay where they are."""
@@ -107,11 +116,13 @@ def begin_carrying(
     robots: int,
     own: int,
     falls: int,
+    offset: int,
+    vary: VaryArrays,
     state: RobotArrays,
     home: wp.array2d(dtype=wp.float32),
     was_up: wp.array(dtype=wp.uint8),
 ) -> None:
-    """Each masked row's pod stands above it, up to 2 cm off."""
+    """Each masked row's pod stands above it, off by what row `offset` of the table says."""
     row = wp.tid()
     if mask[row] == wp.uint8(0):
         return
@@ -120,8 +131,8 @@ def begin_carrying(
     key = stream(seed, GOODS_TERM, row, state.episode[row])
     first = (own + row % robots) * (3 + 4 * falls)
     yaw = state.pose[row, 2]
-    home[world, first] = state.pose[row, 0] + OFFSET_C * (2.0 * unit(draw_from(key, 1)) - 1.0)
-    home[world, first + 1] = state.pose[row, 1] + OFFSET_C * (2.0 * unit(draw_from(key, 2)) - 1.0)
+    home[world, first] = state.pose[row, 0] + drawn(vary, offset, row, draw_from(key, 1))
+    home[world, first + 1] = state.pose[row, 1] + drawn(vary, offset, row, draw_from(key, 2))
     if falls == 0:
         home[world, first + 2] = yaw
     else:
@@ -233,7 +244,8 @@ class Carry:
     def begin(self, mask: wp.array) -> Sequence[Launchable]:
         """A way, and a pod above its start."""
         plant = self.plant
-        inputs = [mask, plant.seed, plant.robots, self._own, int(plant.scene.falls), plant.state, self.pods.home,
+        inputs = [mask, plant.seed, plant.robots, self._own, int(plant.scene.falls),
+                  plant.table.index("pod_offset"), plant.varies, plant.state, self.pods.home,
                   self.was_up]  # fmt: skip
         return [
             *self.way.begin(mask),

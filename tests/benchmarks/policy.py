@@ -43,6 +43,9 @@ SOURCES = (
     "sim/sensors.py",
     "sim/site.py",
     "sim/tasks/*.py",
+    "sim/varied.py",
+    "sim/variedfields.py",
+    "sim/vary.py",
 )
 """What a trained policy depends on."""
 

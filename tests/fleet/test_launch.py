@@ -261,3 +261,24 @@ def test_a_fault_of_the_file_itself_is_placed(tmp_path: Path) -> None:
     path = Path(write(tmp_path, "launch:\n  - executable: {cmd: muster smi}\n"))
     with pytest.raises(LaunchError, match=r'unknown command "smi"; did you mean "sim"'):
         check(read_plan(path, {}, {}))
+
+
+def test_show_randomization_prints_the_table_with_the_arguments_applied(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], root: Path
+) -> None:
+    ranges = tmp_path / "ranges.yaml"
+    ranges.write_text("muster: 1\nrows:\n  friction: {low: 0.45, high: 0.55}\n")
+    file = str(root / "launch" / "warehouse_train.launch.yaml")
+    words = (file, f"randomization:={ranges}")
+    assert run(Config(words=words, show_randomization=True, runs=tmp_path / "runs")) == 0
+    shown = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()[2:]}
+    assert shown["friction"].split()[2:7] == ["uniform", "0.45", "0.55", "1", "actuator_forcerange"]
+    assert "SET_CONST" in shown["mass"]
+    assert {"payload", "latency", "brake_strength", "lidar_dropout", "light", "layout", "person_speed"} <= set(shown)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_show_randomization_of_a_file_that_draws_nothing_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path, "launch:\n  - executable: {cmd: muster keys create}\n")
+    with pytest.raises(LaunchError, match="expected a command that draws its episodes from a table"):
+        run(Config(words=(file,), show_randomization=True, runs=tmp_path / "runs"))

@@ -383,10 +383,29 @@ def test_a_demo_is_refused_before_it_trains(refused: Callable[..., str]) -> None
         ("seed:=-1", "train: seed:=-1: expected a whole number from 0 up"),
         ("device:=abacus", "train: device:=abacus: expected device cpu"),
         ("until_target:=soon", '"soon" is no condition'),
+        ("curriculum:=hope", "curriculum"),
+        ("randomization:=none.yaml", "train: randomization:=none.yaml: cannot read none.yaml"),
     ],
 )
 def test_a_training_is_refused_before_it_begins(refused: Callable[..., str], words: str, expected: str) -> None:
     assert expected in refused("launch", TRAIN, words)
+
+
+@pytest.mark.parametrize("show", [(), ("--show-randomization",)])
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("payload: {high: 300}", "ranges.yaml, line 3: payload: high: expected a number from 0 to 40 kg, got 300"),
+        ("frictoin: {low: 0.5}", 'ranges.yaml, line 3: rows: unknown key "frictoin"; did you mean "friction"'),
+    ],
+)
+def test_a_randomization_out_of_its_bounds_is_refused(
+    refused: Callable[..., str], folder: Path, row: str, expected: str, show: tuple[str, ...]
+) -> None:
+    (folder / "ranges.yaml").write_text(f"muster: 1\nrows:\n  {row}\n")
+    message = refused("launch", TRAIN, "randomization:=ranges.yaml", *show)
+    assert "train: randomization:=ranges.yaml: " in message
+    assert expected in message
 
 
 def test_a_refused_launch_starts_nothing(folder: Path) -> None:
