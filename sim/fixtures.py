@@ -177,7 +177,7 @@ def pack_fixtures(fixtures: Fixtures) -> bytes:
     if fixtures.pod_side is not None:
         return msgspec.json.encode(fixtures, order="deterministic")
     words = msgspec.to_builtins(fixtures)  # in the same order
-    del words["pod_side"]  # it came later: floors without it keep their hashes
+    words.pop("pod_side", None)  # it came later: floors without it keep their hashes, and old files lack it
     return msgspec.json.encode(words)
 
 

@@ -36,7 +36,7 @@ def forklift() -> RobotSpec:
         name="forklift",
         drive=DiffDrive(
             track=0.70,  # design: wheels inside the footprint's width
-            wheel_radius=0.115,  # drive wheels of 230 mm are common on pallet trucks (design)
+            wheel_radius=0.115,  # design: drive wheels of 230 mm are common on pallet trucks
             speed_max=1.2,  # design: below a walking person's 1.6 m/s (ISO 13855)
             reverse_max=0.3,  # [ISO 3691-4]: 0.3 m/s where the load takes the view from the person detection
             turn_max=0.6,  # design: the tips of the fork (1 m from the axle) then move no faster than 0.6 m/s
@@ -46,7 +46,7 @@ def forklift() -> RobotSpec:
         ),
         length=1.90,  # design: fork (1.15 m) and a chassis of 0.75 m
         width=0.80,  # [Pallet]: no wider than what it carries
-        height=1.40,  # design: a low mast
+        height=1.40,  # design: a low mast that passes doors
         mass=750.0,  # design: three quarters of the load, so that it does not tip over its drive wheels
         payload_max=1000.0,  # kg; the class; a pallet may carry 1,500 kg [Pallet]
         localisation_bound=0.03,  # as the small AMR: the same sensors

@@ -52,10 +52,8 @@ def test_every_number_of_the_larger_robots_has_its_source_on_its_line(function: 
         source = lines[(value.end_lineno or 1) - 1].partition("#")[2]
         if name == "name":
             continue
-        assert (
-            "own choice" in source
-            or "as the small AMR" in source
-            or any(f"[{word}]" in source and f"[{word}]" in legend for word in re.findall(r"\[([^\]]+)\]", source))
+        assert re.search(r"design: .{15,}|measured( \d.*)?: .{15,}|measured \d|as the small AMR", source) or any(
+            f"[{word}]" in source and f"[{word}]" in legend for word in re.findall(r"\[([^\]]+)\]", source)
         ), f"{name}: {source}"
 
 
