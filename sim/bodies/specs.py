@@ -58,7 +58,7 @@ def forklift() -> RobotSpec:
             blade=0.18,  # of the 0.2275 m opening [Pallet], with 24 mm to either side
             lowered=0.085,  # enters the 0.1 m high openings [Pallet]
             height=0.40,  # design: over a pod's deck and over two empty pallets of 0.144 m [Pallet]
-            speed=0.10,  # m/s, design: 4 s to the top
+            speed=0.10,  # m/s, design: 4 s from the floor to the top
             mass=90.0,  # design: two steel blades and a carriage
         ),
     )
