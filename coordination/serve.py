@@ -95,6 +95,7 @@ def run(config: Config, at: Callable[[str], None] = nothing) -> int:
         warm()
         server = ZmqServer(COORDINATOR, keys, config.address)
         stack.callback(server.close)
+        server.wire.know(store.epochs(), store.hear)
         plant = None
         if config.plant:
             plant = ZmqClient(COORDINATOR, PLANT, keys, config.plant)

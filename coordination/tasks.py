@@ -21,9 +21,11 @@ import msgspec
 
 from coordination.database import Database, StoreError
 from coordination.messages import Choice, Chosen, Task, TaskState
+from coordination.wire import EPOCHS_REMEMBERED
 from sim.robot import SECOND
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 added `epochs`; a store of version 1 gets the table when it is opened."""
 
 AGEING = 60 * SECOND
 """A task that waits this long rises by one level of priority, so that none waits for ever."""
@@ -38,30 +40,33 @@ TERMINAL = frozenset({TaskState.DONE, TaskState.CANCELLED, TaskState.FAILED})
 """States that a task never leaves."""
 
 SCHEMA = """
-CREATE TABLE tasks (
+CREATE TABLE IF NOT EXISTS tasks (
     id TEXT PRIMARY KEY, body BLOB NOT NULL, state INTEGER NOT NULL, attempt INTEGER NOT NULL, robot TEXT NOT NULL,
     legs_done INTEGER NOT NULL, submitted INTEGER NOT NULL, changed INTEGER NOT NULL, reason TEXT NOT NULL
 );
-CREATE INDEX tasks_state ON tasks (state);
-CREATE TABLE attempts (
+CREATE INDEX IF NOT EXISTS tasks_state ON tasks (state);
+CREATE TABLE IF NOT EXISTS attempts (
     task TEXT NOT NULL, attempt INTEGER NOT NULL, robot TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER,
     outcome TEXT NOT NULL, PRIMARY KEY (task, attempt)
 );
-CREATE TABLE events (
+CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, stamp INTEGER NOT NULL, event TEXT NOT NULL, task TEXT NOT NULL,
     attempt INTEGER NOT NULL, robot TEXT NOT NULL, detail TEXT NOT NULL
 );
-CREATE TABLE holdings (
+CREATE TABLE IF NOT EXISTS holdings (
     robot TEXT NOT NULL, cell INTEGER NOT NULL, since INTEGER NOT NULL, grant_id INTEGER NOT NULL,
     PRIMARY KEY (robot, cell)
 );
-CREATE TABLE grant_log (
+CREATE TABLE IF NOT EXISTS grant_log (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, stamp INTEGER NOT NULL, robot TEXT NOT NULL, cell INTEGER NOT NULL,
     event TEXT NOT NULL, grant_id INTEGER NOT NULL
 );
-CREATE TABLE latch (
+CREATE TABLE IF NOT EXISTS latch (
     id INTEGER PRIMARY KEY CHECK (id = 1), stopped INTEGER NOT NULL, stop_epoch INTEGER NOT NULL,
     stamp INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS epochs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, sender TEXT NOT NULL, epoch INTEGER NOT NULL, UNIQUE (sender, epoch)
 )
 """
 """The logs `events` and `grant_log` are append-only; `event` of the latter is `grant`, `release`, or `cover` for a cell
@@ -194,6 +199,26 @@ class Store(Database):
         self._ended = {TaskState(state): count for state, count in rows}
         row = self.connection.execute("SELECT stopped, stop_epoch, stamp, by, reason FROM latch").fetchone()
         self._latch = Latch(bool(row[0]), *row[1:]) if row else Latch()
+
+    # senders ---------------------------------------------------------------------------------------------------
+
+    def epochs(self) -> dict[str, list[int]]:
+        """The epochs that were heard of each sender, oldest first."""
+        heard: dict[str, list[int]] = {}
+        with self._explained("read"):
+            for sender, epoch in self.connection.execute("SELECT sender, epoch FROM epochs ORDER BY seq"):
+                heard.setdefault(sender, []).append(epoch)
+        return heard
+
+    def hear(self, sender: str, epoch: int) -> None:
+        """Keep a sender's new epoch, so that a restarted server takes no frame of the ones before it."""
+        with self.transaction():
+            self.connection.execute("INSERT OR IGNORE INTO epochs (sender, epoch) VALUES (?, ?)", (sender, epoch))
+            self.connection.execute(
+                "DELETE FROM epochs WHERE sender = ? AND seq NOT IN "
+                "(SELECT seq FROM epochs WHERE sender = ? ORDER BY seq DESC LIMIT ?)",
+                (sender, sender, EPOCHS_REMEMBERED),
+            )
 
     # tasks -----------------------------------------------------------------------------------------------------
 

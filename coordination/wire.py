@@ -6,9 +6,10 @@ long, not parseable, wrongly or not signed, seen before, of another major versio
 kind and dropped; nothing that comes from outside raises.
 
 Each start of a process draws an epoch; sequence numbers count up within it. A receiver takes each (sender, epoch,
-sequence) once, out of order within a window, and hears no epoch again that a later one has replaced. It forgets this
-when it restarts itself: between its restarts a recording could be played to it once. Links that others can listen to
-need CURVE or a tunnel.
+sequence) once, out of order within a window, and hears no epoch again that a later one has replaced. A server keeps the
+epochs in its store (`know`), so that no recording of a former epoch silences a robot after a restart; the window of the
+newest epoch it forgets: that one's frames could be played to it once more. Links that others can listen to need CURVE
+or a tunnel.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import hmac
 import math
 import secrets
 from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +37,9 @@ UNSIGNED = bytes(MAC_BYTES)
 
 WINDOW = 1024
 """Sequence numbers that may arrive out of order; more than one receive call drains."""
+
+LAST_EPOCH = 2**62 - 1
+"""Epochs are drawn from 62 bits; the store keeps 63."""
 
 EPOCHS_REMEMBERED = 256
 """Replaced epochs remembered for each sender: as many restarts as a run of a receiver plausibly sees."""
@@ -127,9 +132,19 @@ class Wire:
         self.epoch = secrets.randbits(62) if epoch is None else epoch
         self.counts: Counter[str] = Counter()
         """Messages received, and dropped by kind."""
+        self._note: Callable[[str, int], None] | None = None
         self._sequence = 0
         self._windows: dict[str, ReplayWindow] = {}
         self._hashes: dict[tuple[str, str], Any] = {}
+
+    def know(self, epochs: Mapping[str, Sequence[int]], note: Callable[[str, int], None]) -> None:
+        """Take what was heard before a restart, oldest first by sender; `note` is told each new (sender, epoch).
+
+        It is told before the epoch's first message is handed out, and whatever it raises comes out of `decode`.
+        """
+        for sender, heard in epochs.items():
+            self._windows[sender] = ReplayWindow(heard[-1], replaced=OrderedDict.fromkeys(heard[:-1]))
+        self._note = note
 
     def encode(self, receiver: str, body: msgspec.Struct, stamp: int, *, signed: bool = True) -> bytes:
         """The frame that carries a body to `receiver`; raises WireError when it is too long or has no key."""
@@ -146,7 +161,7 @@ class Wire:
         return frame + _mac(digest, frame)
 
     def decode(self, frame: bytes) -> Received | None:
-        """What a frame says; None when it is dropped (see `counts`). Raises nothing."""
+        """What a frame says; None when it is dropped (see `counts`). Raises nothing of its own (see `know`)."""
         kind, message = self._judge(frame)
         self.counts[kind] += 1
         return message
@@ -159,7 +174,7 @@ class Wire:
             envelope = _ENVELOPE.decode(payload)
         except _MALFORMED:
             return "malformed", None
-        if not NAME.fullmatch(envelope.sender) or envelope.epoch < 0 or envelope.sequence < 0:
+        if not NAME.fullmatch(envelope.sender) or not 0 <= envelope.epoch <= LAST_EPOCH or envelope.sequence < 0:
             return "malformed", None
         signed = mac != UNSIGNED
         if not signed and self.keys is not None and envelope.name not in MAY_BE_UNSIGNED:
@@ -175,8 +190,11 @@ class Wire:
             return ("foreign_major" if known else "unknown"), None
         if signed:
             window = self._windows.setdefault(envelope.sender, ReplayWindow())
+            known = window.epoch
             if not window.take(envelope.epoch, envelope.sequence):
                 return "replayed", None
+            if window.epoch != known and self._note is not None:
+                self._note(envelope.sender, window.epoch)
         try:
             body = decoder.decode(envelope.body)
         except _MALFORMED:

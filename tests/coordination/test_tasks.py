@@ -15,6 +15,7 @@ import pytest
 from coordination.database import StoreError
 from coordination.messages import Leg, LegKind, Task, TaskState
 from coordination.tasks import AGEING, TERMINAL, URGENT, Holding, Store, TaskEvent, transition
+from coordination.wire import EPOCHS_REMEMBERED
 from sim.robot import SECOND
 
 S, E = TaskState, TaskEvent
@@ -215,8 +216,30 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path / "tasks.sqlite")
     store.connection.execute("PRAGMA user_version=99")
     store.close()
-    with pytest.raises(StoreError, match="has schema 99 and this muster knows schemas up to 1"):
+    with pytest.raises(StoreError, match="has schema 99 and this muster knows schemas up to 2"):
         Store(tmp_path / "tasks.sqlite")
+
+
+def test_a_store_of_the_first_schema_gets_what_came_later(tmp_path: Path) -> None:
+    store = Store(tmp_path / "tasks.sqlite")
+    store.submit([make_task("kept")], 0)
+    store.connection.execute("DROP TABLE epochs")
+    store.connection.execute("PRAGMA user_version=1")
+    store.close()
+    again = Store(tmp_path / "tasks.sqlite")
+    assert list(again.open_tasks()) == ["kept"]
+    assert again.epochs() == {}
+    again.close()
+
+
+def test_epochs_are_kept_in_order_and_no_more_than_a_receiver_remembers(store: Store) -> None:
+    for epoch in (7, 3, 2**62 - 1, 3):
+        store.hear("r1", epoch)
+    store.hear("r2", 5)
+    assert store.epochs() == {"r1": [7, 3, 2**62 - 1], "r2": [5]}
+    for epoch in range(1000, 1000 + EPOCHS_REMEMBERED):
+        store.hear("r1", epoch)
+    assert store.epochs() == {"r1": [*range(1000, 1000 + EPOCHS_REMEMBERED)], "r2": [5]}
 
 
 def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from coordination.messages import (
     StopRaise,
     Submitted,
 )
+from coordination.tasks import Store
 from coordination.wire import MAC_BYTES, UNSIGNED, WINDOW, ReplayWindow, Wire, WireError
 
 FLEET = Keys(fleet=bytes(range(32)))
@@ -122,6 +124,30 @@ def test_a_replayed_message_is_dropped() -> None:
     frame = robot.encode("coordinator", make_report(), 17)
     assert server.decode(frame) is not None
     assert dropped(server, frame) == "replayed"
+
+
+def test_no_recording_of_a_former_life_silences_a_robot_after_the_server_restarted(tmp_path: Path) -> None:
+    def restarted(store: Store) -> Wire:
+        _, server = make_pair()
+        server.know(store.epochs(), store.hear)
+        return server
+
+    store = Store(tmp_path / "tasks.sqlite")
+    server = restarted(store)
+    former, now = make_pair()[0], make_pair()[0]
+    old = [former.encode("coordinator", make_report(), i) for i in range(3)]
+    assert server.decode(old[0]) is not None
+    assert server.decode(now.encode("coordinator", make_report(), 5)) is not None
+    for _ in range(2):
+        server = restarted(store)
+        assert dropped(server, old[1]) == "replayed"
+        assert server.decode(now.encode("coordinator", make_report(), 6)) is not None
+        assert dropped(server, old[2]) == "replayed"
+        assert server.decode(now.encode("coordinator", make_report(), 7)) is not None
+    third = make_pair()[0]
+    assert server.decode(third.encode("coordinator", make_report(), 8)) is not None
+    assert dropped(restarted(store), now.encode("coordinator", make_report(), 9)) == "replayed"
+    store.close()
 
 
 def test_messages_out_of_order_are_each_heard_once() -> None:
