@@ -17,7 +17,7 @@ import numpy as np
 
 from fleet.blackbox import BlackBoxError, read_recording
 from fleet.control import Inputs, Outputs
-from fleet.header import read_header
+from fleet.header import Header, read_header
 from fleet.replay import find_files
 from fleet.tables import SHORTEST, RecordingError, make_drive, read_table, samples
 from sim.openloop import Drive
@@ -67,7 +67,8 @@ def _renamed(recording: Recording, name: str) -> Recording:
     return Recording(name, tuple(replace(drive, recording=name) for drive in recording.drives), recording.spec)
 
 
-def _black_box(path: Path) -> Recording:
+def read_steps(path: Path) -> tuple[Header, list[tuple[Inputs, Outputs]]]:
+    """The header of a black box file and its control steps, in order. Raises BlackBoxError where it cannot be read."""
     recording = read_recording(path)
     header = read_header(recording)
     rows: list[tuple[Inputs, Outputs]] = []
@@ -81,6 +82,11 @@ def _black_box(path: Path) -> Recording:
                 inputs = None
     except msgspec.MsgspecError as error:
         raise BlackBoxError(f"expected records of control steps in {path}: {error}") from error
+    return header, rows
+
+
+def _black_box(path: Path) -> Recording:
+    header, rows = read_steps(path)
     groups: list[list[tuple[Inputs, Outputs]]] = []
     before: Inputs | None = None
     for row in rows:

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fleet.blackbox import BlackBoxError, read_recording
+from fleet.blackbox import BlackBoxError
 from fleet.control import Inputs, Outputs
-from fleet.header import read_header
+from fleet.recordings import read_steps
 from fleet.words import REASONS, scan_points, stopping_poses
 from hierarchy.corridors import corridor, window
 from safety.reason import Reason
@@ -129,18 +128,8 @@ def read_trail(files: Sequence[Path]) -> Trail:
     steps: list[tuple[Inputs, Outputs]] = []
     header = None
     for file in files:
-        recording = read_recording(file)
-        header = read_header(recording)
-        inputs: Inputs | None = None
-        try:
-            for message in (message for chunk in recording.chunks for message in chunk):
-                if message.channel == "inputs":
-                    inputs = msgspec.msgpack.decode(message.data, type=Inputs)
-                elif message.channel == "outputs" and inputs is not None:
-                    steps.append((inputs, msgspec.msgpack.decode(message.data, type=Outputs)))
-                    inputs = None
-        except msgspec.MsgspecError as error:
-            raise BlackBoxError(f"expected records of control steps in {file}: {error}") from error
+        header, found = read_steps(file)
+        steps += found
     if header is None or not steps:
         raise BlackBoxError(f"expected control steps in {', '.join(map(str, files)) or 'no file'}; there is none")
     steps.sort(key=lambda step: step[0].stamp)

@@ -33,6 +33,8 @@ SOURCES = (
     "sim/generate.py",
     "sim/geometry.py",
     "sim/kernels.py",
+    "sim/launches.py",
+    "sim/pace.py",
     "sim/people.py",
     "sim/plant.py",
     "sim/points.py",
