@@ -35,9 +35,11 @@ from coordination.ports import check_free, listeners
 from coordination.transport import Transport
 from coordination.wire import Received
 from coordination.zmq_transport import ZmqServer
+from fleet.perception import world_table
+from fleet.placement import people_cells, start_cells
 from fleet.rundir import discard_unused, join_run
 from fleet.spilled import box_places
-from fleet.world import World, people_cells, start_cells, world_table
+from fleet.world import World
 from hierarchy.motor import motor_hash
 from sim.crowd import CrowdKind
 from sim.errors import MusterError

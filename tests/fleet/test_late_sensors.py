@@ -70,7 +70,7 @@ def test_without_asking_every_age_is_zero_as_ever() -> None:
     drive(floor, 0.3, 0.0, 2)
     reading = floor.readings(0)
     assert (reading.scan_stamp, reading.pose_stamp, reading.twist_stamp) == (reading.stamp,) * 3
-    assert floor.suite is None
+    assert floor.perception.suite is None
 
 
 def test_a_scan_beyond_its_bound_is_stale_and_one_within_is_not() -> None:
@@ -90,7 +90,7 @@ def test_a_bumper_in_time_answers_late() -> None:
     for number in range(40):
         for name, floor in (("plain", plain), ("timed", timed)):
             drive(floor, 0.5, 0.0, 1)
-            if floor.bumper[0]:
+            if floor.readings(0).bumper:
                 first.setdefault(name, number)
     assert first["timed"] == first["plain"] + 1
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fleet.world import World, start_cells, start_yaws
+from fleet.placement import start_cells, start_yaws
+from fleet.world import World
 from sim.fixtures import Door, DoorState, Fixtures
 from sim.forklifts import ForkliftError
 from sim.generate import generate_warehouse
@@ -49,7 +50,7 @@ def test_driving_into_a_wall_is_seen_by_both_witnesses_once() -> None:
     drive(world, 0.5, 0.0, 60)
     assert (world.physics.collisions, world.oracle.collisions) == (1, 1)
     assert world.physics.contacts[0].speed == pytest.approx(0.5, abs=0.02)
-    assert world.bumper[0]
+    assert world.readings(0).bumper
 
 
 def gated(state: DoorState = DoorState.AUTOMATIC) -> Site:
@@ -61,7 +62,7 @@ def gated(state: DoorState = DoorState.AUTOMATIC) -> Site:
 def facing_east(site: Site, x: float) -> World:
     world = World(site, RobotSpec(lidar=Lidar(noise=0.0, dropout=0.0)), 1, starts=np.array([1]), seed=0)
     world.data.qpos[:3] = x, 0.6, 0.0
-    world._read.launch()
+    world.observe_bodies()
     return world
 
 
@@ -71,7 +72,7 @@ def test_a_door_opens_for_a_robot_before_it_and_its_lidar_sees_that() -> None:
     for _ in range(15):
         drive(world, 0.0, 0.0, 1)
         ahead.append(float(world.readings(0).scan[180]))  # the ray along +x
-    opened = int(np.argmax(np.array(world.record.doors)[:, 0]))
+    opened = int(np.argmax(np.array(world.history.doors)[:, 0]))
     assert opened == 10  # 1.0 s of 0.1 s periods, the record's first entry is the start
     np.testing.assert_allclose(ahead[: opened - 1], 2.0, atol=1e-3)
     np.testing.assert_allclose(ahead[opened - 1 :], 11.0 - 4.0, atol=1e-3)  # the pod
@@ -101,7 +102,7 @@ def test_people_stay_out_of_a_shut_door_and_nobody_starts_in_one() -> None:
     world = World(site, SPEC, 1, 3, starts=np.array([0]), seed=2, profile=Profile.WALKING)
     for _ in range(200):
         world.step()
-    cells = site.cell_at(np.array(world.record.people).reshape(-1, 2))
+    cells = site.cell_at(np.array(world.history.walkers).reshape(-1, 2))
     assert 7 not in cells
 
 
@@ -129,7 +130,7 @@ def test_a_wrong_collision_mask_is_found_out_by_the_oracle() -> None:
 def test_a_person_who_walks_into_a_standing_robot_is_no_collision() -> None:
     world = World(hall(), SPEC, 1, 1, starts=np.array([30]), seed=1)
     # Put the person beside the robot and push them in: what the walking profile's own rule would not do.
-    world._walk = None
+    world.traffic.walk = None
     for share in np.linspace(1.0, 0.3, 40):
         world.data.mocap_pos[0, :2] = world.poses[0, :2] + (share, 0.0)
         world.step()
@@ -151,7 +152,7 @@ class Leaning:
 
 def test_a_wall_driven_into_while_a_person_leans_on_the_robot_is_a_collision_by_both_counts() -> None:
     world = World(make_site("hall", np.zeros((3, 4), bool)), SPEC, 1, 1, starts=np.array([5]), seed=0)
-    world._walk = Leaning(world)  # pyright: ignore[reportAttributeAccessIssue]
+    world.traffic.walk = Leaning(world)  # pyright: ignore[reportAttributeAccessIssue]
     drive(world, 0.0, 0.0, 2)
     for tally in (world.physics, world.oracle):
         assert (tally.collisions, tally.person_contacts) == (0, 1)
@@ -168,7 +169,7 @@ def test_people_walk_and_stay_off_person_free_cells() -> None:
     site = generate_warehouse(7)
     world = World(site, SPEC, 1, 6, profile=Profile.WALKING, seed=2)
     drive(world, 0.0, 0.0, 200)
-    people = np.array(world.record.people)
+    people = np.array(world.history.walkers)
     assert (np.hypot(*(people[-1] - people[0]).T) > 0.5).sum() >= 4
     cells = site.cell_at(people)
     assert (cells >= 0).all()
@@ -181,7 +182,7 @@ def test_the_same_seed_gives_the_same_run() -> None:
         world = World(generate_warehouse(7), SPEC, 4, 3, seed=seed)
         drive(world, 0.2, 0.3, 30)
         runs.append(
-            np.concatenate([world.poses.ravel(), world.readings(2).scan, np.array(world.record.people).ravel()])
+            np.concatenate([world.poses.ravel(), world.readings(2).scan, np.array(world.history.walkers).ravel()])
         )
     assert (runs[0] == runs[1]).all()
     assert (runs[0] != runs[2]).any()
@@ -257,23 +258,23 @@ def test_forklifts_drive_among_robots_are_seen_and_counted_by_both_witnesses(roo
     """A robot drives into a truck's side: one collision with something solid, by both counts."""
     site = load_problem(str(root / "launch" / "sites" / "small_warehouse.yaml")).site
     world = World(site, RobotSpec(), 2, people=1, crowd="social_force", forklifts=2, seed=3)
-    there = world._trucks.place.numpy()[0] >= 0
+    there = world.traffic.trucks.place.numpy()[0] >= 0
     assert there.all()
-    start = world._trucks.pose.numpy()[0].copy()
+    start = world.traffic.trucks.pose.numpy()[0].copy()
     for _ in range(150):
         world.step()
-    moved = np.hypot(*(world._trucks.pose.numpy()[0] - start)[:, :2].T)
+    moved = np.hypot(*(world.traffic.trucks.pose.numpy()[0] - start)[:, :2].T)
     assert moved.max() > 3.0
     # by a truck's side, driving at it
-    world._trucks.pause.numpy()[:] = 100.0
-    world._trucks.speed.numpy()[:] = 0.0
-    x, y, yaw = world._trucks.pose.numpy()[0, 0].astype(np.float64)
+    world.traffic.trucks.pause.numpy()[:] = 100.0
+    world.traffic.trucks.speed.numpy()[:] = 0.0
+    x, y, yaw = world.traffic.trucks.pose.numpy()[0, 0].astype(np.float64)
     side = np.array([-np.sin(yaw), np.cos(yaw)])
     world.data.qpos[:3] = x + 1.5 * side[0], y + 1.5 * side[1], yaw - np.pi / 2
     world.data.qvel[:3] = 0.0
     before = world.physics.collisions
-    world._read.launch()
-    world._sweep.launch()
+    world.observe_bodies()
+    world.perception.begin()
     ahead = world.readings(0).scan[180]
     assert ahead == pytest.approx(1.5 - 1.05 / 2, abs=0.06)
     for _ in range(30):

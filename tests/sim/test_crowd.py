@@ -229,14 +229,14 @@ def test_a_crowd_walks_around_forklifts(root: Path) -> None:
 
     near = 0
     for _ in range(6000):
-        trucks = world._trucks.pose.numpy()[0].astype(np.float64)
-        before = world._people.position.numpy()[0].astype(np.float64)
-        world._walk.launch()
-        after = world._people.position.numpy()[0].astype(np.float64)
+        trucks = world.traffic.trucks.pose.numpy()[0].astype(np.float64)
+        before = world.traffic.people.position.numpy()[0].astype(np.float64)
+        world.traffic.walk.launch()
+        after = world.traffic.people.position.numpy()[0].astype(np.float64)
         now, then = gaps(before, trucks), gaps(after, trucks)
         assert not ((then < 0.1 - 1e-4) & (then < now - 1e-5)).any()
         near += int((then < 0.5).sum())
-        for driver in world._drivers:
+        for driver in world.traffic.drivers:
             driver.launch()
     assert near > 100
 
