@@ -3,7 +3,7 @@
     run.json        arguments, seed, versions            fleet/rundir.py
     train.jsonl     the learning curve                   agents/journal.py
     tasks.sqlite    tasks, their attempts and events     coordination/tasks.py
-    plant.json      contacts, rounds, members            fleet/plant.py
+    plant.json      contacts, rounds, members            fleet/history.py, fleet/rounds.py
     robots-*.json   steps, interventions, stops          fleet/robot.py
     audit.json      what the auditor found               fleet/warehouse.py
     <level>/        policies and comparisons             fleet/hierarchy_train.py

@@ -73,9 +73,8 @@ class Blows(threading.Thread):
     def _log(self) -> str:
         """Where the robot stands, and the last words of its process."""
         log = (self.fleet.directory.logs / f"robot-{self.robot}.log").read_text()
-        return (
-            f"at {self.fleet.world.poses[self.robot].round(2).tolist()}, {self.fleet.plant.members}, log: {log[-600:]}"
-        )
+        pose, members = self.fleet.world.poses[self.robot].round(2).tolist(), self.fleet.plant.membership.members
+        return f"at {pose}, {members}, log: {log[-600:]}"
 
 
 def measure(quick: bool) -> Iterable[Figure]:

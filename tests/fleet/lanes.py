@@ -1,6 +1,6 @@
 """Robots that drive to and fro, each in a lane of its own, while somebody kills and hangs their loops.
 
-The plant is the real one (`fleet.plant`, MuJoCo) in a thread of this process; the coordinator is a fake that
+The plant is the real one (`fleet.rounds`, MuJoCo) in a thread of this process; the coordinator is a fake that
 answers each report with a picture: the lane's cells ahead, and endless errands between its ends. The robots are real
 `muster robot` processes with their watchdogs.
 """
@@ -24,7 +24,7 @@ import numpy as np
 from coordination.keys import read_keys
 from coordination.messages import Assignment, Grant, Leg, LegKind, Picture, Report
 from coordination.zmq_transport import ZmqServer
-from fleet.plant import Plant
+from fleet.rounds import Plant
 from fleet.rundir import ENVIRONMENT, RunDirectory
 from fleet.world import World
 from sim.compiled import write_site

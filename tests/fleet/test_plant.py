@@ -18,7 +18,8 @@ from coordination.wire import Received
 from coordination.zmq_transport import ZmqClient, ZmqServer
 from fleet import plant as module
 from fleet.hardware import PlantRobot
-from fleet.plant import Config, Plant
+from fleet.plant import Config
+from fleet.rounds import Plant
 from fleet.rundir import ENVIRONMENT, create_run
 from fleet.world import World
 from sim.errors import MusterError
@@ -199,8 +200,8 @@ def test_no_node_takes_over_a_robot_that_did_not_name_it(thief: str) -> None:
     plant = make_plant(fleet)
     outcome = plant.serve()
     assert outcome.watched == []
-    assert plant.members["r1"].joined
-    assert plant.members["r0"].joined
+    assert plant.membership.members["r1"].joined
+    assert plant.membership.members["r0"].joined
     assert plant.commands[1].tolist() == pytest.approx([0.2, 0.0])
     (answer,) = [body for body in fleet.got(thief, Joined) if body.error]
     assert answer.error == (
