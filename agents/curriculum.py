@@ -91,6 +91,12 @@ class Curriculum:
             [_between(row, self.reach[2 * k], self.reach[2 * k + 1]) for k, row in enumerate(self.table)], np.float32
         )
 
+    def begin_as(self, other: Curriculum) -> None:
+        """Begin where another one ended, with the rows that both have; the others stay where they are."""
+        ends = {row.name: other.reach[2 * k : 2 * k + 2] for k, row in enumerate(other.table)}
+        for k, row in enumerate(self.table):
+            self.reach[2 * k : 2 * k + 2] = ends.get(row.name, self.reach[2 * k : 2 * k + 2])
+
     def write(self, environments: Sequence[Ranged]) -> None:
         """The ranges as they are now, for later episodes."""
         for environment in environments:

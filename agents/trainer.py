@@ -215,6 +215,12 @@ class Trainer:
         shift, scale = self.learner.observation_moments.shift_scale()
         return mean_action(self.learner.network, shift, scale)
 
+    def widen_as(self, other: Trainer) -> None:
+        """Before the first iteration: begin with the ranges that another training's curriculum has reached."""
+        if self.curriculum is not None and other.curriculum is not None:
+            self.curriculum.begin_as(other.curriculum)
+            self.curriculum.write(self._ranged)
+
     @property
     def seconds(self) -> float:
         """Wall time in training, s."""

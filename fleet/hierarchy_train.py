@@ -18,19 +18,26 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from fleet.learning import device_named, held_out_on, make_curriculum, varied
 from fleet.progress import progress_bar
 from fleet.report import write_report
 from fleet.rundir import RunDirectory, join_run, open_run, plain
 from hierarchy.curriculum import Comparison, check_chain, read_comparison
 
 if TYPE_CHECKING:
+    from agents.curriculum import Curriculum
+    from agents.evaluation import HeldOut
     from agents.ppo import PpoConfig
     from agents.trainer import Trainer
+    from sim.env import BatchEnv
+    from sim.motornet import Layers, NavigateOnMotor
     from sim.tasks.navigate import NavigateConfig
+    from sim.tasks.track import TrackConfig
     from sim.vary import Table
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
@@ -59,6 +66,12 @@ class Config:
     """Worlds that are simulated side by side."""
     episodes: int = 200
     """Of each level's comparison with its twin."""
+    curriculum: Literal["none", "success", "adr"] = "none"
+    """Of navigate: widen what varies by measured success; adr is automatic domain randomization."""
+    randomization: str = ""
+    """File with other ranges of what varies for motor and navigate (sim/varyfile.py); empty: the tasks' own."""
+    device: str = "cpu"
+    """Where motor and navigate learn: cpu or cuda."""
     out: Path | None = None
     """Directory to write into; the launch's run directory, or a new one under runs/, when left out."""
     resume: str = ""
@@ -111,13 +124,45 @@ def check(config: Config, made_later: Path | None = None) -> None:
         raise TrainingError(f"--worlds: expected worlds in pairs, one for each lane, got {config.worlds}; add one")
     if config.seed < 0:
         raise TrainingError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
+    device_named(config.device)
+    if config.randomization:  # else nothing can be wrong, and the tasks take seconds to import
+        for task in (motor_task, planar_task, wheel_task):
+            task(config)
 
 
 def randomization(config: Config) -> dict[str, Table]:
     """What varies at the two levels that learn from the plant, for `muster launch FILE --show-randomization`."""
+    return {"track": motor_task(config).table(), "navigate": planar_task(config).table()}
+
+
+# what is trained on --------------------------------------------------------------------------------------------
+
+
+def motor_task(config: Config) -> TrackConfig:
+    """Track, with the ranges of `--randomization`. Raises VaryError where they are out of bounds, as the next two."""
     from sim.tasks.track import TrackConfig
 
-    return {"track": TrackConfig().table(), "navigate": navigate_task().table()}
+    return varied(TrackConfig(), config.randomization, _rows())
+
+
+def planar_task(config: Config) -> NavigateConfig:
+    """Navigate on the planar body."""
+    return varied(navigate_task(), config.randomization, _rows())
+
+
+def wheel_task(config: Config, layers: Layers | None = None) -> NavigateOnMotor:
+    """Navigate on the motor policy's wheels."""
+    from sim.motornet import NavigateOnMotor
+
+    return varied(NavigateOnMotor(motor=layers, reward=navigate_reward()), config.randomization, _rows())
+
+
+def _rows() -> set[str]:
+    """What one file may name: the rows of all levels."""
+    from sim.motornet import NavigateOnMotor
+    from sim.tasks.track import TrackConfig
+
+    return {row.name for task in (TrackConfig(), NavigateOnMotor()) for row in task.table()}
 
 
 # the levels ----------------------------------------------------------------------------------------------------
@@ -125,24 +170,31 @@ def randomization(config: Config) -> dict[str, Table]:
 
 def train_motor(config: Config, root: Path, seconds: float) -> Comparison:
     """The task track on an open floor."""
-    from agents.evaluation import HeldOut
     from agents.navigation import HELD_OUT, LANES
     from sim.env import BatchEnv
-    from sim.tasks.track import TrackConfig, track_site
+    from sim.tasks.track import track_site
 
-    task, site, place = TrackConfig(), track_site(), root / "motor"
+    task, site, place, device = motor_task(config), track_site(), root / "motor", device_named(config.device)
 
-    def lanes(seed: int, worlds: int) -> list[BatchEnv]:
+    def lanes(seed: int, worlds: int, diverged: Path | None = None) -> list[BatchEnv]:
         return [
             BatchEnv(
-                site, task, worlds=worlds // LANES, seed=LANES * seed + lane, body="wheeled", threads=1, lidar=False
+                site,
+                task,
+                worlds=worlds // LANES,
+                seed=LANES * seed + lane,
+                body="wheeled",
+                threads=1,
+                device=device,
+                lidar=False,
+                diverged=diverged and diverged / f"lane{lane}",
             )
             for lane in range(LANES)
         ]
 
     trainer = _trainer(
-        motor_ppo(), config.motor_steps, seconds, config, lanes(config.seed, config.worlds),
-        HeldOut(lanes(HELD_OUT + config.seed, 2 * LANES * 16), 64), place, {"task": plain(task)},
+        motor_ppo(), config.motor_steps, seconds, config, lanes(config.seed, config.worlds, place / "diverged"),
+        held_out_on(lanes(HELD_OUT + config.seed, 2 * LANES * 16), 64, device), place, {"task": plain(task)},
     )  # fmt: skip
     _learn(trainer, "motor", place)
     _freeze(trainer, place, config, below={})
@@ -151,24 +203,34 @@ def train_motor(config: Config, root: Path, seconds: float) -> Comparison:
 
 def train_navigate(config: Config, root: Path, seconds: float) -> Comparison:
     """Navigate on the planar body, then on the motor policy's wheels."""
-    from agents.evaluation import HeldOut
     from agents.layers import read_layers
     from agents.navigation import HELD_OUT, TRAINING, make_lanes
-    from sim.motornet import NavigateOnMotor
 
-    begin, place = time.monotonic(), root / "navigate"
+    begin, place, device = time.monotonic(), root / "navigate", device_named(config.device)
     layers = read_layers(root / "motor")
-    on_wheels = NavigateOnMotor(motor=layers, reward=navigate_reward())
-    on_planar = navigate_task()
+    on_wheels, on_planar = wheel_task(config, layers), planar_task(config)
 
     def trainer(task: NavigateConfig, body: Any, ppo: PpoConfig, steps: int, into: Path) -> Trainer:
         seed = config.seed
         left = max(seconds - (time.monotonic() - begin), 1.0)
         # under the shield a policy learns to be slower than pure pursuit: 1.00 x 0.91 m/s against 1.00 x 1.01 (2026-11)
-        lanes = make_lanes(task, TRAINING + seed, config.worlds, seed, shielded=False, body=body)
-        held_out = make_lanes(task, HELD_OUT + seed, 64, HELD_OUT + seed, shielded=False, body=body)
+        lanes = make_lanes(
+            task,
+            TRAINING + seed,
+            config.worlds,
+            seed,
+            shielded=False,
+            diverged=into / "diverged",
+            device=device,
+            body=body,
+            curriculum=config.curriculum != "none",
+        )
+        checked = make_lanes(task, HELD_OUT + seed, 64, HELD_OUT + seed, shielded=False, device=device, body=body)
         settings = {"task": plain(on_planar), "body": body, "motor": layers.hash if body == "wheeled" else ""}
-        return _trainer(ppo, steps, left, config, lanes, HeldOut(held_out, 128), into, settings)
+        curriculum = make_curriculum(config.curriculum, lanes)
+        return _trainer(
+            ppo, steps, left, config, lanes, held_out_on(checked, 128, device), into, settings, curriculum=curriculum
+        )
 
     into = place / PLANAR
     into.mkdir(exist_ok=True)
@@ -177,6 +239,7 @@ def train_navigate(config: Config, root: Path, seconds: float) -> Comparison:
         first = trainer(on_planar, "planar", navigate_ppo(), config.planar_steps, into)
         _learn(first, "navigate (planar body)", into)
         tuned.learner.load({**first.learner.state(), "learning_rate": tuned.learner.state()["learning_rate"]})
+        tuned.widen_as(first)
     _learn(tuned, "navigate (on motor)", place)
     _freeze(tuned, place, config, below={"motor": layers.hash})
     return measure_navigate(root, config.seed, config.episodes)
@@ -268,10 +331,11 @@ def _trainer(
     steps: int,
     seconds: float,
     config: Config,
-    lanes: Any,
-    held_out: Any,
+    lanes: Sequence[BatchEnv],
+    held_out: HeldOut,
     place: Path,
     settings: dict[str, Any],
+    curriculum: Curriculum | None = None,
 ) -> Trainer:
     import torch
 
@@ -279,9 +343,24 @@ def _trainer(
 
     torch.set_num_threads(1)
     rules = TrainerConfig(
-        ppo=ppo, seed=config.seed, steps=steps, seconds=seconds, stop_at_target=False, check_steps=steps
+        ppo=ppo,
+        seed=config.seed,
+        steps=steps,
+        seconds=seconds,
+        stop_at_target=False,
+        check_steps=steps,
+        device=device_named(config.device),
     )
-    return Trainer(rules, lanes, held_out, lanes[0].contract, place, settings={"worlds": config.worlds, **settings})
+    return Trainer(
+        rules,
+        lanes,
+        held_out,
+        lanes[0].contract,
+        place,
+        settings={"worlds": config.worlds, **settings},
+        on_device=rules.device != "cpu",
+        curriculum=curriculum,
+    )
 
 
 def _checkpoints(place: Path) -> bool:
@@ -312,6 +391,7 @@ def _freeze(trainer: Trainer, place: Path, config: Config, *, below: dict[str, s
             "below": below,
             "steps": trainer.steps,
             "seconds": round(trainer.seconds, 1),
+            "diverged": trainer.diverged,
             "command": plain(config),
             "config": plain(trainer.config),
             **trainer.settings,

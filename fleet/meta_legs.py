@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.errors import TrainingError
 from agents.layers import read_layers
 from agents.navigation import BLOCKS, TRAINING, shielded_environment, training_task
 from agents.policy import Policy
@@ -65,8 +66,16 @@ def measure_legs(
 
 
 def fit(legs: np.ndarray, arrived: np.ndarray, skill: str) -> LegTable:
-    """The table of legs (legs, 2) of cells and seconds, (legs,) whether they arrived."""
+    """The table of legs (legs, 2) of cells and seconds, (legs,) whether they arrived.
+
+    Raises TrainingError for a skill of which too few arrive for a line.
+    """
     cells, seconds = legs[arrived].T
+    if len(np.unique(cells)) < 2:
+        raise TrainingError(
+            f"expected a navigate skill that arrives over ways of different lengths, {arrived.sum()} of its "
+            f"{len(arrived)} measured legs did; train it longer"
+        )
     slope, constant = np.polyfit(cells, seconds, 1)
     ratio = np.sort(seconds / np.maximum(cells * slope + constant, 1.0))
     return LegTable(

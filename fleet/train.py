@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from fleet.learning import device_named, held_out_on, how_steps_run, make_curriculum, varied
 from fleet.progress import progress_bar
 from fleet.rundir import RunDirectory, join_run, plain
 from sim.seeds import check_seed
@@ -80,10 +81,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
     if config.worlds > WORLDS_MAX:
         raise TrainingError(f"--worlds: expected at most {WORLDS_MAX} worlds, got {config.worlds}; take fewer")
     check_seed(config.seed)
-    if config.device.partition(":")[0] not in ("cpu", "cuda"):
-        raise TrainingError(
-            f'--device: expected device cpu, or cuda where there is one, got "{config.device}"; train on cpu'
-        )
+    device_named(config.device)
     if config.randomization:  # else nothing can be wrong, and torch takes seconds to import
         make_task(config)
 
@@ -91,17 +89,8 @@ def check(config: Config, made_later: Path | None = None) -> None:
 def make_task(config: Config) -> NavigateConfig:
     """What is trained on, with the ranges of `--randomization`. Raises VaryError where they are out of bounds."""
     from agents.navigation import training_task
-    from sim.errors import MusterError
-    from sim.varyfile import read_changes
 
-    task = training_task()
-    if not config.randomization:
-        return task
-    try:
-        changes = read_changes(Path(config.randomization), task.table())
-    except MusterError as error:
-        raise type(error)(f"--randomization: {error}") from error
-    return replace(task, randomization=task.randomization.also(changes))
+    return varied(training_task(), config.randomization)
 
 
 def randomization(config: Config) -> dict[str, Table]:
@@ -120,7 +109,7 @@ def run(config: Config) -> int:
         print(f"resumed at {trainer.steps:,} steps from {config.resume}", flush=True)
     print(f"training the navigation skill, seed {config.seed}, {config.worlds} worlds, into {directory}", flush=True)
     if config.device != "cpu":
-        print(f"steps on {config.device}: {_how_steps_run(config.device)}", flush=True)
+        print(f"steps on {config.device}: {how_steps_run(device_named(config.device))}", flush=True)
     with progress_bar("training", config.seconds, config.steps) as bar:
         outcome = trainer.run(bar.show)
     if config.device != "cpu":
@@ -132,20 +121,12 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
     """The trainer that a command line asks for. Raises TrainingError for values that cannot work."""
     import torch
 
-    from agents.curriculum import Curriculum, CurriculumConfig
-    from agents.device_rollout import OnHost
-    from agents.errors import TrainingError
-    from agents.evaluation import HeldOut
     from agents.navigation import HELD_OUT, LANES, TRAINING, make_lanes, ppo_for_best, ppo_for_speed
     from agents.trainer import Trainer, TrainerConfig
 
     torch.set_num_threads(1)
     check(config)
-    if config.device != "cpu" and not (config.device.startswith("cuda") and torch.cuda.is_available()):
-        raise TrainingError(f'expected device cpu, or cuda where there is one, got "{config.device}"; train on cpu')
-    task, seed = make_task(config), config.seed
-    device = "cuda:0" if config.device == "cuda" else config.device
-    on_device = device != "cpu"
+    task, seed, device = make_task(config), config.seed, device_named(config.device)
     lanes = make_lanes(
         task,
         TRAINING + seed,
@@ -156,13 +137,9 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
         device=device,
         curriculum=config.curriculum != "none",
     )
-    curriculum = None
-    if config.curriculum != "none":
-        curriculum = Curriculum(CurriculumConfig(config.curriculum), lanes[0].table)
     print(f"simulation: {lanes[0].graph.line()}", flush=True)
     watched = LANES * max(1, min(config.check_episodes, 250) // LANES)
     checked = make_lanes(task, HELD_OUT + seed, watched, HELD_OUT + seed, shielded=False, device=device)
-    held_out = HeldOut([OnHost(each) for each in checked] if on_device else checked, config.check_episodes)
     settings = TrainerConfig(
         ppo=ppo_for_speed() if config.until_target else ppo_for_best(),
         seed=config.seed,
@@ -175,20 +152,13 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
     return Trainer(
         settings,
         lanes,
-        held_out,
+        held_out_on(checked, config.check_episodes, device),
         lanes[0].contract,
         directory,
         settings={"worlds": config.worlds, "task": plain(task)},
-        on_device=on_device,
-        curriculum=curriculum,
+        on_device=device != "cpu",
+        curriculum=make_curriculum(config.curriculum, lanes),
     )
-
-
-def _how_steps_run(device: str) -> str:
-    from sim.graph import no_graph_because
-
-    reason = no_graph_because("cuda:0" if device == "cuda" else device)
-    return f"no graph, {reason}: launched one by one" if reason else "replayed as one graph"
 
 
 def _directory(config: Config) -> Path:

@@ -7,12 +7,14 @@
       latency: {low: 1, high: 2}
       motor_strength: {low: 0.9, high: 1.1, distribution: normal}
 
-What a row leaves out stays as it is. An unknown name, a range out of the row's bounds or turned round is one line with
+What a row leaves out stays as it is. One file may speak of several tables (the levels of a hierarchy): each takes the
+rows that it has. A name that none of them has, a range out of the row's bounds or turned round is one line with
 file and line number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import cast
 
@@ -20,13 +22,19 @@ from sim.strictyaml import Reader
 from sim.vary import DISTRIBUTIONS, Change, Distribution, Table, VaryError
 
 
-def read_changes(path: Path, table: Table) -> tuple[Change, ...]:
-    """What a file says of the rows of a table; raises VaryError, or FileError when it cannot be read."""
+def read_changes(path: Path, table: Table, elsewhere: Collection[str] = ()) -> tuple[Change, ...]:
+    """What a file says of the rows of a table; raises VaryError, or FileError when it cannot be read.
+
+    It may also name rows of other tables, `elsewhere`, which are passed over.
+    """
     reader = Reader(path, VaryError)
     root = reader.root(required=("rows",), optional=())
-    names = tuple(row.name for row in table)
+    own = {row.name for row in table}
+    names = (*(row.name for row in table), *(name for name in elsewhere if name not in own))
     changes = []
     for name, node in reader.keys(root["rows"], "rows", optional=names).items():
+        if name not in own:
+            continue
         parts = reader.keys(node, name, optional=("low", "high", "distribution"))
         if not parts:
             raise reader.fault(node, f"{name}: expected low, high or distribution, got nothing; write one or leave it")

@@ -232,3 +232,22 @@ def test_a_checkpoint_of_another_curriculum_is_refused(tmp_path: Path) -> None:
     trainer.run(lambda progress: None)
     with pytest.raises(CheckpointError, match="was trained with curriculum"):
         make_trainer(tmp_path, "success", steps=2_000).resume(tmp_path)
+
+
+def test_a_training_goes_on_with_the_ranges_that_another_reached(tmp_path: Path) -> None:
+    """Rows are met by their names: tables of two bodies differ, and rows that are new begin at their nominal value."""
+    first = make_trainer(tmp_path / "first", "adr", steps=1_000)
+    assert first.curriculum is not None
+    first.curriculum.reach[:] = np.linspace(0.1, 0.8, len(first.curriculum.reach))
+    new = replace(TABLE.rows[0], name="new", counter=7)
+    turned = Table((new, *reversed(TABLE.rows)))
+    second = make_trainer(tmp_path / "second", "adr", steps=1_000, table=turned)
+    assert second.curriculum is not None
+    second.widen_as(first)
+    assert second.curriculum.reach[:2].tolist() == [0.0, 0.0]
+    for name in (row.name for row in TABLE):
+        k, of = turned.index(name), TABLE.index(name)
+        before = first.curriculum.reach[2 * of : 2 * of + 2]
+        assert second.curriculum.reach[2 * k : 2 * k + 2].tolist() == before.tolist()
+    (lane, _) = second._ranged
+    np.testing.assert_array_equal(lane.varies.ranges.numpy(), second.curriculum.ranges())

@@ -21,7 +21,8 @@ from sim.tasks.navigate_contract import navigate_contract
 from sim.tasks.track import track_contract
 
 CONTRACTS = {"motor": track_contract, "navigate": navigate_contract, "meta": choose_contract}
-SMALL = ["motor_steps:=4096", "planar_steps:=4096", "wheel_steps:=1024", "meta_iterations:=1"]
+# with a tenth of the planar steps no leg arrives, and meta has nothing to learn from
+SMALL = ["motor_steps:=4096", "planar_steps:=65536", "wheel_steps:=1024", "meta_iterations:=1"]
 SMALL += ["worlds:=32", "episodes:=4", "seconds:=240"]
 
 
@@ -47,7 +48,7 @@ def test_a_run_that_is_none_is_not_gone_on_with(tmp_path: Path, capsys: pytest.C
 
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    """The run of a launch in small; its policies learned next to nothing."""
+    """The run of a launch in small; its policies learned little."""
     runs = tmp_path_factory.mktemp("runs")
     launch(root, runs)
     (run,) = runs.iterdir()

@@ -28,6 +28,14 @@ def test_a_table_is_the_line_through_the_legs_and_what_is_left() -> None:
     assert (table.failure, table.retry) == (pytest.approx(0.2), 60.0)
 
 
+def test_a_skill_that_never_arrives_gives_no_table() -> None:
+    legs = np.array([[4.0, 11.0], [8.0, 19.0], [4.0, 9.0]])
+    with pytest.raises(TrainingError, match="that arrives over ways of different lengths, 0 of its 3 measured legs"):
+        fit(legs, np.zeros(3, bool), "skill")
+    with pytest.raises(TrainingError, match="2 of its 3"):
+        fit(legs, np.array([True, False, True]), "skill")
+
+
 def test_training_freezes_a_policy_that_is_pinned_to_its_skill(tmp_path: Path) -> None:
     (tmp_path / "skill").mkdir()
     (tmp_path / "other").mkdir()

@@ -1,0 +1,80 @@
+"""What the commands that train have in common: where they learn, what they draw from, how their ranges grow.
+
+`muster train` and `muster hierarchy` read `--device`, `--randomization` and `--curriculum` by these functions, so that
+one value means one thing and is refused in the same words wherever it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sim.errors import MusterError
+
+if TYPE_CHECKING:
+    from agents.curriculum import Curriculum, CurriculumName
+    from agents.evaluation import HeldOut
+    from sim.env import BatchEnv
+    from sim.tasks.task import TaskConfig
+
+Config = TypeVar("Config", bound="TaskConfig")
+
+
+def device_named(name: str) -> str:
+    """The device of `--device` as torch and Warp know it: cpu or cuda:N.
+
+    Raises TrainingError for another name, and where there is no such device.
+    """
+    from agents.errors import TrainingError
+
+    if name == "cpu":
+        return name
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and (number or "0").isdecimal():
+        import torch  # takes seconds: only where a device is asked for
+
+        if int(number or "0") < torch.cuda.device_count():
+            return f"cuda:{number or '0'}"
+    raise TrainingError(f'--device: expected device cpu, or cuda where there is one, got "{name}"; train on cpu')
+
+
+def varied(task: Config, file: str, elsewhere: Collection[str] = ()) -> Config:
+    """A task with the ranges of a `--randomization` file; as it is where that is empty.
+
+    Rows named in `elsewhere` are other tasks' and left to them. Raises VaryError where ranges are out of bounds.
+    """
+    from sim.varyfile import read_changes
+
+    if not file:
+        return task
+    try:
+        changes = read_changes(Path(file), task.table(), elsewhere)
+    except MusterError as error:
+        raise type(error)(f"--randomization: {error}") from error
+    return replace(task, randomization=task.randomization.also(changes))
+
+
+def make_curriculum(name: CurriculumName, lanes: Sequence[BatchEnv]) -> Curriculum | None:
+    """The curriculum of lanes that were made to count for it; None for "none"."""
+    from agents.curriculum import Curriculum, CurriculumConfig
+
+    return None if name == "none" else Curriculum(CurriculumConfig(name), lanes[0].table)
+
+
+def held_out_on(environments: Sequence[BatchEnv], episodes: int, device: str) -> HeldOut:
+    """Held-out checks of environments that live on `device`."""
+    from agents.device_rollout import OnHost
+    from agents.evaluation import HeldOut
+
+    seen: Sequence[Any] = environments if device == "cpu" else [OnHost(each) for each in environments]
+    return HeldOut(seen, episodes)
+
+
+def how_steps_run(device: str) -> str:
+    """Whether steps on a device are replayed as a graph, for a log."""
+    from sim.graph import no_graph_because
+
+    reason = no_graph_because(device)
+    return f"no graph, {reason}: launched one by one" if reason else "replayed as one graph"

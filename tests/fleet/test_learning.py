@@ -1,0 +1,121 @@
+"""What both training commands read by the same functions: device, ranges from a file, curriculum."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from agents.errors import TrainingError
+from agents.policy import Policy
+from fleet import cli
+from fleet.hierarchy_train import PLANAR, Config, motor_task, planar_task, train_motor, train_navigate, wheel_task
+from fleet.learning import device_named, make_curriculum, varied
+from sim.errors import MusterError
+from sim.tasks.navigate import NavigateConfig
+
+FILE = "muster: 1\nrows:\n  friction: {low: 0.5, high: 0.6}\n  wheel_radius: {high: 0.01}\n  stall_share: {high: 0.5}\n"
+LAUNCHES = ("warehouse_train", "hierarchy_train")
+
+
+@pytest.fixture
+def ranges(tmp_path: Path) -> Path:
+    path = tmp_path / "ranges.yaml"
+    path.write_text(FILE)
+    return path
+
+
+def test_each_level_takes_the_rows_that_it_has(ranges: Path) -> None:
+    config = Config(randomization=str(ranges))
+    motor, planar, wheels = (make(config).table() for make in (motor_task, planar_task, wheel_task))
+    for table in (motor, planar, wheels):
+        assert (table.row("friction").low, table.row("friction").high) == (0.5, 0.6)
+    assert motor.row("wheel_radius").high == wheels.row("wheel_radius").high == 0.01
+    assert planar.row("stall_share").high == wheels.row("stall_share").high == 0.5
+    assert {row.name for row in motor}.isdisjoint({"stall_share"})
+    assert {row.name for row in planar}.isdisjoint({"wheel_radius"})
+
+
+def test_without_a_file_a_task_stays_as_it_is() -> None:
+    task = NavigateConfig()
+    assert varied(task, "") is task
+
+
+@pytest.mark.parametrize("command", ["train", "hierarchy"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("muster: 1\nrows:\n  frictoin: {low: 0.5}\n", 'line 3: rows: unknown key "frictoin"; did you mean "friction"'),
+        ("muster: 1\nrows:\n  payload: {high: 300}\n", "line 3: payload: high: expected a number from 0 to 40 kg"),
+    ],
+)
+def test_ranges_that_cannot_be_are_one_line_and_exit_code_2(
+    command: str, text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = tmp_path / "ranges.yaml"
+    path.write_text(text)
+    assert cli.main([command, "--randomization", str(path), "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--randomization: " in line
+    assert words in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_row_of_another_level_alone_is_no_row_of_navigates_training(ranges: Path, tmp_path: Path) -> None:
+    with pytest.raises(MusterError, match='unknown key "wheel_radius"'):
+        varied(NavigateConfig(), str(ranges))
+    path = tmp_path / "bad.yaml"
+    path.write_text("muster: 1\nrows:\n  wheel_radius: {high: 7}\n")
+    with pytest.raises(MusterError, match="wheel_radius: high: expected a number"):
+        motor_task(Config(randomization=str(path)))
+
+
+@pytest.mark.parametrize("command", ["train", "hierarchy"])
+@pytest.mark.parametrize("device", ["tpu", "cuda:x", "cuda:99", "cpu:1"])
+def test_a_device_that_is_not_there_is_one_line_and_exit_code_2(
+    command: str, device: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert cli.main([command, "--device", device, "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f'--device: expected device cpu, or cuda where there is one, got "{device}"; train on cpu' in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_cuda_without_a_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(TrainingError, match="expected device cpu, or cuda where there is one"):
+        device_named("cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [device_named(name) for name in ("cpu", "cuda", "cuda:1")] == ["cpu", "cuda:0", "cuda:1"]
+
+
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_a_launch_names_its_own_argument(name: str, root: Path, capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["launch", str(root / "launch" / f"{name}.launch.yaml"), "device:=cuda:99"]) == 2
+    assert "device:=cuda:99: expected device cpu, or cuda" in capsys.readouterr().err
+
+
+def test_no_curriculum_is_asked_for_by_its_name() -> None:
+    assert make_curriculum("none", []) is None
+
+
+@pytest.mark.slow
+def test_levels_learn_from_the_ranges_that_they_were_given(ranges: Path, tmp_path: Path) -> None:
+    small = Config(worlds=16, motor_steps=512, planar_steps=2048, wheel_steps=512, episodes=2)
+    config = replace(small, randomization=str(ranges), curriculum="success")
+    (tmp_path / "motor").mkdir()
+    (tmp_path / "navigate").mkdir()
+    train_motor(config, tmp_path, 60.0)
+    train_navigate(config, tmp_path, 120.0)
+    motor = Policy.load(tmp_path / "motor").manifest["training"]
+    told = {change["name"]: change for change in motor["task"]["randomization"]["changes"]}
+    assert (told["friction"]["low"], told["friction"]["high"]) == (0.5, 0.6)
+    assert motor["diverged"] == 0
+    for place in (tmp_path / "navigate" / PLANAR, tmp_path / "navigate"):
+        curve = [json.loads(line) for line in (place / "train.jsonl").read_text().splitlines()]
+        # hardly an episode has succeeded: the range stands at its end next to the nominal 0.9
+        assert curve[-1]["range_friction_low"] == curve[-1]["range_friction_high"] == pytest.approx(0.9)
+        assert curve[-1]["curriculum"] == 0.0
