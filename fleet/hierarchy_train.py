@@ -54,9 +54,9 @@ class Config:
     """Budget of wall time for all levels, s."""
     motor_steps: int = 800_000
     """Motor periods of 20 ms over all worlds."""
-    planar_steps: int = 2_000_000
+    planar_steps: int = 4_000_000
     """Control steps of navigate on the planar body."""
-    wheel_steps: int = 400_000
+    wheel_steps: int = 800_000
     """Control steps of navigate on the frozen motor policy."""
     meta_iterations: int = 80
     """Of the meta level, of 33,000 decisions each: its lines an hour still rose after 50."""
