@@ -24,6 +24,7 @@ and training alike.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import warp as wp
@@ -38,8 +39,8 @@ CURVE = (
     (0.0, 2.80), (0.05, 3.10), (0.10, 3.20), (0.20, 3.25), (0.40, 3.29), (0.60, 3.30), (0.80, 3.33), (0.95, 3.36),
     (1.0, 3.50),
 )  # fmt: skip
-"""Open-circuit voltage of one lithium iron phosphate cell over the state of charge, V: read off the C/20 discharge
-curves that makers of such cells print (flat from 20 to 95 %)."""
+"""Open-circuit voltage of one lithium iron phosphate cell over the state of charge, V: from 5 to 95 % within 0.05 V of
+what the measured half cells of a published cell give ([BPX] of sim/sources.py; tests/sim/test_battery.py)."""
 
 POINTS = wp.constant(len(CURVE))
 
@@ -53,26 +54,48 @@ class Battery:
     """A pack, its charger and what the robot takes. Defaults: the small AMR."""
 
     capacity: float = 20.0
-    """Q, Ah (own choice: 1 kWh as MiR100's 24 V 40 Ah, whose data sheet says 10 h)."""
+    """Q, Ah: 1 kWh."""
     cells: int = 16
     """In series: a 48 V pack."""
     resistance: float = 0.08
-    """R, ohm: 5 mohm for each 20 Ah cell, polarisation included (data sheets of such cells: 2 to 6)."""
+    """R, ohm, polarisation, leads and protection included."""
     charge_current: float = 20.0
-    """I_cc, A: 1C, the largest continuous charge that such cells are sold for."""
+    """I_cc, A: 1C."""
     charge_voltage: float = 56.0
     """U_cv, V: 3.50 V a cell, below the 3.65 V of data sheets, so that the pack lives long."""
     idle: float = 60.0
-    """P_idle, W: computer 35, two lidars 2 x 8, safety controller, radio (own sum of data sheets)."""
+    """P_idle, W: computer, lidars, safety controller, radio."""
     rolling: float = 0.02
-    """c: polyurethane on concrete 0.01 to 0.02 (tables of castor makers), casters and joints in the floor."""
+    """c: of polyurethane on concrete."""
     efficiency: float = 0.70
-    """eta: motor 0.85, gear 0.90, controller 0.92 (catalogue values of small servo drives)."""
+    """eta, from the terminals to the floor: controller, motor and gears."""
 
 
 def truck_battery() -> Battery:
-    """For a forklift-like AMR of 0.75 t: own choice in the class of 48 V pallet trucks."""
+    """For a forklift-like AMR of 0.75 t."""
     return Battery(capacity=200.0, resistance=0.008, charge_current=100.0, idle=150.0)
+
+
+SOURCES: Mapping[str, str] = {
+    "capacity": "datasheet: as [MP500]'s 24 V and 50 Ah, 1.2 kWh, for a smaller robot: 1.0 kWh",
+    "cells": "datasheet: [CSP6400] 16 in series",
+    "resistance": "datasheet: 16 times a fifth of [LFP cell]'s 18 mohm, and [LFP board]'s 20 mohm: 0.078 ohm",
+    "charge_current": "datasheet: [LFP cell] 1C at most, as [CSP6400]",
+    "charge_voltage": "datasheet: under [LFP cell]'s 3.65 V: 3.50 V for each of 16",
+    "idle": "measured: a shift of 12 to 14 h at 0.8 m/s on 1 kWh (tests/sim/test_battery.py)",
+    "rolling": "datasheet: [AGV drives] between 0.015 on smooth and 0.025 on rough concrete",
+    "efficiency": "norm: [IEC 60034-30] 0.825 of an IE3 motor times 0.88 of gears ([AGV drives]), less the controller",
+}
+"""Where each number of the small robot's pack comes from, as sim/sources.py takes sources."""
+
+TRUCK_SOURCES: Mapping[str, str] = {
+    **SOURCES,
+    "capacity": "measured: a shift of 8 h at 1 m/s with half a tonne leaves 10 % and more (tests/sim/test_battery.py)",
+    "resistance": "datasheet: ten times the small pack's cells and boards side by side ([LFP cell], [LFP board])",
+    "charge_current": "datasheet: [LFP cell] 0.5C, its standard charge",
+    "idle": "measured: with it the truck lasts that shift of 8 h (tests/sim/test_battery.py)",
+}
+"""The same of the truck's."""
 
 
 @wp.struct

@@ -21,14 +21,15 @@ from sim.bodies.pod import FEET_FRICTION, POD_MASS
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
 LIFT = 0.05
-"""How far a pod is raised, m (Kiva's drive units: 5 cm; E. Guizzo, IEEE Spectrum, July 2008)."""
+"""How far a pod is raised, m: 5 cm, as [Kiva]'s drive units (sim/sources.py)."""
 
 LIFT_TIME = 2.0
-"""From the floor to the top, s (own choice: a screw of 25 mm/s)."""
+"""From the floor to the top, s: 25 mm/s, at which taking a pod moves neither it nor the robot (measured: tests/sim/
+test_pods.py)."""
 
 REACH = 0.05
-"""A lift takes a pod whose middle is at most this far from the robot's, m (own choice: half of what the plate of a
-small AMR spares inside the legs)."""
+"""A lift takes a pod whose middle is at most this far from the robot's, m: inside the 0.12 m within
+which robots know a leg (sim/lifting.py), and over the error of localisation, 0.03 m."""
 
 STILL = 0.05
 """A lift takes a pod only while the robot is slower, m/s and rad/s: the feet would scrape."""

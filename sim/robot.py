@@ -233,33 +233,33 @@ def _stated(values: dict[str, Any]) -> dict[str, Any]:  # what asdict gives: tex
 
 
 SOURCES: Mapping[str, str] = {
-    "drive.track": "datasheet: over Fetch Freight's 0.375 m (its URDF), what tyres leave of a hull of 0.48 m",
-    "drive.wheel_radius": "datasheet: between Fetch Freight, 0.061 m (its URDF), and Neobotix MP-500, 0.130 m",
-    "drive.speed_max": "datasheet: Neobotix MP-500, 1.5 m/s",
-    "drive.reverse_max": "norm: ISO 3691-4, 0.3 m/s where nothing detects persons",
-    "drive.turn_max": "measured: commands up to it, 12,000 stops within e(t) (tests/benchmarks/tracking_error.py)",
-    "drive.accel_max": "datasheet: under half of Neobotix MP-500's largest, 2.4 m/s^2",
+    "drive.track": "datasheet: over [Freight]'s 0.375 m, what tyres leave of a hull of 0.48 m",
+    "drive.wheel_radius": "datasheet: [AGV wheels] 160 mm; over [Freight]'s axle, 0.055 m high, under [MP500]'s 130 mm",
+    "drive.speed_max": "datasheet: [MP500] 1.5 m/s",
+    "drive.reverse_max": "norm: [ISO 3691-4] 0.3 m/s where nothing detects persons",
+    "drive.turn_max": "datasheet: [Husky] 2.0 rad/s",
+    "drive.accel_max": "datasheet: under half of [MP500]'s largest, 2.4 m/s^2",
     "drive.brake_min": "measured: kept by 12,000 stops under full randomization (tests/benchmarks/tracking_error.py)",
-    "drive.turn_accel_max": "measured: kept by the same 12,000 stops (tests/benchmarks/tracking_error.py)",
-    "lidar.rays": "datasheet: Slamtec RPLIDAR A1, one sample a degree",
-    "lidar.range_max": "datasheet: Slamtec RPLIDAR A1, under its 12 m on white objects",
-    "lidar.noise": "datasheet: Slamtec RPLIDAR A1, below 1 % of the range: 0.01 m at 1 m",
-    "lidar.dropout": "design: drawn by sim/kernels.py; no datasheet states one, so compare it with recorded scans",
-    "length": "datasheet: under Neobotix MP-500, 0.823 m; with the width a circumscribed circle of 0.40 m",
-    "width": "datasheet: under Neobotix MP-500, 0.592 m; it turns inside a cell of 1.2 m",
-    "height": "datasheet: under Neobotix MP-500, 0.358 m",
-    "mass": "datasheet: under Fetch Freight's base, 70.1 kg (its URDF), as its hull is smaller",
-    "payload_max": "datasheet: half of Neobotix MP-500's 80 kg",
-    "localisation_bound": "design: kept by sim/sensors.py and watched by safety/monitors.py",
-    "sensor_age_bound": "design: one control period, enforced by safety/monitors.py",
-    "latency_bound": "design: kept by every draw of latency and lag in sim/rows.py, the servo included",
+    "drive.turn_accel_max": "datasheet: under [Husky]'s 6.0 rad/s^2; tests/benchmarks/tracking_error.py stops with it",
+    "lidar.rays": "datasheet: [RPLIDAR] 360 samples a turn, one a degree",
+    "lidar.range_max": "datasheet: under [RPLIDAR]'s 12 m on white objects",
+    "lidar.noise": "datasheet: [RPLIDAR] below 1 % of the range: 0.01 m at 1 m",
+    "lidar.dropout": "measured: the share that its sweep loses (tests/sim/test_kernels.py); makers state none",
+    "length": "datasheet: under [MP500]'s 0.823 m; with the width a circumscribed circle of 0.40 m",
+    "width": "datasheet: under [MP500]'s 0.592 m; it turns inside a cell of 1.2 m",
+    "height": "datasheet: under [MP500]'s 0.358 m",
+    "mass": "datasheet: under [Freight]'s 70.1 kg without wheels, as its hull is smaller",
+    "payload_max": "datasheet: half of [MP500]'s 80 kg",
+    "localisation_bound": "measured: kept by every episode's reported poses (tests/sim/test_env.py)",
+    "sensor_age_bound": "datasheet: [outdoorScan3] answers after two scans, 90 ms, [S300] after 80 ms: one period",
+    "latency_bound": "measured: kept by every draw of latency and lag, the servo included (tests/sim/test_env.py)",
     "tracking_e0": "measured: worst of 12,000 stops plus 20 % (tests/benchmarks/tracking_error.py)",
     "tracking_e1": "measured: worst of 12,000 stops plus 20 % (tests/benchmarks/tracking_error.py)",
-    "period": "design: ten scans a second; a control step needs 5 ms of it (tests/benchmarks/control_step.py)",
-    "motor_period": "design: twice the time constant of the velocity servo in sim/scene.py",
+    "period": "datasheet: [RPLIDAR] turns 10 times a second at most",
+    "motor_period": "datasheet: [Husky] tells its wheels 50 times a second",
 }
-"""Where each number of the default robot comes from: a datasheet of its class, a norm, a measurement, or a design bound
-that the named code keeps. Specification files carry their own (sim/specfile.py)."""
+"""Where each number of the default robot comes from, as sim/sources.py takes sources; those of other robots stand in
+sim/bodies/specs.py, and specification files carry their own (sim/specfile.py)."""
 
 
 @dataclass(frozen=True)

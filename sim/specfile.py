@@ -26,9 +26,10 @@ from typing import Any
 
 import yaml
 
+from sim.bodies.specs import akin
 from sim.errors import MusterError
 from sim.files import write_atomic
-from sim.robot import MILLISECOND, SECOND, SOURCES, RobotSpec
+from sim.robot import MILLISECOND, SECOND, RobotSpec
 from sim.strictyaml import Reader
 
 PHYSICS_STEP = 5 * MILLISECOND
@@ -99,7 +100,7 @@ class SpecFile:
     randomization: Mapping[str, Range] = field(default_factory=dict)
     """By the name of the quantity."""
     sources: Mapping[str, str] = field(default_factory=dict)
-    """By the dotted name of the number; numbers that a file leaves out have their source in `sim.robot.SOURCES`."""
+    """By the dotted name of the number; numbers that a file leaves out have their source in `known_sources`."""
 
 
 def check_spec(spec: RobotSpec) -> None:
@@ -187,8 +188,15 @@ def write_spec(path: Path, content: SpecFile) -> None:
     document: dict[str, Any] = {"muster": 1, "robot": _stated(asdict(content.spec))}  # text, numbers, mappings
     if content.randomization:
         document["randomization"] = {name: asdict(entry) for name, entry in content.randomization.items()}
-    document["sources"] = {**(SOURCES if content.spec.fork is content.spec.arm is None else {}), **content.sources}
+    document["sources"] = {**known_sources(content.spec), **content.sources}
     write_atomic(path, yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
+
+
+def known_sources(spec: RobotSpec) -> dict[str, str]:
+    """The sources of those numbers that a robot shares with ours of its kind, by dotted name."""
+    ours, sources = akin(spec)
+    here, there = leaves(asdict(spec)), leaves(asdict(ours))
+    return {name: source for name, source in sources.items() if here[name] == there[name]}
 
 
 def _stated(values: dict[str, Any]) -> dict[str, Any]:  # as above

@@ -23,7 +23,8 @@ BLADE = 0.05
 """Thickness of a blade, m; what fits the 100 mm high openings of a pallet (EN 13698-1) with room to lift."""
 
 FRAME = 0.3
-"""Height of the part that holds battery and drives, m (own choice)."""
+"""Height of the part that holds battery and drives, m: 0.22 m of battery ([CSP6400] of sim/sources.py) over the wheels'
+axles at 0.115 m, to 10 cm."""
 
 
 def add(world: mujoco.MjSpec, spec: RobotSpec, number: int, base: Add = planar.add) -> BodyLayout:

@@ -23,7 +23,7 @@ WALL = 0.01
 """Thickness of board and walls, m; see `sim.bodies.manipulator.WALL`."""
 
 FRICTION = 0.4
-"""Cardboard on plastic (0.3 to 0.5 in tables of engineering)."""
+"""Cardboard on plastic: between shrink film, 0.3, and cardboard, 0.5 ([CTU Code] of sim/sources.py)."""
 
 
 def add_shelf(world: mujoco.MjSpec, number: int, shelf: Shelf) -> None:

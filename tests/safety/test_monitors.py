@@ -152,6 +152,12 @@ def test_drive_within_its_bounds_is_never_told(late: float, brake: float) -> Non
     assert watch(6.0, go_then_stop, ramp(1.0, 1.0, brake, 3.0, late)) == []
 
 
+@pytest.mark.parametrize(("scale", "told"), [(0.98, False), (1.02, False), (1.3, True)])
+def test_odometry_that_is_off_by_two_percent_is_healthy(scale: float, told: bool) -> None:
+    body = ramp(1.0, 1.0, 1.5, 3.0, 0.02)
+    assert bool(watch(6.0, go_then_stop, body, odometry=lambda t: (scale * body(t)[0], 0.0))) is told
+
+
 @pytest.mark.parametrize(("brake", "told"), [(0.0, True), (0.5, True), (0.9, True), (1.5, False)])
 def test_drive_that_brakes_less_than_guaranteed_is_told_within_a_second(brake: float, told: bool) -> None:
     alarms = watch(9.0, go_then_stop, ramp(1.0, 1.0, brake, 3.0, 0.05))

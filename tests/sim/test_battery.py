@@ -54,6 +54,28 @@ class Packs:
         return (voltage - current * PACK.resistance) * current
 
 
+def test_the_curve_is_that_of_a_measured_cell() -> None:
+    """Open-circuit potentials of both electrodes: [BPX] of sim/sources.py."""
+
+    def graphite(x: float) -> float:
+        steps = (
+            (1.20956356e03, 6.72033948e01, -2.44746396e-02), (4.52430314e-02, -1.47542326e01, 1.62746053e-01),
+            (2.01855800e01, -2.46666302e01, 1.12986136e00), (2.01708039e-02, -1.19900231e01, 5.49773440e-01),
+            (4.99616805e01, -6.11370883e01, -4.69382558e-03),
+        )  # fmt: skip
+        falls = 5.29210878e01 * math.exp(-1.72699386e02 * x) - 1.17963399e03
+        return falls + sum(height * math.tanh(slope * (x - middle)) for height, slope, middle in steps)
+
+    def phosphate(x: float) -> float:
+        ends = 3.54866018e14 * math.exp(-3.95729493e02 * x) - 1.45998465e00 * math.exp(-1.10108622e02 * (1.0 - x))
+        return 3.41285712e00 - 1.49721852e-02 * x + ends
+
+    for share, volts in CURVE[1:-1]:
+        left = 0.0016261 + share * (0.82258 - 0.0016261)
+        right = 0.95038 + share * (0.0875 - 0.95038)
+        assert volts == pytest.approx(phosphate(right) - graphite(left), abs=0.05), share
+
+
 def test_standing_takes_the_idle_power() -> None:
     packs = Packs(charge=0.6)
     # 16 cells of 3.30 V: 52.8 V; I = (52.8 - sqrt(52.8^2 - 4 * 0.08 * 60)) / 0.16 = 1.1383 A
@@ -99,7 +121,7 @@ def test_an_idle_shift_and_a_driving_one_end_where_such_robots_do() -> None:
     while packs.charge > 0.1:
         packs.step(0.8, seconds=60.0)
         hours += 1.0 / 60.0
-    # 0.9 of 20 Ah at about 52 V by 60 + 13.5 W: 12.8 h; MiR100 (1 kWh) says 10 h with its load
+    # 0.9 of 20 Ah at about 52 V by 60 + 13.5 W: 12.8 h
     assert 11.5 < hours < 14.0
 
 

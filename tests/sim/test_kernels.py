@@ -169,6 +169,9 @@ def test_noise_is_bounded_and_dropped_rays_read_nothing() -> None:
     dropped = sweep(site, pose, people, robots=1, dropout=0.1) == SPEC.lidar.range_max
     assert dropped.mean() == pytest.approx(0.1, abs=0.01)
     assert (sweep(site, pose, people, robots=1, noise=0.01, step=1) != noisy).any()
+    usual = RobotSpec().lidar.dropout  # 360 of 72,000 rays: a standard deviation of 5 % of it
+    lost = sweep(site, pose, people, robots=1, dropout=usual) == SPEC.lidar.range_max
+    assert lost.mean() == pytest.approx(usual, rel=0.2)
 
 
 def test_rows_outside_the_mask_keep_their_scan() -> None:

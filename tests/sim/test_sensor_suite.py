@@ -15,10 +15,8 @@ from sim.robot import DiffDrive, Lidar, RobotSpec
 from sim.scene import _add_ground
 from sim.sensorspec import (
     NAMES,
-    SOURCES,
     BatteryGauge,
     Bumper,
-    DepthCamera,
     Imu,
     LidarSensor,
     Odometry,
@@ -316,17 +314,8 @@ def test_a_battery_gauge_is_off_by_its_error_and_counts_in_its_resolution() -> N
     assert (true < 0.6).all()
 
 
-def test_every_sensor_has_a_number_and_every_default_a_source() -> None:
-    suite = full_suite()
-    assert tuple(suite.timings()) == NAMES
-    for name in SOURCES:
-        thing = DepthCamera() if name.startswith("depth.") else suite
-        for part in name.removeprefix("depth.").split("."):
-            thing = getattr(thing, part)
-    for name in NAMES:
-        for timing in ("rate", "latency"):
-            known = {f"{name}.timing.{timing}", f"{name}.timing"}
-            assert known & SOURCES.keys(), f"{name}.timing.{timing} has no source"
+def test_every_sensor_has_a_number() -> None:
+    assert tuple(full_suite().timings()) == NAMES
 
 
 def test_a_level_of_zero_switches_errors_off_and_keeps_the_delays() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -84,6 +85,42 @@ def test_the_fork_rises_to_its_height_with_a_tonne_on_it() -> None:
     mujoco.mj_step(model, data, 600)
     # a servo of critical damping sags by g LIFT_TIME^2 under its load
     assert data.joint("fork0").qpos[0] == pytest.approx(0.3 - 9.81 * forklift.LIFT_TIME**2 * 1000 / 1090, abs=2e-3)
+
+
+def test_the_fork_keeps_its_speed_with_a_tonne_on_it() -> None:
+    spec = specs.forklift()
+    assert spec.fork is not None
+    model = scene_of(spec, "wheeled").model
+    data = mujoco.MjData(model)
+    data.qpos[:2] = 3.0
+    data.xfrc_applied[model.body("fork0").id, 2] = -spec.payload_max * 9.81
+    mujoco.mj_step(model, data, 200)
+    rises = []
+    for step in range(round(spec.fork.height / spec.fork.speed / model.opt.timestep)):
+        data.ctrl[2] = min(step * model.opt.timestep * spec.fork.speed, spec.fork.height)
+        mujoco.mj_step(model, data)
+        rises.append(data.joint("fork0").qvel[0])
+    assert np.array(rises[len(rises) // 2 :]) == pytest.approx(spec.fork.speed, rel=0.05)
+
+
+@pytest.mark.parametrize(("mass", "stands"), [(600.0, False), (750.0, True)])
+def test_the_truck_stands_on_all_wheels_with_a_tonne_and_a_lighter_one_does_not(mass: float, stands: bool) -> None:
+    spec = replace(specs.forklift(), mass=mass)
+    assert spec.fork is not None
+    model = scene_of(spec, "wheeled").model
+    data = mujoco.MjData(model)
+    data.qpos[:2] = 3.0
+    weight = spec.payload_max * 9.81
+    behind = (spec.length - spec.fork.reach) / 2  # from the axle to the middle of the blades, m
+    fork = model.body("fork0").id
+    data.xfrc_applied[fork] = (0.0, 0.0, -weight, 0.0, -weight * behind, 0.0)
+    mujoco.mj_step(model, data, 400)
+    front, force = 0.0, np.zeros(6)
+    for index in range(data.ncon):
+        mujoco.mj_contactForce(model, data, index, force)
+        if data.contact[index].pos[0] > data.qpos[0] + 0.5:
+            front += force[0]
+    assert bool(front > 0.0) is stands
 
 
 def test_the_fork_counts_as_the_robot_where_it_touches() -> None:
