@@ -36,7 +36,7 @@ def refit(spec: RobotSpec, fit: Fit, name: str) -> SpecFile:
             believed = {f"firmware_{field}": getattr(drive, f"believed_{field}")}
             drive = replace(drive, **{field: found[parameter].value}, **believed)
             sources[f"drive.{field}"] = source(found[parameter])
-            sources[f"drive.firmware_{field}"] = f"design: what the firmware of {spec.name} took for the {field}"
+            sources[f"drive.firmware_{field}"] = f"measured: what {spec.name} took for the {field} when recorded"
     for parameter, field, value in (
         ("accel", "accel_max", lambda e: e.high),
         ("brake", "brake_min", lambda e: e.low / BRAKE_SHARE),
