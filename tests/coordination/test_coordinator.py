@@ -8,7 +8,7 @@ import pytest
 
 from coordination.auditor import Auditor
 from coordination.client import new_task_id
-from coordination.coordinator import Coordinator, Policy
+from coordination.coordinator import Coordinator
 from coordination.database import StoreError
 from coordination.estop import raise_stop, reset_stop
 from coordination.messages import (
@@ -31,7 +31,7 @@ from coordination.messages import (
 from coordination.mover import Mover
 from coordination.rehearsal import Floor, Pace
 from coordination.rightofway import RightOfWay
-from coordination.rules import Rules
+from coordination.rules import Policy, Rules
 from coordination.tasks import Store, TaskRecord
 from coordination.wire import FAR_OFF, HIGHEST_GRANT, LATEST
 from sim.robot import SECOND

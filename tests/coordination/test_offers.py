@@ -97,7 +97,7 @@ def test_a_robot_that_does_not_answer_is_assigned_by_rule(rehearsals: list[Rehea
     rehearsal.run(0.3)
     assert [task for task, _, _ in events(rehearsal, "assign")] == [near]
     rehearsal.run(60, until=2)
-    asked = (rehearsal.store.record(far), rehearsal.core.offers.lapsed_until["r0"])
+    asked = (rehearsal.store.record(far), rehearsal.core.dispatch.offers.lapsed_until["r0"])
     assert asked[1] >= LAPSE, "it is not asked again for a while, so the second came at once"
     assert rehearsal.done == 2
     rehearsal.end()
@@ -196,7 +196,7 @@ def test_only_possible_tasks_are_offered_and_never_more_than_asked_for(
     assert {line.onward for line in seen[0].tasks} == {1}
     rehearsal.floor.actors["r0"].battery = 0.1504  # 3 cells above the reserve, at 1.2e-4 a cell
     rehearsal.floor.actors["r0"].chosen = None
-    rehearsal.core.offers.standing.clear()
+    rehearsal.core.dispatch.offers.standing.clear()
     rehearsal.run(0.2)
     assert [line.way for line in seen[-1].tasks] == [2, 3]
 

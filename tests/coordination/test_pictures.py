@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coordination.coordinator import NEAR, Coordinator
+from coordination.coordinator import Coordinator
 from coordination.messages import Picture, Report, RobotStatus
+from coordination.neighbours import NEAR
 from coordination.tasks import Store
 from sim.robot import SECOND, RobotSpec
 from sim.site import make_site

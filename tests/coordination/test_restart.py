@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coordination.coordinator import Coordinator, Policy
+from coordination.coordinator import Coordinator
 from coordination.messages import Leg, LegKind, Task, TaskState
+from coordination.rules import Policy
 from coordination.tasks import Store
 from sim.robot import SECOND
 from tests.coordination.killing import make_floor
