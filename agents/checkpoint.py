@@ -106,6 +106,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(header=header, arrays=arrays)
 
 
+def check_settings(path: Path, checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
+    """Raise CheckpointError unless the training in a checkpoint's header had each of these settings (JSON values)."""
+    for key, value in expected.items():
+        other = checkpoint.header.get("training", {}).get(key)
+        if other != value:
+            raise CheckpointError(
+                f"{path} was trained with {key} {other}, expected {value}; resume with the arguments of its run"
+            )
+
+
 def select(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
     """The arrays under `prefix/`, without it."""
     return {name[len(prefix) + 1 :]: array for name, array in arrays.items() if name.startswith(prefix + "/")}

@@ -15,6 +15,7 @@ learned to leave its fellows the long ways, and the fleet delivered less than by
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -26,6 +27,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from agents.export import IR_VERSION, OPSET
+from agents.learned import Arrays, learned_arrays, load_learned
 from agents.losses import clipped_surrogate, ppo, value_error
 from agents.normalize import Moments, normalize
 from agents.returns import gae
@@ -184,6 +186,14 @@ class ChoiceLearner:
         with torch.no_grad():
             logits = self.network.logits(torch.from_numpy(observation))
         return np.where(can, logits.numpy(), -np.inf).argmax(axis=1)
+
+    def state(self) -> Arrays:
+        """Everything that `load` needs to go on exactly, as arrays."""
+        return learned_arrays(self.network, self.optimiser, {"target": self.target_moments}, self.generator)
+
+    def load(self, state: Mapping[str, NDArray[Any]]) -> None:  # arrays of any dtype
+        """Go on from `state`; KeyError or RuntimeError where it was of another learner."""
+        load_learned(state, self.network, self.optimiser, {"target": self.target_moments}, self.generator)
 
     def _collect(self, worlds: Worlds, observation: NDArray[np.float32]) -> tuple[NDArray[np.float32], _Batch, float]:
         steps = self.config.horizon

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from agents.captured import Batch, CapturedUpdate
 from agents.distributions import gaussian_entropy, gaussian_kl, gaussian_log_prob
+from agents.learned import learned_arrays, load_learned
 from agents.losses import clipped_surrogate, ppo, value_error
 from agents.networks import ActorCritic
 from agents.normalize import Moments, normalize
@@ -185,39 +186,20 @@ class Learner:
 
     def state(self) -> dict[str, NDArray[Any]]:  # arrays of any dtype
         """Everything as arrays: parameters, Adam's moments, normalisers, generator, rate."""
-        state: dict[str, NDArray[Any]] = {}
-        for name, tensor in self.network.state_dict().items():
-            state[f"network/{name}"] = tensor.detach().cpu().numpy().copy()
-        for index, entry in self.optimiser.state_dict()["state"].items():
-            for name, tensor in entry.items():
-                state[f"optimiser/{index}/{name}"] = tensor.cpu().numpy().copy()
-        for label, moments in (("observation", self.observation_moments), ("target", self.target_moments)):
-            for name, tensor in moments.state().items():
-                state[f"{label}/{name}"] = tensor.cpu().numpy()
-        state["generator"] = self.generator.get_state().numpy()
+        state = learned_arrays(self.network, self.optimiser, self._moments(), self.generator)
         state["learning_rate"] = np.array(self.learning_rate)
         return state
 
     def load(self, state: dict[str, NDArray[Any]]) -> None:  # arrays of any dtype
         """Go on from `state`."""
-        self.network.load_state_dict(
-            {name: torch.as_tensor(state[f"network/{name}"]) for name in self.network.state_dict()}
-        )
-        optimiser = self.optimiser.state_dict()
-        optimiser["state"] = {}
-        for key, array in state.items():
-            kind, _, rest = key.partition("/")
-            if kind == "optimiser":
-                index, _, name = rest.partition("/")
-                optimiser["state"].setdefault(int(index), {})[name] = torch.tensor(array)  # steps write into it
+        load_learned(state, self.network, self.optimiser, self._moments(), self.generator)
         self.learning_rate = float(state["learning_rate"])
-        for group in optimiser["param_groups"]:
+        for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate
-        self.optimiser.load_state_dict(optimiser)
         self._buffers = None  # they hold the moments that were replaced
-        for label, moments in (("observation", self.observation_moments), ("target", self.target_moments)):
-            moments.load({name: torch.as_tensor(state[f"{label}/{name}"]) for name in ("count", "mean", "squares")})
-        self.generator.set_state(torch.as_tensor(state["generator"]))
+
+    def _moments(self) -> dict[str, Moments]:
+        return {"observation": self.observation_moments, "target": self.target_moments}
 
     def _prepare(self, rollouts: Sequence[Rollout]) -> tuple[Batch, float]:
         """Advantages and targets of every lane, flattened into one batch; and the share of variance foreseen."""

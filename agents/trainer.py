@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint, select
+from agents.checkpoint import Checkpoint, check_settings, find_checkpoint, load_checkpoint, save_checkpoint, select
 from agents.curriculum import Curriculum
 from agents.device_rollout import DeviceEnvironment, DeviceLane
 from agents.errors import CheckpointError, TrainingError
@@ -379,12 +379,7 @@ class Trainer:
             raise CheckpointError(
                 f"{path} was trained for {what}; resume from a checkpoint of this robot or train anew"
             )
-        for key, value in mine["training"].items():
-            other = its.get("training", {}).get(key)
-            if other != value:
-                raise CheckpointError(
-                    f"{path} was trained with {key} {other}, expected {value}; resume with the arguments of its run"
-                )
+        check_settings(path, checkpoint, mine["training"])
 
 
 def mean_action(network: ActorCritic, shift: torch.Tensor, scale: torch.Tensor) -> Act:

@@ -7,9 +7,9 @@
 
 Every level's folder gets its learning curve, checkpoints, `policy.onnx` with the manifest `policy.json` (its contract
 and the hashes of the levels below it), and `comparison.json`; the run gets `report.html` with one table of all levels.
-With `--resume` whatever is frozen stays, and the level that was under way goes on from its newest checkpoint. Steps
-decide how long a level trains, so that a seed gives the same policies; seconds only cap it. The exit code is 0 when
-every level reached its goal beside its twin, else 1.
+With `--resume` whatever is frozen stays, and the level that was under way goes on exactly from its newest checkpoint.
+Steps decide how long a level trains, so that a seed gives the same policies; seconds only cap it. The exit code is 0
+when every level reached its goal beside its twin, else 1.
 """
 
 from __future__ import annotations
@@ -258,6 +258,7 @@ def train_choices(config: Config, root: Path, seconds: float) -> Comparison:
         iterations=config.meta_iterations,
         worlds=min(WORLDS, 2 * config.worlds),
         seconds=seconds,
+        resume=_checkpoints(root / "meta"),
     )
     print(f"meta: {outcome.line()}", flush=True)
     return measure_meta(root, config.seed, config.episodes)

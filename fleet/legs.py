@@ -23,8 +23,10 @@ What it leaves out: ways that depend on other robots' ways, messages, and that a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +70,11 @@ class LegTable:
     """Growth of travel with each further robot"""
     skill: str = ""
     """Hash of the skill that was measured"""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> LegTable:
+        """From JSON."""
+        return cls(**{**values, "spread": tuple(values["spread"])})
 
     def seconds(self, cells: NDArray[np.float64]) -> NDArray[np.float64]:
         """Expected travel without failures, s."""
@@ -121,6 +128,13 @@ class LegsConfig:
     battery: tuple[float, float] = (0.2, 1.0)
     """At the start"""
     table: LegTable = field(default_factory=LegTable)
+
+
+STATE = (
+    "floor", "robots", "tasks", "place", "goal", "battery", "free_at", "charging", "visits", "origin", "target", "born",
+    "lines", "spent",
+)  # fmt: skip
+"""Arrays of `LegWorlds` that its future depends on; what robots see follows from them."""
 
 
 class LegWorlds:
@@ -191,6 +205,23 @@ class LegWorlds:
         self.spent += taken + owed
         reward = works - self.rate * (taken + owed - sunk)
         return self._observe(), reward
+
+    def state(self) -> dict[str, NDArray[Any]]:  # arrays of any dtype
+        """Everything that `load` needs to go on exactly."""
+        dice = json.dumps(self.draws.bit_generator.state).encode()
+        arrays = {name: np.array(getattr(self, name)) for name in STATE}
+        return arrays | {"rate": np.array(self.rate), "draws": np.frombuffer(dice, np.uint8)}
+
+    def load(self, state: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:  # arrays of any dtype
+        """Go on from `state`; what robots see. Raises ValueError for other worlds', KeyError for less than all."""
+        for name in STATE:
+            own, saved = getattr(self, name), state[name]
+            if own.shape != saved.shape:
+                raise ValueError(f"expected {name} of shape {own.shape}, got {saved.shape}")
+            setattr(self, name, np.array(saved, own.dtype))
+        self.rate = float(state["rate"])
+        self.draws.bit_generator.state = json.loads(state["draws"].tobytes())
+        return self._observe()
 
     # inside ----------------------------------------------------------------------------------------------------
 

@@ -142,8 +142,7 @@ def compare_meta(place: Path, *, seeds: Sequence[int], config: ScoreConfig | Non
     policy = Policy.load(place)
     policy.check(choose_contract(RobotSpec()))
     training = policy.manifest["training"]
-    table = LegTable(**{**training["legs"], "spread": tuple(training["legs"]["spread"])})
-    config = with_table(config or ScoreConfig(), table)
+    config = with_table(config or ScoreConfig(), LegTable.of(training["legs"]))
     rule = Rule(**training["rule"])
     learned = [score(Chooser(policy), held_out_site(seed), config, seed) for seed in seeds]
     twin = [score(rule, held_out_site(seed), config, seed) for seed in seeds]

@@ -23,11 +23,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.checkpoint import save_checkpoint
 from agents.choices import ChoiceConfig, ChoiceLearner, ChoiceLosses, ChoiceNetwork, Prior, Shape, choice_graph
 from agents.errors import TrainingError
 from agents.policy import MANIFEST, MANIFEST_VERSION, MODEL, Policy, graph_hash
 from fleet.legs import LegsConfig, LegTable, LegWorlds, Places
 from fleet.meta_legs import measure_legs
+from fleet.meta_run import MetaRun, read_run
 from hierarchy.chooser import CELLS, CONTEXT, FEATURES, TASKS, Chooser, Rule, choose_contract, possible
 from sim.files import write_atomic
 from sim.generate import generate_warehouse
@@ -40,12 +42,14 @@ CHECKS = 1_000_000
 WORLDS = 512
 ITERATIONS = 80
 """Of WORLDS x horizon decisions each: 2.6 M in all."""
-RENEW = 8
-"""Iterations after which all worlds begin anew, so that early and late hours of a fleet are both seen."""
 SOFTNESS = 1.0
 """Cells of way that change a chance by a factor e in the policy that training starts with."""
 LOOK = 10
 """Iterations between two looks at the check floors; the policy that does best there is frozen."""
+SAVE = 5
+"""Iterations between two checkpoints: some seconds of work, which a kill loses."""
+CHECKPOINTS = "checkpoints"
+"""Folder of the checkpoints, as of the other levels."""
 SHAPE = Shape(TASKS, FEATURES, CONTEXT)
 
 
@@ -93,52 +97,66 @@ def train_meta(
     motor: Path | None = None,
     seconds: float = math.inf,
     table: LegTable | None = None,
+    resume: bool = False,
     report: Callable[[MetaProgress], None] = lambda progress: None,
 ) -> MetaOutcome:
     """Train on legs of `skill` and freeze into `directory`; about two minutes on one core.
 
     `motor` is the folder of the motor policy under the skill, None for the planar body; `table` spares the measuring.
-    After `seconds` of wall time no further iteration begins.
-    Raises TrainingError for numbers that cannot work.
+    After `seconds` of wall time no further iteration begins. With `resume` it goes on from the newest checkpoint in
+    `directory`, and ends with the policy of a training that was never interrupted.
+    Raises TrainingError for numbers that cannot work, CheckpointError where there is nothing to go on from, or the
+    checkpoint is of another training.
     """
     if iterations < 1 or worlds < 1:
         raise TrainingError(f"expected at least one iteration and world, got {iterations} and {worlds}; ask for more")
     begun = time.monotonic()
     torch.set_num_threads(1)
     spec = RobotSpec()
-    config = LegsConfig(table=table or measure_legs(skill, motor, seed=seed))
+    identity = {"skill": skill.hash, "seed": seed, "worlds": worlds, "choices": asdict(ChoiceConfig())}
+    saved = read_run(directory, spec, identity) if resume else None
+    if saved is not None:
+        table, rule = LegTable.of(saved.header["legs"]), Rule(**saved.header["rule"])
+        begun -= saved.header["seconds"]
+        seconds += saved.header["seconds"]
+    else:
+        table, rule = table or measure_legs(skill, motor, seed=seed), None
+    config = LegsConfig(table=table)
     floors = [Places.of(generate_warehouse(number)) for number in range(FLOORS)]
     checks = [Places.of(generate_warehouse(CHECKS + number)) for number in range(FLOORS // 2)]
     few = min(worlds, 192)
-    rule = tune_rule(floors, config, seed, worlds=few)
-    learner = ChoiceLearner(ChoiceConfig(), SHAPE, prior_of(rule), seed)
-    training = LegWorlds(
-        floors, config, worlds, seed, spec, rate=lines_per_hour(rule, floors, config, seed, worlds=few) / 3600.0
+    rule = rule or tune_rule(floors, config, seed, worlds=few)
+    run = MetaRun(
+        ChoiceLearner(ChoiceConfig(), SHAPE, prior_of(rule), seed), LegWorlds(floors, config, worlds, seed, spec)
     )
-    observation = training.reset()
-    best, kept = -np.inf, learner.network.state_dict()
-    for iteration in range(iterations):
-        if iteration % RENEW == 0:
-            observation = training.reset()
-        lines, spent = training.lines.sum(), training.spent.sum()
-        observation, losses = learner.iterate(training, observation, iteration / iterations)
-        rate = (training.lines.sum() - lines) / (training.spent.sum() - spent)
-        training.rate += 0.2 * (rate - training.rate)
-        spent_seconds = time.monotonic() - begun
-        report(MetaProgress(iteration + 1, iterations, spent_seconds, rate * 3600.0, losses))
-        ends = iteration + 1 == iterations or spent_seconds > seconds
-        if (iteration + 1) % LOOK == 0 or ends:
-            found = lines_per_hour(_greedy(learner), checks, config, seed, worlds=few)
-            if found > best:
-                best, kept = found, {name: value.clone() for name, value in learner.network.state_dict().items()}
+    if saved is not None:
+        run.load(saved)
+    else:
+        run.worlds.rate = lines_per_hour(rule, floors, config, seed, worlds=few) / 3600.0
+
+    def save() -> None:
+        known = {"training": identity, "legs": asdict(table), "rule": asdict(rule), "seconds": time.monotonic() - begun}
+        header = {"contract_hash": choose_contract(spec).hash, **known}
+        save_checkpoint(directory / CHECKPOINTS, run.iteration, header, run.arrays())
+
+    save()
+    while run.iteration < iterations:
+        rate, losses = run.iterate(iterations)
+        spent = time.monotonic() - begun
+        report(MetaProgress(run.iteration, iterations, spent, rate * 3600.0, losses))
+        ends = run.iteration == iterations or spent > seconds
+        if run.iteration % LOOK == 0 or ends:
+            run.look(lines_per_hour(_greedy(run.learner), checks, config, seed, worlds=few))
+        if run.iteration % SAVE == 0 or ends:
+            save()
         if ends:
             break
-    learner.network.load_state_dict(kept)
-    chooser = freeze(directory, learner.network, spec, skill, rule, config.table, seed)
+    run.learner.network.load_state_dict(run.kept)
+    chooser = freeze(directory, run.learner.network, spec, skill, rule, table, seed)
     return MetaOutcome(
         chooser=chooser,
         rule=rule,
-        table=config.table,
+        table=table,
         learned_per_hour=lines_per_hour(chooser, checks, config, seed, worlds=few),
         rule_per_hour=lines_per_hour(rule, checks, config, seed, worlds=few),
         seconds=time.monotonic() - begun,

@@ -93,8 +93,9 @@ def test_the_report_has_one_table_with_every_level_beside_its_twin(launched: Pat
 def test_a_run_goes_on_where_it_was_left(launched: Path, root: Path, tmp_path: Path) -> None:
     """What is frozen stays; the level that was under way goes on and ends with the same bits."""
     before = {level: (launched / level / "policy.onnx").read_bytes() for level in TRAINS}
-    (launched / "navigate" / "policy.json").unlink()
-    (launched / "navigate" / "policy.onnx").unlink()
+    for level in ("navigate", "meta"):
+        (launched / level / "policy.json").unlink()
+        (launched / level / "policy.onnx").unlink()
     said = launch(root, tmp_path, f"resume:={launched}")
     assert "motor is frozen already" in said
     assert "resumed at 1,024 steps" in said

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from agents.errors import ContractMismatch, PolicyError, TrainingError
-from fleet.legs import LegsConfig, LegTable, Places
+from agents.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from agents.choices import ChoiceConfig, ChoiceLearner
+from agents.errors import CheckpointError, ContractMismatch, PolicyError, TrainingError
+from fleet import meta_run, meta_train
+from fleet.legs import LegsConfig, LegTable, LegWorlds, Places
 from fleet.meta_legs import fit
+from fleet.meta_run import MetaRun
 from fleet.meta_score import Score, ScoreConfig, held_out_site, ratio, score
-from fleet.meta_train import lines_per_hour, prior_of, train_meta, tune_rule
+from fleet.meta_train import SHAPE, MetaProgress, lines_per_hour, prior_of, train_meta, tune_rule
 from hierarchy.chooser import META, Rule, load_chooser
 from sim.generate import generate_warehouse
 from sim.robot import RobotSpec
@@ -50,6 +56,77 @@ def test_training_freezes_a_policy_that_is_pinned_to_its_skill(tmp_path: Path) -
         load_chooser(tmp_path, RobotSpec(), replace(skill, hash="0" * 64))
     with pytest.raises(TrainingError, match="iteration"):
         train_meta(tmp_path / META, skill, iterations=0)
+
+
+class Killed(Exception):
+    """What ends a training in the middle."""
+
+
+def test_a_resumed_training_freezes_the_policy_of_an_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed one iteration after a checkpoint, between two looks and two renewals of the worlds."""
+    for module, name, every in ((meta_train, "SAVE", 2), (meta_train, "LOOK", 3), (meta_run, "RENEW", 3)):
+        monkeypatch.setattr(module, name, every)
+    (tmp_path / "skill").mkdir()
+    train = partial(train_meta, skill=write_hand_policy(tmp_path / "skill"), iterations=7, worlds=8)
+    whole = train(tmp_path / "whole", table=LegTable())
+
+    def kill(progress: MetaProgress) -> None:
+        if progress.iteration == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", table=LegTable(), report=kill)
+    assert not (tmp_path / "killed" / "policy.json").exists()
+    seen: list[int] = []
+    resumed = train(tmp_path / "killed", resume=True, report=lambda progress: seen.append(progress.iteration))
+    assert seen == [5, 6, 7], "it goes on after the checkpoint of iteration 4"
+    assert (resumed.rule, resumed.table) == (whole.rule, whole.table), "nothing is measured or tuned twice"
+    for name in ("policy.onnx", "policy.json"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    ends = [load_checkpoint(find_checkpoint(tmp_path / name)) for name in ("killed", "whole")]
+    assert ends[0].arrays.keys() == ends[1].arrays.keys()
+    for name, array in ends[0].arrays.items():
+        np.testing.assert_array_equal(array, ends[1].arrays[name], err_msg=name)
+    again = train(tmp_path / "killed", resume=True, report=kill)
+    assert again.chooser.policy.hash == whole.chooser.policy.hash, "a training that is over is frozen once more"
+
+
+def test_the_best_policy_so_far_is_in_a_checkpoint() -> None:
+    """The look that found it may have been long before the kill."""
+
+    def made(seed: int) -> MetaRun:
+        worlds = LegWorlds([Places.of(generate_warehouse(3))], LegsConfig(), 4, seed, RobotSpec())
+        return MetaRun(ChoiceLearner(ChoiceConfig(), SHAPE, prior_of(Rule(1.0, 0.3, 0.9)), seed), worlds)
+
+    one, other = made(0), made(1)
+    one.look(50.0)
+    best = {name: value.clone() for name, value in one.kept.items()}
+    one.iterate(4)
+    other.load(Checkpoint({"steps": one.iteration}, one.arrays()))
+    other.look(49.0)
+    assert (other.iteration, other.best) == (1, 50.0)
+    for name, value in best.items():
+        assert torch.equal(other.kept[name], value)
+    assert not torch.equal(other.learner.network.none.weight, best["none.weight"])
+    with pytest.raises(CheckpointError, match="does not fit"):
+        other.load(Checkpoint({"steps": 1}, {}))
+
+
+def test_a_training_is_not_gone_on_with_as_another(tmp_path: Path) -> None:
+    (tmp_path / "skill").mkdir()
+    skill = write_hand_policy(tmp_path / "skill")
+    train = partial(train_meta, tmp_path / META, table=LegTable(), iterations=1, worlds=8)
+    with pytest.raises(CheckpointError, match="expected a checkpoint or a run directory"):
+        train(skill, resume=True)
+    train(skill)
+    with pytest.raises(CheckpointError, match="was trained with seed 0, expected 5; resume with the arguments"):
+        train(skill, seed=5, resume=True)
+    with pytest.raises(CheckpointError, match="was trained with worlds 8, expected 16"):
+        train(skill, worlds=16, resume=True)
+    with pytest.raises(CheckpointError, match="was trained with skill"):
+        train(replace(skill, hash="0" * 64), resume=True)
 
 
 def test_the_twin_is_tuned_to_be_no_worse_than_where_it_begins() -> None:
