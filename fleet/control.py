@@ -13,26 +13,24 @@ the stepper's preallocated arrays and recorded launches carry nothing from step 
 passes the recorded policy output as `act`. Nothing here raises for anything that comes from outside: each doubt is a
 cause that the supervisor acts on.
 
-Records are msgspec structs, so the black box writes them as they are. Numbers that decide are float32 where the
-kernels work and exact as Python floats on the way.
+What is read, remembered and decided stands in fleet/records.py, the shield's arrays in fleet/guard.py.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
-import warp as wp
 from numpy.typing import NDArray
 
 from agents.policy import Policy
-from coordination.messages import Choice, Chosen, Grant, Offer, Picture, Report, RobotStatus
+from coordination.messages import Chosen, Grant, Offer, Picture, Report, RobotStatus
+from fleet.guard import Guard
+from fleet.records import Inputs, Memory, Outputs, ShieldState
 from hierarchy.chooser import TASKS, Choose, answer
-from hierarchy.controller import Answerer, Controller, ControllerInputs, ControllerMemory, Proposal
+from hierarchy.controller import Answerer, Controller, ControllerInputs, Proposal
 from hierarchy.corridors import cells_under
 from hierarchy.meta import mission
 from hierarchy.motor import FIRMWARE, PLANAR, driven
@@ -42,7 +40,6 @@ from hierarchy.skills import Act, Answer
 from safety import fallback
 from safety.dynamics import PLAN_TICKS, stopping_ticks
 from safety.monitors import (
-    PLACE_MAX,
     AgeBounds,
     Ages,
     TrackingMemory,
@@ -52,20 +49,13 @@ from safety.monitors import (
     readable,
     watch_tracking,
 )
-from safety.shield import Reason, Shield
+from safety.shield import Reason
 from safety.supervisor import Cause, Mode, SupervisorMemory, may_drive, transition, worst
 from sim.device import start_warp
-from sim.filter import PHANTOMS, FilterInputs, FilterOutputs
-from sim.geometry import CORRIDOR_POINTS
 from sim.lifting import loaded, why_not
-from sim.points import ROBOTS, Points
 from sim.robot import SECOND, Readings, RobotSpec
 from sim.site import Site
 
-SCHEMA = 2
-"""Version of `Memory`: replay refuses another."""
-FRESH_PICTURE = 0.3
-"""A picture's words on other robots hold this long, s: three rounds; their reported places grow by their top speed."""
 LATE = 0.05
 """A policy that answers later than this, s, is not used: half of the period, so that the rest still fits."""
 STUCK_FALLBACK = 6.0
@@ -75,97 +65,6 @@ DEADLINES = 5
 """Deadlines missed in a row until the robot stops: half a second of late commands."""
 PLAYED = 10
 """Steps in a row without any verified command, though there is a corridor, until the fallback is called: one second."""
-
-
-class Inputs(msgspec.Struct, frozen=True):
-    """Everything that one control step may look at."""
-
-    cycle: int
-    """Number of the control cycle (the plant's round)"""
-    stamp: int
-    """Site clock, ns"""
-    scan: bytes
-    """Ranges, float32 little-endian, m"""
-    scan_stamp: int
-    pose: tuple[float, float, float]
-    """Localised p_WB: x, y (m), yaw (rad)"""
-    pose_stamp: int
-    twist: tuple[float, float]
-    """Measured v (m/s), w (rad/s) in B"""
-    twist_stamp: int
-    battery: float = 1.0
-    bumper: bool = False
-    picture: Picture | None = None
-    """Newest picture of the fleet; None before the first"""
-    missed: int = 0
-    """Deadlines missed in a row up to now"""
-    lift: float = -1.0
-    """How far the lift with a pod is up, m; -1 without a pod"""
-
-
-class ShieldState(msgspec.Struct, frozen=True):
-    """What of the shield's memory outlives a step (`safety.shield.ShieldMemory`)."""
-
-    plan: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Stored stopping plan: v, w at its start, duration (s)"""
-    elapsed: float = 0.0
-    """Time into it, s"""
-    played: int = 0
-    """Steps since a command was last verified"""
-
-
-class Memory(msgspec.Struct, frozen=True):
-    """Everything that one step hands to the next."""
-
-    schema: int = SCHEMA
-    controller: ControllerMemory = ControllerMemory()
-    shield: ShieldState = ShieldState()
-    supervisor: SupervisorMemory = msgspec.field(default_factory=SupervisorMemory)
-    fallback: fallback.FallbackMemory = msgspec.field(default_factory=fallback.FallbackMemory)
-    tracking: TrackingMemory = msgspec.field(default_factory=TrackingMemory)
-    last_command: tuple[float, float] = (0.0, 0.0)
-    """Released by the step before"""
-    pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Newest finite pose: what is reported while there is none"""
-    latch_epoch: int = 0
-    """Newest emergency stop seen when the robot latched"""
-
-
-class Outputs(msgspec.Struct, frozen=True):
-    """Everything that one control step decided, and why."""
-
-    cycle: int
-    stamp: int
-    released: tuple[float, float]
-    """v (m/s), w (rad/s): the command that moves the robot"""
-    proposed: tuple[float, float]
-    """What policy or fallback wanted; may be not finite"""
-    source: str
-    """Who proposed: navigate/<version>, hold/1, fallback, or none"""
-    observation: bytes
-    """What the policy saw, float32; empty when it was not asked"""
-    answer: Answer | None
-    """Its raw answer"""
-    reason: Reason
-    """Why the shield changed the proposal"""
-    margin: float
-    """Smallest clearance of the released plan, m; negative when the stored plan plays"""
-    mode: Mode
-    cause: Cause
-    plan: tuple[tuple[float, float], ...]
-    """Commands of the coming periods if nobody says otherwise: the released one first, then the stop; then rest"""
-    report: Report
-    option: OptionName
-    deterministic: bool = True
-    """The behaviour policy does not draw: its log-probability is that of a certain choice"""
-    log_probability: float = 0.0
-    exploration: bool = False
-    mission: str = ""
-    """task/attempt, by which delayed outcomes are joined"""
-    choice: Choice | None = None
-    """How the meta level chose `option`; None in a step in which it did not choose"""
-    lift: bool = False
-    """Whether the lift is to be up"""
 
 
 @dataclass(frozen=True)
@@ -207,40 +106,12 @@ class Stepper:
         self._embodiment = spec.embodiment_hash()
         self._period = spec.period / SECOND
         self._driven = driven(spec, config.body)
-        self._shield = Shield(self._driven)
         self._unable = why_not(self._driven, site)
         """Why it cannot lift this floor's pods; empty where it can."""
         self._loaded = loaded(self._driven, site) if not self._unable else self._driven
-        self._laden = self._shield if self._unable else Shield(self._loaded)
-        """With a pod on, the robot is as large as the pod."""
-        self._memory = self._shield.init(1, "cpu")
-        rays = spec.lidar.rays
-
-        def floats(*shape: int) -> wp.array:
-            return wp.zeros(shape, dtype=wp.float32, device="cpu")
-
-        self._points = Points(site, spec, config.person_speed)
-        self._point_memory = self._points.init(1, "cpu")
-        self._inputs = FilterInputs(
-            command=floats(1, 2),
-            last_command=floats(1, 2),
-            scan=floats(1, rays),
-            point_speed=floats(1, rays),
-            scan_age=floats(1),
-            pose=floats(1, 3),
-            twist=floats(1, 2),
-            corridor_points=floats(1, CORRIDOR_POINTS, 2),
-            corridor_half_width=floats(1, CORRIDOR_POINTS),
-            corridor_count=wp.zeros(1, dtype=wp.int32, device="cpu"),
-            phantoms=floats(1, PHANTOMS, 6),
-            person_free=floats(1),
-            speed_limit=floats(1) if self._pace.zones else None,
-        )
-        self._out = FilterOutputs(
-            command=floats(1, 2), margin=floats(1), reason=wp.zeros(1, dtype=wp.int8, device="cpu")
-        )
-        self._view = _Views(self._inputs, self._out, self._memory, self._point_memory)
-        self._no_scan = np.full(rays, spec.lidar.range_max, np.float32)
+        laden = None if self._unable else self._loaded
+        self._guard = Guard(spec, self._driven, laden, site, config.person_speed, limited=bool(self._pace.zones))
+        self._no_scan = np.full(spec.lidar.rays, spec.lidar.range_max, np.float32)
 
     def step(
         self,
@@ -297,13 +168,11 @@ class Stepper:
             act or self._asker(lateness),
             choose or self._choose,
         )
-        self._load(inputs, readings if usable else None, last_command, proposal, memory.shield)
-        helper = memory.fallback
-        shield_now = self._laden if inputs.lift >= 0.0 else self._shield
+        self._guard.load(inputs, readings if usable else None, last_command, proposal.corridor, memory.shield)
+        helper, laden = memory.fallback, inputs.lift >= 0.0
         if stopped:
             source, proposed, reason = "none", (0.0, 0.0), Reason.NONE
-            self._view.scan_age[0] = 1.0e3  # older than any bound: the shield plays its stored plan
-            shield_now.launch(self._inputs, self._memory, self._out)
+            verdict = self._guard.play(laden)
         else:
             doubt = self._doubt(proposal, memory.shield)
             source = self.controller.navigate.version if proposal.answer is not None else proposal.version
@@ -314,18 +183,13 @@ class Stepper:
                 said = fallback.step(self._fallback_inputs(inputs.stamp, pose, twist, proposal), helper)
                 source, proposed, handed_back, helper = "fallback", (said.v, said.w), said.handed_back, said.memory
             proposed, limit = self._pace.apply(proposed, pose[:2], abs(twist[0]), proposal.way)
-            self._view.command[0] = proposed
-            if self._view.speed_limit is not None:
-                self._view.speed_limit[0] = limit
-            self._points.launch(self._inputs, self._point_memory)
-            shield_now.launch(self._inputs, self._memory, self._out)
-            reason = Reason(int(self._view.reason[0]))
+            verdict = self._guard.judge(proposed, limit, laden)
+            reason = verdict.reason
             changed = Cause.SHIELD if reason is not Reason.NONE else Cause.NONE
             supervisor = transition(
                 memory.supervisor, worst(doubt, changed), inputs.stamp, reset=reset, handed_back=handed_back
             )
-        released = self._limits()
-        shield = self._view.state()
+        released, shield = verdict.command, verdict.memory
         outputs = Outputs(
             cycle=inputs.cycle,
             stamp=inputs.stamp,
@@ -335,7 +199,7 @@ class Stepper:
             observation=proposal.observation,
             answer=proposal.answer,
             reason=reason,
-            margin=float(self._view.margin[0]),
+            margin=verdict.margin,
             mode=supervisor.mode,
             cause=supervisor.cause,
             plan=self._plan(released, shield),
@@ -429,50 +293,6 @@ class Stepper:
         except Exception:  # onnxruntime's errors share no base
             return None
 
-    def _load(
-        self,
-        inputs: Inputs,
-        readings: Readings | None,
-        last_command: NDArray[np.float32],
-        proposal: Proposal,
-        shield: ShieldState,
-    ) -> None:
-        """Write everything that the shield's kernels read."""
-        v = self._view
-        age = 1.0e3
-        if readings is not None:
-            v.scan[0], v.pose[0], v.twist[0] = readings.scan, readings.pose, readings.twist
-            oldest = min(inputs.scan_stamp, inputs.pose_stamp, inputs.twist_stamp)
-            age = max((inputs.stamp - oldest) / SECOND, 0.0)
-        v.scan_age[0] = age
-        v.command[0] = 0.0
-        v.last_command[0] = last_command
-        v.corridor_points[...] = proposal.corridor.points
-        v.corridor_half_width[...] = proposal.corridor.half_width
-        v.corridor_count[...] = proposal.corridor.count
-        v.plan[0] = shield.plan
-        v.elapsed[0] = shield.elapsed
-        v.played[0] = shield.played
-        self._load_others(inputs, inputs.pose if readings is not None else None)
-
-    def _load_others(self, inputs: Inputs, pose: tuple[float, float, float] | None) -> None:
-        """Write what the picture says of other robots; `pose` is None where it cannot be used, and nor can that."""
-        v, picture = self._view, inputs.picture
-        v.robots[0] = 0.0
-        age = (inputs.stamp - picture.stamp) / SECOND if picture is not None else math.inf
-        fresh = picture is not None and 0.0 <= age <= FRESH_PICTURE and picture.site == self.site.hash
-        sound = pose is not None and picture is not None and all(map(_is_disc, picture.robots))
-        v.others_fresh[0] = fresh and sound
-        if not (fresh and sound) or picture is None or pose is None:
-            return
-        x, y = pose[:2]
-        near = sorted(picture.robots, key=lambda robot: math.hypot(robot[0] - x, robot[1] - y))[:ROBOTS]
-        if near:
-            v.robots[0, : len(near)] = near
-            # the radius holds for the picture's own round; later they have gone on
-            growth = max(age - self._period, 0.0) * self.config.spec.drive.speed_max
-            v.robots[0, : len(near), 2] += np.float32(growth)
-
     def _doubt(self, proposal: Proposal, shield: ShieldState) -> Cause:
         """Why the policy should not drive although nothing stops the robot."""
         answer = proposal.answer
@@ -492,17 +312,6 @@ class Stepper:
             pose=np.array(pose, np.float32),
             twist=np.array(twist, np.float32),
             points=proposal.corridor.points[0, :count],
-        )
-
-    def _limits(self) -> tuple[float, float]:
-        """The shield's command within the robot's limits; a full stop should it ever be no number."""
-        drive = self.config.spec.drive
-        v, w = (float(value) for value in self._view.released[0])
-        if not (math.isfinite(v) and math.isfinite(w)):
-            return (0.0, 0.0)
-        return (
-            min(max(v, -drive.reverse_max), drive.speed_max),
-            min(max(w, -drive.turn_max), drive.turn_max),
         )
 
     def _plan(self, released: tuple[float, float], shield: ShieldState) -> tuple[tuple[float, float], ...]:
@@ -553,39 +362,6 @@ class Stepper:
             chooses=TASKS if self.config.meta else 0,
             chosen=proposal.chosen,
         )
-
-
-def _is_disc(robot: tuple[float, float, float]) -> bool:
-    """Whether another robot's x, y (m) and radius (m) are such that they can be used."""
-    x, y, radius = robot
-    return abs(x) <= PLACE_MAX and abs(y) <= PLACE_MAX and 0.0 <= radius <= PLACE_MAX  # false for NaN
-
-
-class _Views:
-    """numpy views of the stepper's Warp arrays, which share their memory on the CPU."""
-
-    def __init__(self, inputs: FilterInputs, out: FilterOutputs, memory: object, points: object) -> None:
-        get: Callable[[object, str], NDArray[np.float32]] = lambda holder, name: getattr(holder, name).numpy()  # noqa: E731
-        self.command, self.last_command = get(inputs, "command"), get(inputs, "last_command")
-        self.scan, self.scan_age = get(inputs, "scan"), get(inputs, "scan_age")
-        self.pose, self.twist = get(inputs, "pose"), get(inputs, "twist")
-        self.corridor_points = get(inputs, "corridor_points")
-        self.corridor_half_width = get(inputs, "corridor_half_width")
-        self.corridor_count = get(inputs, "corridor_count")
-        self.speed_limit = None if inputs.speed_limit is None else get(inputs, "speed_limit")
-        self.released, self.margin, self.reason = get(out, "command"), get(out, "margin"), get(out, "reason")
-        self.plan, self.elapsed, self.played = get(memory, "plan"), get(memory, "elapsed"), get(memory, "played")
-        self.robots, self.others_fresh = get(points, "robots"), get(points, "others_fresh")
-
-    def state(self) -> ShieldState:
-        """The shield's memory as a record."""
-        v, w, stop = (float(value) for value in self.plan[0])
-        return ShieldState((v, w, stop), float(self.elapsed[0]), int(self.played[0]))
-
-
-def at_start(pose: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Memory:
-    """The memory of a robot that stands and has not yet made a step."""
-    return Memory(pose=pose)
 
 
 def warm_inputs(config: ControlConfig, site: Site) -> Inputs:

@@ -41,10 +41,11 @@ from coordination.ports import check_free, listeners
 from coordination.zmq_transport import ZmqClient
 from fleet import watchdog
 from fleet.blackbox import BlackBox, Recorder, Step
-from fleet.control import LATE, ControlConfig, Inputs, Memory, Outputs, Stepper, at_start, warm_inputs
+from fleet.control import LATE, ControlConfig, Stepper, warm_inputs
 from fleet.hardware import PLANT, PlantRobot
 from fleet.header import write_header
 from fleet.metrics import RobotMetrics
+from fleet.records import Inputs, Memory, Outputs, at_start
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
 from hierarchy.chooser import load_chooser
 from hierarchy.motor import check_motor

@@ -31,8 +31,9 @@ from agents.normalize import Moments
 from agents.policy import Policy
 from coordination.messages import Grant, Picture
 from fleet.blackbox import BlackBox, Recorder, Step
-from fleet.control import ControlConfig, Inputs, Memory, Stepper
+from fleet.control import ControlConfig, Stepper
 from fleet.header import write_header
+from fleet.records import Inputs, Memory
 from fleet.robot import quieten
 from hierarchy.skills import Answer
 from safety.shield import Reason

@@ -10,8 +10,9 @@ import numpy as np
 
 from coordination.messages import Assignment, Grant, Leg, LegKind, Offer, Picture
 from fleet.blackbox import Step
-from fleet.control import Inputs, Memory, Outputs, Stepper, at_start
+from fleet.control import Stepper
 from fleet.hardware import FakeRobot
+from fleet.records import Inputs, Memory, Outputs, at_start
 from hierarchy.skills import Act
 from sim.robot import SECOND, RobotCommand
 from sim.site import Site, make_site

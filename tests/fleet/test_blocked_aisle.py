@@ -16,8 +16,9 @@ from coordination.client import new_task_id
 from coordination.coordinator import Coordinator
 from coordination.messages import Leg, LegKind, Picture, Report, RobotStatus, Submit, Task
 from coordination.tasks import Store
-from fleet.control import ControlConfig, Inputs, Memory, Stepper, at_start
+from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot
+from fleet.records import Inputs, Memory, at_start
 from hierarchy import meta
 from sim.robot import RobotCommand, RobotSpec
 from sim.site import Site, make_site

@@ -14,8 +14,9 @@ from agents.errors import ContractMismatch
 from agents.policy import Policy
 from coordination.messages import Chosen, Offer, Offered, Picture, RobotStatus
 from fleet.blackbox import Step
-from fleet.control import ControlConfig, Inputs, Memory, Outputs, Stepper
+from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot
+from fleet.records import Inputs, Memory, Outputs
 from hierarchy.chooser import TASKS, Rule
 from hierarchy.skills import Answer
 from safety.supervisor import Cause, Mode

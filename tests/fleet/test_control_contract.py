@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from coordination.messages import Assignment, Grant, Leg, LegKind, Picture
-from fleet.control import ControlConfig, Inputs, Memory, ShieldState, Stepper
+from fleet.control import ControlConfig, Stepper
+from fleet.records import Inputs, Memory, ShieldState
 from hierarchy.skills import Answer
 from safety.shield import Reason, Shield
 from sim.env import BatchEnv

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from coordination.messages import Assignment, Grant, Leg, LegKind, Picture
-from fleet.control import ControlConfig, Inputs, Memory, Outputs, Stepper, at_start
+from fleet.control import ControlConfig, Stepper
+from fleet.records import Inputs, Memory, Outputs, at_start
 from safety.supervisor import Mode, may_drive
 from sim.robot import SECOND, RobotSpec
 from tests.fleet.episodes import LENGTH, aisle

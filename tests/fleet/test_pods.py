@@ -13,7 +13,8 @@ from coordination.client import new_task_id
 from coordination.coordinator import Coordinator
 from coordination.messages import Leg, LegKind, Picture, Submit, Task
 from coordination.tasks import Store
-from fleet.control import ControlConfig, Inputs, Memory, Outputs, Stepper, at_start
+from fleet.control import ControlConfig, Stepper
+from fleet.records import Inputs, Memory, Outputs, at_start
 from fleet.world import World
 from hierarchy import meta
 from sim.fixtures import Fixtures

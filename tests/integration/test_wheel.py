@@ -27,7 +27,8 @@ from agents.policy import Policy
 from coordination.keys import Keys, ensure_keys
 from coordination.messages import Assignment, Cycle, Done, Grant, Join, Joined, Leave, Leg, LegKind, Picture, Report
 from coordination.zmq_transport import ZmqServer
-from fleet.control import ControlConfig, Inputs, Stepper, at_start
+from fleet.control import ControlConfig, Stepper
+from fleet.records import Inputs, at_start
 from fleet.rundir import RunDirectory, create_run
 from fleet.world import World
 from sim.compiled import write_site

@@ -1,0 +1,117 @@
+"""What a control step reads, remembers and decides: the records that the black box writes and replay reads.
+
+They are msgspec structs, so the black box writes them as they are. Numbers that decide are float32 where the kernels
+work and exact as Python floats on the way.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from coordination.messages import Choice, Picture, Report
+from hierarchy.controller import ControllerMemory
+from hierarchy.options import OptionName
+from hierarchy.skills import Answer
+from safety import fallback
+from safety.monitors import TrackingMemory
+from safety.shield import Reason
+from safety.supervisor import Cause, Mode, SupervisorMemory
+
+SCHEMA = 2
+"""Version of `Memory`: replay refuses another."""
+
+
+class Inputs(msgspec.Struct, frozen=True):
+    """Everything that one control step may look at."""
+
+    cycle: int
+    """Number of the control cycle (the plant's round)"""
+    stamp: int
+    """Site clock, ns"""
+    scan: bytes
+    """Ranges, float32 little-endian, m"""
+    scan_stamp: int
+    pose: tuple[float, float, float]
+    """Localised p_WB: x, y (m), yaw (rad)"""
+    pose_stamp: int
+    twist: tuple[float, float]
+    """Measured v (m/s), w (rad/s) in B"""
+    twist_stamp: int
+    battery: float = 1.0
+    bumper: bool = False
+    picture: Picture | None = None
+    """Newest picture of the fleet; None before the first"""
+    missed: int = 0
+    """Deadlines missed in a row up to now"""
+    lift: float = -1.0
+    """How far the lift with a pod is up, m; -1 without a pod"""
+
+
+class ShieldState(msgspec.Struct, frozen=True):
+    """What of the shield's memory outlives a step (`safety.shield.ShieldMemory`)."""
+
+    plan: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Stored stopping plan: v, w at its start, duration (s)"""
+    elapsed: float = 0.0
+    """Time into it, s"""
+    played: int = 0
+    """Steps since a command was last verified"""
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Everything that one step hands to the next."""
+
+    schema: int = SCHEMA
+    controller: ControllerMemory = ControllerMemory()
+    shield: ShieldState = ShieldState()
+    supervisor: SupervisorMemory = msgspec.field(default_factory=SupervisorMemory)
+    fallback: fallback.FallbackMemory = msgspec.field(default_factory=fallback.FallbackMemory)
+    tracking: TrackingMemory = msgspec.field(default_factory=TrackingMemory)
+    last_command: tuple[float, float] = (0.0, 0.0)
+    """Released by the step before"""
+    pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Newest finite pose: what is reported while there is none"""
+    latch_epoch: int = 0
+    """Newest emergency stop seen when the robot latched"""
+
+
+class Outputs(msgspec.Struct, frozen=True):
+    """Everything that one control step decided, and why."""
+
+    cycle: int
+    stamp: int
+    released: tuple[float, float]
+    """v (m/s), w (rad/s): the command that moves the robot"""
+    proposed: tuple[float, float]
+    """What policy or fallback wanted; may be not finite"""
+    source: str
+    """Who proposed: navigate/<version>, hold/1, fallback, or none"""
+    observation: bytes
+    """What the policy saw, float32; empty when it was not asked"""
+    answer: Answer | None
+    """Its raw answer"""
+    reason: Reason
+    """Why the shield changed the proposal"""
+    margin: float
+    """Smallest clearance of the released plan, m; negative when the stored plan plays"""
+    mode: Mode
+    cause: Cause
+    plan: tuple[tuple[float, float], ...]
+    """Commands of the coming periods if nobody says otherwise: the released one first, then the stop; then rest"""
+    report: Report
+    option: OptionName
+    deterministic: bool = True
+    """The behaviour policy does not draw: its log-probability is that of a certain choice"""
+    log_probability: float = 0.0
+    exploration: bool = False
+    mission: str = ""
+    """task/attempt, by which delayed outcomes are joined"""
+    choice: Choice | None = None
+    """How the meta level chose `option`; None in a step in which it did not choose"""
+    lift: bool = False
+    """Whether the lift is to be up"""
+
+
+def at_start(pose: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Memory:
+    """The memory of a robot that stands and has not yet made a step."""
+    return Memory(pose=pose)
