@@ -1,19 +1,11 @@
 """`muster robot`: a process that hosts one robot or several, each with its own loop, connections and black box.
 
-One thread serves all of them from one poll. For each robot, in each control cycle:
-
-    plant cycle arrives -> (lockstep) wait for the coordinator's picture of the round before, at most PATIENCE
-      -> control.step -> report to the coordinator -> command to the plant -> stored plan to the watchdog -> black box
-
-A robot joins the plant only after its kernels and its policy have run once. A step that ends later than its period
-is a missed deadline and counted; several in a row stop the robot. An exception in a step is our own mistake: it is
-counted and printed, the stored plan plays, and the loop goes on. In wall time a robot whose readings fail to come
-steps on old ones, which the control step finds stale.
+One thread serves all of them from one poll; the loop itself, step by step, is fleet/seat.py's. A robot joins the plant
+only after its kernels and its policy have run once, and only where floor, motor and body are the plant's.
 """
 
 from __future__ import annotations
 
-import array
 import contextlib
 import gc
 import json
@@ -21,49 +13,39 @@ import os
 import signal
 import sys
 import time
-import traceback
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-import msgspec
 import numpy as np
 import zmq
 
 from agents.policy import MANIFEST, MODEL, Policy
 from coordination.client import ADDRESS, COORDINATOR, CoordinatorClient
 from coordination.keys import Keys, keys_of, read_keys
-from coordination.messages import Report
 from coordination.ports import check_free, listeners
 from coordination.zmq_transport import ZmqClient
 from fleet import watchdog
-from fleet.blackbox import BlackBox, Recorder, Step
-from fleet.control import LATE, ControlConfig, Stepper, warm_inputs
+from fleet.blackbox import BlackBox, Recorder
+from fleet.control import ControlConfig, Stepper, warm_inputs
 from fleet.hardware import PLANT, PlantRobot
 from fleet.header import write_header
 from fleet.metrics import RobotMetrics
-from fleet.records import Inputs, Memory, Outputs, at_start
+from fleet.records import at_start
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
+from fleet.seat import Seat
 from hierarchy.chooser import load_chooser
 from hierarchy.motor import check_motor
 from hierarchy.skills import Answer, sees_limit
-from safety.shield import Reason
-from safety.supervisor import Cause, may_drive
 from sim.errors import MusterError
 from sim.files import write_atomic
 from sim.readers import load_site
-from sim.robot import SECOND, Readings, RobotCommand, RobotSpec, robot_names
+from sim.robot import robot_names
 from sim.site import CELL, Site
 from sim.specfile import named_spec
 
-PATIENCE = 1.0
-"""Wall time for which a lockstep round waits for the coordinator's picture, s: half of the plant's 2 s of silence, so
-that a robot whose coordinator died answers before it counts as gone itself."""
-REJOIN = 1.0
-"""A robot that has been sent no cycle for this long asks to be heard again, s: the plant may have given it up."""
 POLL = 0.05
 """Longest wait for messages, s: the heartbeat's period when nothing happens."""
 SWITCH = 0.0002
@@ -110,203 +92,6 @@ class Config:
 
 class RobotError(MusterError):
     """The robots cannot be hosted as asked."""
-
-
-@dataclass
-class Tally:
-    """What one robot's loop counted."""
-
-    steps: int = 0
-    missed: int = 0
-    """Steps that ended after their period"""
-    errors: int = 0
-    """Steps that raised"""
-    interventions: Counter[str] = field(default_factory=Counter)
-    """Commands that the shield replaced, by reason"""
-    stops: Counter[str] = field(default_factory=Counter)
-    """Protective stops, by cause, counted as they begin"""
-    modes: Counter[str] = field(default_factory=Counter)
-    """Steps in each mode"""
-    seconds: array.array[float] = field(default_factory=lambda: array.array("f"))
-    """Time of each step, report, command, plan and black box append included"""
-
-
-class Seat:
-    """One robot of the process: its connections, its memory, its black box."""
-
-    def __init__(
-        self,
-        index: int,
-        plant: PlantRobot,
-        link: CoordinatorClient,
-        stepper: Stepper,
-        box: BlackBox | None,
-        board: watchdog.Board,
-        metrics: RobotMetrics,
-    ) -> None:
-        self.index, self.plant, self.link = index, plant, link
-        self.name = plant.name
-        self.stepper, self.box, self.board, self.metrics = stepper, box, board, metrics
-        self.memory: Memory = at_start()
-        self.tally = Tally()
-        self.lockstep = True
-        self.waiting_since = -1.0
-        """Wall time at which the open cycle came; negative without one"""
-        self.heard = time.monotonic()
-        """Wall time of the newest cycle, or of the newest request to be heard again"""
-        self._readings: Readings | None = None
-        self._missed_in_row = 0
-        self._cause = Cause.NONE
-        self._granted = False
-        """Has had a grant: until then it waits for its first one, and none is stale"""
-        self._plan: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
-        self._report: Report | None = None
-        self._handed: Counter[str] = Counter()
-        self._last_step = time.monotonic()
-        self._last_silent = 0.0
-
-    def take(self) -> None:
-        """Read what has come from both sides."""
-        self.link.poll()
-        readings = self.plant.read(0.0)
-        if readings is not None and (self._readings is None or readings.stamp != self._readings.stamp):
-            self._readings = readings
-            self.waiting_since = self.heard = time.monotonic()
-
-    def rejoin(self, now: float) -> None:
-        """Ask to be heard again when no cycle has come for a while: harmless where the plant merely waits."""
-        if now - self.heard > REJOIN:
-            self.heard = now
-            self.plant.rejoin()
-
-    def due(self, now: float) -> bool:
-        """Whether the open cycle can be stepped: the picture of the round before is here, or not waited for."""
-        cycle = self.plant.cycle
-        if self.waiting_since < 0.0 or cycle is None:
-            return False
-        if not self.lockstep or not cycle.coordinator or now - self.waiting_since > PATIENCE:
-            return True
-        picture = self.link.view(cycle.stamp).picture
-        if picture is not None and picture.round >= cycle.round - 1:
-            return True
-        self.link.remind()  # our report may have gone to a coordinator that is no more
-        return False
-
-    def silent(self, now: float) -> bool:
-        """In wall time: no readings for two periods, so that the step must judge old ones."""
-        period = self.stepper.config.spec.period / SECOND
-        long_silent = now - self._last_step > 2.0 * period and now - self._last_silent >= period
-        return not self.lockstep and self._readings is not None and long_silent
-
-    def step(self) -> None:
-        """One control step on the newest readings, and everything that follows from it."""
-        readings, cycle = self._readings, self.plant.cycle
-        assert readings is not None
-        assert cycle is not None
-        now = time.monotonic()
-        stamp = readings.stamp
-        arrived = self.waiting_since
-        if arrived < 0.0:  # nothing came: the site clock goes on by the wall's
-            stamp += int((now - self._last_step) * SECOND)
-            self._last_silent = now
-        else:
-            self._last_step = now
-        self.waiting_since = -1.0
-        inputs = Inputs(
-            cycle=cycle.round,
-            stamp=stamp,
-            scan=readings.scan.tobytes(),
-            scan_stamp=readings.scan_stamp,
-            pose=cycle.pose,
-            pose_stamp=readings.pose_stamp,
-            twist=cycle.twist,
-            twist_stamp=readings.twist_stamp,
-            battery=readings.battery,
-            bumper=readings.bumper,
-            picture=self.link.view(stamp).picture,
-            missed=self._missed_in_row,
-            lift=readings.lift,
-        )
-        started = time.perf_counter()
-        before = self.memory
-        try:
-            outputs, self.memory = self.stepper.step(inputs, before, lateness=None if self.lockstep else LATE)
-        except Exception:  # our own mistake must not stop the loop: the stored plan plays
-            self.tally.errors += 1
-            if self.tally.errors <= 3:
-                traceback.print_exc()
-            self._play_plan(inputs)
-            return
-        self.link.report(outputs.report)
-        self.plant.lift = outputs.lift
-        self.plant.write(RobotCommand(*outputs.released))
-        self._plan, self._report = outputs.plan, outputs.report
-        self._publish(outputs)
-        if self.box is not None:
-            self.box.append(Step(inputs.cycle, inputs.stamp, inputs, before, outputs))
-        self._count(outputs, time.perf_counter() - started, arrived)
-
-    def housekeeping(self) -> None:
-        """Hand counters to the metrics."""
-        metrics, name = self.metrics, self.name
-        news: Counter[str] = Counter(skipped=self.plant.skipped)
-        if self.box is not None:
-            counts = self.box.counts
-            news.update(dropped=counts.dropped, failed=counts.failed_writes, written=counts.bytes)
-        for key, value in (news - self._handed).items():
-            getattr(metrics, key)[name].inc(value)
-        for peer, counts in ((PLANT, self.plant.transport.counts), (COORDINATOR, self.link.transport.counts)):
-            for kind, value in counts.items():
-                key = f"{peer}/{kind}"
-                if value > self._handed[key]:
-                    metrics.message(name, peer, kind, value - self._handed[key])
-                news[key] = value
-        self._handed = news
-
-    def close(self, reason: str) -> None:
-        """Leave the plant and let go of both connections."""
-        self.plant.close(reason)
-        self.link.transport.close()
-
-    def _play_plan(self, inputs: Inputs) -> None:
-        """Release the next command of the stored plan, and say what was said before: nothing newer is known."""
-        command, *rest = self._plan[1:] or ((0.0, 0.0),)
-        self._plan = (command, *rest)
-        if self._report is not None:
-            self.link.report(msgspec.structs.replace(self._report, round=inputs.cycle, stamp=inputs.stamp))
-        self.plant.write(RobotCommand(*command))
-        replace, shield = msgspec.structs.replace, self.memory.shield
-        played = replace(shield, elapsed=shield.elapsed + _period(self.stepper), played=shield.played + 1)
-        self.memory = replace(self.memory, last_command=command, shield=played)
-
-    def _publish(self, outputs: Outputs) -> None:
-        period = self.stepper.config.spec.period
-        self.board.publish(self.index, watchdog.StoredPlan(time.monotonic_ns(), period, outputs.cycle, outputs.plan))
-
-    def _count(self, outputs: Outputs, seconds: float, arrived: float) -> None:
-        metrics, tally, name = self.metrics, self.tally, self.name
-        tally.steps += 1
-        tally.seconds.append(seconds)
-        late = not self.lockstep and arrived >= 0.0 and time.monotonic() - arrived > _period(self.stepper)
-        self._missed_in_row = self._missed_in_row + 1 if late else 0
-        metrics.step[name].observe(seconds)
-        metrics.steps[name].inc()
-        if late:
-            tally.missed += 1
-            metrics.missed[name].inc()
-        tally.modes[outputs.mode.name] += 1
-        if outputs.reason is not Reason.NONE:
-            tally.interventions[outputs.reason.name] += 1
-            metrics.intervention(name, outputs.reason.name.lower())
-        self._granted = self._granted or outputs.report.grant > 0
-        counts = self._granted or outputs.cause not in (Cause.PICTURE_STALE, Cause.GRANT_STALE)
-        if counts and not may_drive(outputs.mode) and outputs.cause is not self._cause:
-            tally.stops[outputs.cause.name] += 1
-            metrics.stop(name, outputs.cause.name.lower())
-        self._cause = outputs.cause if not may_drive(outputs.mode) else Cause.NONE
-        metrics.mode[name].set(int(outputs.mode))
-        metrics.status[name].set(int(outputs.report.status))
-        metrics.battery[name].set(outputs.report.battery)
 
 
 def check(config: Config, made_later: Path | None = None) -> None:
@@ -477,7 +262,8 @@ class Host:
     def _start_watchdog(self, key: Path) -> None:
         """Start it and wait until it is up: a loop killed in its first moments would leave its robots unwatched."""
         log = self.directory.logs / f"watchdog-{self.seats[0].name}.log"
-        process = watchdog.start(self.board, self.config.plant, key, period=_spec(self).period, log=log)
+        period = self.seats[0].stepper.config.spec.period
+        process = watchdog.start(self.board, self.config.plant, key, period=period, log=log)
         deadline = time.monotonic() + watchdog.START
         while not self.board.watched:
             if process.poll() is not None or time.monotonic() > deadline:
@@ -520,7 +306,7 @@ class Host:
         patience = min([POLL, *(motor.period / 2 for motor in motors)])
         for seat in self.seats:
             seat.take()  # what came together with the plant's yes has left the sockets already
-        silence = watchdog.LOCKSTEP_SILENCE if self.seats[0].lockstep else 2 * _period(self.seats[0].stepper)
+        silence = watchdog.LOCKSTEP_SILENCE if self.seats[0].lockstep else 2 * self.seats[0].period
         while not self._stop:
             ready = {owners[socket] for socket, _ in poller.poll(int(patience * 1000))}
             now = time.monotonic()
@@ -585,11 +371,3 @@ class Host:
             cpu = round(time.process_time() - self._cpu_begun, 3)
             text = json.dumps({"pid": os.getpid(), "cpu_seconds": cpu, "robots": lines}, indent=2)
             write_atomic(self.directory.root / f"robots-{self.seats[0].name}.json", text + "\n")
-
-
-def _spec(host: Host) -> RobotSpec:
-    return host.seats[0].stepper.config.spec
-
-
-def _period(stepper: Stepper) -> float:
-    return stepper.config.spec.period / SECOND

@@ -15,7 +15,7 @@ from coordination.transport import InProcessEnd, Network
 from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot, JoinError, PlantRobot
 from fleet.metrics import RobotMetrics
-from fleet.robot import Seat
+from fleet.seat import Seat
 from fleet.watchdog import Board
 from safety.supervisor import Cause, Mode
 from sim.robot import RobotSpec
