@@ -4,7 +4,7 @@
     train.jsonl     the learning curve                   agents/journal.py
     tasks.sqlite    tasks, their attempts and events     coordination/tasks.py
     plant.json      contacts, rounds, members            fleet/history.py, fleet/rounds.py
-    robots-*.json   steps, interventions, stops          fleet/robot.py
+    robots-*.json   steps, interventions, stops          fleet/robot.py, fleet/seat.py
     audit.json      what the auditor found               fleet/warehouse.py
     <level>/        policies and comparisons             fleet/hierarchy_train.py
 

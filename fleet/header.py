@@ -16,11 +16,11 @@ import msgspec
 import numpy as np
 
 from agents.policy import Policy
-from fleet.blackbox import BlackBoxError, Recording
 from fleet.codehash import code_hash
 from fleet.control import ControlConfig
 from fleet.records import SCHEMA
 from fleet.rundir import cpu, versions
+from fleet.salvage import BlackBoxError, Recording
 from sim.fixtures import pack_fixtures, unpack_fixtures
 from sim.site import Site
 

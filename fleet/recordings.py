@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from fleet.blackbox import BlackBoxError, read_recording
 from fleet.header import Header, read_header
 from fleet.records import Inputs, Outputs
 from fleet.replay import find_files
+from fleet.salvage import BlackBoxError, read_recording
 from fleet.tables import SHORTEST, RecordingError, make_drive, read_table, samples
 from sim.openloop import Drive
 from sim.robot import SECOND, RobotSpec

@@ -26,12 +26,12 @@ import numpy as np
 from tyro.conf import Positional
 
 from agents.policy import MODEL, Policy
-from fleet.blackbox import BlackBoxError, Message, Recording, read_recording
 from fleet.codehash import code_hash
 from fleet.control import Stepper
 from fleet.header import Header, read_header
 from fleet.records import SCHEMA, Inputs, Memory, Outputs
 from fleet.rundir import cpu, versions
+from fleet.salvage import BlackBoxError, Message, Recording, read_recording
 from hierarchy.skills import Answer
 
 POLICY_TOLERANCE = 1.0e-6

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fleet.blackbox import BlackBoxError
 from fleet.recordings import read_steps
 from fleet.records import Inputs, Outputs
+from fleet.salvage import BlackBoxError
 from fleet.words import REASONS, scan_points, stopping_poses
 from hierarchy.corridors import corridor, window
 from safety.reason import Reason

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
-from fleet.blackbox import BlackBoxError
 from fleet.page import HOST, Page
 from fleet.panel import BACK, Panel
+from fleet.salvage import BlackBoxError
 from fleet.shown import Focus, Shown, Tone
 from fleet.trail import Moment, Trail, Verdict, read_trail
 from fleet.words import headline

@@ -11,7 +11,8 @@ import pytest
 from mcap.reader import make_reader
 from mcap.stream_reader import StreamReader
 
-from fleet.blackbox import BlackBox, BlackBoxError, Recorder, Step, read_recording
+from fleet.blackbox import BlackBox, Recorder, Step
+from fleet.salvage import BlackBoxError, read_recording
 
 METADATA = {"robot": "r0", "versions": "{}"}
 
@@ -157,7 +158,8 @@ FULL_DISK = """
     import resource, sys
     from pathlib import Path
     sys.path.insert(0, {root!r})
-    from fleet.blackbox import BlackBox, Step, read_recording
+    from fleet.blackbox import BlackBox, Step
+    from fleet.salvage import read_recording
     directory = Path({directory!r})
     box = BlackBox(directory, "r0", {{"robot": "r0"}}, {{}})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from agents.policy import Policy
-from fleet.blackbox import BlackBox, BlackBoxError, Step
+from fleet.blackbox import BlackBox, Step
 from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot
 from fleet.header import write_header
 from fleet.recordings import read_recordings
+from fleet.salvage import BlackBoxError
 from fleet.tables import RecordingError, write_table
 from sim.excitation import Planted, record
 from sim.robot import RobotSpec

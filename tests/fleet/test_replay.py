@@ -14,12 +14,13 @@ from agents.errors import PolicyError
 from agents.policy import Policy
 from coordination.messages import Chosen, Offer, Offered
 from fleet import replay as replaying
-from fleet.blackbox import BlackBox, BlackBoxError, Step, read_recording
+from fleet.blackbox import BlackBox, Step
 from fleet.codehash import code_hash
 from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot
 from fleet.header import pack_site, read_header, unpack_site, write_header
 from fleet.replay import Config, Verdict, replay_all, run
+from fleet.salvage import BlackBoxError, read_recording
 from hierarchy.chooser import Rule
 from sim.generate import generate_warehouse
 from sim.robot import RobotSpec

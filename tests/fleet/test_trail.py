@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fleet.blackbox import BlackBoxError
+from fleet.salvage import BlackBoxError
 from fleet.trail import Trail, read_trail
 from fleet.words import REASONS, headline, scan_points, stopping_poses
 from safety.reason import Reason
