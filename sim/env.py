@@ -32,6 +32,7 @@ from sim.graph import GraphReport, StepGraph
 from sim.launches import Launchable
 from sim.people import SPEED_HIGH, Profile
 from sim.plant import Plant
+from sim.ranges import write_ranges
 from sim.rows import copy_rows
 from sim.scene import Body, Scene
 from sim.site import Site
@@ -39,7 +40,7 @@ from sim.tally import Tally
 from sim.tasks.contract import Contract
 from sim.tasks.sensed import Sensed
 from sim.tasks.task import Ending, Task, TaskConfig
-from sim.vary import Table, write_ranges
+from sim.vary import Table
 
 Array = Any  # one of two types by device
 """A numpy view of host memory where the environment is on the CPU, a Warp array on any other device."""
@@ -336,8 +337,11 @@ class BatchEnv:
         return self.plant.table
 
     def set_ranges(self, ranges: NDArray[np.float32], boundaries: Sequence[int] = ()) -> None:
-        """Draw later episodes from other ranges (`sim.vary.write_ranges`); those under way stay as they are."""
-        write_ranges(self.plant.varies, ranges, boundaries)
+        """Draw later episodes from other ranges (`sim.ranges.write_ranges`); those under way stay as they are.
+
+        Raises VaryError, with nothing changed, for ranges that no row of the table can have.
+        """
+        write_ranges(self.table, self.plant.varies, ranges, boundaries)
 
     def take_counts(self) -> NDArray[np.int64]:
         """Episodes and successes since the last call, by boundary (`sim.tally.Tally`); reads from the device.

@@ -3,8 +3,8 @@
 A `Row` names a quantity, the distribution of its draws, its range [low, high], the bounds that the range may never
 leave, its unit, the model field that it is written to with what must be computed anew afterwards, and a source. A
 `Table` is a list of rows that was checked. On a device it is one array `ranges` (rows of the table, 2), which kernels
-read at every beginning of an episode: who writes it, as curricula do (sim/curriculum.py), changes what later episodes
-are like, and nothing is recorded again. Draws are keyed,
+read at every beginning of an episode: who writes it (sim/ranges.py), as curricula do, changes what later episodes are
+like, and nothing is recorded again. Draws are keyed,
 
     value = between(low, high, draw(seed, term, row, episode, counter))
 
@@ -297,18 +297,6 @@ def make_arrays(table: Table, rows: int, device: str) -> VaryArrays:
     arrays.values = wp.array(np.tile(start, (rows, 1)), dtype=wp.float32, device=device)
     arrays.pinned = wp.full(rows, -1, dtype=wp.int32, device=device)
     return arrays
-
-
-def write_ranges(arrays: VaryArrays, ranges: NDArray[np.float32], boundaries: Sequence[int] = ()) -> None:
-    """Draw later episodes from `ranges` (rows of the table, 2), half of them pinned to one of `boundaries`.
-
-    Boundary 2 k is the low end of row k, 2 k + 1 its high end. Episodes under way stay as they are; no launch is
-    recorded and no graph captured again.
-    """
-    edges = np.zeros(arrays.edges.shape[0], np.int32)
-    edges[: len(boundaries) + 1] = [len(boundaries), *boundaries]
-    arrays.ranges.assign(np.asarray(ranges, np.float32))
-    arrays.edges.assign(edges)
 
 
 @wp.func

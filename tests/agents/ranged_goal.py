@@ -20,7 +20,8 @@ from agents.trainer import Trainer, TrainerConfig
 from sim.device import start_warp
 from sim.fields import Recompute
 from sim.randomization import Term
-from sim.vary import Row, Table, draw_episodes, make_arrays, write_ranges
+from sim.ranges import write_ranges
+from sim.vary import Row, Table, draw_episodes, make_arrays
 from tests.agents.point_goal import CONTRACT, PointGoal, PointStep
 
 NONE = Recompute.NONE
@@ -45,7 +46,7 @@ class RangedGoal(PointGoal):
         self.counts = np.zeros((2 * len(table) + 1, 2), np.int64)
 
     def set_ranges(self, ranges: np.ndarray, boundaries: Sequence[int]) -> None:
-        write_ranges(self.varies, ranges, boundaries)
+        write_ranges(self.table, self.varies, ranges, boundaries)
 
     def take_counts(self) -> np.ndarray:
         taken, self.counts = self.counts, np.zeros_like(self.counts)
