@@ -137,7 +137,7 @@ class DepthCameras:
         focal = 0.5 * camera.height / math.tan(math.radians(camera.fov_deg) / 2)
         pixels = np.arange(depth.size).reshape(depth.shape)
         episode = int(env.state.episode.numpy()[row])
-        bits = draw_numpy(env.seed, int(Term.DEPTH), row, episode, tick * depth.size + pixels)
+        bits = draw_numpy(env.plant.seed, int(Term.DEPTH), row, episode, tick * depth.size + pixels)
         error = depth**2 * np.float32(camera.disparity / (focal * camera.baseline)) * bell_numpy(bits)
         seen = (depth >= camera.nearest) & (depth <= camera.farthest)
         return np.where(seen, np.maximum(depth + error, 0.0), 0.0).astype(np.float32), colour

@@ -12,6 +12,8 @@ import sys
 
 import warp as wp
 
+from sim.bounds import ConfigError
+
 _started = False
 
 
@@ -38,3 +40,13 @@ def start_warp() -> None:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+def check_device(name: str) -> None:
+    """Raise `ConfigError` for a device that is not there."""
+    start_warp()
+    try:
+        wp.get_device(name)
+    except (ValueError, RuntimeError) as error:
+        there = ", ".join(device.alias for device in wp.get_devices())
+        raise ConfigError(f'device: expected one of {there}, got "{name}"; take cpu') from error

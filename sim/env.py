@@ -107,9 +107,11 @@ class BatchEnv:
         every physics substep, for oracles and recorders that evaluate; contacts are then counted at each of them, and
         without it (the wheeled body in training) once a motor period. `lidar=False` leaves the sweep out (benchmarks).
         `backend` makes the physics (None: the C engine on "cpu", mujoco_warp elsewhere). Worlds that blow up are kept
-        in the folder `diverged`, if one is given. Raises ValueError for a filter on a task without a corridor,
-        VaryError for a randomization out of its bounds. `curriculum` counts how episodes end (`take_counts`).
+        in the folder `diverged`, if one is given. Raises what `TaskConfig.check` and `Plant` do for numbers that cannot
+        be, VaryError for a randomization out of its bounds, ValueError for a filter on a task without a corridor.
+        `curriculum` counts how episodes end (`take_counts`).
         """
+        config.check()
         self.plant = Plant(
             site,
             config.spec,

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import warp as wp
 
 from sim.backend import Backend, BatchBackend
+from sim.bounds import check_named, check_whole
 from sim.crowd import CrowdKind, Walk, record_walk
-from sim.device import start_warp
+from sim.device import check_device, start_warp
 from sim.diverged import Recorder
 from sim.doors import PlantDoors
 from sim.drive import make_drive, record_drive
@@ -39,14 +40,16 @@ from sim.pods import Pods
 from sim.robot import SECOND, RobotSpec
 from sim.rows import make_draws, make_robots, open_step, place_rows, renew_rows
 from sim.scene import Body, Scene, build_scene
+from sim.seeds import SEEDS, seed_key
 from sim.sensors import measure, no_errors, sensor_errors
 from sim.sensorspec import Sensors
 from sim.sights import Sights
 from sim.site import Site, opened
 from sim.slopes import record_raise
+from sim.specfile import check_spec
 from sim.suite import Senses, SensorSuite
 from sim.tasks.navigate_contract import ray_directions
-from sim.tasks.task import make_corridor, struct_arrays
+from sim.tasks.task import check_people, make_corridor, struct_arrays
 from sim.varied import latency_room, plant_table
 from sim.variedfields import FieldWriter
 from sim.vary import Table, make_arrays
@@ -91,10 +94,19 @@ class Plant:
         `loads` are pods, boxes and shelves; a task commands lifts by `pods.state.wanted`. `backend` makes the physics
         from a scene and the number of worlds (None: `BatchBackend` with `threads` on "cpu", `WarpBackend` on any other
         device); `lidar=False` leaves the sweep out. `sensors` simulates sensors in time, whose rows `vary` must hold
-        (`sim.sensorrows`); contacts are then counted at each physics step.
+        (`sim.sensorrows`); contacts are then counted at each physics step. Raises SpecError for a robot that cannot be,
+        ConfigError for another number, name or device that cannot.
         """
         start_warp()
-        self.site, self.spec, self.seed, self.device = site, spec, seed, device
+        check_spec(spec)
+        check_people(people, forklifts, crowd, profile)
+        for name, value in (("worlds", worlds), ("robots", robots), ("threads", threads)):
+            check_whole(name, value, 1)
+        check_whole("rows (worlds * robots)", worlds * robots, 1)
+        check_whole("seed", seed, 0, SEEDS - 1)
+        check_named("body", body, get_args(Body))
+        check_device(device)
+        self.site, self.spec, self.seed, self.device = site, spec, seed_key(seed), device
         self.worlds, self.robots, self.rows, self.profile = worlds, robots, worlds * robots, profile
         self.table = vary or plant_table(spec)
         """What varies."""

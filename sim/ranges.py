@@ -9,6 +9,9 @@ their arrays. Two more rules hold for later ranges:
 - a sensor's latency may not outgrow what its ring has room for (sim/suite.py).
 """
 
+# pyright: reportGeneralTypeIssues=false
+# Warp makes its structs itself: they are not what a type checker takes them for.
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -35,9 +38,7 @@ def write_ranges(
     arrays.edges.assign(edges)
 
 
-def check_ranges(
-    table: Table, ranges: NDArray[np.floating], boundaries: Sequence[int] = ()
-) -> NDArray[np.float32]:  # fmt: skip
+def check_ranges(table: Table, ranges: NDArray[np.floating], boundaries: Sequence[int] = ()) -> NDArray[np.float32]:
     """The ranges as kernels take them, (rows of the table, 2).
 
     Raises VaryError for another shape, numbers that are not finite, low > high, ends out of a row's bounds, ranges

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import warp as wp
 
+from sim.bounds import check_whole
 from sim.drive import DriveArrays
 from sim.launches import Launchable
 from sim.randomization import Term, below, draw_from, stream
@@ -52,6 +53,12 @@ class FleetConfig(TaskConfig):
     """Robots that take part at least; at most all of a world's. 0: always all."""
     shared: bool = False
     """One reward for all that act, the mean of theirs."""
+
+    def check(self) -> None:
+        """As the base, and the robots' task."""
+        super().check()
+        check_whole("fewest", self.fewest, 0)
+        self.each.check()
 
     def rows(self) -> tuple[Row, ...]:
         """The rows of the robots' task."""

@@ -23,6 +23,7 @@ module needs no physics library; `sim/env.py` steps it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import warp as wp
 
+from sim.bounds import check_number, check_whole
 from sim.drive import DriveArrays
 from sim.fields import Recompute
 from sim.generate import CorridorLibrary, components, corridor_library
@@ -118,6 +120,9 @@ class Reward:
     """Collision, or leaving the granted cells. Much more, and standing still becomes the first thing learned."""
 
 
+PATHS_MAX, CELLS_MAX = 1_000_000, 1_000
+"""Of a library and of one of its paths: 4 GB together, where the defaults take 0.3 MB."""
+
 OWN = "own choice: "
 """How a source begins that no norm or datasheet gives."""
 
@@ -184,6 +189,18 @@ class NavigateConfig(TaskConfig):
     limited: bool = False
     """Whether the policy sees the speed that it may be commanded (for floors with speed zones, sim/pace.py)."""
     reward: Reward = field(default_factory=Reward)
+
+    def check(self) -> None:
+        """As the base, and the paths' and the reward's numbers."""
+        super().check()
+        check_number("half_width", self.half_width, 0.0, remedy="give metres, or 0 for the path's cells")
+        check_number("success_distance", self.success_distance, 0.0, remedy="give metres")
+        check_whole("paths", self.paths, 1, PATHS_MAX)
+        check_whole("longest", self.longest, 2, CELLS_MAX)
+        check_whole("shortest", self.shortest, 1, self.longest, remedy="exchange them, or give fewer cells")
+        check_whole("path_seed", self.path_seed, 0)
+        for name, value in asdict(self.reward).items():
+            check_number(f"reward.{name}", value, -math.inf)
 
     def rows(self) -> tuple[Row, ...]:
         """The plant's rows and navigate's."""

@@ -35,6 +35,7 @@ import numpy as np
 import warp as wp
 
 from sim.bodies.specs import mobile_manipulator
+from sim.bounds import ConfigError, check_number
 from sim.launches import Launchable
 from sim.loads import Item, Loads, Shelf
 from sim.picking import forward
@@ -63,6 +64,16 @@ class PickConfig(TaskConfig):
     height: float = 0.45
     """Of the bin's floor, m."""
 
+    def check(self) -> None:
+        """As the base; a robot with an arm, and things that it can hold."""
+        super().check()
+        if self.spec.arm is None:
+            raise ConfigError(f"spec: expected a robot with an arm, got {self.spec.name!r}; take mobile_manipulator()")
+        check_number("height", self.height, 0.0, 10.0)
+        check_number("item.mass", self.item.mass, 0.0, above=True)
+        for side, size in zip(("length", "width", "height"), self.item.size, strict=True):
+            check_number(f"item.size: {side}", size, 0.0, 1.0, above=True)
+
     def loads_on(self, site: Site, robots: int) -> Loads:
         """A shelf with one item for each robot, in free places of three by three cells.
 
@@ -87,9 +98,8 @@ class PickConfig(TaskConfig):
         return Loads(shelves=tuple(shelves))
 
     def build(self, plant: Plant) -> PickTask:
-        """The task on a plant. Raises ValueError for a robot without an arm."""
-        if plant.spec.arm is None:
-            raise ValueError(f"expected a robot with an arm, got {plant.spec.name!r}; take mobile_manipulator()")
+        """The task on a plant."""
+        assert plant.spec.arm is not None  # `check` saw one
         return PickTask(plant, self, plant.spec.arm)
 
 

@@ -21,12 +21,13 @@ A configuration is a frozen dataclass (`TaskConfig`) that builds its task on a p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import warp as wp
 
+from sim.bounds import MANY, PEOPLE_MAX, ConfigError, check_named, check_number, check_whole
 from sim.crowd import CrowdKind
 from sim.forklifts import ForkliftSpec
 from sim.geometry import CORRIDOR_POINTS
@@ -34,9 +35,10 @@ from sim.launches import Launchable
 from sim.loads import NO_LOADS, Loads
 from sim.manners import Manners
 from sim.people import Profile
-from sim.robot import RobotSpec
+from sim.robot import SECOND, RobotSpec
 from sim.sensorrows import sensor_rows
-from sim.sensorspec import Sensors
+from sim.sensorspec import Sensors, check_sensors
+from sim.specfile import check_spec
 from sim.tasks.contract import Contract
 from sim.varied import plant_rows
 from sim.vary import Row, Table, Variation
@@ -182,6 +184,27 @@ class TaskConfig:
     sensors: Sensors = Sensors()  # noqa: RUF009  # frozen
     """Which sensors are simulated in time: rates, latencies, faults (sim/sensorspec.py); none by default."""
 
+    def check(self) -> None:
+        """Raise for the first number that no environment can have; tasks add their own.
+
+        ConfigError, SpecError of the robot, SensorError of the sensors; `table` raises VaryError for what varies.
+        """
+        check_spec(self.spec)
+        check_number("time_limit", self.time_limit, 0.0, above=True, remedy="give seconds")
+        steps = round(self.time_limit * SECOND / self.spec.period)
+        if not 1 <= steps <= MANY:
+            raise ConfigError(
+                f"time_limit: expected one control step of {self.spec.period / SECOND:g} s or more, up to {MANY}, got "
+                f"{self.time_limit:g} s; give more seconds, or fewer"
+            )
+        check_people(self.people, self.forklifts, self.crowd, self.profile)
+        for name, value in asdict(self.manners).items():
+            check_number(f"manners.{name}", value, 0.0, 3600.0 if name.endswith("_longest") else 1.0)
+        for name, value in asdict(self.forklift).items():
+            check_number(f"forklift.{name}", value, 0.0, 100.0, above=name != "gap")
+        check_number("randomization.level", self.randomization.level, 0.0, 1.0)
+        check_sensors(self.sensors)
+
     def rows(self) -> tuple[Row, ...]:
         """What varies: the plant's rows, and the task's own behind them."""
         return plant_rows(self.spec, self.randomization.level)
@@ -198,6 +221,16 @@ class TaskConfig:
     def build(self, plant: Plant) -> Task:
         """The task on a plant, with every launch recorded."""
         raise NotImplementedError
+
+
+def check_people(people: int, forklifts: int, crowd: str, profile: int) -> None:
+    """Raise ConfigError for those who move about a floor: how many, how, and what the site assumes of them."""
+    check_whole("people", people, 0, PEOPLE_MAX)
+    check_whole("forklifts", forklifts, 0, PEOPLE_MAX)
+    check_named("crowd", crowd, get_args(CrowdKind))
+    if profile not in tuple(Profile):
+        known = ", ".join(f"{each} ({each.name.lower()})" for each in Profile)
+        raise ConfigError(f"profile: expected one of {known}, got {profile}; take one of sim.people.Profile")
 
 
 def make_outcome(rows: int, device: str) -> Outcome:

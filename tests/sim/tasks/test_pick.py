@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sim.bounds import ConfigError
 from sim.env import BatchEnv
 from sim.generate import generate_campus
 from sim.robot import RobotSpec
@@ -126,7 +127,7 @@ def test_a_restored_pick_goes_on_bit_for_bit() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected a robot with an arm, got 'amr'"):
+    with pytest.raises(ConfigError, match="spec: expected a robot with an arm, got 'amr'"):
         BatchEnv(SITE, replace(PickConfig(), spec=RobotSpec()), worlds=1)
     narrow: Site = make_site("narrow", np.zeros((2, 10), bool))
     with pytest.raises(SiteError, match=r"narrow: expected 1 free places of 3 x 3 cells for shelves, got 0"):
