@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from coordination.lifecycle import PRIORITIES, TaskRecord
 from coordination.messages import Task, TaskState, Waiting
 from coordination.roadmap import FAR, Fields, Roadmap
-from coordination.tasks import PRIORITIES, TaskRecord
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 """RFC 9562: version 7, variant 10; sorted by the time of making."""

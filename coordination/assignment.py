@@ -3,8 +3,8 @@
     cost(task, robot) = cells to travel to the task's first leg - URGENCY * level(task)
 
 where the travel distance is the true one (the floor's distance field, one-way aisles included) and the level is
-`tasks.level`, by which the store ranks its queue: priority + waiting time / AGEING + 1 if the deadline is near. A level
-is worth as many cells as a robot drives in the time in which one is gained by waiting. So a task that waits
+`lifecycle.level`, by which the store ranks its queue: priority + waiting time / AGEING + 1 if the deadline is near. A
+level is worth as many cells as a robot drives in the time in which one is gained by waiting. So a task that waits
 outbids every nearer one in the end, and none starves.
 
 A pair is possible when the robot has the capability, carries the payload, can reach all legs, and its battery lasts for
@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
+from coordination.lifecycle import TaskRecord, level
 from coordination.roadmap import FAR, Fields
-from coordination.tasks import TaskRecord, level
 
 URGENCY = 60
 """Cells that one level of priority is worth: what a robot drives in AGEING, at a cell a second."""

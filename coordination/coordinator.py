@@ -23,6 +23,7 @@ from coordination import detours, pibt, roadmap, surroundings
 from coordination.admission import impossible, unserved
 from coordination.assignment import Energy
 from coordination.dispatch import Dispatch
+from coordination.lifecycle import TaskEvent
 from coordination.messages import (
     Cancel,
     FleetState,
@@ -40,7 +41,7 @@ from coordination.rightofway import RightOfWay
 from coordination.roadmap import Roadmap
 from coordination.roster import Roster
 from coordination.rules import Policy, Rules
-from coordination.tasks import Store, TaskEvent
+from coordination.tasks import Store
 from sim.lifting import with_pod
 from sim.robot import SECOND, RobotSpec
 from sim.site import Site

@@ -24,9 +24,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from coordination.lifecycle import URGENT, TaskRecord, level, priority_of
 from coordination.messages import Chosen, Offer, Offered
 from coordination.roadmap import FAR, Fields
-from coordination.tasks import URGENT, TaskRecord, level, priority_of
 from sim.robot import SECOND
 
 MOST = 8
@@ -39,7 +39,7 @@ LAPSE = 60 * SECOND
 """A robot whose offer lapsed is assigned by rule for so long: what kept it from answering may keep it still."""
 
 OVERDUE = 600 * SECOND
-"""A task that waited so long is offered before all others: ten levels of urgency (`tasks.AGEING`)."""
+"""A task that waited so long is offered before all others: ten levels of urgency (`lifecycle.AGEING`)."""
 
 SLICE = 300.0
 """A robot that chooses charges for so long at a time, s, then it may choose again: a twelfth of a full charge."""

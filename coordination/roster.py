@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from coordination.lifecycle import TaskRecord, priority_of
 from coordination.messages import Assignment, Report, TaskState, Waiting
 from coordination.roadmap import NONE
 from coordination.rules import Policy
-from coordination.tasks import Store, TaskRecord, priority_of
+from coordination.tasks import Store
 from sim.robot import SECOND
 
 CHARGE = "charge-"

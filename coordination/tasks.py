@@ -1,17 +1,13 @@
-"""Tasks: their states, and the store that keeps them, the cells that robots hold, and the stop latch on disk.
-
-A task lives QUEUED -> ASSIGNED -> RUNNING -> DONE, or ends CANCELLED or FAILED; a queued or assigned task may be set
-aside (SUSPENDED). Each time a robot gets it is an attempt with its own number; what an older attempt says is not
-heard. `transition` is the whole law.
+"""The store of tasks: what keeps them, the cells that robots hold, and the stop latch on disk.
 
 `Store` writes through: every change is a row in SQLite and in an append-only log, and the open tasks are mirrored in
 memory, so that a tick reads nothing from disk. Group many changes into one commit with `with store.transaction():`
-and send nothing before it has ended. It does not decide who gets which task: `assignment` does.
+and send nothing before it has ended. It does not decide who gets which task, `assignment` does, nor what may happen to
+one: that is `lifecycle.transition`.
 """
 
 from __future__ import annotations
 
-import enum
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,132 +16,10 @@ from pathlib import Path
 import msgspec
 
 from coordination.database import Database, StoreError
+from coordination.lifecycle import TERMINAL, TaskEvent, TaskRecord, level, transition
 from coordination.messages import Choice, Chosen, Task, TaskState
+from coordination.schema import SCHEMA, SCHEMA_VERSION
 from coordination.wire import EPOCHS_REMEMBERED
-from sim.robot import SECOND
-
-SCHEMA_VERSION = 2
-"""2 added `epochs`; a store of version 1 gets the table when it is opened."""
-
-AGEING = 60 * SECOND
-"""A task that waits this long rises by one level of priority, so that none waits for ever."""
-
-URGENT = 120 * SECOND
-"""A task whose deadline is nearer than this counts one level more."""
-
-PRIORITIES = 1000
-"""Largest priority of a task: a level is a minute, and ranks in ns stay far from the end of 64 bits."""
-
-TERMINAL = frozenset({TaskState.DONE, TaskState.CANCELLED, TaskState.FAILED})
-"""States that a task never leaves."""
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS tasks (
-    id TEXT PRIMARY KEY, body BLOB NOT NULL, state INTEGER NOT NULL, attempt INTEGER NOT NULL, robot TEXT NOT NULL,
-    legs_done INTEGER NOT NULL, submitted INTEGER NOT NULL, changed INTEGER NOT NULL, reason TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS tasks_state ON tasks (state);
-CREATE TABLE IF NOT EXISTS attempts (
-    task TEXT NOT NULL, attempt INTEGER NOT NULL, robot TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER,
-    outcome TEXT NOT NULL, PRIMARY KEY (task, attempt)
-);
-CREATE TABLE IF NOT EXISTS events (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, stamp INTEGER NOT NULL, event TEXT NOT NULL, task TEXT NOT NULL,
-    attempt INTEGER NOT NULL, robot TEXT NOT NULL, detail TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS holdings (
-    robot TEXT NOT NULL, cell INTEGER NOT NULL, since INTEGER NOT NULL, grant_id INTEGER NOT NULL,
-    PRIMARY KEY (robot, cell)
-);
-CREATE TABLE IF NOT EXISTS grant_log (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, stamp INTEGER NOT NULL, robot TEXT NOT NULL, cell INTEGER NOT NULL,
-    event TEXT NOT NULL, grant_id INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS latch (
-    id INTEGER PRIMARY KEY CHECK (id = 1), stopped INTEGER NOT NULL, stop_epoch INTEGER NOT NULL,
-    stamp INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS epochs (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, sender TEXT NOT NULL, epoch INTEGER NOT NULL, UNIQUE (sender, epoch)
-)
-"""
-"""The logs `events` and `grant_log` are append-only; `event` of the latter is `grant`, `release`, or `cover` for a cell
-that a robot gets because it stands there already."""
-
-
-class TaskEvent(enum.IntEnum):
-    """What can happen to a task."""
-
-    ASSIGN = 0
-    """A robot gets it: a new attempt."""
-    START = 1
-    """The robot says that it works on it."""
-    FINISH = 2
-    FAIL = 3
-    """It cannot be done, or too many attempts failed."""
-    CANCEL = 4
-    REQUEUE = 5
-    """The attempt ended without success; another robot may try."""
-    SUSPEND = 6
-    RESUME = 7
-
-
-def transition(state: TaskState, event: TaskEvent) -> TaskState | None:
-    """The state after an event; None when the event cannot happen in that state.
-
-    A terminal state wins over every later event: a task that is done stays done, whatever a late message says.
-    A running task is not suspended, because its load may be on board.
-    """
-    match state, event:
-        case TaskState.QUEUED, TaskEvent.ASSIGN:
-            return TaskState.ASSIGNED
-        case TaskState.ASSIGNED, TaskEvent.START:
-            return TaskState.RUNNING
-        case ((TaskState.ASSIGNED | TaskState.RUNNING), TaskEvent.FINISH):
-            return TaskState.DONE
-        case ((TaskState.ASSIGNED | TaskState.RUNNING), TaskEvent.REQUEUE):
-            return TaskState.QUEUED
-        case ((TaskState.QUEUED | TaskState.ASSIGNED), TaskEvent.SUSPEND):
-            return TaskState.SUSPENDED
-        case TaskState.SUSPENDED, TaskEvent.RESUME:
-            return TaskState.QUEUED
-        case ((TaskState.QUEUED | TaskState.ASSIGNED | TaskState.RUNNING | TaskState.SUSPENDED), TaskEvent.CANCEL):
-            return TaskState.CANCELLED
-        case ((TaskState.QUEUED | TaskState.ASSIGNED | TaskState.RUNNING | TaskState.SUSPENDED), TaskEvent.FAIL):
-            return TaskState.FAILED
-        case _:
-            return None
-
-
-@dataclass(frozen=True)
-class TaskRecord:
-    """A task and where it stands."""
-
-    task: Task
-    state: TaskState
-    attempt: int
-    """Number of the newest attempt; 0 before the first."""
-    robot: str
-    """Who has the live attempt; empty when there is none."""
-    legs_done: int
-    """Legs that the live attempt has behind it."""
-    submitted: int
-    """Stamp, ns"""
-    changed: int
-    """Stamp of the last change, ns"""
-    reason: str = ""
-    """Why the last attempt, or the task, ended without success, or why the live attempt waits for an operator."""
-
-
-def priority_of(task: Task) -> int:
-    """A task's priority; a store of former versions may hold any, and counts the nearest that may be."""
-    return max(-PRIORITIES, min(task.priority, PRIORITIES))
-
-
-def level(record: TaskRecord, now: int) -> float:
-    """How pressing a task is: priority, plus a level for each AGEING of waiting, plus one when its deadline is near."""
-    near = record.task.deadline and record.task.deadline - now < URGENT
-    return priority_of(record.task) + (now - record.submitted) / AGEING + bool(near)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
     run.json        arguments, seed, versions            fleet/rundir.py
     train.jsonl     the learning curve                   agents/journal.py
-    tasks.sqlite    tasks, their attempts and events     coordination/tasks.py
+    tasks.sqlite    tasks, their attempts and events     coordination/schema.py
     plant.json      contacts, rounds, members            fleet/history.py, fleet/rounds.py
     robots-*.json   steps, interventions, stops          fleet/robot.py, fleet/seat.py
     audit.json      what the auditor found               fleet/warehouse.py

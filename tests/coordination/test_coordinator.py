@@ -11,6 +11,7 @@ from coordination.client import new_task_id
 from coordination.coordinator import Coordinator
 from coordination.database import StoreError
 from coordination.estop import raise_stop, reset_stop
+from coordination.lifecycle import TaskRecord
 from coordination.messages import (
     Cancel,
     Choice,
@@ -32,7 +33,7 @@ from coordination.mover import Mover
 from coordination.rehearsal import Floor, Pace
 from coordination.rightofway import RightOfWay
 from coordination.rules import Policy, Rules
-from coordination.tasks import Store, TaskRecord
+from coordination.tasks import Store
 from coordination.wire import FAR_OFF, HIGHEST_GRANT, LATEST
 from sim.robot import SECOND
 from sim.site import Site

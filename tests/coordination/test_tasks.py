@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from coordination.database import StoreError
+from coordination.lifecycle import AGEING, TERMINAL, URGENT, TaskEvent, transition
 from coordination.messages import Leg, LegKind, Task, TaskState
-from coordination.tasks import AGEING, TERMINAL, URGENT, Holding, Store, TaskEvent, transition
+from coordination.tasks import Holding, Store
 from coordination.wire import EPOCHS_REMEMBERED
 from sim.robot import SECOND
 

@@ -1,0 +1,41 @@
+"""The tables of `tasks.sqlite`: tasks and their attempts, two logs, the cells that robots hold, and the stop latch.
+
+The store (`tasks`) is their only writer; reports and auditors read them. A table or column that is added needs a new
+version, so that an older program refuses the file instead of misreading it.
+"""
+
+SCHEMA_VERSION = 2
+"""2 added `epochs`; a store of version 1 gets the table when it is opened."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS tasks (
+    id TEXT PRIMARY KEY, body BLOB NOT NULL, state INTEGER NOT NULL, attempt INTEGER NOT NULL, robot TEXT NOT NULL,
+    legs_done INTEGER NOT NULL, submitted INTEGER NOT NULL, changed INTEGER NOT NULL, reason TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS tasks_state ON tasks (state);
+CREATE TABLE IF NOT EXISTS attempts (
+    task TEXT NOT NULL, attempt INTEGER NOT NULL, robot TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER,
+    outcome TEXT NOT NULL, PRIMARY KEY (task, attempt)
+);
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, stamp INTEGER NOT NULL, event TEXT NOT NULL, task TEXT NOT NULL,
+    attempt INTEGER NOT NULL, robot TEXT NOT NULL, detail TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS holdings (
+    robot TEXT NOT NULL, cell INTEGER NOT NULL, since INTEGER NOT NULL, grant_id INTEGER NOT NULL,
+    PRIMARY KEY (robot, cell)
+);
+CREATE TABLE IF NOT EXISTS grant_log (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, stamp INTEGER NOT NULL, robot TEXT NOT NULL, cell INTEGER NOT NULL,
+    event TEXT NOT NULL, grant_id INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS latch (
+    id INTEGER PRIMARY KEY CHECK (id = 1), stopped INTEGER NOT NULL, stop_epoch INTEGER NOT NULL,
+    stamp INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS epochs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, sender TEXT NOT NULL, epoch INTEGER NOT NULL, UNIQUE (sender, epoch)
+)
+"""
+"""The logs `events` and `grant_log` are append-only; `event` of the latter is `grant`, `release`, or `cover` for a cell
+that a robot gets because it stands there already."""
