@@ -18,8 +18,9 @@ import warp as wp
 from numpy.typing import NDArray
 
 from sim.bodies.parts import TRACTION
-from sim.kernels import Boxes, FloorArrays, sweep_lidar
 from sim.launches import Launchable, record
+from sim.lidar import Boxes, sweep_lidar
+from sim.rays import FloorArrays
 from sim.robot import SECOND, Readings, RobotSpec
 from sim.scene import Scene
 from sim.sensorrows import sensor_rows

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from fleet.placement import people_cells
 from sim.crowd import GOALS, CrowdKind, record_walk
 from sim.forklifts import ForkliftSpec, make_forklifts, make_yard, record_drivers, record_starts
-from sim.kernels import FloorArrays, make_boxes
 from sim.launches import Launchable
+from sim.lidar import make_boxes
 from sim.manners import Manners, make_crowd
 from sim.people import SPEED_HIGH, SPEED_LOW, Profile, make_people
 from sim.randomization import Term, draw_numpy, unit_numpy
+from sim.rays import FloorArrays
 from sim.robot import SECOND, RobotSpec
 from sim.site import Site
 from sim.ways import find_ways

@@ -40,15 +40,16 @@ from sim.drive import make_drive, record_drive
 from sim.fixtures import DoorState
 from sim.forklifts import ForkliftSpec, check_bound
 from sim.furnishing import door_geoms
-from sim.kernels import floor_arrays, floor_flags, read_bodies
 from sim.launches import record
 from sim.people import Profile
+from sim.rays import floor_arrays, floor_flags
 from sim.robot import SECOND, Readings, RobotSpec
 from sim.scene import build_scene
 from sim.sensorspec import SensorError, Sensors
 from sim.sights import Sights
 from sim.site import Site
 from sim.starts import check_starts
+from sim.truth import read_bodies
 
 LATENCY_PERIODS = 1
 """Motor periods until a new command rules: 20 ms of bus and driver, of the specification's 50 ms in all."""

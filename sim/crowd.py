@@ -45,11 +45,12 @@ from typing import Any, Literal
 import warp as wp
 
 from sim.conduct import HIGH_C, RUN_HIGH_C, WALK_TERM, begin_life, go_on
-from sim.kernels import Boxes, FloorArrays, make_boxes
 from sim.launches import record
+from sim.lidar import Boxes, make_boxes
 from sim.manners import Around, CrowdArrays, Manners, MannersArray
 from sim.people import GAP_AT, MOVING_AT, PARKED_AT, RADIUS, PeopleArrays, Profile, comes_too_near, walk_people
 from sim.randomization import stream
+from sim.rays import FloorArrays
 from sim.site import Site
 from sim.socialforce import EXCESS, feel_forces, from_box, nearest_wall
 from sim.ways import Ways, find_ways

@@ -2,7 +2,7 @@
 
 `Fixtures` is part of a `Site` and empty on a plain floor. It is data of a map: where things are when a run begins. What
 they then do is told where they are met: doors in `sim/doors.py`, boxes in `sim/scene.py`, the lidar's cells in
-`sim/kernels.py`, moves in `coordination/roadmap.py`, speed limits in `hierarchy/pace.py`.
+`sim/rays.py`, moves in `coordination/roadmap.py`, speed limits in `hierarchy/pace.py`.
 
 Cells are those of the site (row * width + column, row 0 at the top). Rectangles of cells are (column, row, columns,
 rows). Directions are indices of `sim.site.MOVES`: east, north, west, south.

@@ -16,7 +16,7 @@ from enum import IntEnum
 import numpy as np
 import warp as wp
 
-from sim.kernels import Boxes
+from sim.lidar import Boxes
 from sim.people import SPEED_HIGH
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})

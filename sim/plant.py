@@ -30,13 +30,14 @@ from sim.doors import PlantDoors
 from sim.drive import make_drive, record_drive
 from sim.fixtures import DoorState
 from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, record_drivers, record_starts
-from sim.kernels import after_substep, floor_arrays, make_boxes, read_bodies, sweep_lidar
 from sim.launches import Launchable, record
+from sim.lidar import make_boxes, sweep_lidar
 from sim.loads import NO_LOADS, Loads
 from sim.manners import Manners, make_crowd
 from sim.pace import NO_LIMIT, keep_pace, make_zones
 from sim.people import MOVING, Profile, make_people
 from sim.pods import Pods
+from sim.rays import floor_arrays
 from sim.robot import SECOND, RobotSpec
 from sim.rows import make_draws, make_robots, open_step, place_rows, renew_rows
 from sim.scene import Body, Scene, build_scene
@@ -50,6 +51,7 @@ from sim.specfile import check_spec
 from sim.suite import Senses, SensorSuite
 from sim.tasks.navigate_contract import ray_directions
 from sim.tasks.task import check_people, make_corridor, struct_arrays
+from sim.truth import after_substep, read_bodies
 from sim.varied import latency_room, plant_table
 from sim.variedfields import FieldWriter
 from sim.vary import Table, make_arrays

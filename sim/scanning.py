@@ -1,6 +1,6 @@
 """What a lidar in time keeps of a sweep: noise that grows with the range, dropout, ghost points, a blocked sector.
 
-The sweep itself is sim/kernels.py's, made at the physics step at which the sensor looks, so that a scan shows the floor
+The sweep itself is sim/lidar.py's, made at the physics step at which the sensor looks, so that a scan shows the floor
 as it was then. What goes wrong with it is drawn by (row, episode, tick, ray), as often as the row's episode drew it
 from the table of what varies (sim/sensorrows.py).
 """

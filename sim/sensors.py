@@ -3,7 +3,7 @@
 Localisation: the true pose plus an offset that circles slowly, p = p_true + a (cos(phi + r t), sin(phi + r t)), with
 the amplitude a drawn for the episode and never beyond the specification's bound: what a scan matcher does along an
 aisle. The yaw is exact. Odometry: a scale error drawn for the episode and bounded white noise. The lidar's noise and
-dropout are part of its sweep (sim/kernels.py).
+dropout are part of its sweep (sim/lidar.py).
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false

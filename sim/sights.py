@@ -18,8 +18,8 @@ import warp as wp
 from sim.backend import Backend
 from sim.bodies.box import BOX_SIZE
 from sim.bodies.pod import LEG
-from sim.kernels import THING
 from sim.launches import Launchable, record
+from sim.lidar import THING
 from sim.podkernels import body_pose
 from sim.pods import Pods
 from sim.scene import Scene

@@ -21,9 +21,10 @@ from __future__ import annotations
 import warp as wp
 
 from sim.conduct import HERE_C
-from sim.kernels import Boxes, grid_range
+from sim.lidar import Boxes
 from sim.manners import CROSSING_C, GIVING_WAY_C, STANDING_C, Around, CrowdArrays
 from sim.people import RADIUS, PeopleArrays, walkable
+from sim.rays import grid_range
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 

@@ -15,9 +15,9 @@ from sim.crowd import Walk, record_walk
 from sim.device import start_warp
 from sim.env import BatchEnv
 from sim.generate import generate_campus, generate_warehouse
-from sim.kernels import floor_arrays
 from sim.manners import RUN_HIGH, Conduct, CrowdArrays, Manners, make_crowd
 from sim.people import SPEED_HIGH, PeopleArrays, Profile, make_people
+from sim.rays import floor_arrays
 from sim.readers import load_problem
 from sim.robot import Lidar, RobotSpec
 from sim.site import Site, make_site

@@ -13,11 +13,11 @@ from sim.device import start_warp
 from sim.drive import BRAKE_SHARE, make_drive, record_drive
 from sim.env import BatchEnv
 from sim.generate import generate_campus
-from sim.kernels import read_bodies
 from sim.robot import RobotSpec
 from sim.scene import Body, build_scene
 from sim.site import make_site
 from sim.tasks.navigate import NavigateConfig
+from sim.truth import read_bodies
 from sim.vary import vary
 
 start_warp()

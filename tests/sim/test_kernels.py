@@ -14,13 +14,15 @@ from sim.device import start_warp
 from sim.fixtures import Fixtures
 from sim.forklifts import ForkliftSpec
 from sim.generate import generate_campus
-from sim.kernels import count_contacts, floor_arrays, make_boxes, sweep_lidar
+from sim.lidar import make_boxes, sweep_lidar
+from sim.rays import floor_arrays
 from sim.readers import load_site
 from sim.robot import Lidar, RobotSpec
 from sim.scene import build_scene
 from sim.sensors import SensorErrors
 from sim.site import Site, make_site, with_fixtures
 from sim.tasks.navigate_contract import ray_directions
+from sim.truth import count_contacts
 
 start_warp()
 SITES = Path(__file__).parents[2] / "launch" / "sites"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from sim.env import BatchEnv
 from sim.generate import generate_campus
-from sim.kernels import floor_arrays
 from sim.people import Profile, make_people, walk_people
+from sim.rays import floor_arrays
 from sim.robot import Lidar, RobotSpec
 from sim.site import make_site
 from sim.tasks.navigate import NavigateConfig

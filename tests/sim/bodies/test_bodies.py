@@ -12,10 +12,10 @@ from sim.backend import BatchBackend
 from sim.bodies import forklift, manipulator, specs
 from sim.bodies.parts import Body
 from sim.drive import make_drive, record_drive
-from sim.kernels import read_bodies
 from sim.robot import RobotSpec
 from sim.scene import Scene, build_scene
 from sim.site import make_site
+from sim.truth import read_bodies
 
 OPEN = make_site("open", np.zeros((8, 10), bool))
 BODIES: list[Body] = ["planar", "wheeled"]
