@@ -142,7 +142,7 @@ def read_findings(directory: RunDirectory) -> Findings:
     root = directory.root
     findings = Findings(root.name, record=_json(directory.record), plant=_json(root / "plant.json"))
     findings.audit = _json(root / "audit.json")
-    findings.curve = _curve(root / "train.jsonl")
+    findings.curve = read_curve(root / "train.jsonl")
     findings.levels = [
         Level(comparison, _json(root / comparison.level / "policy.json")) for comparison in read_comparisons(root)
     ]
@@ -215,7 +215,7 @@ def _json(path: Path) -> dict[str, Any]:
         raise FindingsError(f"{path}: expected JSON, got {error}; run again") from error
 
 
-def _curve(path: Path) -> list[dict[str, float]]:
+def read_curve(path: Path) -> list[dict[str, float]]:
     """The learning curve; a last line that a killed trainer left half-written is dropped."""
     entries: list[dict[str, float]] = []
     if path.exists():

@@ -23,8 +23,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fleet.learning import device_named, held_out_on, make_curriculum, varied
-from fleet.progress import progress_bar
+from coordination.ports import check_free, listeners
+from fleet.findings import read_curve
+from fleet.learning import device_named, held_out_on, make_curriculum, run_watched, varied
+from fleet.metrics import TrainingMetrics
 from fleet.report import write_report
 from fleet.rundir import RunDirectory, join_run, open_run, plain
 from hierarchy.curriculum import Comparison, check_chain, read_comparison
@@ -76,6 +78,8 @@ class Config:
     """Directory to write into; the launch's run directory, or a new one under runs/, when left out."""
     resume: str = ""
     """Run directory to go on with; empty for a new run."""
+    metrics_port: int = 0
+    """Port of /metrics on 127.0.0.1; 0 for none."""
 
 
 def run(config: Config) -> int:
@@ -83,6 +87,8 @@ def run(config: Config) -> int:
     check(config)
     root = _directory(config)
     begin = time.monotonic()
+    metrics = TrainingMetrics()
+    metrics.serve(config.metrics_port)
     print(f"training the hierarchy bottom-up, seed {config.seed}, into {root}", flush=True)
     comparisons: list[Comparison] = []
     for level, train in TRAINS.items():
@@ -91,7 +97,7 @@ def run(config: Config) -> int:
         if done is None:
             place.mkdir(parents=True, exist_ok=True)
             left = max(config.seconds - (time.monotonic() - begin), 1.0)
-            done = train(config, root, left)
+            done = train(config, root, left, metrics)
             done.write(place)
         else:
             print(f"{level} is frozen already", flush=True)
@@ -125,9 +131,15 @@ def check(config: Config, made_later: Path | None = None) -> None:
     if config.seed < 0:
         raise TrainingError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
     device_named(config.device)
+    check_free(ports(config))
     if config.randomization:  # else nothing can be wrong, and the tasks take seconds to import
         for task in (motor_task, planar_task, wheel_task):
             task(config)
+
+
+def ports(config: Config) -> dict[str, str]:
+    """What the process listens on, by option."""
+    return listeners(metrics_port=config.metrics_port)
 
 
 def randomization(config: Config) -> dict[str, Table]:
@@ -168,7 +180,7 @@ def _rows() -> set[str]:
 # the levels ----------------------------------------------------------------------------------------------------
 
 
-def train_motor(config: Config, root: Path, seconds: float) -> Comparison:
+def train_motor(config: Config, root: Path, seconds: float, metrics: TrainingMetrics) -> Comparison:
     """The task track on an open floor."""
     from agents.navigation import HELD_OUT, LANES
     from sim.env import BatchEnv
@@ -196,12 +208,12 @@ def train_motor(config: Config, root: Path, seconds: float) -> Comparison:
         motor_ppo(), config.motor_steps, seconds, config, lanes(config.seed, config.worlds, place / "diverged"),
         held_out_on(lanes(HELD_OUT + config.seed, 2 * LANES * 16), 64, device), place, {"task": plain(task)},
     )  # fmt: skip
-    _learn(trainer, "motor", place)
+    _learn(trainer, "motor", place, metrics)
     _freeze(trainer, place, config, below={})
     return measure_motor(root, config.seed, config.episodes)
 
 
-def train_navigate(config: Config, root: Path, seconds: float) -> Comparison:
+def train_navigate(config: Config, root: Path, seconds: float, metrics: TrainingMetrics) -> Comparison:
     """Navigate on the planar body, then on the motor policy's wheels."""
     from agents.layers import read_layers
     from agents.navigation import HELD_OUT, TRAINING, make_lanes
@@ -237,15 +249,15 @@ def train_navigate(config: Config, root: Path, seconds: float) -> Comparison:
     tuned = trainer(on_wheels, "wheeled", tune_ppo(), config.wheel_steps, place)
     if not _checkpoints(place):
         first = trainer(on_planar, "planar", navigate_ppo(), config.planar_steps, into)
-        _learn(first, "navigate (planar body)", into)
+        _learn(first, "navigate (planar body)", into, metrics)
         tuned.learner.load({**first.learner.state(), "learning_rate": tuned.learner.state()["learning_rate"]})
         tuned.widen_as(first)
-    _learn(tuned, "navigate (on motor)", place)
+    _learn(tuned, "navigate (on motor)", place, metrics)
     _freeze(tuned, place, config, below={"motor": layers.hash})
     return measure_navigate(root, config.seed, config.episodes)
 
 
-def train_choices(config: Config, root: Path, seconds: float) -> Comparison:
+def train_choices(config: Config, root: Path, seconds: float, metrics: TrainingMetrics) -> Comparison:
     """Which offered task comes next, or to charge, on legs as the frozen skill drives them."""
     from agents.policy import Policy
     from fleet.meta_train import WORLDS, train_meta
@@ -259,6 +271,7 @@ def train_choices(config: Config, root: Path, seconds: float) -> Comparison:
         worlds=min(WORLDS, 2 * config.worlds),
         seconds=seconds,
         resume=_checkpoints(root / "meta"),
+        report=lambda progress: metrics.show("meta", progress.decisions, progress.seconds),
     )
     print(f"meta: {outcome.line()}", flush=True)
     return measure_meta(root, config.seed, config.episodes)
@@ -368,7 +381,7 @@ def _checkpoints(place: Path) -> bool:
     return any((place / "checkpoints").glob("*.npz"))
 
 
-def _learn(trainer: Trainer, name: str, place: Path) -> None:
+def _learn(trainer: Trainer, name: str, place: Path, metrics: TrainingMetrics) -> None:
     if _checkpoints(place):
         left = trainer.config.seconds
         trainer.resume(place)
@@ -376,8 +389,9 @@ def _learn(trainer: Trainer, name: str, place: Path) -> None:
         print(f"{name}: resumed at {trainer.steps:,} steps", flush=True)
         if trainer.steps >= trainer.config.steps:
             return
-    with progress_bar(name, trainer.config.seconds, trainer.config.steps) as bar:
-        trainer.run(bar.show)
+    run_watched(trainer, name, place.name, metrics)
+    if trainer.diverged:
+        print(f"{trainer.diverged} worlds blew up and ended as diverged: muster diverged {place}", flush=True)
 
 
 def _freeze(trainer: Trainer, place: Path, config: Config, *, below: dict[str, str]) -> None:
@@ -392,7 +406,7 @@ def _freeze(trainer: Trainer, place: Path, config: Config, *, below: dict[str, s
             "below": below,
             "steps": trainer.steps,
             "seconds": round(trainer.seconds, 1),
-            "diverged": trainer.diverged,
+            "diverged": trainer.diverged + _diverged(place / PLANAR),
             "command": plain(config),
             "config": plain(trainer.config),
             **trainer.settings,
@@ -400,6 +414,12 @@ def _freeze(trainer: Trainer, place: Path, config: Config, *, below: dict[str, s
         evaluation={},
     )
     print(f"frozen: {place / 'policy.onnx'} (sha256 {policy.hash[:12]})", flush=True)
+
+
+def _diverged(place: Path) -> int:
+    """Worlds that blew up in a training that is over, by its curve; 0 without one."""
+    curve = read_curve(place / "train.jsonl")
+    return int(curve[-1]["diverged"]) if curve else 0
 
 
 def _directory(config: Config) -> Path:

@@ -1,4 +1,4 @@
-"""What the commands that train have in common: where they learn, what they draw from, how their ranges grow.
+"""What the commands that train have in common: where they learn, what they draw from, how they are watched.
 
 `muster train` and `muster hierarchy` read `--device`, `--randomization` and `--curriculum` by these functions, so that
 one value means one thing and is refused in the same words wherever it is given.
@@ -6,16 +6,20 @@ one value means one thing and is refused in the same words wherever it is given.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fleet.progress import progress_bar
 from sim.errors import MusterError
 
 if TYPE_CHECKING:
     from agents.curriculum import Curriculum, CurriculumName
     from agents.evaluation import HeldOut
+    from agents.trainer import Outcome, Progress, Trainer
+    from fleet.metrics import TrainingMetrics
     from sim.env import BatchEnv
     from sim.tasks.task import TaskConfig
 
@@ -70,6 +74,19 @@ def held_out_on(environments: Sequence[BatchEnv], episodes: int, device: str) ->
 
     seen: Sequence[Any] = environments if device == "cpu" else [OnHost(each) for each in environments]
     return HeldOut(seen, episodes)
+
+
+def run_watched(trainer: Trainer, name: str, level: str, metrics: TrainingMetrics) -> Outcome:
+    """Train to the end, with a bar (or lines of a log) called `name` and the metrics of `level`."""
+    with progress_bar(name, trainer.config.seconds, trainer.config.steps) as bar:
+
+        def report(progress: Progress) -> None:
+            bar.show(progress)
+            held_out = math.nan if progress.held_out is None else progress.held_out.success
+            counts = {"diverged": progress.diverged, "success": progress.success, "held_out": held_out}
+            metrics.show(level, progress.steps, progress.seconds, **counts)
+
+        return trainer.run(report)
 
 
 def how_steps_run(device: str) -> str:

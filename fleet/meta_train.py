@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from agents.checkpoint import save_checkpoint
 from agents.choices import ChoiceConfig, ChoiceLearner, ChoiceLosses, ChoiceNetwork, Prior, Shape, choice_graph
 from agents.errors import TrainingError
+from agents.journal import Journal
 from agents.policy import MANIFEST, MANIFEST_VERSION, MODEL, Policy, graph_hash
 from fleet.legs import LegsConfig, LegTable, LegWorlds, Places
 from fleet.meta_legs import measure_legs
@@ -60,9 +61,19 @@ class MetaProgress:
     iteration: int
     iterations: int
     seconds: float
+    decisions: int
+    """Over all worlds, before a resume too"""
     per_hour: float
     """Lines per robot hour of the policy as it draws, charge at its price"""
     losses: ChoiceLosses
+    check_per_hour: float = math.nan
+    """Of the deterministic policy on the check floors, if this iteration had a look"""
+
+    def entry(self) -> dict[str, float]:
+        """For the learning curve."""
+        losses = {f"loss_{name}": value for name, value in self.losses._asdict().items()}
+        curve = {"per_hour": self.per_hour, "check_per_hour": self.check_per_hour, **losses}
+        return {"steps": self.decisions, "seconds": self.seconds} | curve
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,7 @@ def train_meta(
     resume: bool = False,
     report: Callable[[MetaProgress], None] = lambda progress: None,
 ) -> MetaOutcome:
-    """Train on legs of `skill` and freeze into `directory`; about two minutes on one core.
+    """Train on legs of `skill`, with a curve (train.jsonl), and freeze into `directory`; about two minutes on one core.
 
     `motor` is the folder of the motor policy under the skill, None for the planar body; `table` spares the measuring.
     After `seconds` of wall time no further iteration begins. With `resume` it goes on from the newest checkpoint in
@@ -124,7 +135,7 @@ def train_meta(
     config = LegsConfig(table=table)
     floors = [Places.of(generate_warehouse(number)) for number in range(FLOORS)]
     checks = [Places.of(generate_warehouse(CHECKS + number)) for number in range(FLOORS // 2)]
-    few = min(worlds, 192)
+    few, decisions = min(worlds, 192), worlds * ChoiceConfig().horizon
     rule = rule or tune_rule(floors, config, seed, worlds=few)
     run = MetaRun(
         ChoiceLearner(ChoiceConfig(), SHAPE, prior_of(rule), seed), LegWorlds(floors, config, worlds, seed, spec)
@@ -140,17 +151,25 @@ def train_meta(
         save_checkpoint(directory / CHECKPOINTS, run.iteration, header, run.arrays())
 
     save()
-    while run.iteration < iterations:
-        rate, losses = run.iterate(iterations)
-        spent = time.monotonic() - begun
-        report(MetaProgress(run.iteration, iterations, spent, rate * 3600.0, losses))
-        ends = run.iteration == iterations or spent > seconds
-        if run.iteration % LOOK == 0 or ends:
-            run.look(lines_per_hour(_greedy(run.learner), checks, config, seed, worlds=few))
-        if run.iteration % SAVE == 0 or ends:
-            save()
-        if ends:
-            break
+    journal = Journal(directory, resumed_at=run.iteration * decisions)
+    try:
+        while run.iteration < iterations:
+            rate, losses = run.iterate(iterations)
+            spent, found = time.monotonic() - begun, math.nan
+            ends = run.iteration == iterations or spent > seconds
+            if run.iteration % LOOK == 0 or ends:
+                found = lines_per_hour(_greedy(run.learner), checks, config, seed, worlds=few)
+                run.look(found)
+            done = run.iteration * decisions
+            progress = MetaProgress(run.iteration, iterations, spent, done, rate * 3600.0, losses, found)
+            journal.write(progress.entry())
+            report(progress)
+            if run.iteration % SAVE == 0 or ends:
+                save()
+            if ends:
+                break
+    finally:
+        journal.close()
     run.learner.network.load_state_dict(run.kept)
     chooser = freeze(directory, run.learner.network, spec, skill, rule, table, seed)
     return MetaOutcome(

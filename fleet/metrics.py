@@ -1,10 +1,12 @@
-"""What a robot process counts, as Prometheus metrics: names, units and labels in one place (see docs/metrics.md).
+"""What robots' and trainings' processes count, as Prometheus metrics: names, units and labels (see docs/metrics.md).
 
-Every metric has the label `robot`. Children are looked up once, so that an observation on the control path costs
-about a microsecond.
+Every metric of a robot has the label `robot`, every one of a training `level`. Children are looked up once, so that an
+observation on the control path costs about a microsecond.
 """
 
 from __future__ import annotations
+
+import math
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -67,3 +69,48 @@ class RobotMetrics:
     def serve(self, port: int) -> None:
         """Serve /metrics on 127.0.0.1; raises TransportError when the port is in use."""
         serve_page(self.registry, port)
+
+
+class TrainingMetrics:
+    """The metrics of the levels that one process trains, one after the other; owns their registry."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r, label = self.registry, ("level",)
+        self._steps = Counter(
+            "muster_training_steps", "Steps over all worlds, resumed parts included", label, registry=r
+        )
+        self._diverged = Counter("muster_training_diverged_worlds", "Worlds that blew up", label, registry=r)
+        self._rate = Gauge("muster_training_steps_per_second", "Of the last iteration", label, registry=r)
+        self._success = Gauge("muster_training_success_ratio", "Of the last training episodes", label, registry=r)
+        self._held_out = Gauge(
+            "muster_training_held_out_ratio", "Successes of the last held-out check", label, registry=r
+        )
+        self._before: dict[str, tuple[int, float, int]] = {}
+        """Steps, seconds and diverged worlds of each level as they were told last"""
+
+    def show(
+        self,
+        level: str,
+        steps: int,
+        seconds: float,
+        *,
+        diverged: int = 0,
+        success: float = math.nan,
+        held_out: float = math.nan,
+    ) -> None:
+        """Totals of a level after an iteration; `seconds` of wall time. What is no number is not served."""
+        counted, then, lost = self._before.get(level, (0, 0.0, 0))
+        self._steps.labels(level).inc(steps - counted)
+        self._diverged.labels(level).inc(diverged - lost)
+        if seconds > then:
+            self._rate.labels(level).set((steps - counted) / (seconds - then))
+        for gauge, value in ((self._success, success), (self._held_out, held_out)):
+            if math.isfinite(value):
+                gauge.labels(level).set(value)
+        self._before[level] = (steps, seconds, diverged)
+
+    def serve(self, port: int) -> None:
+        """Serve /metrics on 127.0.0.1, for port 0 nothing; raises TransportError when the port is in use."""
+        if port:
+            serve_page(self.registry, port)

@@ -203,6 +203,11 @@ def _levels(findings: Findings) -> str:
         )
     head = ("level", "figure", "twin", "policy", "contract", "trained on", "learned", "twin", "ratio", "goal")
     note = "each level beside its hand-written twin, in the same episodes on draws and floors that no training uses"
+    counts = {
+        level.comparison.level: level.manifest.get("training", {}).get("diverged", 0) for level in findings.levels
+    }
+    if lost := [f"{count:,} ({html.escape(level)})" for level, count in counts.items() if count]:
+        note += f"; worlds that blew up and ended as diverged: {', '.join(lost)} (muster diverged {findings.name})"
     return _card("The hierarchy, bottom-up", _table(head, rows, numbers=4), note, wide=True)
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from fleet.learning import device_named, held_out_on, how_steps_run, make_curriculum, varied
-from fleet.progress import progress_bar
+from coordination.ports import check_free, listeners
+from fleet.learning import device_named, held_out_on, how_steps_run, make_curriculum, run_watched, varied
+from fleet.metrics import TrainingMetrics
 from fleet.rundir import RunDirectory, join_run, plain
 from sim.seeds import check_seed
 
@@ -60,6 +61,8 @@ class Config:
     """Directory to write into; the launch's run directory, or a new one under runs/, when left out."""
     resume: Path | None = None
     """Run directory or checkpoint to go on from; its run is written on unless `out` is given."""
+    metrics_port: int = 0
+    """Port of /metrics on 127.0.0.1; 0 for none."""
 
 
 def check(config: Config, made_later: Path | None = None) -> None:
@@ -82,8 +85,14 @@ def check(config: Config, made_later: Path | None = None) -> None:
         raise TrainingError(f"--worlds: expected at most {WORLDS_MAX} worlds, got {config.worlds}; take fewer")
     check_seed(config.seed)
     device_named(config.device)
+    check_free(ports(config))
     if config.randomization:  # else nothing can be wrong, and torch takes seconds to import
         make_task(config)
+
+
+def ports(config: Config) -> dict[str, str]:
+    """What the process listens on, by option."""
+    return listeners(metrics_port=config.metrics_port)
 
 
 def make_task(config: Config) -> NavigateConfig:
@@ -110,8 +119,9 @@ def run(config: Config) -> int:
     print(f"training the navigation skill, seed {config.seed}, {config.worlds} worlds, into {directory}", flush=True)
     if config.device != "cpu":
         print(f"steps on {config.device}: {how_steps_run(device_named(config.device))}", flush=True)
-    with progress_bar("training", config.seconds, config.steps) as bar:
-        outcome = trainer.run(bar.show)
+    metrics = TrainingMetrics()
+    metrics.serve(config.metrics_port)
+    outcome = run_watched(trainer, "training", "navigate", metrics)
     if config.device != "cpu":
         print(f"updates on {config.device}: {trainer.learner.how}", flush=True)
     return _conclude(config, trainer, outcome, directory)

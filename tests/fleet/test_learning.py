@@ -14,6 +14,7 @@ from agents.policy import Policy
 from fleet import cli
 from fleet.hierarchy_train import PLANAR, Config, motor_task, planar_task, train_motor, train_navigate, wheel_task
 from fleet.learning import device_named, make_curriculum, varied
+from fleet.metrics import TrainingMetrics
 from sim.errors import MusterError
 from sim.tasks.navigate import NavigateConfig
 
@@ -108,8 +109,14 @@ def test_levels_learn_from_the_ranges_that_they_were_given(ranges: Path, tmp_pat
     config = replace(small, randomization=str(ranges), curriculum="success")
     (tmp_path / "motor").mkdir()
     (tmp_path / "navigate").mkdir()
-    train_motor(config, tmp_path, 60.0)
-    train_navigate(config, tmp_path, 120.0)
+    metrics = TrainingMetrics()
+    train_motor(config, tmp_path, 60.0, metrics)
+    train_navigate(config, tmp_path, 120.0, metrics)
+    steps = {"motor": 512, "planar": 2048, "navigate": 512}
+    served = {
+        level: metrics.registry.get_sample_value("muster_training_steps_total", {"level": level}) for level in steps
+    }
+    assert served == steps
     motor = Policy.load(tmp_path / "motor").manifest["training"]
     told = {change["name"]: change for change in motor["task"]["randomization"]["changes"]}
     assert (told["friction"]["low"], told["friction"]["high"]) == (0.5, 0.6)

@@ -14,6 +14,7 @@ from agents.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from agents.choices import ChoiceConfig, ChoiceLearner
 from agents.errors import CheckpointError, ContractMismatch, PolicyError, TrainingError
 from fleet import meta_run, meta_train
+from fleet.findings import read_curve
 from fleet.legs import LegsConfig, LegTable, LegWorlds, Places
 from fleet.meta_legs import fit
 from fleet.meta_run import MetaRun
@@ -66,8 +67,9 @@ def test_a_resumed_training_freezes_the_policy_of_an_uninterrupted_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed one iteration after a checkpoint, between two looks and two renewals of the worlds."""
-    for module, name, every in ((meta_train, "SAVE", 2), (meta_train, "LOOK", 3), (meta_run, "RENEW", 3)):
-        monkeypatch.setattr(module, name, every)
+    for module, name, value in ((meta_train, "SAVE", 2), (meta_train, "LOOK", 3), (meta_run, "RENEW", 3)):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(meta_train, "FLOORS", 4)
     (tmp_path / "skill").mkdir()
     train = partial(train_meta, skill=write_hand_policy(tmp_path / "skill"), iterations=7, worlds=8)
     whole = train(tmp_path / "whole", table=LegTable())
@@ -89,6 +91,10 @@ def test_a_resumed_training_freezes_the_policy_of_an_uninterrupted_one(
     assert ends[0].arrays.keys() == ends[1].arrays.keys()
     for name, array in ends[0].arrays.items():
         np.testing.assert_array_equal(array, ends[1].arrays[name], err_msg=name)
+    curves = [read_curve(tmp_path / name / "train.jsonl") for name in ("killed", "whole")]
+    assert [[entry["steps"] for entry in curve] for curve in curves] == [[8 * 64 * k for k in range(1, 8)]] * 2
+    assert [entry["per_hour"] for entry in curves[0]] == [entry["per_hour"] for entry in curves[1]]
+    assert [number for number, entry in enumerate(curves[0], 1) if "check_per_hour" in entry] == [3, 6, 7]
     again = train(tmp_path / "killed", resume=True, report=kill)
     assert again.chooser.policy.hash == whole.chooser.policy.hash, "a training that is over is frozen once more"
 
@@ -114,7 +120,8 @@ def test_the_best_policy_so_far_is_in_a_checkpoint() -> None:
         other.load(Checkpoint({"steps": 1}, {}))
 
 
-def test_a_training_is_not_gone_on_with_as_another(tmp_path: Path) -> None:
+def test_a_training_is_not_gone_on_with_as_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meta_train, "FLOORS", 4)
     (tmp_path / "skill").mkdir()
     skill = write_hand_policy(tmp_path / "skill")
     train = partial(train_meta, tmp_path / META, table=LegTable(), iterations=1, worlds=8)
