@@ -69,6 +69,8 @@ class Level:
     comparison: Comparison
     manifest: dict[str, Any]
     """policy.json"""
+    curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    """Learning curves by the folder they stand in, in the order of training"""
 
 
 @dataclass
@@ -144,7 +146,8 @@ def read_findings(directory: RunDirectory) -> Findings:
     findings.audit = _json(root / "audit.json")
     findings.curve = read_curve(root / "train.jsonl")
     findings.levels = [
-        Level(comparison, _json(root / comparison.level / "policy.json")) for comparison in read_comparisons(root)
+        Level(comparison, _json(root / comparison.level / "policy.json"), _curves(root, comparison.level))
+        for comparison in read_comparisons(root)
     ]
     for path in sorted(root.glob("robots-*.json")):
         findings.robots |= _json(path).get("robots", {})
@@ -204,6 +207,13 @@ def read_tasks(path: Path) -> tuple[list[TaskLine], list[Cargo]]:
             )
         )
     return sorted(lines, key=lambda line: order.get(line.id, 0)), cargo
+
+
+def _curves(root: Path, level: str) -> dict[str, list[dict[str, float]]]:
+    """A level's curves: what it was first trained on stands in a folder inside its own."""
+    folders = [*sorted(path.parent for path in (root / level).glob("*/train.jsonl")), root / level]
+    curves = {str(folder.relative_to(root)): read_curve(folder / "train.jsonl") for folder in folders}
+    return {name: curve for name, curve in curves.items() if curve}
 
 
 def _json(path: Path) -> dict[str, Any]:

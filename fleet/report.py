@@ -82,6 +82,7 @@ def render(findings: Findings, trace: Trace | None) -> str:
     cards = [
         _curve(findings),
         _levels(findings),
+        *(_level_curve(name, curve) for level in findings.levels for name, curve in level.curves.items()),
         _work(findings),
         _heat(findings, trace),
         _interventions(findings),
@@ -209,6 +210,31 @@ def _levels(findings: Findings) -> str:
     if lost := [f"{count:,} ({html.escape(level)})" for level, count in counts.items() if count]:
         note += f"; worlds that blew up and ended as diverged: {', '.join(lost)} (muster diverged {findings.name})"
     return _card("The hierarchy, bottom-up", _table(head, rows, numbers=4), note, wide=True)
+
+
+def _level_curve(name: str, curve: list[dict[str, float]]) -> str:
+    """The curve of one folder of a hierarchy: success, or order lines per hour of the level that chooses tasks."""
+
+    def line(text: str, key: str, colour: str, *, dots: bool = False) -> Line:
+        found = [entry for entry in curve if entry.get(key) is not None]
+        return Line(text, [entry["steps"] for entry in found], [entry[key] for entry in found], colour, dots=dots)
+
+    if any("per_hour" in entry for entry in curve):
+        lines = [
+            line("as it draws", "per_hour", "var(--faint)"),
+            line("greedy, on check floors", "check_per_hour", "var(--a)", dots=True),
+        ]
+        chart = line_chart(lines, "decisions", "lines per hour and robot")
+    else:
+        lines = [
+            line("success while training", "success", "var(--faint)"),
+            line("success, held out", "held_out_success", "var(--a)", dots=True),
+        ]
+        chart = line_chart(lines, "control steps", "share", (0.0, 1.0))
+    last = curve[-1]
+    return _card(
+        f"Learning curve: {name}", chart, f"{last['steps']:,.0f} steps in {last['seconds']:.0f} s of wall time"
+    )
 
 
 def _work(findings: Findings) -> str:

@@ -13,6 +13,7 @@ from fleet.findings import Cargo, FindingsError, read_findings
 from fleet.report import passes, write_report
 from fleet.rundir import RunDirectory, create_run
 from fleet.world import World
+from hierarchy.curriculum import Comparison
 from sim.generate import generate_warehouse
 from sim.robot import SECOND, RobotSpec
 from sim.site import make_site
@@ -142,6 +143,28 @@ def test_counts_that_differ_are_said_in_red(tmp_path: Path) -> None:
     plant = json.loads((directory.root / "plant.json").read_text())
     (directory.root / "plant.json").write_text(json.dumps(plant | {"oracle_collisions": 4}))
     assert '<p class="bad">The counts differ.</p>' in write_report(directory).read_text()
+
+
+def test_every_level_of_a_hierarchy_has_its_curves(tmp_path: Path) -> None:
+    directory = create_run(tmp_path)
+    curves = {
+        "navigate/planar": [
+            {"steps": 8, "seconds": 1.0, "success": None},
+            {"steps": 16, "seconds": 2.0, "success": 0.5},
+        ],
+        "navigate": [{"steps": 8, "seconds": 1.0, "success": 0.75, "held_out_success": 0.8}],
+        "meta": [{"steps": 1_000, "seconds": 3.0, "per_hour": 90.0, "check_per_hour": 100.0}],
+    }
+    for folder, curve in curves.items():
+        (directory.root / folder).mkdir(parents=True, exist_ok=True)
+        (directory.root / folder / "train.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in curve))
+    for level in ("navigate", "meta"):
+        Comparison(level, "figure", "1", 1.0, 0.9, 1.0, "higher", 4).write(directory.root / level)
+    _, text = read_page(directory)
+    first = text.index("Learning curve: navigate/planar")
+    assert first < text.rindex("Learning curve: navigate") < text.index("Learning curve: meta")
+    assert "lines per hour and robot" in text
+    assert "16 steps in 2 s" in text
 
 
 def test_parts_that_a_run_did_not_have_are_left_out(tmp_path: Path) -> None:
