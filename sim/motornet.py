@@ -1,8 +1,8 @@
 """A frozen motor policy inside the plant: a small perceptron that answers every row once a motor period.
 
 It runs between the drive's law and the physics, at 50 Hz within one control step of whatever task drives, on the CPU
-and in a device's graph alike: one recorded launch, weights in one flat array. What it sees and does is that of
-`sim/tasks/track.py`, by the same functions, so that a policy answers here as it did where it was trained.
+and in a device's graph alike: one recorded launch, weights in one flat array. What it sees and does is that of the
+task track, by the same functions (`sim/tasks/trackkernels.py`), so that it answers here as it did where it was trained.
 
     x_0 = clip((o - shift) scale, -10, 10)      x_i+1 = tanh(W_i x_i + b_i)      action = clip(W_n x_n + b_n, -1, 1)
 
@@ -29,7 +29,7 @@ from sim.drive import DriveArrays
 from sim.rows import RobotArrays
 from sim.tasks.navigate import Navigate, NavigateConfig
 from sim.tasks.task import Launchable, Task, struct_arrays
-from sim.tasks.track import OBSERVATION, Limits, limits_of, look
+from sim.tasks.trackkernels import OBSERVATION, Limits, limits_of, look
 from sim.vary import Row
 from sim.wheels import (
     Base,

@@ -11,9 +11,12 @@ holds runs from the cell behind it to the last one granted.
 
 from __future__ import annotations
 
+import numpy as np
 import warp as wp
 
+from sim.generate import CorridorLibrary, components
 from sim.geometry import CORRIDOR_POINTS
+from sim.site import Site
 from sim.tasks.task import Corridor
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -52,6 +55,30 @@ class Course:
     """Steps that the stall still lasts."""
     remaining: wp.array(dtype=wp.float32)
     """Distance along the path to its end, m."""
+
+
+def path_arrays(site: Site, library: CorridorLibrary, device: str) -> Paths:
+    """A library, sorted by layout, on a device."""
+    layout = components(site)[library.cells[:, 0]]
+    order = np.argsort(layout, kind="stable")
+    _, first = np.unique(layout[order], return_index=True)
+    paths = Paths()
+    paths.cells = wp.array(np.ascontiguousarray(library.cells[order]), dtype=wp.int32, device=device)
+    paths.lengths = wp.array(library.lengths[order], dtype=wp.int32, device=device)
+    paths.first = wp.array(np.append(first, len(order)).astype(np.int32), dtype=wp.int32, device=device)
+    return paths
+
+
+def make_course(worlds: int, robots: int, device: str) -> Course:
+    """No episode begun."""
+    course = Course()
+    rows = worlds * robots
+    course.layout = wp.zeros(worlds, dtype=wp.int32, device=device)
+    for name in ("path", "index", "granted", "lookahead", "stall_left"):
+        setattr(course, name, wp.zeros(rows, dtype=wp.int32, device=device))
+    course.stall_at = wp.full(rows, -1, dtype=wp.int32, device=device)
+    course.remaining = wp.zeros(rows, dtype=wp.float32, device=device)
+    return course
 
 
 @wp.func

@@ -39,8 +39,8 @@ from sim.robot import SECOND, RobotSpec
 from sim.rows import RobotArrays
 from sim.site import MOVES, Site
 from sim.tasks.contract import Contract, Field
-from sim.tasks.corridor import Course, Paths, centre_of
-from sim.tasks.navigate import Navigate, NavigateConfig, path_arrays
+from sim.tasks.corridor import Course, Paths, centre_of, path_arrays
+from sim.tasks.navigate import Navigate, NavigateConfig
 from sim.tasks.navigate_contract import OBSERVATION, navigate_contract
 from sim.tasks.task import RUNNING_C, SUCCEEDED_C, TIMED_OUT_C, Outcome, close
 from sim.vary import Variation, vary

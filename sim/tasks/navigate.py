@@ -9,11 +9,8 @@ terminated   success; a collision (contact while the robot moved); the centre ou
              diverged
 truncated    the time limit
 
-reward = progress along the path - time - lateral offset beyond a free band - change of command
-         - braking distance that reaches into a person - coming nearer to one close by + success - failure
-
-What varies is `navigate_rows` behind the plant's (sim/varied.py), drawn in sim/tasks/episodes.py and sim/rows.py. This
-module needs no physics library; `sim/env.py` steps it.
+What a step earns is sim/tasks/navigatekernels.py's. What varies is `navigate_rows` behind the plant's (sim/varied.py),
+drawn in sim/tasks/episodes.py and sim/rows.py. This module needs no physics library; `sim/env.py` steps it.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -28,72 +25,30 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import warp as wp
 
 from sim.bounds import check_number, check_whole
-from sim.drive import DriveArrays
 from sim.fields import Recompute
-from sim.generate import CorridorLibrary, components, corridor_library
+from sim.generate import CorridorLibrary, corridor_library
 from sim.launches import Launchable
 from sim.pace import make_zones, see_limit
-from sim.people import PERSON_RADIUS, SPEED_HIGH, SPEED_LOW
+from sim.people import SPEED_HIGH, SPEED_LOW
 from sim.randomization import Term
 from sim.robot import SECOND, Lidar, RobotSpec
-from sim.rows import RobotArrays, is_lost
 from sim.site import Site
 from sim.tasks.contract import Contract
-from sim.tasks.corridor import Course, Paths, cell_under, centre_of, holds, nearer, track_path, write_corridor
+from sim.tasks.corridor import Paths, make_course, path_arrays
 from sim.tasks.episodes import Start, begin_rows
 from sim.tasks.navigate_contract import OBSERVATION, act, bin_hull, bin_rays, navigate_contract, observe
-from sim.tasks.task import (
-    COLLIDED_C,
-    DIVERGED_C,
-    LEFT_C,
-    RUNNING_C,
-    SUCCEEDED_C,
-    TIMED_OUT_C,
-    Corridor,
-    Outcome,
-    TaskConfig,
-    close,
-    make_corridor,
-    make_outcome,
-    struct_arrays,
-)
+from sim.tasks.navigatekernels import Weights, advance
+from sim.tasks.task import TaskConfig, make_corridor, make_outcome, struct_arrays
 from sim.vary import Row
 
 if TYPE_CHECKING:
     from sim.plant import Plant
 
-wp.set_module_options({"fuse_fp": False, "enable_backward": False})
-
 SUCCESS_DISTANCE = 0.25
 """m"""
-
-SUCCESS_SPEED = 0.3
-"""m/s"""
-
-SLOW_C = wp.constant(SUCCESS_SPEED)
-DISC_C = wp.constant(float(PERSON_RADIUS))
-HEADWAY_GAP = wp.constant(0.15)
-"""Distance to keep from a person at any speed, m."""
-HEADWAY_TIME = wp.constant(0.25)
-"""Two cycles and the drive's lag, s."""
-HEADWAY_BRAKE = wp.constant(1.4)
-"""m/s^2"""
-HEADWAY_REACH = wp.constant(1.0)
-"""No price reaches further beyond hull and disc than this, m."""
-NEAR = wp.constant(0.20)
-"""Gap to a person's disc within which coming nearer has a price, m."""
-HEADWAY_SIDE = wp.constant(0.10)
-"""A person this far beside the hull's track counts as ahead, m."""
-
-LATERAL_REST = 0.2
-"""m/s; what a lateral offset costs at rest: the rest of its price comes with speed, so that cutting a corner costs more
-than it gains and starting beside the middle little."""
-
-REST_C = wp.constant(LATERAL_REST)
 
 
 @dataclass(frozen=True)
@@ -211,49 +166,9 @@ class NavigateConfig(TaskConfig):
         return Navigate(plant, self)
 
 
-@wp.struct
-class Weights:
-    """`Reward` as kernels read it."""
-
-    progress: float
-    time: float
-    lateral: float
-    lateral_free: float
-    jerk: float
-    headway: float
-    nearing: float
-    success: float
-    failure: float
-
-
-def make_paths(site: Site, config: NavigateConfig, device: str) -> Paths:
-    """The path library of a floor."""
-    library = corridor_library(site, config.path_seed, config.paths, config.shortest, config.longest)
-    return path_arrays(site, library, device)
-
-
-def path_arrays(site: Site, library: CorridorLibrary, device: str) -> Paths:
-    """A library, sorted by layout, on a device."""
-    layout = components(site)[library.cells[:, 0]]
-    order = np.argsort(layout, kind="stable")
-    _, first = np.unique(layout[order], return_index=True)
-    paths = Paths()
-    paths.cells = wp.array(np.ascontiguousarray(library.cells[order]), dtype=wp.int32, device=device)
-    paths.lengths = wp.array(library.lengths[order], dtype=wp.int32, device=device)
-    paths.first = wp.array(np.append(first, len(order)).astype(np.int32), dtype=wp.int32, device=device)
-    return paths
-
-
-def make_course(worlds: int, robots: int, device: str) -> Course:
-    """No episode begun."""
-    course = Course()
-    rows = worlds * robots
-    course.layout = wp.zeros(worlds, dtype=wp.int32, device=device)
-    for name in ("path", "index", "granted", "lookahead", "stall_left"):
-        setattr(course, name, wp.zeros(rows, dtype=wp.int32, device=device))
-    course.stall_at = wp.full(rows, -1, dtype=wp.int32, device=device)
-    course.remaining = wp.zeros(rows, dtype=wp.float32, device=device)
-    return course
+def library_of(site: Site, config: NavigateConfig) -> CorridorLibrary:
+    """The paths of a floor that episodes are drawn from."""
+    return corridor_library(site, config.path_seed, config.paths, config.shortest, config.longest)
 
 
 class Navigate:
@@ -269,7 +184,7 @@ class Navigate:
         self._limited = config.limited and contract is None
         self.action = wp.zeros((rows, self.contract.action_size), dtype=wp.float32, device=device)
         self.observation = wp.zeros((rows, self.contract.observation_size), dtype=wp.float32, device=device)
-        self.paths = paths or make_paths(plant.site, config, device)
+        self.paths = paths or path_arrays(plant.site, library_of(plant.site, config), device)
         self._half_width = config.half_width or plant.floor.cell / 2
         self.course = make_course(plant.worlds, plant.robots, device)
         self.corridor = make_corridor(rows, device)
@@ -341,141 +256,3 @@ class Navigate:
              OBSERVATION, mask, self.observation],
         )  # fmt: skip
         return [launch, limit]
-
-
-@wp.func
-def price_of_person(
-    bx: float, by: float, v: float, w: float, half_length: float, half_body: float, weights: Weights
-) -> float:
-    """What a person at (bx, by) in B costs in a step, by the hull's speeds v and w."""
-    price = wp.float32(0.0)
-    ahead = bx - half_length - DISC_C
-    if v > 0.05 and ahead > -half_length and wp.abs(by) < half_body + DISC_C + HEADWAY_SIDE:
-        need = HEADWAY_GAP + HEADWAY_TIME * v + v * v / (2.0 * HEADWAY_BRAKE)
-        price += weights.headway * v * wp.clamp(need - ahead, 0.0, 1.0)
-    px = wp.clamp(bx, -half_length, half_length)
-    py = wp.clamp(by, -half_body, half_body)
-    dx = bx - px
-    dy = by - py
-    distance = wp.sqrt(dx * dx + dy * dy)
-    gap = distance - DISC_C
-    if gap < NEAR and distance > 0.0:
-        closing = ((v - w * py) * dx + w * px * dy) / distance
-        price += weights.nearing * wp.max(closing, 0.0) * wp.min(1.0 - gap / NEAR, 1.0)
-    return price
-
-
-@wp.kernel
-def advance(
-    robots: int,
-    width: int,
-    height: int,
-    cell: float,
-    radius: float,
-    half_length: float,
-    half_body: float,
-    wide: float,
-    arrived: float,
-    speed_max: float,
-    turn_max: float,
-    time_limit: int,
-    weights: Weights,
-    paths: Paths,
-    state: RobotArrays,
-    drive: DriveArrays,
-    people: wp.array3d(dtype=wp.float32),
-    diverged: wp.array(dtype=wp.uint8),
-    course: Course,
-    corridor: Corridor,
-    outcome: Outcome,
-) -> None:
-    """One control step of each world's rows: progress, reward, endings, and the next corridor.
-
-    `wide` is the corridor's half width where it is not the cells' own (0), `arrived` how near to the end is there.
-    """
-    world = wp.tid()
-    for robot in range(robots):
-        row = world * robots + robot
-        if state.active[row] == wp.uint8(0):
-            close(row, RUNNING_C, 0.0, outcome)
-            continue
-        x = state.pose[row, 0]
-        y = state.pose[row, 1]
-        p = course.path[row]
-        length = paths.lengths[p]
-        i = course.index[row]
-        g = course.granted[row]
-        under = cell_under(x, y, width, height, cell)
-        if wide > 0.0:
-            while i + 1 <= g and nearer(paths.cells, p, i, width, height, cell, x, y):
-                i += 1
-        elif i + 1 <= g and under == paths.cells[p, i + 1]:
-            i += 1
-        elif i + 2 <= g and under == paths.cells[p, i + 2] and under != paths.cells[p, i]:
-            i += 2  # over the common corner of two cells, past the one between
-        outside = not holds(paths.cells, p, i, g, under)
-        track = track_path(paths.cells, p, length, i, g, width, height, cell, x, y)
-        if wide > 0.0:
-            outside = track[1] > wide
-        dv = (drive.released[row, 0] - drive.before[row, 0]) / speed_max
-        dw = (drive.released[row, 1] - drive.before[row, 1]) / turn_max
-        r = weights.progress * wp.clamp(course.remaining[row] - track[0], -cell, cell) - weights.time
-        r -= weights.lateral * wp.max(track[1] - weights.lateral_free, 0.0) * (REST_C + wp.abs(state.twist[row, 0]))
-        r -= weights.jerk * (dv * dv + dw * dw)
-        v = state.twist[row, 0]
-        c = wp.cos(state.pose[row, 2])
-        s = wp.sin(state.pose[row, 2])
-        for person in range(people.shape[1]):
-            ex = people[world, person, 0] - x
-            ey = people[world, person, 1] - y
-            reach = half_length + half_body + DISC_C + NEAR + HEADWAY_REACH
-            if ex * ex + ey * ey < reach * reach:
-                r -= price_of_person(
-                    c * ex + s * ey, c * ey - s * ex, v, state.twist[row, 1], half_length, half_body, weights
-                )
-        goal = centre_of(paths.cells[p, length - 1], width, height, cell)
-        gx = x - goal[0]
-        gy = y - goal[1]
-        speed = wp.sqrt(state.twist[row, 0] * state.twist[row, 0] + state.twist[row, 2] * state.twist[row, 2])
-        how = wp.int32(RUNNING_C)
-        if is_lost(row, world, state, diverged):
-            how = DIVERGED_C
-        elif state.collided[row] != wp.uint8(0):
-            how = COLLIDED_C
-        elif outside:
-            how = LEFT_C
-        elif g == length - 1 and gx * gx + gy * gy < arrived * arrived and speed < SLOW_C:
-            how = SUCCEEDED_C
-        elif state.step[row] >= time_limit:
-            how = TIMED_OUT_C
-        if how == SUCCEEDED_C:
-            r += weights.success
-        if how == COLLIDED_C:
-            r -= weights.failure
-        if how == LEFT_C:
-            r -= weights.failure
-        if how == DIVERGED_C:
-            r = 0.0  # nothing that the engine computed there means anything
-        close(row, how, r, outcome)
-        # the grant pointer runs on, one cell a step
-        if g < wp.min(i + course.lookahead[row], length - 1):
-            if g == course.stall_at[row] and course.stall_left[row] > 0:
-                course.stall_left[row] = course.stall_left[row] - 1
-            else:
-                free = wp.bool(True)
-                wanted = paths.cells[p, g + 1]
-                for other in range(robots):
-                    o = world * robots + other
-                    if other != robot and holds(
-                        paths.cells, course.path[o], course.index[o], course.granted[o], wanted
-                    ):
-                        free = False
-                if free:
-                    g += 1
-        half_width = wp.where(wide > 0.0, wide, 0.5 * cell)
-        if g != course.granted[row]:  # only then another segment may lie ahead
-            track = track_path(paths.cells, p, length, i, g, width, height, cell, x, y)
-        course.index[row] = i
-        course.granted[row] = g
-        course.remaining[row] = track[0]
-        write_corridor(row, paths.cells, p, length, i, g, width, height, cell, radius, half_width, x, y, corridor)

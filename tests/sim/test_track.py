@@ -14,7 +14,8 @@ from sim.robot import RobotSpec
 from sim.scene import Body
 from sim.site import make_site
 from sim.tasks.navigate import NavigateConfig
-from sim.tasks.track import OBSERVATION, TrackConfig, track_contract, track_site
+from sim.tasks.track import TrackConfig, track_contract, track_site
+from sim.tasks.trackkernels import OBSERVATION
 from sim.vary import Variation, vary
 from sim.wheels import CORRECTION_MAX, TRUE_WHEELS, wheel_rows
 

@@ -10,7 +10,8 @@ import warp as wp
 
 from sim.people import PERSON_RADIUS
 from sim.robot import RobotSpec
-from sim.tasks.navigate import Reward, Weights, price_of_person
+from sim.tasks.navigate import Reward
+from sim.tasks.navigatekernels import Weights, price_of_person
 
 SPEC = RobotSpec()
 FRONT, SIDE = SPEC.length / 2, SPEC.width / 2
