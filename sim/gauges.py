@@ -25,6 +25,24 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 GAUGE_TERM = wp.constant(int(Term.BATTERY_GAUGE))
 
 
+@wp.func
+def keep_place(
+    row: int,
+    slot: int,
+    seed: int,
+    episode: int,
+    errors: SensorErrors,
+    seconds: float,
+    pose: wp.array2d(dtype=wp.float32),
+    ring: Ring,
+) -> None:
+    """The pose as localised so many seconds into the episode, by sim/sensors.py's offset, into a slot."""
+    offset = localise(seed, row, episode, errors, seconds)
+    ring.value[row, slot, 0] = pose[row, 0] + offset[0]
+    ring.value[row, slot, 1] = pose[row, 1] + offset[1]
+    ring.value[row, slot, 2] = pose[row, 2]
+
+
 @wp.kernel
 def find_place(
     clock: wp.array(dtype=wp.int32),
@@ -35,15 +53,12 @@ def find_place(
     pose: wp.array2d(dtype=wp.float32),
     ring: Ring,
 ) -> None:
-    """The pose (rows, 3) as localised at this physics step, by sim/sensors.py's offset."""
+    """The pose (rows, 3) as localised at this physics step."""
     row = wp.tid()
     now = clock[row]
     slot = open_slot(row, now, clockwork, episode[row], ring)
     if slot >= 0:
-        offset = localise(clockwork.seed, row, episode[row], errors, float(now) * dt)
-        ring.value[row, slot, 0] = pose[row, 0] + offset[0]
-        ring.value[row, slot, 1] = pose[row, 1] + offset[1]
-        ring.value[row, slot, 2] = pose[row, 2]
+        keep_place(row, slot, clockwork.seed, episode[row], errors, float(now) * dt, pose, ring)
 
 
 @wp.kernel
@@ -58,11 +73,7 @@ def start_place(
     """As localised where the robot is put down."""
     row = wp.tid()
     if mask[row] != wp.uint8(0):
-        slot = first_slot(row, ring)
-        offset = localise(seed, row, episode[row], errors, 0.0)
-        ring.value[row, slot, 0] = pose[row, 0] + offset[0]
-        ring.value[row, slot, 1] = pose[row, 1] + offset[1]
-        ring.value[row, slot, 2] = pose[row, 2]
+        keep_place(row, first_slot(row, ring), seed, episode[row], errors, 0.0, pose, ring)
 
 
 @wp.kernel
