@@ -13,25 +13,25 @@ means the same under `ros2 launch` (its manual: "Using XML, YAML, and Python for
 
 - A `group` is scoped as in ROS; an `include` is too (ROS lets the included file's values leak out).
 - `node` starts `python -m pkg.exec`, or `muster exec` for the package `muster`: there is no ament index to ask. It
-  takes
-  no `param` and no `remap`, because there is no ROS node behind it.
+  takes no `param` and no `remap`, because there is no ROS node behind it.
 - `executable` starts `muster` with the Python that runs the launcher.
 - `respawn` starts a process again that failed, not one that ended with 0.
 - `push_ros_namespace` reaches a process as the environment variable MUSTER_NAMESPACE.
 
-Text that ROS wants quoted (`default: "16"`) is wanted quoted here. This module reads and evaluates; `launch` runs.
+Text that ROS wants quoted (`default: "16"`) is wanted quoted here. This module reads and evaluates (text and
+substitutions in `launchscope`); `launch` runs.
 """
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
-from fleet.launchyaml import LaunchError, at, boolean, entries_of, list_of, substituted, text_of
+from fleet.launchscope import Scope
+from fleet.launchyaml import LaunchError, at, entries_of, list_of, text_of
 from sim.errors import nearest
 
 CONDITIONS = ("if", "unless")
@@ -91,8 +91,8 @@ def read_plan(path: Path, given: Mapping[str, str], environment: Mapping[str, st
 
     Raises `LaunchError` for a missing file, anything that is not in the subset, an unknown, missing or wrong argument.
     """
-    reader = _Reader(dict(given), dict(environment), listing)
-    scope = _Scope(values=dict(given), environment={}, namespace="")
+    reader = _Reader(listing)
+    scope = Scope(values=dict(given), outer=dict(environment), listing=listing, environment={})
     try:
         reader.file(Path(path), scope, "")
     except RecursionError as error:
@@ -122,24 +122,9 @@ def split_assignments(words: tuple[str, ...] | list[str]) -> dict[str, str]:
 
 
 @dataclass
-class _Scope:
-    """What actions see and change; a group or an include works on a copy."""
-
-    values: dict[str, str]
-    environment: dict[str, str]
-    namespace: str
-    directory: str = ""
-
-    def copy(self) -> _Scope:
-        return replace(self, values=dict(self.values), environment=dict(self.environment))
-
-
-@dataclass
 class _Reader:
     """One evaluation: walks the actions in order and collects what they ask for."""
 
-    given: dict[str, str]
-    outer: dict[str, str]
     listing: bool
     arguments: list[Argument] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
@@ -148,7 +133,7 @@ class _Reader:
     declared: list[set[str]] = field(default_factory=list)
     """Names of the arguments that each file on the stack declares, itself or by an include."""
 
-    def file(self, path: Path, scope: _Scope, asked: str) -> set[str]:
+    def file(self, path: Path, scope: Scope, asked: str) -> set[str]:
         """Evaluate one file; `asked` is the place of the include. Returns the names of its arguments."""
         prefix = f"{asked}: " if asked else ""
         try:
@@ -177,11 +162,11 @@ class _Reader:
         self.stack.pop()
         return self.declared.pop()
 
-    def actions(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+    def actions(self, node: yaml.Node, file: str, scope: Scope) -> None:
         """Evaluate a list of actions in order."""
         if not isinstance(node, yaml.SequenceNode):
             raise LaunchError(f"{at(node, file)}: expected a list of actions, each with a dash")
-        handlers: dict[str, Callable[[yaml.Node, str, _Scope], None]] = {
+        handlers: dict[str, Callable[[yaml.Node, str, Scope], None]] = {
             "arg": self.arg,
             "let": self.let,
             "group": self.group,
@@ -205,7 +190,7 @@ class _Reader:
                 )
             handlers[key.value](value, file, scope)
 
-    def arg(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+    def arg(self, node: yaml.Node, file: str, scope: Scope) -> None:
         entries = entries_of(node, file, "arg", ("name",), ("default", "description", "choice"))
         name = text_of(entries["name"], file)
         choices: tuple[str, ...] = ()
@@ -228,7 +213,7 @@ class _Reader:
             names.add(name)
         if name not in scope.values:
             if default is not None:
-                scope.values[name] = self.text(default, file, scope)
+                scope.values[name] = scope.text(default, file)
             elif self.listing:
                 scope.values[name] = ""
             else:
@@ -236,21 +221,21 @@ class _Reader:
         if choices and scope.values[name] not in choices and not self.listing:
             raise LaunchError(f"{name}:={scope.values[name]}: expected one of {', '.join(choices)}")
 
-    def let(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+    def let(self, node: yaml.Node, file: str, scope: Scope) -> None:
         entries = entries_of(node, file, "let", ("name", "value"), CONDITIONS)
         if self.wanted(entries, file, scope):
-            scope.values[text_of(entries["name"], file)] = self.text(entries["value"], file, scope)
+            scope.values[text_of(entries["name"], file)] = scope.text(entries["value"], file)
 
-    def group(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+    def group(self, node: yaml.Node, file: str, scope: Scope) -> None:
         if isinstance(node, yaml.SequenceNode):
             self.actions(node, file, scope.copy())
             return
         entries = entries_of(node, file, "group", ("children",), (*CONDITIONS, "scoped"))
-        scoped = self.truth(entries["scoped"], file, scope) if "scoped" in entries else True
+        scoped = scope.truth(entries["scoped"], file) if "scoped" in entries else True
         if self.wanted(entries, file, scope):
             self.actions(entries["children"], file, scope.copy() if scoped else scope)
 
-    def include(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+    def include(self, node: yaml.Node, file: str, scope: Scope) -> None:
         entries = entries_of(node, file, "include", ("file",), (*CONDITIONS, "arg"))
         if not self.wanted(entries, file, scope):
             return
@@ -259,18 +244,18 @@ class _Reader:
         for one in list_of(entries.get("arg"), file, "arg"):
             pair = entries_of(one, file, "arg", ("name", "value"))
             name = text_of(pair["name"], file)
-            passed[name] = inner.values[name] = self.text(pair["value"], file, scope)
-        target = Path(self.text(entries["file"], file, scope))
+            passed[name] = inner.values[name] = scope.text(pair["value"], file)
+        target = Path(scope.text(entries["file"], file))
         declared = self.file(target, inner, at(entries["file"], file))
         for name in passed:
             if name not in declared:
                 raise LaunchError(f'{at(node, file)}: {target} has no argument "{name}"{nearest(name, declared)}')
 
-    def executable(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+    def executable(self, node: yaml.Node, file: str, scope: Scope) -> None:
         optional = (*CONDITIONS, "name", "cwd", "output", "env", "respawn", "respawn_delay")
         entries = entries_of(node, file, "executable", ("cmd",), optional)
         if self.wanted(entries, file, scope):
-            words, sources = self.words(entries["cmd"], file, scope)
+            words, sources = scope.words(entries["cmd"], file)
             if not words or not (words[0] or self.listing):
                 raise LaunchError(f"{at(node, file)}: cmd is empty; expected a program and its arguments")
             default = words[0].rpartition("/")[2]
@@ -278,32 +263,32 @@ class _Reader:
                 default = next((word for word in words[1:] if not word.startswith("-") and "/" not in word), default)
             self.process(entries, file, scope, words, sources, default)
 
-    def node(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+    def node(self, node: yaml.Node, file: str, scope: Scope) -> None:
         optional = (*CONDITIONS, "name", "namespace", "output", "args", "env", "respawn", "respawn_delay")
         entries = entries_of(node, file, "node", ("pkg", "exec"), optional)
         if not self.wanted(entries, file, scope):
             return
-        package, program = (self.text(entries[key], file, scope) for key in ("pkg", "exec"))
+        package, program = (scope.text(entries[key], file) for key in ("pkg", "exec"))
         words = ["muster", program] if package == "muster" else ["python", "-m", f"{package}.{program}"]
         sources: dict[str, str] = {}
         if "args" in entries:
-            arguments, sources = self.words(entries["args"], file, scope)
+            arguments, sources = scope.words(entries["args"], file)
             words += arguments
         inner = scope.copy()
         if "namespace" in entries:
-            inner.namespace = _join(scope.namespace, self.text(entries["namespace"], file, scope))
+            inner.namespace = _join(scope.namespace, scope.text(entries["namespace"], file))
         self.process(entries, file, inner, words, sources, program)
 
     def process(
         self,
         entries: Mapping[str, yaml.Node],
         file: str,
-        scope: _Scope,
+        scope: Scope,
         words: list[str],
         sources: Mapping[str, str],
         default: str,
     ) -> None:
-        name = self.text(entries["name"], file, scope) if "name" in entries else default
+        name = scope.text(entries["name"], file) if "name" in entries else default
         if not name.strip("/") and not self.listing:
             raise LaunchError(
                 f"{at(entries['name'], file)}: name is empty; expected a name for the process and its log"
@@ -313,12 +298,12 @@ class _Reader:
             self.variable(entries_of(one, file, "env", ("name", "value")), file, scope, environment)
         if scope.namespace:
             environment["MUSTER_NAMESPACE"] = scope.namespace
-        output = self.text(entries["output"], file, scope) if "output" in entries else "log"
+        output = scope.text(entries["output"], file) if "output" in entries else "log"
         if output not in OUTPUTS:
             raise LaunchError(f'{at(entries["output"], file)}: output "{output}": expected one of {", ".join(OUTPUTS)}')
         delay = 0.0
         if "respawn_delay" in entries:
-            word = self.text(entries["respawn_delay"], file, scope, loose=True)
+            word = scope.text(entries["respawn_delay"], file, loose=True)
             try:
                 delay = float(word)
             except ValueError:
@@ -332,115 +317,44 @@ class _Reader:
                 name=_join(scope.namespace, name).strip("/").replace("/", "."),
                 command=tuple(words),
                 environment=environment,
-                directory=self.text(entries["cwd"], file, scope) if "cwd" in entries else None,
+                directory=scope.text(entries["cwd"], file) if "cwd" in entries else None,
                 output=output,
-                respawn=self.truth(entries["respawn"], file, scope) if "respawn" in entries else False,
+                respawn=scope.truth(entries["respawn"], file) if "respawn" in entries else False,
                 respawn_delay=delay,
                 where=at(next(iter(entries.values())), file),
                 sources=sources,
             )
         )
 
-    def set_env(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+    def set_env(self, node: yaml.Node, file: str, scope: Scope) -> None:
         entries = entries_of(node, file, "set_env", ("name", "value"), CONDITIONS)
         if self.wanted(entries, file, scope):
             self.variable(entries, file, scope, scope.environment)
 
-    def variable(self, pair: Mapping[str, yaml.Node], file: str, scope: _Scope, environment: dict[str, str]) -> None:
+    def variable(self, pair: Mapping[str, yaml.Node], file: str, scope: Scope, environment: dict[str, str]) -> None:
         """Set an environment variable under a name that it can have (POSIX: any without `=`)."""
         name = text_of(pair["name"], file)
         if not name or "=" in name:
             raise LaunchError(f'{at(pair["name"], file)}: "{name}" is no name of an environment variable; correct it')
-        environment[name] = self.text(pair["value"], file, scope)
+        environment[name] = scope.text(pair["value"], file)
 
-    def push_namespace(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+    def push_namespace(self, node: yaml.Node, file: str, scope: Scope) -> None:
         entries = entries_of(node, file, "push_ros_namespace", ("namespace",), CONDITIONS)
         if self.wanted(entries, file, scope):
-            scope.namespace = _join(scope.namespace, self.text(entries["namespace"], file, scope))
+            scope.namespace = _join(scope.namespace, scope.text(entries["namespace"], file))
 
-    def log(self, node: yaml.Node, file: str, scope: _Scope) -> None:
+    def log(self, node: yaml.Node, file: str, scope: Scope) -> None:
         entries = entries_of(node, file, "log", ("message",), CONDITIONS)
         if self.wanted(entries, file, scope):
-            self.messages.append(self.text(entries["message"], file, scope))
+            self.messages.append(scope.text(entries["message"], file))
 
-    def wanted(self, entries: Mapping[str, yaml.Node], file: str, scope: _Scope) -> bool:
+    def wanted(self, entries: Mapping[str, yaml.Node], file: str, scope: Scope) -> bool:
         """Whether `if` and `unless` let an action happen."""
         if "if" in entries and "unless" in entries:
             raise LaunchError(f"{at(entries['unless'], file)}: both if and unless; expected one of them")
         if "if" in entries:
-            return self.truth(entries["if"], file, scope)
-        return not self.truth(entries["unless"], file, scope) if "unless" in entries else True
-
-    def truth(self, node: yaml.Node, file: str, scope: _Scope) -> bool:
-        word = self.text(node, file, scope, loose=True)
-        if self.listing and not word:
-            return False
-        return boolean(word, at(node, file))
-
-    def text(self, node: yaml.Node, file: str, scope: _Scope, *, loose: bool = False) -> str:
-        """A scalar with its substitutions made; `loose` takes unquoted numbers and booleans too."""
-        where = at(node, file)
-        return "".join(self.pieces(text_of(node, file, loose=loose), where, scope))
-
-    def words(self, node: yaml.Node, file: str, scope: _Scope) -> tuple[list[str], dict[str, str]]:
-        """A command as words: split as a shell would before substitution, so that a value stays one word.
-
-        With them the options whose value comes from one `$(var name)`, and its name.
-        """
-        where = at(node, file)
-        marks: list[str] = []
-
-        def hold(inner: str) -> str:
-            marks.append(inner)
-            return f"\0{len(marks) - 1}\0"
-
-        template = substituted(text_of(node, file), where, hold)
-        try:
-            parts = shlex.split(template)
-        except ValueError as error:
-            raise LaunchError(f"{where}: {error} in the command; close the quotation") from error
-        words: list[str] = []
-        sources: dict[str, str] = {}
-        for part in parts:
-            pieces = part.split("\0")
-            inside = [marks[int(piece)].split() for piece in pieces[1::2]]
-            if len(inside) == 1 and inside[0][0] == "var" and words and words[-1].startswith("--"):
-                sources[words[-1]] = inside[0][-1]
-            pieces[1::2] = [self.substitute(marks[int(piece)], where, scope) for piece in pieces[1::2]]
-            words.append("".join(pieces))
-        return words, sources
-
-    def pieces(self, text: str, where: str, scope: _Scope) -> list[str]:
-        return [substituted(text, where, lambda inner: self.substitute(inner, where, scope))]
-
-    def substitute(self, inner: str, where: str, scope: _Scope) -> str:
-        """The value of what stands in `$(...)`."""
-        name, _, rest = inner.strip().partition(" ")
-        plain = "".join(self.pieces(rest.strip(), where, scope))
-        words = plain.split(None, 1)
-        match name, len(words):
-            case "var", 1:
-                if plain not in scope.values:
-                    raise LaunchError(f"{where}: $(var {plain}): no such argument{nearest(plain, scope.values)}")
-                return scope.values[plain]
-            case "env", 1 | 2:
-                environment = {**self.outer, **scope.environment}
-                if words[0] in environment:
-                    return environment[words[0]]
-                if len(words) == 2:
-                    return words[1].strip("\"'")
-                raise LaunchError(f"{where}: $(env {plain}): not set and no default; export {plain}")
-            case "dirname", 0:
-                return scope.directory
-            case "not", 1:
-                if self.listing and not plain:
-                    return "true"
-                return "false" if boolean(plain, where) else "true"
-            case "var" | "env" | "dirname" | "not", _:
-                raise LaunchError(
-                    f"{where}: $({inner}): expected $(var name), $(env NAME default), $(dirname) or $(not value)"
-                )
-        raise LaunchError(f"{where}: $({name} ...) is not in the subset that muster reads: var, env, dirname, not")
+            return scope.truth(entries["if"], file)
+        return not scope.truth(entries["unless"], file) if "unless" in entries else True
 
 
 def _join(namespace: str, name: str) -> str:

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet.launch import Config, check, free_addresses, newest_policy, run
+from fleet.launch import Config, free_addresses, newest_policy, run
 from fleet.launchfile import read_plan
 from fleet.launchyaml import LaunchError
+from fleet.preflight import check
 from fleet.rundir import create_run
 
 

@@ -20,8 +20,8 @@ from agents.export import export
 from agents.networks import ActorCritic
 from agents.normalize import Moments
 from fleet import cli
-from fleet.launch import check as launch_check
 from fleet.launchfile import read_plan
+from fleet.preflight import check as launch_check
 from fleet.world import World
 from sim.readers import load_site
 from sim.robot import RobotSpec

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fleet import cli
-from fleet.launch import resolve
 from fleet.launchfile import read_plan
+from fleet.processes import resolve
 
 FOLDER = Path(__file__).resolve().parents[2] / "launch"
 FILES = sorted(path.name for path in FOLDER.glob("*.launch.yaml"))
