@@ -14,7 +14,7 @@ work `dispatch`'s, who may drive where `rightofway`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -27,6 +27,7 @@ from coordination.lifecycle import TaskEvent
 from coordination.messages import (
     Cancel,
     FleetState,
+    LegKind,
     Picture,
     Query,
     Report,
@@ -34,9 +35,11 @@ from coordination.messages import (
     RobotStatus,
     Submit,
     Submitted,
+    Task,
     Waiting,
 )
 from coordination.neighbours import neighbours
+from coordination.pods import PodBook, lifted, stranded, unplaceable
 from coordination.rightofway import RightOfWay
 from coordination.roadmap import Roadmap
 from coordination.roster import Roster
@@ -78,17 +81,20 @@ class Coordinator:
         self.store.bind(self.site.hash)
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self, *, anew: bool = False) -> None:
         """Begin a life that knows what the store knows and has heard nobody: a process's first, or another plant's.
 
-        Every robot keeps the cells that it held until it reports from where it is now.
+        Every robot keeps the cells that it held until it reports from where it is now. In another plant (`anew`) every
+        pod stands at home.
         """
         self.epoch = self.store.begin()
         """Number of this life on the store"""
         self._loaded = with_pod(self.spec, self.site) if self.site.fixtures.pod_side is not None else self.spec
         # whoever may carry a pod needs the room of one to brake in
         self.right_of_way = RightOfWay(self.roadmap, self.rules, self._loaded)
-        self.roster = Roster(self.store, self.policy, self.site.hash, self.epoch)
+        lifts = self.site.fixtures.pod_side is not None
+        self.pods = PodBook(self.store, self.site.fixtures.pods if lifts else (), anew=anew)
+        self.roster = Roster(self.store, self.pods, self.policy, self.site.hash, self.epoch)
         self.waiting: dict[str, Waiting] = self.roster.waiting
         """By robot: attempts that wait for an operator"""
         self.dispatch = Dispatch(self.roster, self.right_of_way, self.site.chargers.tolist(), self.energy, self.spec)
@@ -125,6 +131,7 @@ class Coordinator:
             goal, priority = self.roster.goal(robot)
             busy = self.roster.assignment(robot) is not None
             self.right_of_way.set_goal(robot, goal, now, level=priority, finishing=busy)
+        self.right_of_way.set_pods(self.pods.standing, self.pods.carried)
         self.right_of_way.tick(now, latch.stopped)
         changes = self.right_of_way.ledger.changes
         if changes:
@@ -142,7 +149,7 @@ class Coordinator:
 
     def state(self, request: str, now: int) -> FleetState:
         """The fleet's state as clients see it."""
-        latch = self.store.latch()
+        latch, records = self.store.latch(), self.store.open_tasks().values()
         lines = []
         for robot, known in list(self.roster.robots.items())[:LISTED]:
             report, live = known.report, self.roster.live.get(robot)
@@ -157,17 +164,19 @@ class Coordinator:
             tuple(lines),
             stopped=latch.stopped,
             stop_epoch=latch.stop_epoch,
-            waiting=(*self.waiting.values(), *unserved(self.store.open_tasks().values(), self._able()))[:WAITING],
+            waiting=(*self.waiting.values(), *self._stranded(), *unserved(records, self._able()))[:WAITING],
         )
 
     def _report(self, robot: str, report: Report, now: int) -> None:
         if self.roster.hear(robot, report, now):
             self.right_of_way.observe(robot, report, now)
             self.roster.hear_of_work(robot, report, now)
+            cell = self.roadmap.cell_at(report.pose[0], report.pose[1])
+            self.pods.hear(robot, report, cell, robot in self.roster.live, now)
 
     def _submit(self, message: Submit, now: int) -> Submitted:
         for task in message.tasks:
-            error = impossible(task, self.roadmap, self.right_of_way.fields)
+            error = impossible(task, self.roadmap, self.right_of_way.fields) or self._unplaceable(task, message.tasks)
             if error:
                 return Submitted(message.request, error=error)
         accepted = self.store.submit(message.tasks, now)
@@ -175,6 +184,19 @@ class Coordinator:
         for line in unserved(records, self._able()) if self.roster.robots else ():
             self.store.note("unserved", now, task=line.task, detail=line.reason)
         return Submitted(message.request, accepted)
+
+    def _unplaceable(self, task: Task, together: Iterable[Task]) -> str:
+        if self.store.record(task.id) is not None or not any(leg.kind is LegKind.SET_DOWN for leg in task.legs):
+            return ""  # what was accepted once is accepted again
+        leaving = lifted(self.store.open_tasks().values())
+        leaving |= {
+            leg.cell for other in together if other.id != task.id for leg in other.legs if leg.kind is LegKind.LIFT
+        }
+        return unplaceable(task, self.pods.standing, leaving)
+
+    def _stranded(self) -> list[Waiting]:
+        live = [record for record in self.roster.live.values() if record.robot not in self.waiting]
+        return stranded(live, self.pods.standing, lifted(self.store.open_tasks().values()))
 
     def _able(self) -> list[tuple[float, tuple[str, ...]]]:
         """What each robot heard of carries, kg, and its capabilities."""

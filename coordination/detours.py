@@ -7,6 +7,7 @@ enters no closed cell, when that costs at most
     extra <= detour + seconds waited        (cells)
 
 so that a short way round is taken at once and a long one when waiting has not helped. Everyone else plans as before.
+For who fits beneath no standing pod their cells are closed too, and a way around them is taken whatever it costs.
 """
 
 from __future__ import annotations
@@ -40,39 +41,43 @@ class Detours:
         """A robot says that something stands in a cell; that is believed for a while."""
         self._blocked[cell] = now + self.rules.blocked
 
-    def choose(self, ledger: Ledger, fields: Fields, now: int) -> NDArray[np.int32]:
+    def choose(self, ledger: Ledger, fields: Fields, now: int, pods: frozenset[int] = frozenset()) -> NDArray[np.int32]:
         """Close cells, and set the `slot` of everyone whose way meets one and for whom there is another.
 
-        Returns the slots by robot, (robots,), for the planner; NONE for who plans as always.
+        In `pods` stand some. Returns the slots by robot, (robots,), for the planner; NONE for who plans as always.
         """
         movers = ledger.movers.values()
         self._close(ledger, now)
         around = np.full(len(ledger.plans.end), NONE, np.int32)
         for mover in movers:
             mover.slot = NONE
-        if not self._closed:
+        if not self._closed and not (pods and any(mover.tall for mover in movers)):
             return around
         fields.new_tick()
-        closed = np.zeros(self.roadmap.cells, np.uint8)
-        closed[list(self._closed)] = STANDING
-        closed[list(self._blocked)] = BLOCKED
+        closed = np.zeros((2, self.roadmap.cells), np.uint8)
+        closed[:, list(self._closed)] = STANDING
+        closed[:, list(self._blocked)] = BLOCKED
+        closed[1, list(pods)] = BLOCKED
+        barred = np.zeros(self.roadmap.cells, np.uint8)
+        barred[list(pods)] = BLOCKED
         for mover in movers:
             if mover.goal == NONE or not mover.path or mover.report is None:
                 continue
             blocked = self.first_blocked(mover)
             tail = mover.path[-1] if blocked == NONE else mover.path[blocked - 1]
             plain = fields.matrix[fields.slot(mover.goal)]
-            if blocked == NONE and not _meets(
-                tail, plain, closed, ledger.owner, mover.index, self.roadmap.exits, self.roadmap.offsets
-            ):
+            law = ledger.owner, mover.index, self.roadmap.exits, self.roadmap.offsets
+            if blocked == NONE and not _meets(tail, plain, closed[int(mover.tall)], *law):
                 continue
-            slot = self._around(mover, tail, fields)
-            if slot == NO_SLOT:
-                continue
-            extra = int(fields.matrix[slot, tail]) - int(plain[tail])
-            waited = (now - mover.still_since) / SECOND
-            if fields.matrix[slot, tail] < FAR and extra <= self.rules.detour + waited:
+            own_pods = pods if mover.tall else frozenset[int]()
+            slot = self._around(mover, tail, fields, own_pods)
+            most = int(plain[tail]) + self.rules.detour + (now - mover.still_since) / SECOND
+            if slot != NO_SLOT and fields.matrix[slot, tail] < FAR and fields.matrix[slot, tail] <= most:
                 mover.slot = around[mover.index] = slot
+            elif own_pods and _meets(tail, plain, barred, *law):
+                slot = fields.around(mover.goal, own_pods)
+                if slot != NO_SLOT and fields.matrix[slot, tail] < FAR:
+                    mover.slot = around[mover.index] = slot
         return around
 
     def first_blocked(self, mover: Mover) -> int:
@@ -95,13 +100,13 @@ class Detours:
                 closed.update(mover.returning)
         self._closed = frozenset(closed)
 
-    def _around(self, mover: Mover, tail: int, fields: Fields) -> int:
+    def _around(self, mover: Mover, tail: int, fields: Fields, pods: frozenset[int]) -> int:
         """The slot of the field of its goal around what is closed to it; NO_SLOT when there are too many."""
         own = self._closed.intersection([*mover.path, *mover.returning]).difference(self._blocked)
-        slot = fields.around(mover.goal, self._closed - own)
+        slot = fields.around(mover.goal, (self._closed - own) | pods)
         if slot != NO_SLOT and fields.matrix[slot, tail] == FAR and self._blocked:
             # Better to wait behind a standing robot than to enter what was reported blocked.
-            slot = fields.around(mover.goal, frozenset(self._blocked))
+            slot = fields.around(mover.goal, pods.union(self._blocked))
         return slot
 
 

@@ -185,6 +185,6 @@ def _larger(old: Situation) -> Situation:
     """The same situation with room for twice the robots."""
     robots = len(old.end)
     new = situation(2 * robots, 0)
-    for name in ("end", "tail", "previous", "goal", "slot", "heading", "ready", "next"):
+    for name in ("end", "tail", "previous", "goal", "slot", "heading", "ready", "next", "tall"):
         getattr(new, name)[:robots] = getattr(old, name)
-    return new._replace(owner=old.owner, at=old.at, own=old.own, claim=old.claim)
+    return new._replace(owner=old.owner, at=old.at, own=old.own, claim=old.claim, pods=old.pods)

@@ -237,6 +237,10 @@ class Leave(msgspec.Struct, frozen=True):
 # robot <-> coordinator ----------------------------------------------------------------------------------------
 
 
+LIFT = "lift"
+"""Capability of robots that lift the floor's pods, and so fit beneath them."""
+
+
 class Report(msgspec.Struct, frozen=True):
     """A robot's whole state, every control cycle."""
 

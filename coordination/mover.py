@@ -54,6 +54,8 @@ class Mover:
     """Why it gets no grant"""
     trespassed: set[int] = field(default_factory=set)
     """Cells of others under its footprint, already objected to"""
+    tall: bool = False
+    """Fits beneath no standing pod: it carries one, or is none that passes between their legs"""
     slot: int = NONE
     """The field by which it plans around closed cells; NONE while it does not"""
 

@@ -17,6 +17,7 @@ still holds on the way there is in `owner`:
   pending step is granted once the robots ahead have driven, whatever their speeds.
 - Pockets (dead ends, see `pockets`) take one robot at a time, and nobody is pushed in. Everywhere else on rings PIBT's
   pushing always ends at a free cell, if there is one.
+- A robot that fits beneath no standing pod is neither sent nor pushed nor drawn into the cell of one.
 - A robot that is not ready (at work, stopped, silent, or with a step pending) is a fixed obstacle at its plan's end.
 
 The kernel is deterministic: ties are broken by going straight on, then by a hash of robot and cell.
@@ -63,6 +64,10 @@ class Situation(NamedTuple):
     """(cells,) the robot whose plan ends in each cell, or NONE."""
     own: NDArray[np.uint8]
     """(cells,) 1 where the owner may turn back into the cell: it lies behind it and is not yet released."""
+    tall: NDArray[np.uint8]
+    """(robots,) 1 for a robot that fits beneath no standing pod."""
+    pods: NDArray[np.uint8]
+    """(cells,) 1 where a pod stands."""
     next: NDArray[np.int32]
     """(robots,) out: the next cell of each robot's plan, `end` for staying."""
     claim: NDArray[np.int32]
@@ -100,6 +105,8 @@ def situation(robots: int, cells: int) -> Situation:
         owner=none(cells),
         at=none(cells),
         own=np.zeros(cells, np.uint8),
+        tall=np.zeros(robots, np.uint8),
+        pods=np.zeros(cells, np.uint8),
         next=none(robots),
         claim=none(cells),
     )
@@ -228,6 +235,8 @@ def _rank(robot: int, now: Situation, fields: NDArray[np.uint16], ways: Ways, ch
             distance = np.int64(0 if cell == here else 1)
         if cell != here and owner[cell] == robot and cell != now.previous[robot] and now.own[cell] == 0:
             continue
+        if cell != here and now.tall[robot] != 0 and now.pods[cell] != 0:
+            continue
         if pocket[cell] >= 0 and pocket[cell] != pocket[here]:
             # nobody is pushed into a pocket, and who wants in waits until it is empty
             user = users[pocket[cell]]
@@ -285,7 +294,7 @@ def _draw_after(robot: int, partner: int, position: int, now: Situation) -> None
     if partner < 0 or position != 0 or chosen[partner] >= 0 or chosen[robot] == end[robot]:
         return
     cell = end[robot]
-    if claim[cell] >= 0 or claim[end[partner]] >= 0:
+    if claim[cell] >= 0 or claim[end[partner]] >= 0 or (now.tall[partner] != 0 and now.pods[cell] != 0):
         return
     chosen[partner] = cell
     claim[cell] = partner

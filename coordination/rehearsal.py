@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from coordination.coordinator import Coordinator
-from coordination.messages import Assignment, Chosen, LegKind, Offer, Picture, Report, RobotStatus
+from coordination.messages import LIFT, Assignment, Chosen, LegKind, Offer, Picture, Report, RobotStatus
+from sim.lifting import why_not, with_pod
 from sim.robot import MILLISECOND, SECOND, RobotSpec
 from sim.site import Site
 
@@ -74,6 +75,8 @@ class Actor:
     battery: float = 1.0
     chosen: Chosen | None = None
     """Its answer to the newest offer"""
+    loaded: bool = False
+    """Carries a pod"""
 
     @property
     def charging(self) -> bool:
@@ -103,6 +106,10 @@ class Floor:
 
     def __post_init__(self) -> None:
         """Robots r0, r1, ... in the centres of the start cells."""
+        self.lifts = not why_not(self.spec, self.site)
+        self.pods: set[int] = set(self.site.fixtures.pods) if self.lifts else set()
+        """The truth: cells in which a pod stands"""
+        self._body = with_pod(self.spec, self.site) if self.lifts else self.spec
         self.dice = random.Random(self.seed)
         self.round = 0
         self.actors = {f"r{index}": Actor(f"r{index}", cell, cell) for index, cell in enumerate(self.starts)}
@@ -124,7 +131,7 @@ class Floor:
 
     def footprints(self) -> dict[str, tuple[int, ...]]:
         """The truth: every cell that each robot's disc overlaps."""
-        return {name: self._under(actor, self.spec.radius) for name, actor in self.actors.items()}
+        return {name: self._under(actor, self._radius(actor)) for name, actor in self.actors.items()}
 
     def report(self, actor: Actor) -> Report:
         """What a robot says of itself; its name is a capability, so that a task can be meant for it alone."""
@@ -136,7 +143,7 @@ class Floor:
             stamp=self.now,
             pose=(x, y, yaw.get(actor.heading, 0.0)),
             twist=(actor.speed, 0.0),
-            cells=self._under(actor, self.spec.radius + self.spec.localisation_bound),
+            cells=self._under(actor, self._radius(actor) + self.spec.localisation_bound),
             battery=actor.battery,
             status=self._status(actor),
             grant=picture.grant.id if picture is not None and picture.grant is not None else 0,
@@ -145,10 +152,11 @@ class Floor:
             legs_done=actor.legs_done,
             blocked=actor.blocked,
             site=self.site.hash,
-            capabilities=(actor.name,),
+            capabilities=(actor.name, LIFT) if self.lifts else (actor.name,),
             payload_max=self.payload_max,
             chooses=self.chooses if self.choose is not None else 0,
             chosen=self._answer(actor),
+            loaded=actor.loaded,
         )
 
     # inside ----------------------------------------------------------------------------------------------------
@@ -246,7 +254,7 @@ class Floor:
                 actor.dwelling -= CYCLE / SECOND
                 if actor.dwelling <= 0.0:
                     actor.dwelling = -1.0
-                    actor.legs_done += 1
+                    actor.legs_done += self._handle(actor, leg.kind)
                 return False
         ahead = self._ahead(actor)
         if not ahead:
@@ -259,9 +267,23 @@ class Floor:
         actor.towards = ahead[0]
         return True
 
+    def _handle(self, actor: Actor, kind: LegKind) -> bool:
+        """Lift or set down in the actor's cell; whether the leg is done. Without a pod to lift it waits."""
+        if kind is LegKind.LIFT and not actor.loaded:
+            actor.loaded = actor.cell in self.pods
+            self.pods.discard(actor.cell)
+            return actor.loaded
+        if kind is LegKind.SET_DOWN and actor.loaded:
+            actor.loaded = False
+            self.pods.add(actor.cell)
+        return True
+
+    def _radius(self, actor: Actor) -> float:
+        return self._body.radius if actor.loaded else self.spec.radius
+
     def _may_go_on(self, actor: Actor) -> bool:
         """Leaving a cell needs a grant of the next; once in between, the robot ends its move."""
-        if actor.progress * self.site.cell + self.spec.radius > self.site.cell / 2 - 0.05:
+        if actor.progress * self.site.cell + self._radius(actor) > self.site.cell / 2 - 0.05:
             return True
         picture = actor.picture
         granted = (

@@ -12,7 +12,8 @@ plans change. The law:
    back, and a robot's cells stay its own until it reports. A silent robot keeps its cells.
 3. A step into a cell that its owner is bound to leave is *pending* (see `pibt`): reserved, told to nobody, granted
    when the cell is released, and given up after `patience`. The pairs of `waits_for` are the action dependency graph.
-4. Robots that stand for long and cannot be pushed, and cells that robots report blocked, are closed to the detour field
+4. A cell in which a pod stands is granted to nobody who fits not beneath it: who carries a pod, or is of another kind.
+5. Robots that stand for long and cannot be pushed, and cells that robots report blocked, are closed to the detour field
    of those who would meet them; everyone else plans as before.
 
 The books are in `ledger`; a robot and how far it may come are `mover`'s, what is closed is `detours`', and what a robot
@@ -21,14 +22,14 @@ is told of its neighbours is `surroundings`'. Nothing here reads a clock; determ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coordination.detours import Detours
 from coordination.ledger import Ledger
-from coordination.messages import Grant, Report
+from coordination.messages import LIFT, Grant, Report
 from coordination.mover import Mover, may_come_into, reach
 from coordination.pibt import decide
 from coordination.roadmap import NONE, Fields, Roadmap
@@ -56,6 +57,8 @@ class RightOfWay:
         self.ledger = Ledger(roadmap)
         self.conflicts: list[str] = []
         """What was reported and must not be: one line each, since the caller emptied it"""
+        self._pods: frozenset[int] = frozenset()
+        self._carriers: Collection[str] = ()
         self._detours = Detours(roadmap, rules)
         self._surroundings = Surroundings(roadmap, rules)
 
@@ -132,6 +135,10 @@ class RightOfWay:
             mover.goal, mover.since = goal, now
         mover.level, mover.finishing = level, finishing
 
+    def set_pods(self, standing: Iterable[int], carriers: Collection[str]) -> None:
+        """In which cells pods stand, and who carries one."""
+        self._pods, self._carriers = frozenset(standing), carriers
+
     def forget(self, robot: str) -> None:
         """An operator says that a robot is no longer on the floor: its cells are free."""
         mover = self.ledger.movers.get(robot)
@@ -146,6 +153,7 @@ class RightOfWay:
         if stopped:
             return
         ledger, movers = self.ledger, self.ledger.movers.values()
+        self._keep_from_pods()
         for mover in movers:
             if mover.pending == NONE:
                 continue
@@ -155,7 +163,7 @@ class RightOfWay:
                 ledger.cancel(mover)
         if not movers:
             return
-        around = self._detours.choose(ledger, self.fields, now)
+        around = self._detours.choose(ledger, self.fields, now, self._pods)
         for mover in movers:
             if mover.slot != NONE and (index := self._detours.first_blocked(mover)) != NONE:
                 ledger.cut(mover, index)
@@ -239,6 +247,25 @@ class RightOfWay:
                 self.ledger.release(mover, cell)
 
     # the tick --------------------------------------------------------------------------------------------------
+
+    def _keep_from_pods(self) -> None:
+        """Who fits beneath no pod loses what it was promised of their cells, if it can still stand before them."""
+        plans = self.ledger.plans
+        plans.pods[:] = 0
+        plans.pods[list(self._pods)] = 1
+        for mover in self.ledger.movers.values():
+            report = mover.report
+            fits = report is not None and not report.loaded and LIFT in report.capabilities
+            mover.tall = not fits or mover.name in self._carriers
+            plans.tall[mover.index] = mover.tall
+            if not mover.tall or not self._pods:
+                continue
+            if mover.pending in self._pods:
+                self.ledger.cancel(mover)
+            for index in range(max(mover.keep, mover.at) + 1, len(mover.path)):
+                if mover.path[index] in self._pods:
+                    self.ledger.cut(mover, index)
+                    break
 
     def _prepare(self, now: int) -> NDArray[np.int64]:
         """Fill the planner's situation; returns the ranks."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from coordination.lifecycle import TaskRecord, priority_of
 from coordination.messages import Assignment, Report, TaskState, Waiting
+from coordination.pods import PodBook
 from coordination.roadmap import NONE
 from coordination.rules import Policy
 from coordination.tasks import Store
@@ -46,9 +47,9 @@ class Robot:
 class Roster:
     """Owns what is remembered of each robot; attempts are the store's, mirrored here by robot."""
 
-    def __init__(self, store: Store, policy: Policy, site: str, epoch: int) -> None:
+    def __init__(self, store: Store, pods: PodBook, policy: Policy, site: str, epoch: int) -> None:
         """Robots must be on the floor `site` (hash) and have heard of no later life than `epoch`."""
-        self.store, self.policy = store, policy
+        self.store, self.pods, self.policy = store, pods, policy
         self.robots: dict[str, Robot] = {}
         self.live: dict[str, TaskRecord] = {}
         """By robot: its live attempt"""
@@ -145,6 +146,7 @@ class Roster:
         live = self.live.get(robot)
         if live is None or (live.task.id, live.attempt) != (report.task, report.attempt):
             return
+        self.pods.confirm(robot, live.task.legs[live.legs_done : report.legs_done], now)
         if report.legs_done >= len(live.task.legs):
             self.store.finish(report.task, report.attempt, TaskState.DONE, now)
         elif report.failed:

@@ -1,11 +1,11 @@
-"""The tables of `tasks.sqlite`: tasks and their attempts, two logs, the cells that robots hold, and the stop latch.
+"""The tables of `tasks.sqlite`: tasks and their attempts, two logs, the cells that robots hold, pods, the stop latch.
 
 The store (`tasks`) is their only writer; reports and auditors read them. A table or column that is added needs a new
 version, so that an older program refuses the file instead of misreading it.
 """
 
-SCHEMA_VERSION = 2
-"""2 added `epochs`; a store of version 1 gets the table when it is opened."""
+SCHEMA_VERSION = 3
+"""2 added `epochs`, 3 `pods`; an older store gets the tables when it is opened."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (
@@ -35,7 +35,8 @@ CREATE TABLE IF NOT EXISTS latch (
 );
 CREATE TABLE IF NOT EXISTS epochs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, sender TEXT NOT NULL, epoch INTEGER NOT NULL, UNIQUE (sender, epoch)
-)
+);
+CREATE TABLE IF NOT EXISTS pods (home INTEGER PRIMARY KEY, cell INTEGER NOT NULL, robot TEXT NOT NULL)
 """
 """The logs `events` and `grant_log` are append-only; `event` of the latter is `grant`, `release`, or `cover` for a cell
 that a robot gets because it stands there already."""

@@ -85,8 +85,11 @@ class Core(Protocol):
     waiting: dict[str, Waiting]
     """By robot: attempts that wait for an operator"""
 
-    def begin(self) -> None:
-        """Forget what was heard and go on from what the store knows; `tick` may then be given an earlier time."""
+    def begin(self, *, anew: bool = False) -> None:
+        """Forget what was heard and go on from what the store knows; `tick` may then be given an earlier time.
+
+        `anew`: with another plant.
+        """
         ...
 
     def handle(self, sender: str, message: msgspec.Struct, now: int) -> Out:
@@ -223,7 +226,7 @@ class Service:
         self._reports.clear()
         self._pictures.clear()
         with self.store.transaction():
-            self.core.begin()
+            self.core.begin(anew=True)
         self.at("anew:committed")
 
     def _hear_fleet(self) -> None:

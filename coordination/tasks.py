@@ -1,4 +1,4 @@
-"""The store of tasks: what keeps them, the cells that robots hold, and the stop latch on disk.
+"""The store of tasks: what keeps them, the cells that robots hold, where pods are, and the stop latch on disk.
 
 `Store` writes through: every change is a row in SQLite and in an append-only log, and the open tasks are mirrored in
 memory, so that a tick reads nothing from disk. Group many changes into one commit with `with store.transaction():`
@@ -9,7 +9,7 @@ one: that is `lifecycle.transition`.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +33,16 @@ class Holding:
 
 
 @dataclass(frozen=True)
+class Pod:
+    """Where a pod is."""
+
+    cell: int
+    """In which it stands; -1 while it is carried"""
+    robot: str = ""
+    """Who carries it"""
+
+
+@dataclass(frozen=True)
 class Latch:
     """The fleet's emergency stop as it stands on disk."""
 
@@ -45,7 +55,7 @@ class Latch:
 
 
 class Store(Database):
-    """Owns `tasks.sqlite`: tasks, attempts, holdings, logs and latch. One writer; readers open it read-only.
+    """Owns `tasks.sqlite`: tasks, attempts, holdings, pods, logs and latch. One writer; readers open it read-only.
 
     Each change commits by itself unless it stands in `with store.transaction():`. Raises StoreError (one line);
     after an error nothing of the transaction is stored, in memory neither.
@@ -56,6 +66,7 @@ class Store(Database):
         self._open: dict[str, TaskRecord] = {}
         self._ended: dict[TaskState, int] = {}
         self._latch = Latch()
+        self._pods: Mapping[int, Pod] = {}
         super().__init__(path, schema=SCHEMA, version=SCHEMA_VERSION, read_only=read_only)
         try:
             with self._explained("read"):
@@ -73,6 +84,9 @@ class Store(Database):
         self._ended = {TaskState(state): count for state, count in rows}
         row = self.connection.execute("SELECT stopped, stop_epoch, stamp, by, reason FROM latch").fetchone()
         self._latch = Latch(bool(row[0]), *row[1:]) if row else Latch()
+        known = self.connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'pods'").fetchone()  # none: read-only
+        rows = self.connection.execute("SELECT home, cell, robot FROM pods ORDER BY home") if known else ()
+        self._pods = {home: Pod(cell, robot) for home, cell, robot in rows}
 
     # senders ---------------------------------------------------------------------------------------------------
 
@@ -303,6 +317,29 @@ class Store(Database):
         stamps = "SELECT stamp FROM {} ORDER BY seq DESC LIMIT 1"
         rows = (self.connection.execute(stamps.format(table)).fetchone() for table in ("events", "grant_log"))
         return max((row[0] for row in rows if row), default=0)
+
+    # pods ------------------------------------------------------------------------------------------------------
+
+    def pods(self) -> Mapping[int, Pod]:
+        """Where each pod is, by its home; another mapping after every change."""
+        return self._pods
+
+    def keep_pods(self, homes: Iterable[int], *, anew: bool = False) -> None:
+        """Pods that are not known yet stand at home; with `anew` all of them do."""
+        homes = [int(home) for home in homes if anew or int(home) not in self._pods]
+        with self.transaction():
+            self.connection.executemany(
+                "INSERT OR REPLACE INTO pods (home, cell, robot) VALUES (?,?,'')", [(home, home) for home in homes]
+            )
+            self._pods = {**self._pods, **{home: Pod(home) for home in homes}}
+
+    def place_pod(self, home: int, cell: int, robot: str, now: int) -> None:
+        """A pod stands in a cell now, or a robot carries it (cell -1)."""
+        with self.transaction():
+            self.connection.execute("UPDATE pods SET cell = ?, robot = ? WHERE home = ?", (cell, robot, home))
+            where = f"stands in cell {cell}" if cell >= 0 else f"is carried by {robot}"
+            self._log(now, "pod", robot=robot, detail=f"the pod of cell {home} {where}")
+            self._pods = {**self._pods, home: Pod(cell, robot)}
 
     # emergency stop --------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from coordination.tasks import Store
 
 WAL_HEADER, FRAME_HEADER = 32, 24  # bytes; https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 
-TABLES = ("tasks", "attempts", "events", "holdings", "grant_log", "latch")
+TABLES = ("tasks", "attempts", "events", "holdings", "grant_log", "latch", "pods")
 
 
 @dataclass(frozen=True)
@@ -106,3 +106,5 @@ def _tick(store: Store, draw: random.Random, number: int) -> None:
     store.release(robot, [holding.cell for holding in store.holdings(robot)[robot][:2]], number)
     if draw.random() < 0.1:
         store.set_latch(not store.latch().stopped, number, number, "ann")
+    store.keep_pods((number % 7,))
+    store.place_pod(number % 7, draw.randrange(-1, 100), robot, number)

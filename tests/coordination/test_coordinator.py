@@ -240,7 +240,7 @@ def test_a_core_that_begins_anew_takes_robots_of_another_plant_where_they_are(
     core, store = rehearsal.core, rehearsal.store
     epoch = core.epoch
     with store.transaction():
-        core.begin()
+        core.begin(anew=True)
     assert core.epoch == epoch + 1
     assert store.record(task) is not None
     held = {robot: {holding.cell for holding in cells} for robot, cells in store.holdings().items()}

@@ -54,7 +54,7 @@ class RecordingCore:
         self.ticks: list[int] = []
         self.lives = 1
 
-    def begin(self) -> None:
+    def begin(self, *, anew: bool = False) -> None:
         self.lives += 1
 
     def handle(self, sender: str, message: msgspec.Struct, now: int) -> list[tuple[str, msgspec.Struct]]:

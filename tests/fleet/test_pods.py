@@ -171,6 +171,29 @@ def test_a_pod_is_fetched_set_down_at_a_station_and_brought_back(begin: Callable
         assert fresh.step(inputs, before)[0] == outputs  # what was recorded replays
 
 
+@pytest.mark.slow
+def test_a_robot_without_a_pod_drives_beneath_one_that_stands_in_its_way(begin: Callable[..., Floor]) -> None:
+    site, place = store_room(), 6 + 2
+    floor = begin(site, 2, [6 + 1, 4 * 6 + 5])
+    first = floor.give(Leg(1, LegKind.LIFT), Leg(place, LegKind.SET_DOWN, 1.0), Leg(4 * 6, LegKind.VISIT))
+    assert floor.run(120.0, lambda: floor.state(first) == "DONE"), floor.log[-1]
+    assert dict(floor.coordinator.pods.standing) == {place: 1}
+    second = floor.give(Leg(6, LegKind.VISIT), Leg(6 + 5, LegKind.VISIT), payload=0.0)
+    beneath: list[Outputs] = []
+
+    def over() -> bool:
+        for number, said in enumerate(floor.log[-1].values()):
+            pose = np.array(floor.world.readings(number).pose[:2])
+            if site.cell_at(pose) == place:
+                beneath.append(said)
+        return floor.state(second) == "DONE"
+
+    assert floor.run(120.0, over), floor.log[-1]
+    assert len(beneath) > 10
+    assert all(said.reason == 0 for said in beneath), "the shield lets it pass"
+    assert len(floor.world.physics.contacts) == len(floor.world.oracle.contacts) == 0
+
+
 def test_both_witnesses_see_a_carried_pod_driven_into_a_rack(begin: Callable[..., Floor]) -> None:
     site = store_room()
     floor = begin(site, 1, [4 * 6])
