@@ -8,7 +8,8 @@
         actions = {agent: env.action_space(agent).sample() for agent in env.agents}
         observations, rewards, terminations, truncations, infos = env.step(actions)
 
-The tasks are those in which robots share a way (`TASKS`); what a fleet is stands in sim/tasks/fleet.py.
+The tasks are all that a robot has (`TASKS`); what a fleet is stands in sim/tasks/fleet.py. What a robot needs for its
+task it has of its own: its pod (carry), its shelf, item and tote (pick), its dock among those of the floor.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ from sim.adapters import RENDERING, Info, Observation, action_space, checked_act
 from sim.env import ActionError
 from sim.errors import nearest
 from sim.fleetenv import FleetEnv
-from sim.gym import FLOOR
-from sim.readers import load_site
+from sim.gym import FLOOR, configured, floor_of, ids
 from sim.rendering import Pictures
 from sim.robot import SECOND
+from sim.scene import Body
 from sim.site import Site
 from sim.tasks.fleet import FleetConfig, fleet
-from sim.tasks.navigate import NavigateConfig
-from sim.tasks.registry import TASKS as ALL
+from sim.tasks.task import TaskConfig
+from sim.tasks.track import TrackConfig, track_site
 
-TASKS = ("navigate", "avoid", "dock")
-"""Carry is not among them: a pod that its robot leaves behind stays in everybody's way."""
+TASKS = tuple(ids().values())
+"""By name, as Gymnasium's ids have them."""
 
 
 class FleetParallelEnv(ParallelEnv):
@@ -48,10 +49,21 @@ class FleetParallelEnv(ParallelEnv):
 
     metadata = RENDERING | {"name": "fleet_v1", "is_parallelizable": True}
 
-    def __init__(self, site: Site, config: FleetConfig, robots: int = 4, *, render_mode: str | None = None) -> None:
-        """`config` by `sim.tasks.fleet.fleet`; `robots` bodies, of which each episode may use fewer."""
+    def __init__(
+        self,
+        site: Site,
+        config: FleetConfig,
+        robots: int = 4,
+        *,
+        body: Body = "planar",
+        render_mode: str | None = None,
+    ) -> None:
+        """`config` by `sim.tasks.fleet.fleet`; `robots` bodies, of which each episode may use fewer.
+
+        Raises `SiteError` for a floor where the task cannot be, or not for so many robots.
+        """
         self._pictures, self.render_mode = Pictures(render_mode), render_mode
-        self._make = lambda seed: FleetEnv(site, config, worlds=1, robots=robots, seed=seed, threads=1)
+        self._make = lambda seed: FleetEnv(site, config, worlds=1, robots=robots, seed=seed, body=body, threads=1)
         self._generator = np.random.default_rng()
         self._environment = self._make(fresh_seed(None, self._generator))
         contract = self._environment.contract
@@ -146,8 +158,9 @@ def parallel_env(
     task: str = "navigate",
     robots: int = 4,
     *,
-    site: str | Site = FLOOR,
-    config: NavigateConfig | None = None,
+    site: str | Site | None = None,
+    config: TaskConfig | None = None,
+    body: Body | None = None,
     fewest: int = 0,
     shared: bool = False,
     max_cycles: int | None = None,
@@ -155,18 +168,23 @@ def parallel_env(
 ) -> FleetParallelEnv:
     """`robots` robots in one world, each with `task`, whose configuration `config` replaces.
 
-    `fewest` robots take part at least (0: always all); `shared` gives all the mean of their rewards; `max_cycles`
-    control steps end an episode (None: the task's time limit). Raises ValueError for a task that is no fleet's.
+    `site` as `muster` takes it, None the demo's floor; `body` None the planar one. Track has an open floor and the
+    wheeled body instead, which it is made for. `fewest` robots take part at least (0: always all); `shared` gives all
+    the mean of their rewards; `max_cycles` control steps end an episode (None: the task's time limit). Raises
+    ValueError for a task that is no robot's and for a configuration of another one, `SiteError` for a floor without
+    room for the task, and what reading a site raises.
     """
     if task not in TASKS:
-        raise ValueError(f"expected a task in which robots share a way, got {task!r}{nearest(task, TASKS)}")
-    each = config or ALL[task]()
-    if not isinstance(each, NavigateConfig) or each.task != task:
-        raise ValueError(f"expected a configuration of {task}, got one of {getattr(each, 'task', type(each).__name__)}")
+        raise ValueError(f"expected the task of one robot, got {task!r}{nearest(task, TASKS)}")
+    each = configured(task, config)
     if max_cycles is not None:
         each = replace(each, time_limit=max_cycles * each.spec.period / SECOND)
-    floor = site if isinstance(site, Site) else load_site(site)
-    return FleetParallelEnv(floor, fleet(each, fewest=fewest, shared=shared), robots, render_mode=render_mode)
+    motor = isinstance(each, TrackConfig)
+    floor = floor_of(site or FLOOR) if site is not None or not motor else track_site()
+    made: Body = "wheeled" if motor else "planar"
+    return FleetParallelEnv(
+        floor, fleet(each, fewest=fewest, shared=shared), robots, body=body or made, render_mode=render_mode
+    )
 
 
 def _in_turns(make: Callable[P, FleetParallelEnv]) -> Callable[P, AECEnv]:

@@ -49,7 +49,7 @@ def make_env(
 
     Raises ValueError for a configuration of another task and what reading a site raises.
     """
-    return WarehouseEnv(_floor(site), _configured(task, config, time_limit), render_mode=render_mode)
+    return WarehouseEnv(floor_of(site), configured(task, config, time_limit), render_mode=render_mode)
 
 
 def make_vector_env(
@@ -63,8 +63,8 @@ def make_vector_env(
     render_mode: str | None = None,
 ) -> WarehouseVectorEnv:
     """`num_envs` robots, `robots` in each world; otherwise as `make_env`."""
-    config = _configured(task, config, time_limit)
-    return WarehouseVectorEnv(_floor(site), config, num_envs, robots=robots, threads=threads, render_mode=render_mode)
+    config = configured(task, config, time_limit)
+    return WarehouseVectorEnv(floor_of(site), config, num_envs, robots=robots, threads=threads, render_mode=render_mode)
 
 
 def register() -> None:
@@ -79,11 +79,16 @@ def register() -> None:
             )
 
 
-def _floor(site: str | Site) -> Site:
+def floor_of(site: str | Site) -> Site:
+    """A floor, or the one that `muster` takes by that text."""
     return site if isinstance(site, Site) else load_site(site)
 
 
-def _configured(task: str, config: TaskConfig | None, time_limit: float | None) -> TaskConfig:
+def configured(task: str, config: TaskConfig | None = None, time_limit: float | None = None) -> TaskConfig:
+    """`config`, or the task's default, with a time limit in s where one is given.
+
+    Raises ValueError for a configuration of another task.
+    """
     default = TASKS[task]()
     given = default if config is None else config
     named = getattr(given, "task", task)  # kinds of navigate say their name, others are of a type of their own

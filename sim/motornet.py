@@ -157,6 +157,8 @@ def step_motor(
     w = drive.setpoint[row, 1]
     look(row, base, limits, v, w, wheels, seen)
     said = answer(row, seen, net)
+    if state.active[row] == wp.uint8(0):
+        said = wp.vec2(0.0, 0.0)  # a robot that stands aside stays there
     turn_wheels(row, base, said[0], said[1], drive, wheels, ctrl)
     wheels.before[row, 0] = v
     wheels.before[row, 1] = w
@@ -192,6 +194,11 @@ class OnMotor:
         """The task's, and other wheels."""
         wheels = self.plant.record(begin_wheels, self.plant.rows, [self._draws, mask, self.wheels])
         return [*self.task.begin(mask), wheels]
+
+    def leave(self, mask: wp.array) -> Sequence[Launchable]:
+        """The task's, with wheels at rest."""
+        wheels = self.plant.record(begin_wheels, self.plant.rows, [self._draws, mask, self.wheels])
+        return [*self.task.leave(mask), wheels]
 
     def observe(self, mask: wp.array) -> Sequence[Launchable]:
         """The task's."""

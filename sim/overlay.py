@@ -56,10 +56,15 @@ def strips(points: NDArray[np.floating], half_width: NDArray[np.floating]) -> li
     return found
 
 
+def _driver(environment: BatchEnv) -> object:
+    """What drives the robots: a fleet's are driven by the task of each, those of dock and carry by a Navigate."""
+    task = getattr(environment.task, "each", environment.task)
+    return getattr(task, "way", task)
+
+
 def stays(environment: BatchEnv) -> bool:
     """Whether the task's robots work where they stand (pick): it grants ground, and no path leads on."""
-    task = environment.task
-    return task.corridor is not None and getattr(getattr(task, "way", task), "course", None) is None
+    return environment.task.corridor is not None and getattr(_driver(environment), "course", None) is None
 
 
 def ahead_of(environment: BatchEnv, row: int) -> Ahead | None:
@@ -73,7 +78,7 @@ def ahead_of(environment: BatchEnv, row: int) -> Ahead | None:
     points, half_width = corridor.points.numpy()[row, :count], corridor.half_width.numpy()[row, :count]
     arrived = bool(corridor.final.numpy()[row])
     way = points
-    task = getattr(environment.task, "way", environment.task)  # dock and carry drive by a Navigate of their own
+    task = _driver(environment)
     course, paths = getattr(task, "course", None), getattr(task, "paths", None)
     if course is not None and paths is not None:
         path = int(course.path.numpy()[row])

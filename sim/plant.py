@@ -49,6 +49,7 @@ from sim.site import Site, opened
 from sim.slopes import record_raise
 from sim.specfile import check_spec
 from sim.suite import Senses, SensorSuite
+from sim.tasks.aside import leave_floor
 from sim.tasks.navigate_contract import ray_directions
 from sim.tasks.task import check_people, make_corridor, struct_arrays
 from sim.truth import after_substep, read_bodies
@@ -327,6 +328,10 @@ class Plant:
         )  # fmt: skip
         written = self._fields.begin(mask)
         return Walk((drawn, *written)) if written else drawn
+
+    def leave(self, mask: wp.array) -> Launchable:
+        """The launch after which the masked rows' poses are those of robots that take no part; then `place` follows."""
+        return self.record(leave_floor, self.rows, [self.robots, mask, self.state, self.drive])
 
     def place(self, mask: wp.array) -> Launchable:
         """The launch that puts the masked rows' bodies where `state.pose` says, and what moves in new worlds."""

@@ -143,7 +143,9 @@ def handle_pods(
                     float(qpos[world, p]) - float(qpos[world, q]), float(qpos[world, p + 1]) - float(qpos[world, q + 1])
                 )
             )
-            if away <= best and state.carrier[world, k] < 0:
+            # a task's own pods are each one robot's: it reads the tag beneath a pod, and leaves another one's alone
+            mine = k < layout.pods - layout.own or k == layout.pods - layout.own + robot
+            if mine and away <= best and state.carrier[world, k] < 0:
                 best = away
                 pod = k
         if pod < 0:

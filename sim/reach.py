@@ -33,6 +33,21 @@ def components(site: Site) -> NDArray[np.int32]:
             return np.unique(root, return_inverse=True)[1].astype(np.int32).reshape(-1) - int((root < 0).any())
 
 
+def count_apart(site: Site, cells: NDArray[np.integer], gap: float, enough: int) -> int:
+    """How many of `cells` (n,) lie at least `gap` cells from each other, taken in turn; counts to `enough` at most.
+
+    In another order it may be more: a lower bound.
+    """
+    row, column = np.divmod(np.asarray(cells), site.width)
+    left = np.ones(len(row), bool)
+    count = 0
+    while left.any() and count < enough:
+        first = int(np.argmax(left))
+        left &= (row - row[first]) ** 2 + (column - column[first]) ** 2 >= gap * gap
+        count += 1
+    return count
+
+
 def distances(site: Site, goals: NDArray[np.integer]) -> NDArray[np.int32]:
     """Moves from each cell to the nearest of `goals`, exits obeyed, (cells,); FAR where none can be reached."""
     field = np.full(site.blocked.shape, FAR, np.int32)

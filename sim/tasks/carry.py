@@ -1,6 +1,7 @@
 """The carry task: lift the pod overhead, carry it along the corridor, set it down in the last cell.
 
 A robot begins beneath a pod of its own at the start of a path of navigate's; the third action is the lift, up above 0.
+No robot lifts another one's pod, and one that stands aside (sim/tasks/aside.py) has its pod above it there.
 The corridor guards the robot, whose pod is as wide as a cell lets it turn (SIZE); what the pod touches is a collision
 of its carrier (`sim/pods.py`).
 
@@ -21,6 +22,7 @@ The observation is navigate's 89 numbers and `lift`: whether a pod is held, and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -34,7 +36,7 @@ from sim.podkernels import LIFT, PodArrays, body_pose
 from sim.randomization import Term, draw_from, stream
 from sim.robot import SECOND, RobotSpec
 from sim.rows import RobotArrays
-from sim.site import Site
+from sim.site import Site, SiteError
 from sim.tasks.contract import Contract, Field
 from sim.tasks.corridor import Course, Paths, centre_of
 from sim.tasks.navigate import Navigate, NavigateConfig
@@ -50,6 +52,9 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 SIZE = (0.70, 0.70, 1.80)
 """Length, width, height of the pods, m: the circumscribed circle (0.495 m) turns in a cell of 1.2 m with 0.1 m to
 spare, and the small AMR (0.40 m) at any yaw between the legs."""
+
+TURN = math.hypot(*SIZE[:2])
+"""The circle in which such a pod turns, m."""
 
 DISTANCE = 0.10
 """Of a pod set down right, m."""
@@ -83,7 +88,15 @@ class CarryConfig(NavigateConfig):
         return (*super().rows(), offset)
 
     def loads_on(self, site: Site, robots: int) -> Loads:
-        """A pod for each robot; the floor's own stay where they are."""
+        """A pod for each robot; the floor's own stay where they are.
+
+        Raises `SiteError` for a floor in whose cells no pod turns.
+        """
+        if site.cell < TURN:
+            raise SiteError(
+                f"{site.name}: expected cells of {TURN:.2f} m or more, in which a pod of {SIZE[0]:.2f} x {SIZE[1]:.2f} "
+                f"m turns, got {site.cell:g} m; take larger cells"
+            )
         return replace(self.loads, pods=robots, pod_size=SIZE)
 
     def build(self, plant: Plant) -> Carry:  # type: ignore[override]  # the same protocol, composed
@@ -109,6 +122,23 @@ def command_lifts(action: wp.array2d(dtype=wp.float32), pods: PodArrays) -> None
         pods.wanted[row] = wp.uint8(1)
 
 
+@wp.func
+def stand_above(
+    world: int, first: int, falls: int, x: float, y: float, yaw: float, home: wp.array2d(dtype=wp.float32)
+) -> None:
+    """The home of a pod, whose coordinates begin at `first`."""
+    home[world, first] = x
+    home[world, first + 1] = y
+    if falls == 0:
+        home[world, first + 2] = yaw
+    else:
+        home[world, first + 2] = 0.0
+        home[world, first + 3] = wp.cos(0.5 * yaw)
+        home[world, first + 4] = 0.0
+        home[world, first + 5] = 0.0
+        home[world, first + 6] = wp.sin(0.5 * yaw)
+
+
 @wp.kernel
 def begin_carrying(
     mask: wp.array(dtype=wp.uint8),
@@ -129,18 +159,25 @@ def begin_carrying(
     was_up[row] = wp.uint8(0)
     world = row / robots
     key = stream(seed, GOODS_TERM, row, state.episode[row])
-    first = (own + row % robots) * (3 + 4 * falls)
-    yaw = state.pose[row, 2]
-    home[world, first] = state.pose[row, 0] + drawn(vary, offset, row, draw_from(key, 1))
-    home[world, first + 1] = state.pose[row, 1] + drawn(vary, offset, row, draw_from(key, 2))
-    if falls == 0:
-        home[world, first + 2] = yaw
-    else:
-        home[world, first + 2] = 0.0
-        home[world, first + 3] = wp.cos(0.5 * yaw)
-        home[world, first + 4] = 0.0
-        home[world, first + 5] = 0.0
-        home[world, first + 6] = wp.sin(0.5 * yaw)
+    x = state.pose[row, 0] + drawn(vary, offset, row, draw_from(key, 1))
+    y = state.pose[row, 1] + drawn(vary, offset, row, draw_from(key, 2))
+    stand_above(world, (own + row % robots) * (3 + 4 * falls), falls, x, y, state.pose[row, 2], home)
+
+
+@wp.kernel
+def take_aside(
+    mask: wp.array(dtype=wp.uint8),
+    robots: int,
+    own: int,
+    falls: int,
+    pose: wp.array2d(dtype=wp.float32),
+    home: wp.array2d(dtype=wp.float32),
+) -> None:
+    """Masked rows that leave the floor take their pods with them: each stands above its robot."""
+    row = wp.tid()
+    if mask[row] != wp.uint8(0):
+        stand_above(row / robots, (own + row % robots) * (3 + 4 * falls), falls, pose[row, 0], pose[row, 1],
+                    pose[row, 2], home)  # fmt: skip
 
 
 @wp.kernel
@@ -157,6 +194,7 @@ def judge_carrying(
     before: wp.array(dtype=wp.float32),
     paths: Paths,
     course: Course,
+    state: RobotArrays,
     pods: PodArrays,
     qpos: wp.array2d(dtype=Any),
     was_up: wp.array(dtype=wp.uint8),
@@ -164,6 +202,8 @@ def judge_carrying(
 ) -> None:
     """After navigate's own step: no progress without the pod, and success where it stands right."""
     row = wp.tid()
+    if state.active[row] == wp.uint8(0):
+        return
     how = int(outcome.ending[row])
     r = outcome.reward[row]
     remaining = course.remaining[row]
@@ -233,7 +273,8 @@ class Carry:
             rows,
             [plant.robots, self._own, int(scene.falls), plant.robots * scene.qpos_stride, plant.floor.width,
              plant.floor.height, plant.floor.cell, config.reward.progress, config.reward.success, self.before,
-             self.way.paths, self.way.course, self.pods.state, plant.backend.qpos, self.was_up, self.outcome],
+             self.way.paths, self.way.course, plant.state, self.pods.state, plant.backend.qpos, self.was_up,
+             self.outcome],
         )  # fmt: skip
         self.advance: Sequence[Launchable] = [*self.way.advance, judge]
 
@@ -252,6 +293,12 @@ class Carry:
             plant.record(begin_carrying, plant.rows, inputs),
             plant.record(note_remaining, plant.rows, [mask, self.way.course, self.before]),
         ]
+
+    def leave(self, mask: wp.array) -> Sequence[Launchable]:
+        """As navigate's, and the pods with their robots."""
+        plant = self.plant
+        inputs = [mask, plant.robots, self._own, int(plant.scene.falls), plant.state.pose, self.pods.home]
+        return [*self.way.leave(mask), plant.record(take_aside, plant.rows, inputs)]
 
     def observe(self, mask: wp.array) -> Sequence[Launchable]:
         """Navigate's fields and the lift."""

@@ -11,12 +11,15 @@ holds runs from the cell behind it to the last one granted.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import warp as wp
 
 from sim.generate import CorridorLibrary, components
 from sim.geometry import CORRIDOR_POINTS
-from sim.site import Site
+from sim.reach import count_apart
+from sim.site import Site, SiteError
 from sim.tasks.task import Corridor
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -67,6 +70,18 @@ def path_arrays(site: Site, library: CorridorLibrary, device: str) -> Paths:
     paths.lengths = wp.array(library.lengths[order], dtype=wp.int32, device=device)
     paths.first = wp.array(np.append(first, len(order)).astype(np.int32), dtype=wp.int32, device=device)
     return paths
+
+
+def check_room(site: Site, paths: Paths, robots: int) -> None:
+    """Raises `SiteError` where no layout of a floor has places for so many robots to begin, two cells apart."""
+    cells, first = paths.cells.numpy()[:, 0], paths.first.numpy().tolist()
+    starts = (np.unique(cells[low:high]) for low, high in pairwise(first))
+    most = max(count_apart(site, each, 2.0, robots) for each in starts)
+    if most < robots:
+        raise SiteError(
+            f"{site.name}: expected places for {robots} robots to begin, two cells apart, got {most}; "
+            "take fewer robots or a larger floor"
+        )
 
 
 def make_course(worlds: int, robots: int, device: str) -> Course:

@@ -37,7 +37,7 @@ from sim.generate import paths_to
 from sim.launches import Launchable
 from sim.robot import SECOND, RobotSpec
 from sim.rows import RobotArrays
-from sim.site import MOVES, Site
+from sim.site import MOVES, Site, SiteError
 from sim.tasks.contract import Contract, Field
 from sim.tasks.corridor import Course, Paths, centre_of, path_arrays
 from sim.tasks.navigate import Navigate, NavigateConfig
@@ -97,7 +97,8 @@ def dock_contract(spec: RobotSpec) -> Contract:
 def docks_of(site: Site, seed: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Cells to dock in and the yaw in each: stations and chargers, or cells before a rack on a floor without any.
 
-    A dock faces the first rack or wall beside it, east, north, west, south; one in the open faces east.
+    A dock faces the first rack or wall beside it, east, north, west, south; one in the open faces east. Raises
+    `SiteError` for a floor with nothing to dock at.
     """
     solid = np.pad(site.blocked, 1, constant_values=True)
     cells = np.concatenate([site.stations, site.chargers]).astype(np.int64)
@@ -106,6 +107,11 @@ def docks_of(site: Site, seed: int) -> tuple[NDArray[np.int32], NDArray[np.float
         row, column = np.divmod(free, site.width)
         beside = sum(solid[row + 1 + down, column + 1 + right].astype(int) for down, right in MOVES)
         cells = free[beside == 1]
+    if not len(cells):
+        raise SiteError(
+            f"{site.name}: expected a station, a charger or a cell with one wall or rack beside it to dock at, "
+            "got none; mark a station on the floor"
+        )
     if len(cells) > DOCKS:
         cells = np.sort(np.random.default_rng([seed, 0xD0C]).choice(cells, DOCKS, replace=False))
     yaw = np.zeros(len(cells), np.float32)
@@ -261,6 +267,10 @@ class Dock:
         """A way to a dock."""
         inputs = [mask, *self._floor, self.paths, self._yaw, self.course, self.plant.state, self.potential]
         return [*self.way.begin(mask), self.plant.record(begin_docking, self.plant.rows, inputs)]
+
+    def leave(self, mask: wp.array) -> Sequence[Launchable]:
+        """As navigate's."""
+        return self.way.leave(mask)
 
     def observe(self, mask: wp.array) -> Sequence[Launchable]:
         """Navigate's fields and the goal."""

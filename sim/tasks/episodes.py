@@ -16,6 +16,7 @@ import warp as wp
 from sim.people import PARKED_AT, PeopleArrays, place_person
 from sim.randomization import Term, below, draw_from, stream, unit
 from sim.rows import RobotArrays
+from sim.tasks.aside import stand_aside
 from sim.tasks.corridor import Course, Paths, centre_of, holds, track_path, write_corridor
 from sim.tasks.task import Corridor
 from sim.vary import VaryArrays, drawn
@@ -25,10 +26,6 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 START_GAP = 2.0
 """Nobody begins nearer to a robot than this, m: room to see each other and to stop from any speed."""
 
-ROBOT_GAP = 3.0
-"""Between robots that are parked beyond the walls, m: more than any robot of ours is long."""
-
-ROBOT_GAP_C = wp.constant(ROBOT_GAP)
 START_GAP_C = wp.constant(START_GAP)
 LAYOUT_TERM = wp.constant(int(Term.LAYOUT))
 PATH_TERM = wp.constant(int(Term.PATH))
@@ -71,14 +68,22 @@ def choose_layout(layouts: int, row: int, start: Start, bits: wp.uint32) -> int:
 
 @wp.func
 def off_the_way(row: int, robot: int, state: RobotArrays, course: Course, corridor: Corridor) -> None:
-    """A robot that does not take part: parked beyond the walls, holding no cell, without a corridor."""
-    state.pose[row, 0] = PARKED_AT - ROBOT_GAP_C * float(robot + 1)
-    state.pose[row, 1] = PARKED_AT
-    state.pose[row, 2] = 0.0
+    """A robot that does not take part: beyond the walls, holding no cell, without a corridor."""
+    stand_aside(row, robot, state)
     course.index[row] = 0
     course.granted[row] = -1
     corridor.count[row] = 0
     corridor.final[row] = wp.uint8(0)
+
+
+@wp.kernel
+def leave_way(
+    robots: int, mask: wp.array(dtype=wp.uint8), state: RobotArrays, course: Course, corridor: Corridor
+) -> None:
+    """Masked rows hold no cell from here on (`sim.tasks.aside`)."""
+    row = wp.tid()
+    if mask[row] != wp.uint8(0):
+        off_the_way(row, row % robots, state, course, corridor)
 
 
 @wp.kernel

@@ -1,10 +1,12 @@
 """A task for a fleet: the robots of a world begin together, and whoever has ended leaves the floor until all have.
 
-The task of each robot is one of the others (navigate, avoid, dock); this one says who takes part:
+The task of each robot is any of the others; this one says who takes part:
 
-    agents     how many of a world's robots do, drawn for each of its episodes; the rest is padding
+    agents     how many of a world's robots do, drawn for each of its episodes; the rest is padding, and so is, in that
+               episode, a robot for which a crowded floor had no place to begin clear of the others
     active     whoever takes part and has not ended (`state.active`): the mask of who acts next. One that ends is told
-               so once, and is taken off the floor before the next step, so that it blocks nobody's way
+               so once, and is taken off the floor before the next step, with the pod that is its own, so that it blocks
+               nobody's way; an item that it was to pick lies in its bin again
     ended      all rows of a world, when its last robot has: then the world begins anew
 
 The reward is each robot's own, or the mean over those that acted, the same for all of them. Rows that do not act get 0
@@ -18,6 +20,7 @@ and never end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
@@ -25,20 +28,22 @@ from typing import TYPE_CHECKING
 import warp as wp
 
 from sim.bounds import check_whole
-from sim.drive import DriveArrays
 from sim.launches import Launchable
+from sim.loads import Loads
 from sim.randomization import Term, below, draw_from, stream
-from sim.rows import RobotArrays, come_to_rest
-from sim.tasks.corridor import Course
-from sim.tasks.episodes import off_the_way
+from sim.rows import RobotArrays
+from sim.site import Site
 from sim.tasks.navigate import NavigateConfig
-from sim.tasks.task import Corridor, Outcome, TaskConfig
+from sim.tasks.task import Outcome, TaskConfig
 from sim.vary import Row
 
 if TYPE_CHECKING:
     from sim.plant import Plant
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+CLEAR = 0.1
+"""Between the circles in which two robots turn as they begin, m: more than starts are off, so that none touches."""
 
 FLEET_TERM = wp.constant(int(Term.FLEET))
 
@@ -47,10 +52,10 @@ FLEET_TERM = wp.constant(int(Term.FLEET))
 class FleetConfig(TaskConfig):
     """Who takes part in what. Make it with `fleet`, which keeps what it shares with the robots' task equal."""
 
-    each: NavigateConfig = field(default_factory=NavigateConfig)
+    each: TaskConfig = field(default_factory=NavigateConfig)
     """The task of one robot."""
     fewest: int = 1
-    """Robots that take part at least; at most all of a world's. 0: always all."""
+    """Robots that take part at least, where all find a place; at most all of a world's. 0: always all."""
     shared: bool = False
     """One reward for all that act, the mean of theirs."""
 
@@ -64,13 +69,19 @@ class FleetConfig(TaskConfig):
         """The rows of the robots' task."""
         return replace(self.each, spec=self.spec, randomization=self.randomization).rows()
 
+    def loads_on(self, site: Site, robots: int) -> Loads:
+        """What the robots' task wants for each of them."""
+        return replace(self.each, spec=self.spec, loads=self.loads).loads_on(site, robots)
+
     def build(self, plant: Plant) -> Fleet:
         """The task on a plant."""
         return Fleet(plant, self)
 
 
-def fleet(each: NavigateConfig, *, fewest: int = 0, shared: bool = False) -> FleetConfig:
-    """The fleet's task over one robot's. Raises ValueError for a negative number of robots."""
+def fleet(each: TaskConfig, *, fewest: int = 0, shared: bool = False) -> FleetConfig:
+    """The fleet's task over one robot's. Raises ValueError for a negative number of robots and a fleet of fleets."""
+    if isinstance(each, FleetConfig):
+        raise ValueError("expected the task of one robot, got a fleet's; take the fleet as it is, or its `each`")
     if fewest < 0:
         raise ValueError(f"expected 0 robots (always all) or more at least, got {fewest}")
     common = {each_field.name: getattr(each, each_field.name) for each_field in fields(TaskConfig)}
@@ -89,6 +100,8 @@ class FleetArrays:
     """Who ended in the last step and is still on the floor, (rows,)."""
     closed: wp.array(dtype=wp.uint8)
     """Whether the world's episode ended in the last step, (worlds,)."""
+    spare: wp.array(dtype=wp.uint8)
+    """Who found no place in the episodes that began last, (rows,); of no use later."""
 
 
 @wp.kernel
@@ -118,14 +131,25 @@ def choose_agents(
 
 
 @wp.kernel
-def leave_floor(
-    robots: int, state: RobotArrays, drive: DriveArrays, course: Course, corridor: Corridor, who: FleetArrays
+def spare_crowded(
+    robots: int, clear: float, mask: wp.array(dtype=wp.uint8), state: RobotArrays, who: FleetArrays
 ) -> None:
-    """Rows that ended stand off the floor from here on, at rest."""
-    row = wp.tid()
-    if who.leaving[row] != wp.uint8(0):
-        off_the_way(row, row % robots, state, course, corridor)
-        come_to_rest(row, state, drive)
+    """Masked rows that would begin nearer to another one that takes part than `clear`, m, take no part."""
+    world = wp.tid()
+    for robot in range(robots):
+        row = world * robots + robot
+        who.spare[row] = wp.uint8(0)
+        if mask[row] != wp.uint8(0) and state.active[row] != wp.uint8(0):
+            for other in range(robots):
+                o = world * robots + other
+                placed = other != robot and (mask[o] == wp.uint8(0) or other < robot)
+                if placed and state.active[o] != wp.uint8(0):
+                    dx = state.pose[o, 0] - state.pose[row, 0]
+                    dy = state.pose[o, 1] - state.pose[row, 1]
+                    if dx * dx + dy * dy < clear * clear:
+                        who.spare[row] = wp.uint8(1)
+            if who.spare[row] != wp.uint8(0):
+                state.active[row] = wp.uint8(0)
 
 
 @wp.kernel
@@ -187,7 +211,6 @@ class Fleet:
         self.plant, self.config = plant, config
         self.contract, self.corridor, self.outcome = self.each.contract, self.each.corridor, self.each.outcome
         self.action, self.observation = self.each.action, self.each.observation
-        self.course, self.paths = self.each.course, self.each.paths
         self.last = wp.zeros_like(self.observation)
         """What each row saw when it ended last, float32 (rows, observation)."""
         self.who = FleetArrays()
@@ -195,11 +218,12 @@ class Fleet:
         self.who.acted = wp.zeros(rows, dtype=wp.uint8, device=device)
         self.who.leaving = wp.zeros(rows, dtype=wp.uint8, device=device)
         self.who.closed = wp.zeros(worlds, dtype=wp.uint8, device=device)
+        self.who.spare = wp.zeros(rows, dtype=wp.uint8, device=device)
+        wide = math.hypot(*plant.scene.pod_size[:2]) if plant.scene.own_pods else 0.0
+        self._clear = max(2.0 * plant.spec.radius, wide) + CLEAR
         state = plant.state
-        leave = plant.record(
-            leave_floor, rows, [plant.robots, state, plant.drive, self.course, self.corridor, self.who]
-        )
-        self.act: Sequence[Launchable] = [leave, plant.place(self.who.leaving), *self.each.act]
+        leaving = self.who.leaving
+        self.act: Sequence[Launchable] = [*self.leave(leaving), plant.place(leaving), *self.each.act]
         judge = plant.record(judge_fleet, worlds, [plant.robots, int(config.shared), state, self.who, self.outcome])
         self.advance: Sequence[Launchable] = [*self.each.advance, judge]
 
@@ -209,9 +233,19 @@ class Fleet:
         return dict(self.each.arrays()) | who | {"last": self.last}
 
     def begin(self, mask: wp.array) -> Sequence[Launchable]:
-        """Who takes part, then their own beginnings."""
-        inputs = [self.plant.seed, self.plant.robots, self.config.fewest, mask, self.plant.state, self.who]
-        return [self.plant.record(choose_agents, self.plant.worlds, inputs), *self.each.begin(mask)]
+        """Who takes part, then their own beginnings; who has no place then stands aside."""
+        plant, state, who = self.plant, self.plant.state, self.who
+        chosen = [plant.seed, plant.robots, self.config.fewest, mask, state, who]
+        return [
+            plant.record(choose_agents, plant.worlds, chosen),
+            *self.each.begin(mask),
+            plant.record(spare_crowded, plant.worlds, [plant.robots, self._clear, mask, state, who]),
+            *self.each.leave(who.spare),
+        ]
+
+    def leave(self, mask: wp.array) -> Sequence[Launchable]:
+        """As their task says."""
+        return self.each.leave(mask)
 
     def observe(self, mask: wp.array) -> Sequence[Launchable]:
         """Each robot's own observation."""

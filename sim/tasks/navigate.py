@@ -37,8 +37,8 @@ from sim.randomization import Term
 from sim.robot import SECOND, Lidar, RobotSpec
 from sim.site import Site
 from sim.tasks.contract import Contract
-from sim.tasks.corridor import Paths, make_course, path_arrays
-from sim.tasks.episodes import Start, begin_rows
+from sim.tasks.corridor import Paths, check_room, make_course, path_arrays
+from sim.tasks.episodes import Start, begin_rows, leave_way
 from sim.tasks.navigate_contract import OBSERVATION, act, bin_hull, bin_rays, navigate_contract, observe
 from sim.tasks.navigatekernels import Weights, advance
 from sim.tasks.task import TaskConfig, make_corridor, make_outcome, struct_arrays
@@ -177,7 +177,10 @@ class Navigate:
     def __init__(
         self, plant: Plant, config: NavigateConfig, contract: Contract | None = None, paths: Paths | None = None
     ) -> None:
-        """`contract` may have more fields behind those of navigate, for whoever writes them; `paths` are drawn from."""
+        """`contract` may have more fields behind those of navigate, for whoever writes them; `paths` are drawn from.
+
+        Raises `SiteError` for a floor without such paths or without room for the robots.
+        """
         spec, rows, device = plant.spec, plant.rows, plant.device
         self.plant, self.config = plant, config
         self.contract = contract or replace(navigate_contract(spec, limited=config.limited), task=config.task)
@@ -185,6 +188,8 @@ class Navigate:
         self.action = wp.zeros((rows, self.contract.action_size), dtype=wp.float32, device=device)
         self.observation = wp.zeros((rows, self.contract.observation_size), dtype=wp.float32, device=device)
         self.paths = paths or path_arrays(plant.site, library_of(plant.site, config), device)
+        if plant.robots > 1:
+            check_room(plant.site, self.paths, plant.robots)
         self._half_width = config.half_width or plant.floor.cell / 2
         self.course = make_course(plant.worlds, plant.robots, device)
         self.corridor = make_corridor(rows, device)
@@ -235,6 +240,12 @@ class Navigate:
              plant.state, self.course, self.corridor, plant.people],
         )  # fmt: skip
         return [launch]
+
+    def leave(self, mask: wp.array) -> Sequence[Launchable]:
+        """The masked rows stand aside and hold no cell."""
+        plant = self.plant
+        inputs = [plant.robots, mask, plant.state, self.course, self.corridor]
+        return [plant.leave(mask), plant.record(leave_way, plant.rows, inputs)]
 
     def observe(self, mask: wp.array) -> Sequence[Launchable]:
         """What the policy sees (sim/tasks/navigate_contract.py)."""

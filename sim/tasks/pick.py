@@ -43,7 +43,7 @@ from sim.robot import SECOND, Arm, RobotSpec
 from sim.site import Site, SiteError
 from sim.tasks.armkernels import ArmNumbers, Pick, act_pick, move_arm
 from sim.tasks.contract import Contract, Field
-from sim.tasks.pickkernels import OBSERVATION, STAND, begin_picks, judge_picks, observe_picks
+from sim.tasks.pickkernels import OBSERVATION, STAND, begin_picks, judge_picks, leave_picks, observe_picks
 from sim.tasks.task import TaskConfig, make_corridor, make_outcome
 
 if TYPE_CHECKING:
@@ -147,7 +147,6 @@ class PickTask:
         stands = self.pick.shelf.numpy()[:, :2] - np.array([STAND, 0.0])
         self.corridor.points.assign(np.tile(stands[:, None], (plant.worlds, self.corridor.points.shape[1], 1)))
         self.corridor.half_width.fill_(plant.site.cell / 2)
-        self.corridor.count.fill_(1)
         self.corridor.final.fill_(1)
         self.act: Sequence[Launchable] = [plant.record(act_pick, rows, [self.action, plant.state.proposed, self.pick])]
         plant.every_period.append(
@@ -171,7 +170,8 @@ class PickTask:
     def arrays(self) -> dict[str, wp.array]:
         """Where cups are and are sent, and what was seen last."""
         names = ("place", "rate", "suction", "cup", "face", "sealed", "way")
-        return {f"pick.{name}": getattr(self.pick, name) for name in names} | {"observation": self.observation}
+        own = {"corridor.count": self.corridor.count, "observation": self.observation}
+        return {f"pick.{name}": getattr(self.pick, name) for name in names} | own
 
     def begin(self, mask: wp.array) -> Sequence[Launchable]:
         """Arms folded, items in their bins."""
@@ -181,9 +181,21 @@ class PickTask:
             plant.rows,
             [mask, plant.seed, plant.robots, scene.ctrl_stride, self._base, self._first,
              plant.robots * scene.qvel_stride, wp.vec2(*self._free.tolist()), self._home, self._arm, plant.state,
-             self.pick, backend.qpos, backend.qvel, backend.qacc_warmstart, backend.ctrl],
+             self.pick, self.corridor.count, backend.qpos, backend.qvel, backend.qacc_warmstart, backend.ctrl],
         )  # fmt: skip
         return [launch]
+
+    def leave(self, mask: wp.array) -> Sequence[Launchable]:
+        """The masked rows stand aside with folded arms; their items lie in their bins."""
+        plant, scene, backend = self.plant, self.plant.scene, self.plant.backend
+        launch = plant.record(
+            leave_picks,
+            plant.rows,
+            [mask, plant.robots, scene.ctrl_stride, self._base, self._first, plant.robots * scene.qvel_stride,
+             self._home, self._arm, self.pick, self.corridor.count, backend.qpos, backend.qvel,
+             backend.qacc_warmstart, backend.ctrl],
+        )  # fmt: skip
+        return [plant.leave(mask), launch]
 
     def observe(self, mask: wp.array) -> Sequence[Launchable]:
         """The fields of the contract."""

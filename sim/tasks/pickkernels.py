@@ -17,6 +17,7 @@ import warp as wp
 from sim.randomization import Term, draw_from, stream, unit
 from sim.rows import RobotArrays, is_lost
 from sim.tasks.armkernels import RATES_C, ArmNumbers, Pick, look, turned
+from sim.tasks.aside import stand_aside
 from sim.tasks.task import (
     COLLIDED_C,
     DIVERGED_C,
@@ -61,6 +62,77 @@ def way_of(arm: ArmNumbers, cup: wp.vec3, face: wp.vec3, sealed: bool) -> float:
     return d + PAN_WEIGHT * wp.abs(turned(goal[0] - cup[0])) + wp.abs(goal[1] - cup[1]) + wp.abs(goal[2] - cup[2])
 
 
+@wp.func
+def lay_down(
+    world: int,
+    item: int,
+    first_item: int,
+    first_speed: int,
+    x: float,
+    y: float,
+    yaw: float,
+    arm: ArmNumbers,
+    qpos: wp.array2d(dtype=Any),
+    qvel: wp.array2d(dtype=Any),
+    warmstart: wp.array2d(dtype=Any),
+) -> None:
+    """An item lies on the floor of its bin, at rest."""
+    q = first_item + 7 * item
+    qpos[world, q] = qpos.dtype(x)
+    qpos[world, q + 1] = qpos.dtype(y)
+    qpos[world, q + 2] = qpos.dtype(arm.bin_floor + arm.item[2])
+    qpos[world, q + 3] = qpos.dtype(wp.cos(0.5 * yaw))
+    qpos[world, q + 4] = qpos.dtype(0.0)
+    qpos[world, q + 5] = qpos.dtype(0.0)
+    qpos[world, q + 6] = qpos.dtype(wp.sin(0.5 * yaw))
+    for k in range(6):
+        qvel[world, first_speed + 6 * item + k] = qvel.dtype(0.0)
+        warmstart[world, first_speed + 6 * item + k] = warmstart.dtype(0.0)
+
+
+@wp.func
+def fold(row: int, world: int, first: int, home: wp.vec3, pick: Pick, ctrl: wp.array2d(dtype=Any)) -> None:
+    """The arm folded and at rest, without suction; its controls begin at `first`."""
+    for k in range(6):
+        ctrl[world, first + k] = ctrl.dtype(0.0)
+    for k in range(3):
+        pick.place[row, k] = home[k]
+        pick.cup[row, k] = home[k]
+        pick.rate[row, k] = 0.0
+    pick.suction[row] = 0.0
+    pick.sealed[row] = wp.uint8(0)
+
+
+@wp.kernel
+def leave_picks(
+    mask: wp.array(dtype=wp.uint8),
+    robots: int,
+    ctrl_stride: int,
+    base: int,
+    first_item: int,
+    first_speed: int,
+    home: wp.vec3,
+    arm: ArmNumbers,
+    pick: Pick,
+    ground: wp.array(dtype=wp.int32),
+    qpos: wp.array2d(dtype=Any),
+    qvel: wp.array2d(dtype=Any),
+    warmstart: wp.array2d(dtype=Any),
+    ctrl: wp.array2d(dtype=Any),
+) -> None:
+    """Masked rows fold their arms; their item lies in the middle of its bin, where it rests until the next episode."""
+    row = wp.tid()
+    if mask[row] == wp.uint8(0):
+        return
+    world = row / robots
+    robot = row % robots
+    x = pick.shelf[robot, 0]
+    y = pick.shelf[robot, 1]
+    lay_down(world, robot, first_item, first_speed, x, y, 0.0, arm, qpos, qvel, warmstart)
+    fold(row, world, robot * ctrl_stride + base, home, pick, ctrl)
+    ground[row] = 0
+
+
 @wp.kernel
 def begin_picks(
     mask: wp.array(dtype=wp.uint8),
@@ -75,6 +147,7 @@ def begin_picks(
     arm: ArmNumbers,
     state: RobotArrays,
     pick: Pick,
+    ground: wp.array(dtype=wp.int32),
     qpos: wp.array2d(dtype=Any),
     qvel: wp.array2d(dtype=Any),
     warmstart: wp.array2d(dtype=Any),
@@ -92,25 +165,16 @@ def begin_picks(
     state.pose[row, 0] = x - STAND_C
     state.pose[row, 1] = y
     state.pose[row, 2] = 0.0
+    ground[row] = 1
+    if state.active[row] == wp.uint8(0):
+        stand_aside(row, robot, state)
+        ground[row] = 0
     yaw = 2.0 * wp.pi * unit(draw_from(key, 2))
     q = first_item + 7 * robot
-    qpos[world, q] = qpos.dtype(x + free[0] * (2.0 * unit(draw_from(key, 0)) - 1.0))
-    qpos[world, q + 1] = qpos.dtype(y + free[1] * (2.0 * unit(draw_from(key, 1)) - 1.0))
-    qpos[world, q + 2] = qpos.dtype(arm.bin_floor + arm.item[2])
-    qpos[world, q + 3] = qpos.dtype(wp.cos(0.5 * yaw))
-    qpos[world, q + 4] = qpos.dtype(0.0)
-    qpos[world, q + 5] = qpos.dtype(0.0)
-    qpos[world, q + 6] = qpos.dtype(wp.sin(0.5 * yaw))
-    for k in range(6):
-        qvel[world, first_speed + 6 * robot + k] = qvel.dtype(0.0)
-        warmstart[world, first_speed + 6 * robot + k] = warmstart.dtype(0.0)
-        ctrl[world, robot * ctrl_stride + base + k] = ctrl.dtype(0.0)
-    for k in range(3):
-        pick.place[row, k] = home[k]
-        pick.cup[row, k] = home[k]
-        pick.rate[row, k] = 0.0
-    pick.suction[row] = 0.0
-    pick.sealed[row] = wp.uint8(0)
+    at_x = x + free[0] * (2.0 * unit(draw_from(key, 0)) - 1.0)
+    at_y = y + free[1] * (2.0 * unit(draw_from(key, 1)) - 1.0)
+    lay_down(world, robot, first_item, first_speed, at_x, at_y, yaw, arm, qpos, qvel, warmstart)
+    fold(row, world, robot * ctrl_stride + base, home, pick, ctrl)
     fx = float(qpos[world, q]) - (x - STAND_C) - arm.mount[0]
     fy = float(qpos[world, q + 1]) - y - arm.mount[1]
     face = wp.vec3(wp.atan2(fy, fx), wp.sqrt(fx * fx + fy * fy), arm.bin_floor + 2.0 * arm.item[2])
@@ -137,6 +201,9 @@ def judge_picks(
     row = wp.tid()
     how = RUNNING_C
     r = wp.float32(0.0)
+    if state.active[row] == wp.uint8(0):
+        close(row, RUNNING_C, 0.0, outcome)
+        return
     if is_lost(row, row / robots, state, diverged):
         close(row, DIVERGED_C, 0.0, outcome)
         return

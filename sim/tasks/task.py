@@ -6,6 +6,7 @@
     advance    progress, reward, endings, the next goal        (after physics; `state.step` counts this step already)
     begin      the next episode of the masked rows: their task state and `state.pose`, and the people around them
     observe    the observation of the masked rows, from what the sensors read
+    leave      in a fleet: the masked rows, which have ended, stand aside until their world begins anew
 
 Each is a list of recorded launches (or of anything else with `launch`) on arrays that never move; nothing in them reads
 a value back to the host, so that a device runs the whole step from one graph. All state that a later step depends on is
@@ -150,7 +151,15 @@ class Task(Protocol):
         """The next episode of the rows whose mask is set (uint8 (rows,)): `state.pose`, people, the task's own arrays.
 
         `state.episode` counts it already. What belongs to a world and not to a row is drawn anew when all rows of the
-        world begin. Every other row stays bit-identical.
+        world begin. Every other row stays bit-identical. A row that is not active gets the place that `leave` gives.
+        """
+        ...
+
+    def leave(self, mask: wp.array) -> Sequence[Launchable]:
+        """The masked rows, whose episodes have ended, stand aside (sim/tasks/aside.py), with what is theirs.
+
+        Bodies follow by `Plant.place`. From then on their rows are not active: they are told to stand, earn nothing and
+        do not end.
         """
         ...
 

@@ -29,7 +29,7 @@ import numpy as np
 import warp as wp
 
 from sim.robot import SECOND, Lidar, RobotSpec
-from sim.site import Site, make_site
+from sim.site import Site, SiteError, make_site
 from sim.tasks.contract import Contract, Field
 from sim.tasks.task import Launchable, TaskConfig, make_outcome, struct_arrays
 from sim.tasks.trackkernels import (
@@ -112,7 +112,10 @@ class Track:
     corridor = None
 
     def __init__(self, plant: Plant, config: TrackConfig) -> None:
-        """Raises ValueError for a control period that is no motor period, and for people, whom nothing places."""
+        """Raises ValueError for a control period that is no motor period, and for people, whom nothing places.
+
+        Raises `SiteError` for a floor with fewer free cells than robots.
+        """
         spec, rows, device = plant.spec, plant.rows, plant.device
         if spec.period != spec.motor_period:
             raise ValueError(
@@ -131,9 +134,14 @@ class Track:
         self.following.command = wp.zeros((rows, 2), dtype=wp.float32, device=device)
         self.following.error = wp.zeros(rows, dtype=wp.float32, device=device)
         self.following.total = wp.zeros(rows, dtype=wp.float32, device=device)
+        if plant.robots > len(plant.site.free_cells):
+            raise SiteError(
+                f"{plant.site.name}: expected a free cell for each of {plant.robots} robots, got "
+                f"{len(plant.site.free_cells)}; take fewer robots or a larger floor"
+            )
         self._free = wp.array(plant.site.free_cells.astype(np.int32), dtype=wp.int32, device=device)
         self._base, self._limits, self._draws = base_of(plant), limits_of(spec), draws_of(plant)
-        self.act: Sequence[Launchable] = [plant.record(tell, rows, [self.following, plant.state.proposed])]
+        self.act: Sequence[Launchable] = [plant.record(tell, rows, [plant.state, self.following, plant.state.proposed])]
         backend, state = plant.backend, plant.state
         self.steps = round(config.time_limit * SECOND / spec.period)
         """Motor periods of a whole episode."""
@@ -171,6 +179,11 @@ class Track:
                  self.following],
             ),
         ]  # fmt: skip
+
+    def leave(self, mask: wp.array) -> Sequence[Launchable]:
+        """The masked rows stand aside, wheels and motors at rest."""
+        plant = self.plant
+        return [plant.leave(mask), plant.record(begin_wheels, plant.rows, [self._draws, mask, self.wheels])]
 
     def observe(self, mask: wp.array) -> Sequence[Launchable]:
         """The motor level's own sensors; nothing of the lidar."""

@@ -21,6 +21,7 @@ from sim.drive import DriveArrays, slew
 from sim.randomization import Term, below, draw_from, stream, unit
 from sim.robot import RobotSpec
 from sim.rows import RobotArrays, is_lost
+from sim.tasks.aside import stand_aside
 from sim.tasks.task import COLLIDED_C, DIVERGED_C, RUNNING_C, TIMED_OUT_C, Outcome, close
 from sim.wheels import HISTORY, Base, WheelArrays, WheelDraws, read_wheels, turn_wheels
 
@@ -145,11 +146,13 @@ def next_command(row: int, seed: int, limits: Limits, state: RobotArrays, follow
 
 
 @wp.kernel
-def tell(following: Following, command: wp.array2d(dtype=wp.float32)) -> None:
-    """This step's command."""
+def tell(state: RobotArrays, following: Following, command: wp.array2d(dtype=wp.float32)) -> None:
+    """This step's command; a robot that takes no part is told to stand."""
     row = wp.tid()
     for k in range(2):
-        command[row, k] = following.command[row, k]
+        command[row, k] = 0.0
+        if state.active[row] != wp.uint8(0):
+            command[row, k] = following.command[row, k]
 
 
 @wp.kernel
@@ -182,6 +185,9 @@ def advance(
 ) -> None:
     """One motor period of each row: the error, the readings, the next command."""
     row = wp.tid()
+    if state.active[row] == wp.uint8(0):
+        close(row, RUNNING_C, 0.0, outcome)
+        return
     sv = drive.setpoint[row, 0]
     sw = drive.setpoint[row, 1]
     dv = state.twist[row, 0] - sv
@@ -227,7 +233,9 @@ def begin(
     world = wp.tid()
     for robot in range(robots):
         row = world * robots + robot
-        if mask[row] != wp.uint8(0):
+        if mask[row] != wp.uint8(0) and state.active[row] == wp.uint8(0):
+            stand_aside(row, robot, state)
+        elif mask[row] != wp.uint8(0):
             key = stream(seed, START_TERM, row, state.episode[row])
             found = wp.bool(False)
             for attempt in range(START_TRIES):

@@ -24,8 +24,6 @@ from sim.points import Points
 from sim.scene import Body
 from sim.sensorspec import LidarSensor, Sensors, Timing, full_suite
 from sim.site import Site
-from sim.tasks.avoid import avoid
-from sim.tasks.dock import DockConfig
 from sim.tasks.fleet import FleetConfig, fleet
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.registry import TASKS
@@ -65,7 +63,7 @@ def short(config: TaskConfig) -> TaskConfig:
     if isinstance(config, NavigateConfig):
         return replace(config, paths=256)
     if isinstance(config, FleetConfig):
-        return replace(config, each=replace(config.each, paths=256), fewest=1)
+        return replace(config, each=short(config.each), fewest=1)
     return config
 
 
@@ -104,8 +102,10 @@ def make_pairs() -> list[Pair]:
     bodies: tuple[Body, ...] = ("planar", "wheeled")
     for body in bodies:
         pairs.append(make_pair(furnished, replace(tasks["navigate"], loads=lifted), 3, body, 25))
-    for each in (DockConfig(), avoid()):
-        pairs.append(make_pair(site, short(fleet(each)), 3, "planar", 26))
+    for name in ("avoid", "dock", "carry", "pick", "track"):
+        pairs.append(make_pair(site, short(fleet(TASKS[name]())), 3, "planar", 26))
+    for name in ("carry", "track"):
+        pairs.append(make_pair(site, short(fleet(TASKS[name]())), 2, "wheeled", 27))
     return pairs
 
 

@@ -28,6 +28,7 @@ from pettingzoo.test import (
 
 from sim import fleet_v1
 from sim.adapters import WarehouseVectorEnv
+from sim.generate import generate_campus
 from sim.gym import ids, make_env, register
 from sim.tasks.avoid import avoid
 from sim.tasks.carry import CarryConfig
@@ -36,6 +37,7 @@ from sim.tasks.fleet import FleetConfig
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.registry import TASKS
 from sim.tasks.task import Ending
+from sim.tasks.track import TrackConfig
 from tests.sim.records import needs_opengl
 
 IDS = sorted(ids())
@@ -177,21 +179,49 @@ def test_some_rows_of_a_vector_may_be_reset() -> None:
         env.reset(options={"reset_mask": mask[:3]})
 
 
+def fleet_of(task: str, robots: int, floor: str = "demo", **options: Any) -> Any:  # arguments of parallel_env
+    """What makes a PettingZoo environment, by `make`, of a task on one of two floors: quickly, from few paths."""
+    make = options.pop("make", fleet_v1.parallel_env)
+    site = None if floor == "demo" else generate_campus(5, blocks=(2, 2))
+    config = TASKS[task]()
+    if isinstance(config, NavigateConfig):
+        config = replace(config, paths=256)
+    return make(task, robots, site=site, config=config, **({"max_cycles": 20} | options))
+
+
+FLEETS = [(1, "demo", 0), (2, "campus", 1), (5, "demo", 1)]
+"""Robots, floor, and fewest that take part; for each task."""
+
+
+@pytest.mark.parametrize(("robots", "floor", "fewest"), FLEETS)
 @pytest.mark.parametrize("task", fleet_v1.TASKS)
-def test_pettingzoos_parallel_checkers_pass(task: str) -> None:
-    parallel_api_test(fleet_v1.parallel_env(task, 3, max_cycles=20), num_cycles=100)
-    for fewest in (0, 1):
-        parallel_seed_test(lambda f=fewest: fleet_v1.parallel_env(task, 3, fewest=f, max_cycles=20), num_cycles=50)
+def test_pettingzoos_parallel_checkers_pass(task: str, robots: int, floor: str, fewest: int) -> None:
+    parallel_api_test(fleet_of(task, robots, floor), num_cycles=60)
+    parallel_seed_test(lambda: fleet_of(task, robots, floor, fewest=fewest), num_cycles=30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", ["planar", "wheeled"])
+@pytest.mark.parametrize("floor", ["demo", "campus"])
+@pytest.mark.parametrize("robots", [1, 2, 8])
+@pytest.mark.parametrize("task", fleet_v1.TASKS)
+def test_pettingzoos_parallel_checkers_pass_whatever_the_fleet(task: str, robots: int, floor: str, body: str) -> None:
+    shared = floor == "campus"
+    parallel_api_test(fleet_of(task, robots, floor, shared=shared, body=body), num_cycles=60)
+    for fewest in {0, 1, robots}:
+        parallel_seed_test(
+            lambda f=fewest: fleet_of(task, robots, floor, fewest=f, shared=shared, body=body), num_cycles=50
+        )
 
 
 @pytest.mark.parametrize("task", fleet_v1.TASKS)
 def test_pettingzoos_checkers_of_turns_pass(task: str, capsys: pytest.CaptureFixture[str]) -> None:
     def make() -> Any:  # PettingZoo's wrappers have their own type
-        return fleet_v1.env(task, 3, max_cycles=20)
+        return fleet_of(task, 3, make=fleet_v1.env)
 
     api_test(make(), num_cycles=60)
     seed_test(make, num_cycles=30)
-    state_test(make(), fleet_v1.parallel_env(task, 3, max_cycles=20))
+    state_test(make(), fleet_of(task, 3))
     assert "Passed" in capsys.readouterr().out
 
 
@@ -212,18 +242,22 @@ def test_an_episode_has_as_many_cycles_as_were_asked_for(task: str) -> None:
 
 
 @needs_opengl
-def test_pettingzoos_checker_of_pictures_passes() -> None:
+@pytest.mark.parametrize(
+    "task", [pytest.param(t, marks=() if t == "carry" else pytest.mark.slow) for t in fleet_v1.TASKS]
+)
+def test_pettingzoos_checker_of_pictures_passes(task: str) -> None:
     def make(render_mode: str) -> Any:  # as above
-        return fleet_v1.env("navigate", 3, render_mode=None if render_mode == "human" else render_mode)
+        return fleet_of(task, 3, make=fleet_v1.env, render_mode=None if render_mode == "human" else render_mode)
 
     render_test(make)  # asks for a window too, of which there is none
 
 
 @pytest.mark.slow
-def test_pettingzoos_performance_benchmark_runs(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("task", fleet_v1.TASKS)
+def test_pettingzoos_performance_benchmark_runs(task: str, capsys: pytest.CaptureFixture[str]) -> None:
     from pettingzoo.test import performance_benchmark
 
-    performance_benchmark(fleet_v1.env("navigate", 4))
+    performance_benchmark(fleet_v1.env(task, 4))
     turns = float(capsys.readouterr().out.split(" turns per second")[0].split()[-1])
     assert turns > 100.0
 
@@ -268,7 +302,12 @@ def test_a_loop_by_hand_stacks_the_robots_of_a_fleet() -> None:
     [
         (lambda: make_env("navigate", config=DockConfig()), "a configuration of navigate, got one of dock"),
         (lambda: make_env("navigate", config=avoid()), "a configuration of navigate, got one of avoid"),
-        (lambda: fleet_v1.parallel_env("pick"), "in which robots share a way, got 'pick'"),
+        (lambda: fleet_v1.parallel_env("pack"), "expected the task of one robot, got 'pack'; did you mean \"pick\""),
+        (lambda: fleet_v1.parallel_env("fleet"), "expected the task of one robot, got 'fleet'"),
+        (
+            lambda: fleet_v1.parallel_env("pick", config=TrackConfig()),
+            r"a configuration of pick, got one of pick \(Track",
+        ),
         (
             lambda: fleet_v1.parallel_env("dock", config=NavigateConfig()),
             "a configuration of dock, got one of navigate",

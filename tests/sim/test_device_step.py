@@ -18,6 +18,7 @@ from sim.generate import generate_campus
 from sim.points import Points
 from sim.robot import SECOND
 from sim.site import Site
+from sim.tasks.fleet import fleet
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.registry import TASKS
 
@@ -135,9 +136,12 @@ def test_a_model_field_that_moves_is_captured_again(site: Site) -> None:
     assert (moved[[0, 1, 3]] > 0.03).all()
 
 
-@pytest.mark.parametrize("task", [name for name in TASKS if name != "navigate"])
+FLEETS = {f"fleet of {name}": fleet(TASKS[name](), fewest=1) for name in ("dock", "carry", "pick", "track")}
+
+
+@pytest.mark.parametrize("task", [*(name for name in TASKS if name != "navigate"), *FLEETS])
 def test_every_task_steps_without_a_look_from_the_host(site: Site, task: str) -> None:
-    config = replace(TASKS[task](), time_limit=1.5)
+    config = replace(FLEETS.get(task) or TASKS[task](), time_limit=1.5)
     looked, blind = (BatchEnv(site, config, worlds=4, robots=2, seed=4, threads=1) for _ in range(2))
     for env in (looked, blind):
         env.reset()

@@ -78,7 +78,7 @@ def test_an_agent_that_ends_is_told_once_and_leaves_the_floor(site: Site) -> Non
         left_early += int(gone.sum())
         x = env.environment.backend.qpos.numpy()[:, ::3]
         assert (x[gone] < PARKED).all()
-        granted = env.environment.task.course.granted.numpy().reshape(WORLDS, ROBOTS)
+        granted = env.environment.task.each.course.granted.numpy().reshape(WORLDS, ROBOTS)
         assert (granted[gone] == -1).all()
         before = step
     assert left_early > 50
