@@ -28,7 +28,9 @@ from sim.device import start_warp
 from sim.errors import MusterError, nearest
 from sim.fields import FIELDS, Recompute
 from sim.launches import record
+from sim.sleepers import Sleepers
 from sim.watch import watch
+from sim.worldrows import check_mask, check_snapshot, check_substeps, check_values
 
 STATE_FIELDS = (
     "qpos", "qvel", "act", "ctrl", "mocap_pos", "mocap_quat", "qacc_warmstart", "time", "eq_active", "qfrc_applied",
@@ -77,6 +79,10 @@ class Backend(Protocol):
     """(worlds, nmocap, 3)"""
     sensordata: wp.array
     """(worlds, nsensordata), read-only: of the state *before* the last substep."""
+    memory: Mapping[str, wp.array]
+    """What the next substep reads of the last one beside the state, for whoever puts bodies somewhere by hand: `cvel`
+    and `cdof_dot`, velocities (worlds, ..., 6) that welds are made of, and `tree_asleep` (worlds, trees), who sleeps.
+    Empty where the engine finds out by itself."""
     diverged_flags: wp.array
     """uint8 (worlds,): set by `watch`; a kernel that handles a lost world writes 0."""
 
@@ -107,7 +113,7 @@ class Backend(Protocol):
         ...
 
     def step(self, substeps: int = 1) -> None:
-        """Advance every world."""
+        """Advance every world. Raises ValueError for less than one substep."""
         ...
 
     def watch(self) -> None:
@@ -115,13 +121,16 @@ class Backend(Protocol):
         ...
 
     def reset(self, mask: NDArray[np.bool_] | wp.array) -> None:
-        """The model's initial state for the worlds whose mask is set; every other world stays bit-identical."""
+        """The model's initial state for the worlds whose mask is set; every other world stays bit-identical.
+
+        Raises ValueError for a mask that is not (worlds,).
+        """
         ...
 
     def set_field(self, name: str, values: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> None:
         """Write a field from the host where the mask is set (None: everywhere) and recompute what follows from it.
 
-        `values` is (worlds, ...). Raises ValueError for a name that `field` refuses.
+        `values` is (worlds, ...), `mask` (worlds,). Raises ValueError for other shapes and a name that `field` refuses.
         """
         ...
 
@@ -141,10 +150,10 @@ class Backend(Protocol):
         ...
 
     def restore(self, saved: Mapping[str, NDArray]) -> None:
-        """Return to a snapshot; stepping on is bit-identical to the run that made it.
+        """Return to a snapshot; stepping on is bit-identical to the run that made it, sleeping bodies included.
 
-        But for models with sleeping bodies: which of them sleep is the engine's own memory, so that there the runs
-        agree as far as a sleeping body stands still.
+        Fields that the snapshot does not hold go back to the model's values. Raises SnapshotError, before anything is
+        written, for a snapshot of another model or number of worlds.
         """
         ...
 
@@ -176,8 +185,9 @@ def as_warp(view: NDArray) -> wp.array:
     return array
 
 
-def as_mask(mask: NDArray[np.bool_] | wp.array) -> NDArray[np.bool_]:
-    """A mask on the host."""
+def as_mask(mask: NDArray[np.bool_] | wp.array, worlds: int) -> NDArray[np.bool_]:
+    """A mask (worlds,) on the host. Raises ValueError for another shape."""
+    check_mask(mask, worlds)
     return (mask.numpy() if isinstance(mask, wp.array) else np.asarray(mask)).astype(bool)
 
 
@@ -191,12 +201,14 @@ class BatchBackend:
         self.timestep = float(model.opt.timestep)
         self.model = model
         sleep = bool(model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP)
-        self.batch = batch.Batch(model, worlds, nthread=threads, persistent=sleep)  # who sleeps is kept in an MjData
+        self.batch = batch.Batch(model, worlds, nthread=threads, persistent=sleep)
+        self._sleepers = Sleepers(model, self.batch) if sleep else None
         self._views = {name: self.batch.bind(name) for name in STATE_FIELDS}
         self._arrays: dict[str, wp.array] = {}
         self.qpos, self.qvel, self.ctrl = self.data("qpos"), self.data("qvel"), self.data("ctrl")
         self.qacc_warmstart, self.mocap_pos = self.data("qacc_warmstart"), self.data("mocap_pos")
         self.sensordata = self.data("sensordata")
+        self.memory: Mapping[str, wp.array] = {}
         self.diverged_flags = wp.zeros(worlds, dtype=wp.uint8, device="cpu")
         self._flags = self.diverged_flags.numpy()
         self._fields: dict[str, wp.array] = {}
@@ -233,12 +245,13 @@ class BatchBackend:
         """`mj_setConst` for the masked worlds; it knows no groups."""
         if level == Recompute.NONE:
             return
-        where = None if mask is None else as_mask(mask)
+        where = None if mask is None else as_mask(mask, self.worlds)
         if where is None or where.any():
             self.batch.set_const(where)
 
     def step(self, substeps: int = 1) -> None:
         """Advance every world, without the GIL."""
+        check_substeps(substeps)
         self.batch.step(nstep=substeps)
 
     def watch(self) -> None:
@@ -247,7 +260,7 @@ class BatchBackend:
 
     def reset(self, mask: NDArray[np.bool_] | wp.array) -> None:
         """The model's initial state where the mask is set."""
-        where = as_mask(mask)
+        where = as_mask(mask, self.worlds)
         if where.any():
             self._collect_dropped()  # a reset clears the engine's counters
             self.batch.reset(ids=where, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
@@ -256,8 +269,9 @@ class BatchBackend:
     def set_field(self, name: str, values: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> None:
         """Per-world values of a model field; `mj_setConst` runs where the field needs it."""
         field = self.field(name).numpy()
-        where = slice(None) if mask is None else np.flatnonzero(mask)
-        field[where] = values[where]
+        check_values(name, values, field.shape)
+        where = slice(None) if mask is None else as_mask(mask, self.worlds)
+        field[where] = np.asarray(values)[where]
         self.recompute(FIELDS[name].recompute, mask)
 
     def diverged(self) -> NDArray[np.bool_]:
@@ -288,9 +302,11 @@ class BatchBackend:
         self.batch.warning[:, FULL, 1] = 0
 
     def snapshot(self) -> dict[str, NDArray]:
-        """Copies of state, flags, expanded fields and the constants that `mj_setConst` gave to each world."""
+        """Copies of state, flags, expanded fields, the constants that `mj_setConst` gave to each world, and sleep."""
         saved = {name: np.array(view) for name, view in self._views.items()}
         saved["diverged"] = self._flags.copy()
+        if self._sleepers is not None:
+            saved["asleep"] = self._sleepers.read()
         saved |= {f"field.{name}": field.numpy().copy() for name, field in self._fields.items()}
         for name in mujoco.MjModel._setconst_outputs:
             values = self.batch.expanded(name)
@@ -300,14 +316,22 @@ class BatchBackend:
 
     def restore(self, saved: Mapping[str, NDArray]) -> None:
         """Write a snapshot back; `mj_setConst` need not run, because its results are in it."""
-        if self.batch.persistent:
-            self.batch.reset(stage=int(mujoco.mjtStage.mjSTAGE_NONE))  # forget who slept
+        check_snapshot(saved, self.snapshot(), self.model, self.worlds)
+        if self._sleepers is not None:
+            self.batch.reset(stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+            self._sleepers.write(saved["asleep"])
         for name, view in self._views.items():
             view[...] = saved[name]
         self._flags[...] = saved["diverged"]
-        for key, values in saved.items():
+        for name, field in self._fields.items():
+            given = saved.get(f"field.{name}", saved.get(f"derived.{name}"))
+            field.numpy()[...] = getattr(self.model, name) if given is None else given
+        for name in mujoco.MjModel._setconst_outputs:
+            if name not in self._fields and self.batch.expanded(name) is not None:
+                self.batch.expand(name)[...] = saved.get(f"derived.{name}", getattr(self.model, name))
+        for key, values in saved.items():  # what this backend was not asked for yet
             kind, _, name = key.partition(".")
-            if kind == "field":
+            if kind == "field" and name not in self._fields:
                 self.field(name).numpy()[...] = values
-            elif kind == "derived":
+            elif kind == "derived" and self.batch.expanded(name) is None:
                 self.batch.expand(name)[...] = values

@@ -1,7 +1,7 @@
 """Loose boxes on the floor: put where a task spills them, asleep until something touches them.
 
-The physics of a box is `sim/bodies/box.py`'s; the engine wakes one whose coordinates are written, and puts it to sleep
-again when it lies still. Boxes that nobody uses are parked beside the floor.
+The physics of a box is `sim/bodies/box.py`'s. The C engine wakes one whose coordinates are written, mujoco_warp must be
+told; both put it to sleep again when it lies still. Boxes that nobody uses are parked beside the floor.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import mujoco
 import warp as wp
 
 from sim.backend import Backend
@@ -22,6 +23,9 @@ from sim.people import PARKED
 from sim.scene import Scene
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+AWAKE_C = wp.constant(-(1 + int(mujoco.mjMINAWAKE)))
+"""`tree_asleep` of a body that has not lain still for a single step."""
 
 PARKED_C = wp.constant(float(PARKED))
 HALF_HEIGHT_C = wp.constant(BOX_SIZE[2] / 2.0)
@@ -34,13 +38,14 @@ def spill(scene: Scene, backend: Backend, worlds: wp.array, places: wp.array, co
     the other boxes are parked.
     """
     pods = scene.pods * (7 if scene.falls else 3)
+    none = wp.zeros((0, 0), dtype=wp.int32, device=backend.device)
     return record(
         place_boxes,
         dim=(backend.worlds, scene.boxes),
         inputs=[
             worlds, places, count, int(scene.falls), scene.robots * scene.qpos_stride + pods,
             scene.robots * scene.qvel_stride + scene.pods * (6 if scene.falls else 3), backend.qpos, backend.qvel,
-            backend.qacc_warmstart,
+            backend.qacc_warmstart, backend.memory.get("tree_asleep", none),
         ],
         device=backend.device,
     )  # fmt: skip
@@ -57,11 +62,15 @@ def place_boxes(
     qpos: wp.array2d(dtype=Any),
     qvel: wp.array2d(dtype=Any),
     warmstart: wp.array2d(dtype=Any),
+    asleep: wp.array2d(dtype=wp.int32),
 ) -> None:
     """Each box of each masked world where its place says."""
     world, box = wp.tid()
     if mask[world] == wp.uint8(0):
         return
+    if box == 0 and asleep.shape[0] > 0:
+        for tree in range(asleep.shape[1]):  # all, because those that fell asleep together wake together
+            asleep[world, tree] = AWAKE_C
     x = places[world, box, 0]
     y = places[world, box, 1]
     yaw = places[world, box, 2]

@@ -36,6 +36,7 @@ from sim.ranges import write_ranges
 from sim.rows import copy_rows
 from sim.scene import Body, Scene
 from sim.site import Site
+from sim.snapshots import SEED, check_fits
 from sim.tally import Tally
 from sim.tasks.contract import Contract
 from sim.tasks.sensed import Sensed
@@ -361,7 +362,10 @@ class BatchEnv:
 
     def _arrays(self) -> dict[str, wp.array]:
         named = {**self.plant.arrays(), **{f"task.{name}": array for name, array in self.task.arrays().items()}}
+        named |= {"vary.ranges": self.plant.varies.ranges, "vary.edges": self.plant.varies.edges}
         named["final_observation"] = self.final_observation
+        if self._tally is not None:
+            named["tally.counts"] = self._tally.counts
         if self._sensed:
             named["sensed.observation"] = self.observation
         if self.filter is not None:
@@ -369,17 +373,29 @@ class BatchEnv:
         return named
 
     def snapshot(self) -> dict[str, NDArray[Any]]:  # arrays of any dtype
-        """Copies of everything that the next step depends on, the filter's memory included."""
+        """Copies of everything that later steps depend on: the filter's memory, the seed and the ranges included."""
         saved: dict[str, NDArray[Any]] = {name: array.numpy().copy() for name, array in self._arrays().items()}
+        saved[SEED] = np.array([self.seed])
         return saved | {f"backend.{name}": values for name, values in self.backend.snapshot().items()}
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:  # arrays of any dtype
-        """Go on from a snapshot, bit for bit."""
-        for name, array in self._arrays().items():
-            array.assign(saved[name])
+        """Go on from a snapshot, bit for bit.
+
+        Raises SnapshotError, with nothing changed, for a snapshot of an environment that was made
+        otherwise (`sim.snapshots`).
+        """
+        arrays = self._arrays()
+        shapes = {name: (*array.shape, *getattr(array.dtype, "_shape_", ())) for name, array in arrays.items()}
+        check_fits(
+            {name: values for name, values in saved.items() if not name.startswith("backend.")},
+            shapes | {SEED: (1,)},
+            self.seed,
+        )
         self.backend.restore(
             {name.removeprefix("backend."): values for name, values in saved.items() if name.startswith("backend.")}
         )
+        for name, array in arrays.items():
+            array.assign(saved[name])
 
 
 def _view(array: wp.array, host: bool) -> Array:

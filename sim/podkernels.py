@@ -186,6 +186,23 @@ def handle_pods(
         weld[world, e, 5] = weld.dtype(state.rest[row] + height)
 
 
+@wp.func
+def forget(
+    cvel: wp.array3d(dtype=wp.float32),
+    cdof_dot: wp.array3d(dtype=wp.float32),
+    world: int,
+    body: int,
+    first: int,
+    speeds: int,
+) -> None:
+    """A body at rest, in the engine's memory of velocities."""
+    if cvel.shape[0] > 0:
+        for c in range(6):
+            cvel[world, body, c] = 0.0
+            for k in range(speeds):
+                cdof_dot[world, first + k, c] = 0.0
+
+
 @wp.kernel
 def begin_pods(
     mask: wp.array(dtype=wp.uint8),
@@ -197,8 +214,16 @@ def begin_pods(
     warmstart: wp.array2d(dtype=Any),
     active: wp.array2d(dtype=Any),
     loss: wp.array2d(dtype=Any),
+    carriers: wp.array(dtype=wp.int32),
+    bodies: wp.array(dtype=wp.int32),
+    cvel: wp.array3d(dtype=wp.float32),
+    cdof_dot: wp.array3d(dtype=wp.float32),
 ) -> None:
-    """The masked rows hold nothing, and their own pods are at `home`; where all rows begin, every pod is."""
+    """The masked rows hold nothing, and their own pods are at `home`; where all rows begin, every pod is.
+
+    `carriers` and `bodies` are the bodies of robots and pods in the engine's memory of velocities (`Backend.memory`;
+    no rows where it has none), of which a weld of the first substep to come would be made.
+    """
     world = wp.tid()
     speeds = wp.where(layout.falls == 1, 6, 3)
     whole = wp.bool(True)
@@ -207,6 +232,7 @@ def begin_pods(
         if mask[row] == wp.uint8(0):
             whole = False
             continue
+        forget(cvel, cdof_dot, world, carriers[robot], robot * layout.qvel_stride, layout.qvel_stride)
         pod = state.carried[row]
         if pod >= 0:
             active[world, robot * layout.pods + pod] = active.dtype(0)
@@ -215,10 +241,12 @@ def begin_pods(
             for k in range(speeds):
                 qvel[world, first + k] = qvel.dtype(0.0)
                 warmstart[world, first + k] = warmstart.dtype(0.0)
+            forget(cvel, cdof_dot, world, bodies[pod], first, speeds)
             if layout.falls == 0:
                 set_friction(loss, world, first, state.grip[world, pod], layout.lever)
         if robot < layout.own:
             mine = layout.pods - layout.own + robot
+            forget(cvel, cdof_dot, world, bodies[mine], layout.pod_qvel + mine * speeds, speeds)
             width = 3 + 4 * layout.falls
             for k in range(width):
                 qpos[world, layout.pod_qpos + mine * width + k] = qpos.dtype(home[world, mine * width + k])
@@ -236,6 +264,8 @@ def begin_pods(
         for k in range(layout.pods * speeds):
             qvel[world, layout.pod_qvel + k] = qvel.dtype(0.0)
             warmstart[world, layout.pod_qvel + k] = warmstart.dtype(0.0)
+        for each in range(layout.pods):
+            forget(cvel, cdof_dot, world, bodies[each], layout.pod_qvel + each * speeds, speeds)
 
 
 @wp.kernel

@@ -70,9 +70,12 @@ class Pods:
         self._active = backend.data("eq_active")
         self._weld = backend.field("eq_data")
         self._loss = backend.field("dof_frictionloss")
-        self._bodies = wp.array(
-            [scene.model.body(f"pod{pod}").id for pod in range(scene.pods)], dtype=wp.int32, device=self.device
+        self._bodies, self._carriers = (
+            wp.array([scene.model.body(f"{kind}{n}").id for n in range(count)], dtype=wp.int32, device=self.device)
+            for kind, count in (("pod", scene.pods), ("robot", scene.robots))
         )
+        none = wp.zeros((0, 0, 6), dtype=wp.float32, device=self.device)
+        self._memory = [backend.memory.get(name, none) for name in ("cvel", "cdof_dot")]
         self._inertia = wp.array(
             scene.model.body("pod0").inertia.astype(np.float32) / POD_MASS, dtype=wp.float32, device=self.device
         )
@@ -97,7 +100,8 @@ class Pods:
             dim=backend.worlds,
             inputs=[
                 rows, self.layout, self.state, self.home, backend.qpos,
-                backend.qvel, backend.qacc_warmstart, self._active, self._loss,
+                backend.qvel, backend.qacc_warmstart, self._active, self._loss, self._carriers, self._bodies,
+                *self._memory,
             ],
             device=self.device,
         )  # fmt: skip

@@ -25,8 +25,9 @@ class Tally:
     """Owns the counts of one environment; run it when rows have ended, before their next episodes begin."""
 
     def __init__(self, plant: Plant, outcome: Outcome) -> None:
-        self._counts = wp.zeros((2 * len(plant.table) + 1, 2), dtype=wp.int32, device=plant.device)
-        self._launch = plant.record(count_endings, plant.rows, [outcome, plant.varies.pinned, self._counts])
+        self.counts = wp.zeros((2 * len(plant.table) + 1, 2), dtype=wp.int32, device=plant.device)
+        """Since the last `take`."""
+        self._launch = plant.record(count_endings, plant.rows, [outcome, plant.varies.pinned, self.counts])
 
     def launch(self) -> None:
         """Count the rows that ended."""
@@ -34,8 +35,8 @@ class Tally:
 
     def take(self) -> NDArray[np.int64]:
         """Episodes and successes since the last call, (2 rows of the table + 1, 2); see `count_endings`."""
-        counts = self._counts.numpy().astype(np.int64)
-        self._counts.zero_()
+        counts = self.counts.numpy().astype(np.int64)
+        self.counts.zero_()
         return counts
 
 

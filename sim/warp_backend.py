@@ -24,17 +24,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import mujoco
 import mujoco_warp
 import numpy as np
 import warp as wp
 from mujoco_warp import OverflowType
 from numpy.typing import NDArray
 
-from sim.backend import STATE_FIELDS, BufferOverflowError, unknown_field
+from sim.backend import STATE_FIELDS, BufferOverflowError, as_mask, unknown_field
 from sim.buffers import buffer_sizes
 from sim.device import start_warp
 from sim.fields import FIELDS, Recompute, derived
-from sim.watch import clear_flags, keep_rows, latch_overflow, watch
+from sim.watch import clear_flags, keep_rows, latch_overflow, watch, zero_rows
+from sim.worldrows import check_mask, check_snapshot, check_substeps, check_values
 
 SHARED = int(OverflowType.BROADPHASE | OverflowType.NARROWPHASE | OverflowType.CCD)
 """Overflows of the contact buffers, which all worlds share."""
@@ -44,6 +46,15 @@ ROWS = int(OverflowType.NEFC | OverflowType.NJMAX_NNZ)
 
 OTHERS = int(OverflowType.HFIELD | OverflowType.CONTACT_MATCH | OverflowType.NVMAX | OverflowType.TACTILE)
 """Overflows of which this module knows no size. Limits on iterations are no overflows."""
+
+WELD_MEMORY = ("cvel", "cdof_dot")
+"""Velocities of the last substep, which the rows of connects and welds are made of before they are computed anew."""
+
+SLEEP_MEMORY = (
+    "tree_asleep", "tree_awake", "body_awake", "body_awake_ind", "dof_awake_ind", "ntree_awake", "nbody_awake",
+    "nv_awake",
+)  # fmt: skip
+"""Who sleeps, and how long who does not has lain still."""
 
 SPARE = 1.25
 """Room over what was needed at the worst moment seen, so that the next run is not stopped by the next contact."""
@@ -88,13 +99,19 @@ class WarpBackend:
             self._mask = wp.zeros(worlds, dtype=wp.uint8)
             self._no_warnings = wp.zeros((0, 0), dtype=wp.int32)
         self._host = model
+        sleep = bool(model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP)
+        self._memory = (WELD_MEMORY if model.neq else ()) + (SLEEP_MEMORY if sleep else ())
         self._arrays: dict[str, wp.array] = {}
         self._fields: dict[str, wp.array] = {}
         self._kept: dict[str, wp.array] = {}
+        self._defaults: dict[str, NDArray] = {}
         self._levels = Recompute.NONE
         self.qpos, self.qvel, self.ctrl = self.data("qpos"), self.data("qvel"), self.data("ctrl")
         self.qacc_warmstart, self.mocap_pos = self.data("qacc_warmstart"), self.data("mocap_pos")
         self.sensordata = self.data("sensordata")
+        self.memory: Mapping[str, wp.array] = {
+            name: self.data(name) for name in self._memory if name in (*WELD_MEMORY, "tree_asleep")
+        }
         for name in fields:
             self.field(name)
 
@@ -144,6 +161,7 @@ class WarpBackend:
 
     def step(self, substeps: int = 1) -> None:
         """Advance every world; on CUDA this only queues launches."""
+        check_substeps(substeps)
         state = self.state
         with wp.ScopedDevice(self.device):
             for _ in range(substeps):
@@ -176,13 +194,16 @@ class WarpBackend:
         with wp.ScopedDevice(self.device):
             mujoco_warp.reset_data(self.model, self.state, reset=where)
             wp.launch(clear_flags, dim=self.worlds, inputs=[where, self.diverged_flags])
+            for name in set(self.memory) & set(WELD_MEMORY):  # the engine leaves them
+                wp.launch(zero_rows, dim=self.memory[name].shape[:2], inputs=[where, self.memory[name]])
 
     def set_field(self, name: str, values: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> None:
         """Write a field from the host and recompute what follows."""
         field = self.field(name)
         whole = field.numpy().copy()
-        where = slice(None) if mask is None else np.asarray(mask, bool)
-        whole[where] = np.asarray(values, np.float32).reshape(whole.shape)[where]
+        check_values(name, values, whole.shape)
+        where = slice(None) if mask is None else as_mask(mask, self.worlds)
+        whole[where] = np.asarray(values, np.float32)[where]
         field.assign(whole)
         self.recompute(FIELDS[name].recompute, mask)
 
@@ -237,36 +258,42 @@ class WarpBackend:
         return [value for owner in owners for value in vars(owner).values()]
 
     def snapshot(self) -> dict[str, NDArray]:
-        """Copies of state, flags and every model field that differs between worlds."""
+        """Copies of state, flags, memory and every model field that differs between worlds."""
         saved = {name: self.data(name).numpy().copy() for name in STATE_FIELDS}
+        saved |= {f"memory.{name}": self.data(name).numpy().copy() for name in self._memory}
         saved["diverged"] = self.diverged_flags.numpy().copy()
         saved |= {f"field.{name}": field.numpy().copy() for name, field in self._fields.items()}
         return saved | {f"derived.{name}": _numbers(getattr(self.model, name)).numpy().copy() for name in self._kept}
 
     def restore(self, saved: Mapping[str, NDArray]) -> None:
         """Write a snapshot back."""
+        check_snapshot(saved, self.snapshot(), self._host, self.worlds)
         for name in STATE_FIELDS:
             self.data(name).assign(saved[name])
+        for name in self._memory:
+            self.data(name).assign(saved[f"memory.{name}"])
         self.diverged_flags.assign(saved["diverged"])
-        for key, values in saved.items():
+        for key in saved:  # what this backend was not asked for yet
             kind, _, name = key.partition(".")
             if kind == "field":
-                self.field(name).assign(values)
-        for key, values in saved.items():
-            kind, _, name = key.partition(".")
-            if kind == "derived":
-                _numbers(getattr(self.model, name)).assign(values)
+                self.field(name)
+        for name, default in self._defaults.items():
+            array = _numbers(getattr(self.model, name))
+            given = saved.get(f"field.{name}", saved.get(f"derived.{name}"))
+            array.assign(np.repeat(default, self.worlds, axis=0) if given is None else given.reshape(array.shape))
 
     def _as_mask(self, mask: NDArray[np.bool_] | wp.array) -> wp.array:
+        check_mask(mask, self.worlds)
         if isinstance(mask, wp.array):
             return mask
-        self._mask.assign(np.asarray(mask, np.uint8))
+        self._mask.assign(np.asarray(mask).astype(bool).astype(np.uint8))
         return self._mask
 
     def _expand(self, name: str) -> None:
         """Give each world its own row of a model array, with the values that all share."""
         array: wp.array = getattr(self.model, name)
         kept = (name not in FIELDS or name in derived(Recompute.SET_CONST)) and name not in self._kept
+        self._defaults.setdefault(name, _numbers(array).numpy()[:1].copy())
         if array.shape[0] != self.worlds:
             values = np.repeat(array.numpy(), self.worlds, axis=0)
             array = wp.array(values, dtype=array.dtype, shape=(self.worlds, *array.shape[1:]), device=self.device)

@@ -91,6 +91,15 @@ def keep_rows(
 
 
 @wp.kernel
+def zero_rows(mask: wp.array(dtype=wp.uint8), values: wp.array3d(dtype=wp.float32)) -> None:
+    """Zeros in the rows of the worlds whose mask is set."""
+    world, i = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
+    if mask[world] != wp.uint8(0):
+        for k in range(values.shape[2]):
+            values[world, i, k] = 0.0
+
+
+@wp.kernel
 def latch_overflow(
     overflow: wp.array(dtype=wp.int32),
     kinds: int,

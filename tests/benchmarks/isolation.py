@@ -17,17 +17,20 @@ from numpy.typing import NDArray
 
 from safety.shield import Shield
 from sim.env import BatchEnv
+from sim.fixtures import Fixtures, Ramp
 from sim.generate import generate_campus, generate_warehouse
 from sim.loads import Loads
 from sim.people import Profile
 from sim.points import Points
 from sim.scene import Body
 from sim.sensorspec import LidarSensor, Sensors, Timing, full_suite
-from sim.site import Site
+from sim.site import Site, make_site, with_fixtures
+from sim.snapshots import of_worlds
 from sim.tasks.fleet import FleetConfig, fleet
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.registry import TASKS
 from sim.tasks.task import TaskConfig
+from sim.vary import vary
 
 WORLDS = 5
 
@@ -80,7 +83,8 @@ def sensed(config: TaskConfig) -> TaskConfig:
 def make_pairs() -> list[Pair]:
     """Every task, with one and several robots, on both bodies, with and without a shield, and what plants may have.
 
-    That is a crowd and forklifts, sensors in time, doors and slow zones, pods that anybody may lift, other fleets.
+    That is a crowd and forklifts, sensors in time, doors and slow zones, pods that anybody may lift, other fleets,
+    boxes that sleep, masses and lights that vary, ramps.
     """
     site = generate_campus(5, blocks=(2, 2))
     tasks = {name: short(make()) for name, make in TASKS.items()}
@@ -106,7 +110,14 @@ def make_pairs() -> list[Pair]:
         pairs.append(make_pair(site, short(fleet(TASKS[name]())), 3, "planar", 26))
     for name in ("carry", "track"):
         pairs.append(make_pair(site, short(fleet(TASKS[name]())), 2, "wheeled", 27))
-    return pairs
+    ramps = (Ramp((4, 2, 3, 3), rise=0.2, up=0), Ramp((7, 2, 2, 3), rise=0.2))
+    hill = with_fixtures(make_site("hill", np.zeros((8, 12), bool)), Fixtures(ramps=ramps))
+    varied = vary(mass=(0.7, 1.4), inertia=(0.7, 1.4), light=(0.3, 2.0), light_x=(-1.0, 1.0), light_dir_x=(-0.5, 0.5))
+    for body in bodies:
+        pairs.append(make_pair(site, replace(tasks["navigate"], loads=Loads(boxes=3)), 2, body, 31))
+        pairs.append(make_pair(site, replace(tasks["navigate"], randomization=varied), 2, body, 28))
+        pairs.append(make_pair(site, replace(tasks["carry"], randomization=varied), 1, body, 29))
+    return [*pairs, make_pair(hill, tasks["navigate"], 2, "wheeled", 30)]
 
 
 def _late_and_lossy() -> Sensors:
@@ -123,7 +134,8 @@ def differing(pair: Pair, untouched: NDArray[np.bool_]) -> list[str]:
     """Names of the arrays that differ between the pair in the worlds that are untouched."""
     names = []
     one, two = pair.one.snapshot(), pair.two.snapshot()
-    for name, values in one.items():
+    names += [name for name in one.keys() - of_worlds(one).keys() if one[name].tobytes() != two[name].tobytes()]
+    for name, values in of_worlds(one).items():
         others = two[name]
         if len(values) not in (WORLDS, pair.one.rows):
             raise AssertionError(f"{name} has no dimension of worlds or rows: {values.shape}")

@@ -176,6 +176,61 @@ def double_row(world: int, field: wp.array3d(dtype=Any)) -> None:
     field[world, i, j] = field[world, i, j] * field.dtype(2.0)
 
 
+def test_what_was_made_for_other_worlds_is_refused_before_anything_is_written(make: Make, scene: Scene) -> None:
+    backend = make()
+    place(backend, scene)
+    drive(backend, scene, 3, 0.5)
+    backend.reset(np.array([False, False, False, True]))  # a mask that a shorter one must not be filled up with
+    mass = np.tile(scene.model.body_mass, (WORLDS, 1))
+    backend.set_field("body_mass", mass)
+    before = backend.snapshot()
+    short, wide = np.array([True, False]), np.ones((WORLDS, 1), bool)
+    on_device = wp.ones(WORLDS + 2, dtype=wp.uint8, device=backend.device)
+    for mask in (short, wide, on_device, [0, 2], np.full(WORLDS, 0.5), wp.zeros(WORLDS, dtype=wp.float32)):
+        with pytest.raises(ValueError, match=f"mask: expected a flag for each of {WORLDS} worlds, got "):
+            backend.reset(mask)  # type: ignore[arg-type]  # what callers get wrong
+        with pytest.raises(ValueError, match="mask: expected a flag for each of"):
+            backend.set_field("body_mass", 2.0 * mass, mask)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="mask: expected a flag for each of"):
+            backend.recompute(FIELDS["body_mass"].recompute, mask)  # type: ignore[arg-type]
+    for values in (mass[:2], mass[0], mass[..., None]):
+        with pytest.raises(ValueError, match=r"body_mass: expected values of shape \(4, "):
+            backend.set_field("body_mass", values)
+    for substeps in (0, -1):
+        with pytest.raises(ValueError, match=f"expected 1 substep or more, got {substeps}"):
+            backend.step(substeps)
+    more = make(worlds=WORLDS + 2).snapshot()
+    less = {name: values for name, values in before.items() if name != "qvel"}
+    cut = before | {"field.body_mass": before["field.body_mass"][:2]}
+    for saved, said in (
+        (more, r"expected shape \(4, .*in the snapshot, got \(6, "),
+        (less, 'expected "qvel" in the snapshot'),
+        (cut, r"field.body_mass: expected shape \(4, "),
+        (before | {"field.no_such": np.zeros(4)}, 'got "field.no_such"'),
+    ):
+        with pytest.raises(ValueError, match=said):
+            backend.restore(saved)
+    for name, values in backend.snapshot().items():
+        np.testing.assert_array_equal(values, before[name], err_msg=name)
+
+
+def test_fields_that_a_snapshot_does_not_hold_go_back_to_the_models(make: Make, scene: Scene) -> None:
+    backend = make()
+    place(backend, scene, x=4.5)  # into the rack on the way, where the inverse weights matter
+    saved = backend.snapshot()
+    drive(backend, scene, second(scene, 0.8), 1.0)
+    first = backend.qpos.numpy().copy()
+    heavier = np.tile(scene.model.body_mass, (WORLDS, 1)) * np.array([[1.0], [5.0], [1.0], [1.0]])
+    backend.set_field("body_mass", heavier)
+    backend.restore(saved)
+    np.testing.assert_array_equal(
+        backend.field("body_mass").numpy(),
+        np.tile(scene.model.body_mass, (WORLDS, 1)).astype(backend.qpos.numpy().dtype),
+    )
+    drive(backend, scene, second(scene, 0.8), 1.0)
+    np.testing.assert_array_equal(backend.qpos.numpy(), first)
+
+
 def test_an_unknown_field_is_refused_with_the_nearest_one(make: Make) -> None:
     with pytest.raises(ValueError, match=r'body_mas.*did you mean "body_mass"'):
         make().set_field("body_mas", np.zeros(WORLDS))

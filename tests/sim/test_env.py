@@ -13,10 +13,12 @@ from sim.filter import FilterInputs, FilterOutputs
 from sim.generate import generate_campus
 from sim.robot import SECOND
 from sim.site import Site
+from sim.snapshots import of_worlds
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.navigate_contract import NavigateObserver, navigate_contract
 from sim.tasks.task import Ending
 from sim.vary import vary
+from sim.worldrows import SnapshotError
 
 CONFIG = NavigateConfig(paths=256)
 CALM = replace(CONFIG, people=0, randomization=vary(level=0.0, stall_share=0.0, start_offset=0.0))
@@ -60,7 +62,7 @@ def test_rows_that_end_leave_every_other_row_bit_identical(site: Site) -> None:
         step = disturbed.step(action)
         if k in (10, 25):
             assert step.ending[rows].all()
-        first, second = plain.snapshot(), disturbed.snapshot()
+        first, second = of_worlds(plain.snapshot()), of_worlds(disturbed.snapshot())
         assert first.keys() == second.keys()
         for name in first:
             assert len(first[name]) == 12, name
@@ -76,7 +78,7 @@ def test_a_world_lives_the_same_life_among_few_or_many(site: Site) -> None:
         np.testing.assert_array_equal(a.observation, b.observation[:3])
         np.testing.assert_array_equal(a.reward, b.reward[:3])
         np.testing.assert_array_equal(a.ending, b.ending[:3])
-    for name, values in few.snapshot().items():
+    for name, values in of_worlds(few.snapshot()).items():
         np.testing.assert_array_equal(values, many.snapshot()[name][:3], err_msg=name)
 
 
@@ -394,3 +396,52 @@ def test_both_engines_live_the_same_episode(site: Site) -> None:
         differing += int((np.abs(a.observation[:, :64] - b.observation[:, :64]) > 1e-3).sum())
         np.testing.assert_array_equal(a.ending, b.ending)
     assert differing <= 4
+
+
+def test_a_snapshot_keeps_the_ranges_that_a_curriculum_wrote(site: Site) -> None:
+    env = BatchEnv(site, CONFIG, worlds=6, seed=3, threads=1, curriculum=True)
+    env.reset()
+    ranges = env.table.ranges()
+    friction = env.table.index("friction")
+    ranges[friction] = 0.4, 0.5
+    env.set_ranges(ranges, (2 * friction,))
+    moves = actions(80, 6)
+    for action in moves[:20]:
+        env.step(action)
+    saved = env.snapshot()
+    for action in moves[20:]:
+        env.step(action)
+    first, ended = env.snapshot(), env.take_counts()
+    assert (first["robot.episode"] > saved["robot.episode"]).any()  # some draw from the ranges afterwards
+    env.set_ranges(env.table.ranges())
+    env.restore(saved)
+    for action in moves[20:]:
+        env.step(action)
+    for name, values in env.snapshot().items():
+        np.testing.assert_array_equal(values, first[name], err_msg=name)
+    np.testing.assert_array_equal(env.take_counts(), ended)
+
+
+def test_a_snapshot_of_an_environment_that_was_made_otherwise_is_refused_whole(site: Site) -> None:
+    env = BatchEnv(site, CONFIG, worlds=4, seed=3, threads=1)
+    env.reset()
+    for action in actions(5, 4):
+        env.step(action)
+    before = env.snapshot()
+    others = {
+        "expected a snapshot of seed 3, got one of 4": BatchEnv(site, CONFIG, worlds=4, seed=4, threads=1),
+        r"expected shape \(4,.* in the snapshot, got \(5,": BatchEnv(site, CONFIG, worlds=5, seed=3, threads=1),
+        "one that the environment does not have": BatchEnv(site, CONFIG, worlds=4, seed=3, threads=1, curriculum=True),
+        r"qpos: expected shape \(4, 3\) in the snapshot, got \(4, 9\)": BatchEnv(
+            site, CONFIG, worlds=4, seed=3, threads=1, body="wheeled"
+        ),
+    }
+    for said, other in others.items():
+        other.reset()
+        with pytest.raises(SnapshotError, match=said):
+            env.restore(other.snapshot())
+    for name in ("robot.episode", "backend.qvel"):
+        with pytest.raises(SnapshotError, match=f'"{name.removeprefix("backend.")}"'):
+            env.restore({key: values for key, values in before.items() if key != name})
+    for name, values in env.snapshot().items():
+        np.testing.assert_array_equal(values, before[name], err_msg=name)
