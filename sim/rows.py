@@ -67,6 +67,7 @@ class Draws:
     table: VaryArrays
     friction: int
     payload: int
+    payload_mass: int
     motor_strength: int
     motor_lag: int
     brake_strength: int
@@ -84,7 +85,7 @@ def make_draws(table: Table, arrays: VaryArrays) -> Draws:
     """Where the rows of a table are; the robot's numbers are still to be filled in."""
     draws = Draws()
     draws.table = arrays
-    for name in ("friction", "payload", "motor_strength", "motor_lag", "brake_strength", "latency"):
+    for name in ("friction", "payload", "payload_mass", "motor_strength", "motor_lag", "brake_strength", "latency"):
         setattr(draws, name, table.index(name))
     return draws
 
@@ -189,8 +190,10 @@ def renew_rows(
     thrust = vary.thrust * vary.table.values[row, vary.motor_strength]
     state.payload[row] = load
     state.friction[row] = rub
-    pull = vary.mass * wp.min(rub * GRAVITY_C, thrust / (vary.mass + load))
-    slip = vary.mass * rub * GRAVITY_C
+    # what the body weighs in physics (sim/variedfields.py): with the payload it pushes harder to be as fast
+    mass = vary.mass + load * vary.table.values[row, vary.payload_mass]
+    pull = mass * wp.min(rub * GRAVITY_C, thrust / (vary.mass + load))
+    slip = mass * rub * GRAVITY_C
     world = row / robots
     first = (row % robots) * stride
     for k in range(actuators):

@@ -98,6 +98,11 @@ def plant_rows(spec: RobotSpec, level: float = 1.0) -> tuple[Row, ...]:
             operation="scale",
         ),
         Row(
+            Term.MASS, "payload_mass", "uniform", 0.0, 0.0, "of the payload", "body_mass", Recompute.SET_CONST,
+            "own choice: 1 makes the payload mass and inertia of the body, 0 a limit of the drives alone; off",
+            bounds=(0.0, 1.0), nominal=0.0, counter=2, operation="load",
+        ),
+        Row(
             Term.LIGHT, "light", "uniform", 1.0, 1.0, "of the scene's", "light_diffuse", none,
             "own choice: for cameras, from a dim aisle to sun through a gate; off", bounds=(0.0, 3.0), nominal=1.0,
             operation="scale",

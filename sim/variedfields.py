@@ -8,6 +8,10 @@ when that robot begins an episode, or to the world (lights, cameras), which is w
 together, with the value of the first. Afterwards what follows from the fields is computed anew for the worlds that
 began, at the levels that the rows state (sim/fields.py).
 
+A payload is mass and inertia of the robot that carries it where the row `payload_mass` says so: it lies in the body's
+middle and is spread as the body's own mass is. The drives' limits then grow with it (sim/rows.py), so that the robot is
+as fast as its thrust says and pushes, slips and brakes with what it weighs.
+
 A row whose range is neutral gives its worlds no field of their own and launches nothing.
 """
 
@@ -48,17 +52,19 @@ class FieldWriter:
     def __init__(self, scene: Scene, backend: Backend, table: Table, arrays: VaryArrays) -> None:
         """Raises VaryError for a row of which the scene has no element."""
         self._scene, self._backend, self._arrays = scene, backend, arrays
-        self._rows = [(number, row) for number, row in enumerate(table) if row.operation and not row.neutral]
+        working = [(number, row) for number, row in enumerate(table) if row.operation and not row.neutral]
+        self._rows = [(number, row) for number, row in working if row.operation != "load"]
         self.level = Recompute.NONE
         """What must be computed anew after a beginning."""
-        for _, row in self._rows:
+        for _, row in working:
             self.level |= row.recompute
+        self._load = self._payload(table) if len(working) > len(self._rows) else []
         self._parts = {row.field: self._part(row) for _, row in self._rows}
         self._began = wp.zeros(backend.worlds, dtype=wp.uint8, device=backend.device)
 
     def begin(self, mask: wp.array) -> Sequence[Launchable]:
         """The launches that write the fields of the masked rows (uint8 (rows,)), whose values were drawn before."""
-        if not self._rows:
+        if not self.level and not self._rows:
             return []
         worlds, device = self._backend.worlds, self._backend.device
         launches: list[Launchable] = []
@@ -74,11 +80,27 @@ class FieldWriter:
                     record_cmd=True,
                 )
             )  # fmt: skip
+        if self._load:
+            rows = worlds * self._scene.robots
+            inputs = [self._scene.robots, *self._load, mask, self._arrays]
+            launches.append(wp.launch(write_load, dim=rows, inputs=inputs, device=device, record_cmd=True))
         if self.level:
             who = [self._scene.robots, mask, self._began]
             began = wp.launch(note_began, dim=worlds, inputs=who, device=device, record_cmd=True)
             launches.append(Recomputing(began, self._backend, self.level, self._began))
         return launches
+
+    def _payload(self, table: Table) -> list[Any]:  # numbers and arrays, as `write_load` takes them
+        model, device, robots = self._scene.model, self._backend.device, self._scene.robots
+        bodies = [model.body(f"robot{robot}").id for robot in range(robots)]
+        stored = np.concatenate([model.body_mass[bodies, None], model.body_inertia[bodies]], axis=1)
+        return [
+            *(table.index(name) for name in ("payload", "payload_mass", "mass", "inertia")),
+            wp.array(bodies, dtype=wp.int32, device=device),
+            wp.array(stored, dtype=wp.float64, device=device),
+            self._backend.field("body_mass"),
+            self._backend.field("body_inertia"),
+        ]
 
     def _part(self, row: Row) -> tuple[wp.array, wp.array, wp.array]:
         """Elements (n, 2), their defaults (n, components) and the field (worlds, elements, components)."""
@@ -175,6 +197,37 @@ def write_field(
                     field[world, element, c] = field.dtype(stored[number, c] * value)
                 else:
                     field[world, element, c] = field.dtype(stored[number, c] + value)
+
+
+@wp.kernel
+def write_load(
+    robots: int,
+    payload: int,
+    share: int,
+    scale: int,
+    spread: int,
+    bodies: wp.array(dtype=wp.int32),
+    stored: wp.array2d(dtype=wp.float64),
+    mass: wp.array2d(dtype=Any),
+    inertia: wp.array3d(dtype=Any),
+    mask: wp.array(dtype=wp.uint8),
+    vary: VaryArrays,
+) -> None:
+    """Mass and inertia of each masked row's body with its payload: m + s p and I (1 + s p / m), from the defaults.
+
+    `stored` is the default mass and inertia of each robot's body, (robots, 4); the numbers are rows of the table.
+    """
+    row = wp.tid()
+    if mask[row] == wp.uint8(0):
+        return
+    robot = row % robots
+    world = row / robots
+    load = wp.float64(vary.values[row, payload] * vary.values[row, share])
+    body = bodies[robot]
+    mass[world, body] = mass.dtype(stored[robot, 0] * wp.float64(vary.values[row, scale]) + load)
+    for c in range(3):
+        own = stored[robot, 1 + c] * wp.float64(vary.values[row, spread])
+        inertia[world, body, c] = inertia.dtype(own + stored[robot, 1 + c] * load / stored[robot, 0])
 
 
 @wp.kernel

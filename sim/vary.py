@@ -45,7 +45,7 @@ from sim.randomization import Term, bell, below, draw_from, draw_numpy, stream, 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
 Distribution = Literal["uniform", "log_uniform", "normal", "choice", "bernoulli"]
-Operation = Literal["", "scale", "add"]
+Operation = Literal["", "scale", "add", "load"]
 
 DISTRIBUTIONS: tuple[str, ...] = get_args(Distribution)
 """Their numbers in kernels are their places here."""
@@ -91,7 +91,8 @@ class Row:
     drawn: bool = True
     """Once for each robot and episode, into `VaryArrays.values`; else where it is used (for each person, each axis)."""
     operation: Operation = ""
-    """What the value does to the field's stored default; empty: a kernel of ours computes the field."""
+    """What the value does to the field's stored default; empty: a kernel of ours computes the field. `load` adds that
+    share of the payload to a robot's mass, beside whatever else writes it."""
     component: int = -1
     """Of a vector field; -1 for all of them."""
 
@@ -254,7 +255,7 @@ def _check_twice(rows: Sequence[Row]) -> None:
                 f"{row.counter}), so that both would be equal; give it another counter"
             )
         keys[key] = row.name
-        if row.operation:
+        if row.operation and row.operation != "load":
             for component in (row.component, -1) if row.component >= 0 else range(-1, 9):
                 if (row.field, component) in written:
                     other = written[row.field, component]

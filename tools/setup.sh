@@ -49,4 +49,5 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 rm -f .venv/.setup-*
 echo "make setup: warming the kernel caches"
 .venv/bin/python -m fleet.warm
+.venv/bin/python -m sim.warm
 echo "make setup: done"

@@ -32,14 +32,18 @@ from sim.site import make_site
 from sim.tasks.navigate import NavigateConfig
 from sim.tasks.navigate_contract import navigate_contract
 
-MODELS: dict[str, tuple[Callable[[], RobotSpec], Body, int]] = {
-    "planar_1": (amr, "planar", 1),
-    "planar_4": (amr, "planar", 4),
-    "wheeled_1": (amr, "wheeled", 1),
-    "forklift_1": (forklift, "planar", 1),
-    "manipulator_1": (mobile_manipulator, "planar", 1),
+MODELS: dict[str, tuple[Callable[[], RobotSpec], Body, int, int]] = {
+    "planar_1": (amr, "planar", 1, 0),
+    "planar_4": (amr, "planar", 4, 0),
+    "wheeled_1": (amr, "wheeled", 1, 0),
+    "forklift_1": (forklift, "planar", 1, 0),
+    "forklift_wheeled_1": (forklift, "wheeled", 1, 0),
+    "manipulator_1": (mobile_manipulator, "planar", 1, 0),
+    "manipulator_wheeled_1": (mobile_manipulator, "wheeled", 1, 0),
+    "pods_1": (amr, "planar", 1, 1),
+    "pods_wheeled_1": (amr, "wheeled", 1, 1),
 }
-"""Robot, body and number of robots of each model whose steps are compared."""
+"""Robot, body, number of robots and of pods, which they carry, of each model whose steps are compared."""
 
 STATES = 64
 EPISODES = 1000
@@ -63,8 +67,9 @@ class Parity:
 
 def scene_of(name: str) -> Scene:
     """The model on a floor of 20 x 20 free cells, with two people."""
-    spec, body, robots = MODELS[name]
-    return build_scene(make_site("open", np.zeros((20, 20), bool)), spec(), robots, people=2, body=body)
+    spec, body, robots, pods = MODELS[name]
+    site = make_site("open", np.zeros((20, 20), bool))
+    return build_scene(site, spec(), robots, people=2, body=body, own_pods=pods)
 
 
 def states(scene: Scene, seed: int) -> dict[str, NDArray[np.float64]]:
@@ -93,7 +98,21 @@ def states(scene: Scene, seed: int) -> dict[str, NDArray[np.float64]]:
             state["qvel"][:, u + 5] = turn[0]
             state["qvel"][:, u + 6 : u + 8] = rng.uniform(-15.0, 15.0, (STATES, 2))
             state["ctrl"][:, c : c + 2] = rng.uniform(-15.0, 15.0, (STATES, 2))
+    if scene.pods:
+        _lift(scene, state)
     return state
+
+
+def _lift(scene: Scene, state: dict[str, NDArray[np.float64]]) -> None:
+    """Robot r carries pod r: welded where both are, at one speed."""
+    wide, fast = (7, 6) if scene.falls else (3, 3)
+    state["eq_active"] = np.zeros((STATES, scene.model.neq))
+    for robot in range(scene.robots):
+        q, u = scene.robots * scene.qpos_stride + robot * wide, scene.robots * scene.qvel_stride + robot * fast
+        own_q, own_u = robot * scene.qpos_stride, robot * scene.qvel_stride
+        state["qpos"][:, q : q + wide] = state["qpos"][:, own_q : own_q + wide]
+        state["qvel"][:, u : u + fast] = state["qvel"][:, own_u : own_u + fast]
+        state["eq_active"][:, robot * scene.pods + robot] = 1.0
 
 
 def one_step(backend: Backend, state: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
@@ -153,7 +172,8 @@ def compare(path: Path, device: str) -> Parity:
     saved = np.load(path)
     apart: dict[str, float] = {}
     for name in MODELS:
-        before = {key: saved[f"{name}.before.{key}"] for key in ("qpos", "qvel", "ctrl")}
+        names = ("qpos", "qvel", "ctrl", "eq_active")
+        before = {key: saved[f"{name}.before.{key}"] for key in names if f"{name}.before.{key}" in saved}
         after = one_step(WarpBackend(scene_of(name).model, STATES, device), before)
         apart[name] = max(
             float(np.max(np.abs(values - saved[f"{name}.after.{key}"]) / np.maximum(np.abs(values), 1.0)))

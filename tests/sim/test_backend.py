@@ -25,24 +25,30 @@ WORLDS = 4
 
 Make = Callable[..., Backend]
 
-MODELS: dict[str, tuple[Callable[[], RobotSpec], Body, int]] = {
-    "planar": (amr, "planar", 1),
-    "planar_x4": (amr, "planar", 4),
-    "wheeled": (amr, "wheeled", 1),
-    "forklift": (forklift, "planar", 1),
-    "manipulator": (mobile_manipulator, "planar", 1),
+MODELS: dict[str, tuple[Callable[[], RobotSpec], Body, int, int]] = {
+    "planar": (amr, "planar", 1, 0),
+    "planar_x4": (amr, "planar", 4, 0),
+    "wheeled": (amr, "wheeled", 1, 0),
+    "forklift": (forklift, "planar", 1, 0),
+    "forklift_wheeled": (forklift, "wheeled", 1, 0),
+    "manipulator": (mobile_manipulator, "planar", 1, 0),
+    "manipulator_wheeled": (mobile_manipulator, "wheeled", 1, 0),
+    "pods": (amr, "planar", 2, 2),
+    "pods_wheeled": (amr, "wheeled", 1, 1),
 }
-"""What every test runs on: the robot, its body and how many; one person walks in each."""
+"""What every test runs on: the robot, its body, how many, and how many pods stand ready for them beside the floor (what
+becomes of welds: tests/sim/test_snapshots.py); one person walks in each."""
 
 KINDS = ["batch", pytest.param("warp", marks=pytest.mark.slow), pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 def scene_of(name: str, spec: RobotSpec | None = None) -> Scene:
     """Six cells in a row for each robot: robot r stands in row r, a rack fills the last cell."""
-    robot, body, robots = MODELS[name]
+    robot, body, robots, pods = MODELS[name]
     blocked = np.zeros((robots, 6), bool)
     blocked[:, 5] = True
-    return build_scene(make_site("rows", blocked), spec or robot(), robots=robots, people=1, body=body)
+    site = make_site("rows", blocked)
+    return build_scene(site, spec or robot(), robots=robots, people=1, body=body, own_pods=pods)
 
 
 def maker(kind: str, model: mujoco.MjModel) -> Make:
@@ -246,7 +252,9 @@ def test_mass_and_inertia_act_as_in_a_model_compiled_with_them(make: Make, scene
     start = 6.0 - scene.spec.length / 2 - 0.58
     place(backend, scene, x=start)  # into the rack within a second: the solver's weights follow from the inertia
     name = next(
-        name for name, each in MODELS.items() if (each[0](), *each[1:]) == (scene.spec, scene.body, scene.robots)
+        name
+        for name, each in MODELS.items()
+        if (each[0](), *each[1:]) == (scene.spec, scene.body, scene.robots, scene.pods)
     )
     loaded = [scene_of(name, replace(scene.spec, mass=scene.spec.mass * (1 + world / 3))) for world in range(WORLDS)]
     for each in loaded:
@@ -456,3 +464,17 @@ def test_an_environment_raises_what_its_physics_dropped_at_the_end_of_a_rollout(
     env.backend.batch.warning[3, mujoco.mjtWarning.mjWARN_CONTACTFULL, 1] = 1  # as the engine counts it
     with pytest.raises(BufferOverflowError, match="world 3"):
         env.end_rollout()
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        test_what_was_made_for_other_worlds_is_refused_before_anything_is_written,
+        test_a_field_set_for_one_world_changes_that_world_alone,
+        test_a_recompute_of_some_worlds_changes_no_bit_of_the_others,
+    ],
+)
+def test_mujoco_warp_keeps_the_contracts_law_on_the_smallest_model(law: Callable[[Make, Scene], None]) -> None:
+    """Three laws of the contract in every run of the tests, whose kernels `make setup` compiles (sim/warm.py)."""
+    scene = scene_of("planar")
+    law(maker("warp", scene.model), scene)

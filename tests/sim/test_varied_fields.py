@@ -172,3 +172,48 @@ def test_pictures_are_taken_in_the_light_of_their_world(site: Site) -> None:
     light = value(env, "light")
     assert abs(light[0] - light[1]) > 0.3
     assert (bright[0] - bright[1]) * (light[0] - light[1]) > 0.0
+
+
+@pytest.mark.parametrize("body", ["planar", "wheeled"])
+def test_a_payload_is_mass_and_inertia_where_its_row_says_so(site: Site, body: Body) -> None:
+    env = make(site, 4, vary(payload=(5.0, 40.0), payload_mass=(0.5, 1.0), mass=(0.8, 1.2)), body=body, robots=2)
+    assert isinstance(env.backend, BatchBackend)
+    model, given = env.scene.model, {}
+    for _ in range(3):  # nothing compounds
+        env.reset()
+        load = (value(env, "payload") * value(env, "payload_mass")).reshape(4, 2)
+        for world in range(4):
+            heavy = model.__copy__()
+            own = [b for b in range(model.nbody) if model.body(int(model.body_rootid[b])).name.startswith("robot")]
+            for robot in range(2):
+                base, scale = model.body(f"robot{robot}").id, value(env, "mass").reshape(4, 2)[world, robot]
+                parts = [b for b in own if model.body_rootid[b] == base]
+                heavy.body_mass[parts] = model.body_mass[parts] * scale
+                heavy.body_mass[base] += load[world, robot]
+                heavy.body_inertia[base] += model.body_inertia[base] * load[world, robot] / model.body_mass[base]
+            mujoco.mj_setConst(heavy, mujoco.MjData(heavy))
+            for name in ("body_mass", "body_inertia", "body_invweight0", "dof_invweight0"):
+                given[name] = env.backend.batch.expanded(name)[world]
+                np.testing.assert_allclose(given[name], getattr(heavy, name), rtol=1e-6, err_msg=name)
+    before = field(env, "body_mass")
+    env.reset(np.arange(8) == 2)  # one robot of one world
+    others = np.arange(4) != 1
+    np.testing.assert_array_equal(field(env, "body_mass")[others], before[others])
+    assert (field(env, "body_mass")[1] != before[1]).sum() >= 1
+    assert field(env, "body_mass")[1, model.body("robot1").id] == before[1, model.body("robot1").id]
+
+
+def test_a_loaded_robot_is_as_fast_and_pushes_as_much_harder_as_it_weighs(site: Site) -> None:
+    """F = m a with the robot's own limits: 60 kg and 40 kg, the same speed after half a second, 100 / 60 the force."""
+    speeds, limits = [], []
+    for share in (0.0, 1.0):
+        fixed = {"friction": 0.9, "motor_lag": 0.0, "latency": 0.0, "start_offset": 0.0, "stall_share": 0.0}
+        env = make(site, 1, vary(payload=40.0, payload_mass=share, **fixed))
+        for _ in range(5):
+            env.step(np.ones((1, 2), np.float32) * np.array([[1.0, 0.0]], np.float32))
+        speeds.append(np.hypot(*env.backend.qvel.numpy()[0, :2]))
+        limits.append(field(env, "actuator_forcerange")[0, 0, 1])
+        assert ("body_mass" in env.backend.varied()) == (share > 0.0)  # off costs nothing
+    assert speeds[0] > 0.2
+    np.testing.assert_allclose(speeds[1], speeds[0], rtol=0.03)  # the servo keeps the gain of the empty robot
+    np.testing.assert_allclose(limits[1] / limits[0], 100.0 / 60.0, rtol=1e-5)
