@@ -232,6 +232,12 @@ class Trainer:
         return self._cpu_before + self._cpu_clock() - self._cpu_begin
 
     @property
+    def simulation(self) -> tuple[str, ...]:
+        """How the lanes' steps run (`sim.graph.GraphReport.line`), each line once; settled after two steps."""
+        graphs = [getattr(lane.environment, "graph", None) for lane in self._lanes]  # fakes of the simulator have none
+        return tuple(dict.fromkeys(graph.line() for graph in graphs if graph is not None))
+
+    @property
     def diverged(self) -> int:
         """Worlds that blew up in training, resumed parts included."""
         # fakes of the simulator count none

@@ -407,6 +407,7 @@ def _freeze(trainer: Trainer, place: Path, config: Config, *, below: dict[str, s
             "steps": trainer.steps,
             "seconds": round(trainer.seconds, 1),
             "diverged": trainer.diverged + _diverged(place / PLANAR),
+            "simulation": trainer.simulation,
             "command": plain(config),
             "config": plain(trainer.config),
             **trainer.settings,

@@ -7,12 +7,13 @@ one value means one thing and is refused in the same words wherever it is given.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fleet.progress import progress_bar
+from fleet.rundir import RunDirectory, amend_record
 from sim.errors import MusterError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def held_out_on(environments: Sequence[BatchEnv], episodes: int, device: str) ->
 
 
 def run_watched(trainer: Trainer, name: str, level: str, metrics: TrainingMetrics) -> Outcome:
-    """Train to the end, with a bar (or lines of a log) called `name` and the metrics of `level`."""
+    """Train to the end, with a bar (or lines of a log) called `name`, the metrics of `level`, and how its steps run."""
     with progress_bar(name, trainer.config.seconds, trainer.config.steps) as bar:
 
         def report(progress: Progress) -> None:
@@ -86,12 +87,28 @@ def run_watched(trainer: Trainer, name: str, level: str, metrics: TrainingMetric
             counts = {"diverged": progress.diverged, "success": progress.success, "held_out": held_out}
             metrics.show(level, progress.steps, progress.seconds, **counts)
 
-        return trainer.run(report)
+        return trainer.run(telling(trainer, level, report))
 
 
-def how_steps_run(device: str) -> str:
-    """Whether steps on a device are replayed as a graph, for a log."""
-    from sim.graph import no_graph_because
+def telling(trainer: Trainer, level: str, report: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """`report`, and after the first iteration how the steps run: printed, and kept in the run's header (run.json).
 
-    reason = no_graph_because(device)
-    return f"no graph, {reason}: launched one by one" if reason else "replayed as one graph"
+    There as `simulation_<level>`, in the trainer's directory or a run above it; a directory of no run keeps it in the
+    frozen policy's manifest alone. Not before: a graph is captured at the second step, and only then is it known
+    whether that succeeded.
+    """
+    told = False
+
+    def tell(progress: Progress) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            for line in trainer.simulation:
+                print(f"simulation: {line}", flush=True)
+            for place in (trainer.directory, *list(trainer.directory.parents)[:2]):
+                if RunDirectory(place).record.is_file():
+                    amend_record(RunDirectory(place), **{f"simulation_{level}": trainer.simulation})
+                    break
+        report(progress)
+
+    return tell

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -23,7 +24,7 @@ import re
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -250,8 +251,23 @@ def read_record(run: RunDirectory) -> dict[str, Any]:
 
 
 def amend_record(run: RunDirectory, **entries: Any) -> None:
-    """Add or replace top-level entries of run.json. Only the process that made the run may do so: there is no lock."""
-    write_atomic(run.record, json.dumps({**read_record(run), **plain(entries)}, indent=2) + "\n")
+    """Add or replace top-level entries of run.json; the processes of a run take turns."""
+    with _turn(run):
+        write_atomic(run.record, json.dumps({**read_record(run), **plain(entries)}, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def _turn(run: RunDirectory) -> Iterator[None]:
+    """A lock on the directory itself, which leaves no file behind; a process that dies gives it back."""
+    try:
+        handle = os.open(run.root, os.O_RDONLY)
+    except OSError as error:
+        raise FileError(f"cannot read {run.root}: {error.strerror}; it is made when a run starts") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def plain(value: Any) -> Any:

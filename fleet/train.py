@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from coordination.ports import check_free, listeners
-from fleet.learning import device_named, held_out_on, how_steps_run, make_curriculum, run_watched, varied
+from fleet.learning import device_named, held_out_on, make_curriculum, run_watched, varied
 from fleet.metrics import TrainingMetrics
 from fleet.rundir import RunDirectory, join_run, plain
 from sim.seeds import check_seed
@@ -117,8 +117,6 @@ def run(config: Config) -> int:
         trainer.resume(config.resume)
         print(f"resumed at {trainer.steps:,} steps from {config.resume}", flush=True)
     print(f"training the navigation skill, seed {config.seed}, {config.worlds} worlds, into {directory}", flush=True)
-    if config.device != "cpu":
-        print(f"steps on {config.device}: {how_steps_run(device_named(config.device))}", flush=True)
     metrics = TrainingMetrics()
     metrics.serve(config.metrics_port)
     outcome = run_watched(trainer, "training", "navigate", metrics)
@@ -147,7 +145,6 @@ def make_trainer(config: Config, directory: Path) -> Trainer:
         device=device,
         curriculum=config.curriculum != "none",
     )
-    print(f"simulation: {lanes[0].graph.line()}", flush=True)
     watched = LANES * max(1, min(config.check_episodes, 250) // LANES)
     checked = make_lanes(task, HELD_OUT + seed, watched, HELD_OUT + seed, shielded=False, device=device)
     settings = TrainerConfig(
@@ -212,6 +209,7 @@ def _conclude(config: Config, trainer: Trainer, outcome: Outcome, directory: Pat
             "steps": outcome.steps,
             "seconds": round(outcome.seconds, 1),
             "diverged": trainer.diverged,
+            "simulation": trainer.simulation,
             "command": plain(config),
             "config": plain(trainer.config),
             **trainer.settings,

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+import agents.navigation
+import agents.trainer
 from agents.errors import TrainingError
+from agents.evaluation import Evaluation, HeldOut
 from agents.policy import Policy
 from fleet import cli
 from fleet.hierarchy_train import PLANAR, Config, motor_task, planar_task, train_motor, train_navigate, wheel_task
-from fleet.learning import device_named, make_curriculum, varied
+from fleet.learning import device_named, make_curriculum, telling, varied
 from fleet.metrics import TrainingMetrics
+from fleet.rundir import create_run, read_record
+from sim.env import BatchEnv
 from sim.errors import MusterError
 from sim.tasks.navigate import NavigateConfig
 
@@ -126,3 +133,58 @@ def test_levels_learn_from_the_ranges_that_they_were_given(ranges: Path, tmp_pat
         # hardly an episode has succeeded: the range stands at its end next to the nominal 0.9
         assert curve[-1]["range_friction_low"] == curve[-1]["range_friction_high"] == pytest.approx(0.9)
         assert curve[-1]["curriculum"] == 0.0
+
+
+class Counted:
+    """How a trainer looks to who tells how its steps run."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.simulation: tuple[str, ...] = ("graph on cuda:0: captured at the second step",)
+
+
+def test_how_steps_run_is_told_once_and_kept_when_it_is_settled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, seen = create_run(tmp_path), []
+    trainer = Counted(run.root / "motor")
+    tell = telling(trainer, "motor", seen.append)  # type: ignore[arg-type]  # all that it asks of a trainer
+    trainer.simulation = ("graph on cuda:0: none, the capture failed: no memory",)
+    for number in range(3):
+        tell(number)  # type: ignore[arg-type]  # of progress nothing is read here
+    assert seen == [0, 1, 2]
+    assert capsys.readouterr().out == "simulation: graph on cuda:0: none, the capture failed: no memory\n"
+    assert read_record(run)["simulation_motor"] == list(trainer.simulation)
+    telling(Counted(tmp_path), "motor", seen.append)(3)  # type: ignore[arg-type]  # no run's directory: told, kept nowhere
+
+
+@pytest.mark.slow
+def test_a_capture_that_fails_in_training_is_told_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Warp's CPU device, which captures as CUDA does: the physics refuses the second step, and training goes on."""
+    from sim.warp_backend import WarpBackend
+
+    class Uncapturable(WarpBackend):
+        steps = 0
+
+        def step(self, substeps: int = 1) -> None:
+            self.steps += 1
+            if self.steps == 6:  # five motor periods each
+                raise RuntimeError("cannot be captured")
+            super().step(substeps)
+
+    def make(*args: Any, backend: object = None, **options: Any) -> BatchEnv:  # of BatchEnv
+        return BatchEnv(*args, **options, backend=lambda scene, worlds: Uncapturable(scene.model, worlds, "cpu"))
+
+    monkeypatch.setattr(agents.navigation, "BatchEnv", make)
+    # as on a device: a capture takes in what another thread launches
+    monkeypatch.setattr(agents.trainer, "ThreadPoolExecutor", lambda max_workers, **rest: ThreadPoolExecutor(1, **rest))
+    monkeypatch.setattr(HeldOut, "check", lambda *_: Evaluation(1, 0.0, 0.0, 1.0, float("nan"), 0.0))
+    run = create_run(tmp_path)
+    code = cli.main(["train", "--steps", "1", "--worlds", "4", "--check-episodes", "1", "--out", str(run.root)])
+    assert code == 1
+    line = "graph on cpu: none, the capture failed: cannot be captured"
+    assert f"simulation: {line}" in capsys.readouterr().out
+    assert read_record(run)["simulation_navigate"] == [line]
+    assert Policy.load(run.root).manifest["training"]["simulation"] == [line]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,17 @@ def test_entries_are_added_to_the_record(tmp_path: Path) -> None:
     assert read_record(run)["exit_code"] == 0
     assert read_record(run)["places"] == [str(tmp_path)]
     assert read_record(run)["seed"] == 5
+
+
+def test_processes_of_a_run_take_turns_at_its_record(tmp_path: Path) -> None:
+    run = create_run(tmp_path)
+    writers = [threading.Thread(target=lambda k=k: amend_record(run, **{f"entry_{k}": k})) for k in range(16)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert all(read_record(run)[f"entry_{k}"] == k for k in range(16))
+    assert not [path for path in run.root.iterdir() if path.is_file() and path != run.record]
 
 
 @pytest.mark.parametrize(
