@@ -3,13 +3,14 @@
 A recorder notes at the start of each control step every world's physics state, and before each motor period its
 controls, the places of its mocap bodies and whatever else changes within a step (what lifts hold): all that physics
 gets from outside. When an episode ends as diverged the
-notes of its world go into one of SLOTS places on the device, together with the model fields that differ between worlds;
-`save` reads them (once per rollout on a device, at once on the CPU) and writes a file for each:
+notes of its world go into one of the places on the device, together with the model fields that differ between worlds;
+`save` reads them (once per rollout on a device, at once on the CPU) and writes each of them into a folder
+(sim/lostworlds.py): start.*, passed.*, field.*, inputs.*, change.*, row.*, and whose world it was.
 
-    <directory>/<number>-world<w>.npz    model (MuJoCo's binary), start.*, passed.*, field.*, inputs, and `about`: seed,
-                                         world, episodes, steps, task, versions
+There are as many places as PLACES_BYTES hold. On the CPU, where steps save at once, that is every world of all but the
+largest batches; whoever finds no place is counted, and the folder says so.
 
-`sim.relive` plays such a file again, whatever body, task or people it came from; `passed` are the states that the
+`sim.relive` plays such a world again, whatever body, task or people it came from; `passed` are the states that the
 world went through, at the start of each motor period, to compare with.
 """
 
@@ -20,7 +21,6 @@ world went through, at the start of each motor period, to compare with.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,19 +28,18 @@ from typing import Any
 import mujoco
 import numpy as np
 import warp as wp
-from numpy.typing import NDArray
 
 from sim.backend import STATE_FIELDS, Backend, BatchBackend
-from sim.files import replacing
 from sim.launches import Launchable, record
+from sim.lostworlds import LostWorlds
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
-SLOTS = 8
-"""Worlds kept between two calls of `save`; more are counted only."""
+PLACES_BYTES = 32 * 2**20
+"""Of all places on the device (own choice: a thousandth of a GPU's memory)."""
 
-FILES = 32
-"""Files that one recorder writes at most: enough to see what happens, never a full disk."""
+PLACES_LEAST, PLACES_MOST = 8, 4096
+"""Places, whatever they take: some for the largest worlds, and no more for the smallest than a person could look at."""
 
 
 @wp.kernel
@@ -103,7 +102,7 @@ def keep(slot: wp.array(dtype=wp.int32), source: wp.array2d(dtype=Any), kept: wp
 
 
 class Recorder:
-    """Notes of every world of one backend. Owns the notes, their slots and the count of diverged worlds."""
+    """Notes of every world of one backend. Owns the notes, their places and the count of diverged worlds."""
 
     def __init__(
         self, model: Any, backend: Backend, periods: int, substeps: int, robots: int, changing: Sequence[str] = ()
@@ -143,9 +142,7 @@ class Recorder:
         ]
         self._count = wp.zeros(1, dtype=wp.int32, device=device)
         self._slot = wp.full(worlds, -1, dtype=wp.int32, device=device)
-        self._world_of = wp.full(SLOTS, -1, dtype=wp.int32, device=device)
-        self._kept: dict[str, wp.array] = {}
-        self._keeps: list[Launchable] = []
+        self._noted: dict[str, wp.array] = {}
         named = {f"start.{name}": array for name, array in starts.items()}
         named |= {f"inputs.{period}": notes for period, notes in enumerate(self._inputs)}
         for period, passed in enumerate(self._passed):
@@ -156,16 +153,13 @@ class Recorder:
             self.also(name, array)
         self.total = 0
         """Diverged worlds that `save` has counted."""
-        self._files = 0
+        self._lost = LostWorlds(model)
 
     def also(self, name: str, array: wp.array) -> None:
-        """Keep this array (worlds, ...) too; it is read when a world is lost."""
+        """Keep this array (worlds, ...) too, if asked before `keep`; it is read when a world is lost."""
         flat = array if array.ndim == 2 else array.reshape((array.shape[0], -1))
-        kept = wp.zeros((SLOTS, flat.shape[1]), dtype=flat.dtype, device=flat.device)
-        self._kept[name] = kept
         if flat.size:
-            inputs = [self._slot, flat, kept]
-            self._keeps.append(record(keep, dim=flat.shape, inputs=inputs, device=flat.device))
+            self._noted[name] = flat
 
     def begin(self) -> None:
         """Note the state that a control step's physics starts from."""
@@ -190,17 +184,29 @@ class Recorder:
         return array if array.ndim == 2 else array.reshape((array.shape[0], -1))
 
     def keep(self, ending: wp.array, how: int) -> list[Launchable]:
-        """The launches that keep the worlds in which a row (uint8 (rows,)) ended as `how`."""
+        """The launches that keep the worlds in which a row (uint8 (rows,)) ended as `how`; makes their places."""
+        device, worlds = self._backend.device, self._backend.worlds
+        bytes_each = sum(wp.types.type_size_in_bytes(flat.dtype) * flat.shape[1] for flat in self._noted.values())
+        self.places = min(max(PLACES_BYTES // bytes_each, PLACES_LEAST), PLACES_MOST)
+        self._world_of = wp.full(self.places, -1, dtype=wp.int32, device=device)
+        self._kept = {
+            name: wp.zeros((self.places, flat.shape[1]), dtype=flat.dtype, device=device)
+            for name, flat in self._noted.items()
+        }
         choose = record(
             choose_slots,
-            dim=self._backend.worlds,
+            dim=worlds,
             inputs=[self._robots, ending, how, self._count, self._slot, self._world_of],
-            device=self._backend.device,
+            device=device,
         )
-        return [choose, *self._keeps]
+        keeps = [
+            record(keep, dim=flat.shape, inputs=[self._slot, flat, self._kept[name]], device=device)
+            for name, flat in self._noted.items()
+        ]
+        return [choose, *keeps]
 
     def save(self, directory: Path | None, about: Mapping[str, object]) -> list[Path]:
-        """Write a file for each world kept since the last call; reads from the device. None: count only.
+        """Write the worlds kept since the last call, and where each went; reads from the device. None: count only.
 
         `about` says whose worlds they are; its values must be JSON.
         """
@@ -208,35 +214,21 @@ class Recorder:
         if count == 0:
             return []
         self.total += count
-        worlds = self._world_of.numpy().copy()
-        kept = {name: array.numpy().copy() for name, array in self._kept.items()}
+        here = min(count, self.places)
+        worlds = self._world_of[:here].numpy().tolist()
+        kept = {name: array[:here].numpy() for name, array in self._kept.items()}
         self._count.zero_()
-        self._world_of.fill_(-1)
-        paths: list[Path] = []
-        for slot, world in enumerate(worlds.tolist()):
-            if directory is None or world < 0 or self._files == FILES:
-                continue
-            rows = {name: array[slot] for name, array in kept.items()}
-            paths.append(self._write(directory, world, rows, about))
-            self._files += 1
-        return paths
-
-    def _write(
-        self, directory: Path, world: int, rows: Mapping[str, NDArray[Any]], about: Mapping[str, object]
-    ) -> Path:
-        directory.mkdir(parents=True, exist_ok=True)
-        number = sum(1 for _ in directory.glob("*.npz"))  # a resumed run goes on counting
-        path = directory / f"{number:03d}-world{world}.npz"
-        binary = np.zeros(mujoco.mj_sizeModel(self._model), np.uint8)
-        mujoco.mj_saveModel(self._model, None, binary)
-        said = {
-            "muster": 1,
-            **about,
-            "world": world,
-            "engine": type(self._backend).__name__,
-            "mujoco": mujoco.__version__,
-            "substeps": self._substeps,
-        }
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, model=binary, about=np.array(json.dumps(said)), **rows)
-        return path
+        if directory is None:
+            return []
+        if count > here:
+            self._lost.miss(directory, count - here, f"beyond the {here} places between two looks at the device")
+        engine = {"engine": type(self._backend).__name__, "mujoco": mujoco.__version__, "substeps": self._substeps}
+        paths = [
+            self._lost.keep(
+                directory,
+                {name: array[place] for name, array in kept.items()},
+                {"muster": 1, **about, "world": world, **engine},
+            )
+            for place, world in enumerate(worlds)
+        ]
+        return [path for path in paths if path is not None]

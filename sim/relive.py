@@ -1,13 +1,13 @@
 """`muster diverged RUN|FILE`: the control step in which a world blew up, once more, from what training kept of it.
 
-A file of `sim/diverged.py` holds the model, the state at the start of the control step and all that physics got from
-outside in it, so neither task nor site, people or policy are needed. It is played with the C engine: for a world of
-that engine every motor period begins with the recorded state, bit for bit; one of mujoco_warp, whose numbers are
-float32, is met in its neighbourhood.
+A record of `sim/diverged.py`, a file or a line of one (sim/lostworlds.py), holds the model, the state at the start of
+the control step and all that physics got from outside in it, so neither task nor site, people or policy are needed. It
+is played with the C engine: for a world of that engine every motor period begins with the recorded state, bit for bit;
+one of mujoco_warp, whose numbers are float32, is met in its neighbourhood.
 
     000-world3.npz: navigate, seed 9, world 4, episodes 2: blew up again in physics step 3 of 5, bit for bit
 
-Exit code 0: every file played as it was recorded; 1: one did not; 2: there is nothing to play.
+Exit code 0: every world played as it was recorded; 1: one did not; 2: there is nothing to play.
 """
 
 # pyright: reportAttributeAccessIssue=false
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tyro.conf import Positional
 
 from sim.backend import BAD, STATE_FIELDS, BatchBackend
 from sim.errors import MusterError
+from sim.lostworlds import MORE, NOT_KEPT, read_worlds
 from sim.watch import RUNAWAY_PLACE, RUNAWAY_SPEED
 
 NEIGHBOURHOOD = 1.0e-4
@@ -74,10 +76,10 @@ class Replayed:
         exact = self.about["engine"] == BatchBackend.__name__
         return self.difference == 0.0 if exact else self.difference <= NEIGHBOURHOOD
 
-    def line(self, path: Path) -> str:
-        """For a person."""
+    def line(self, name: str) -> str:
+        """For a person; `name` says where the record lies."""
         about = self.about
-        who = f"{path}: {about['task']}, seed {about['seed']}, world {about['world']}, episodes {self.episodes}"
+        who = f"{name}: {about['task']}, seed {about['seed']}, world {about['world']}, episodes {self.episodes}"
         what = f"blew up again in physics step {self.substep} of {self.substeps}"
         if not self.diverged:
             what = f"physics stayed sound for {self.substeps} steps (an action that was no number ended the episode)"
@@ -88,12 +90,15 @@ class Replayed:
 
 
 def run(config: Config) -> int:
-    """Play and print a line per file; 0 as recorded, 1 otherwise. Raises `DivergedError` where there is none."""
-    files = find_files(config.path)
-    played = [(path, replay_diverged(path)) for path in files]
-    for path, world in played:
-        print(world.line(path), flush=True)
-    return 0 if all(world.faithful for _, world in played) else 1
+    """Play and print a line per world; 0 as recorded, 1 otherwise. Raises `DivergedError` where there is none."""
+    faithful = True
+    for file in find_files(config.path):
+        for name, world in play_file(file):
+            print(world.line(name), flush=True)
+            faithful &= world.faithful
+    for note in sorted(_folder(config.path).rglob(NOT_KEPT)):
+        print(f"{note}: {'; '.join(note.read_text(encoding='utf-8').splitlines())}", flush=True)
+    return 0 if faithful else 1
 
 
 def find_files(path: Path) -> list[Path]:
@@ -102,25 +107,34 @@ def find_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DivergedError(f"expected a file of a diverged world or a run directory, {path} does not exist")
-    folder = path / "diverged" if (path / "diverged").is_dir() else path
-    files = sorted(folder.rglob("*-world*.npz"))
+    files = sorted([*_folder(path).rglob("*-world*.npz"), *_folder(path).rglob(MORE)])
     if not files:
         raise DivergedError(f"expected {path}/diverged/**/*.npz, there is none; no world of this run blew up")
     return files
 
 
+def _folder(path: Path) -> Path:
+    return path / "diverged" if (path / "diverged").is_dir() else path
+
+
 def replay_diverged(path: Path) -> Replayed:
-    """Play the control step in which a world blew up again; DivergedError for a file that is no such record."""
+    """Play the control step in which a file's world, the first one, blew up; DivergedError for what is no record."""
+    for _, world in play_file(path):
+        return world
+    raise DivergedError(f"{path}: expected the record of a diverged world, got none; take one that a run kept")
+
+
+def play_file(path: Path) -> Iterator[tuple[str, Replayed]]:
+    """Play every world of a file, with its name for a person; DivergedError for a file that is no record."""
     try:
-        with np.load(path) as file:
-            kept: dict[str, NDArray[Any]] = {name: file[name] for name in file.files}
-        about = json.loads(str(kept["about"]))
-        model = mujoco.MjModel.from_binary_path("kept.mjb", assets={"kept.mjb": kept["model"].tobytes()})
-        periods = [kept[f"inputs.{period}"] for period in range(sum(name.startswith("inputs.") for name in kept))]
-        substeps, episodes = int(about["substeps"]), kept["row.episode"].astype(int).tolist()
-        backend = _world(model, kept)
-        return _play(backend, kept, periods, substeps, about, episodes)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        for name, kept in read_worlds(path):
+            about = json.loads(str(kept["about"]))
+            model = mujoco.MjModel.from_binary_path("kept.mjb", assets={"kept.mjb": kept["model"].tobytes()})
+            periods = [kept[f"inputs.{period}"] for period in range(sum(name.startswith("inputs.") for name in kept))]
+            substeps, episodes = int(about["substeps"]), kept["row.episode"].astype(int).tolist()
+            backend = _world(model, kept)
+            yield name, _play(backend, kept, periods, substeps, about, episodes)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DivergedError(
             f"{path}: expected the record of a diverged world, got {error}; take one that a run kept"
         ) from error

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sim import diverged, lostworlds
 from sim.backend import BatchBackend
-from sim.diverged import FILES, SLOTS
 from sim.env import ActionError, BatchEnv
 from sim.fixtures import Fixtures
 from sim.generate import generate_campus
 from sim.loads import Loads
+from sim.lostworlds import FILES, MORE, NOT_KEPT
 from sim.relive import Config, DivergedError, find_files, replay_diverged
 from sim.relive import run as relive
 from sim.scene import Scene
@@ -171,14 +173,56 @@ def test_an_action_of_the_wrong_shape_is_an_error(site: Site, shape: tuple[int, 
         env.step(np.zeros(shape, np.float32))
 
 
-def test_more_worlds_than_there_is_room_for_are_counted(site: Site, tmp_path: Path) -> None:
-    env = BatchEnv(site, CONFIG, worlds=SLOTS + 3, seed=1, threads=1, diverged=tmp_path)
+def test_every_lost_world_is_kept_and_played_again(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beyond the whole files a line each: 3 steps in which all of 20 worlds are lost leave 60 worlds to play."""
+    worlds, steps = 20, 3
+    env = BatchEnv(site, CONFIG, worlds=worlds, seed=1, threads=1, diverged=tmp_path)
     env.reset()
-    lost = np.full((SLOTS + 3, 2), np.nan, np.float32)
-    for _ in range(FILES // SLOTS + 1):
-        env.step(lost)
-    assert env.diverged_total == (FILES // SLOTS + 1) * (SLOTS + 3)
-    assert len(list(tmp_path.iterdir())) == FILES
+    for _ in range(steps):
+        env.step(np.full((worlds, 2), np.nan, np.float32))
+    assert env.diverged_total == worlds * steps
+    assert len(list(tmp_path.glob("*.npz"))) == FILES
+    lines = [json.loads(line) for line in (tmp_path / MORE).read_text().splitlines()]
+    assert len(lines) == worlds * steps - FILES
+    assert (tmp_path / MORE).stat().st_size / len(lines) < 20_000
+    assert [line["world"] for line in lines] == [*range(FILES - worlds, worlds), *range(worlds)]
+    assert {(line["seed"], line["task"], *line["episodes"]) for line in lines} == {
+        (1, "navigate", 1),
+        (1, "navigate", 2),
+    }
+    assert relive(Config(tmp_path)) == 0
+    played = capsys.readouterr().out.splitlines()
+    assert len(played) == worlds * steps
+    assert all(line.endswith("bit for bit") for line in played)
+    assert f"{MORE}:1: navigate, seed 1, world 12, episodes [1]: physics stayed sound" in played[-len(lines)]
+    with (tmp_path / MORE).open("a") as file:
+        file.write(json.dumps(lines[0])[:100])  # what a killed process leaves
+    assert relive(Config(tmp_path / MORE)) == 0
+
+
+def test_what_is_not_kept_is_said(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diverged, "PLACES_BYTES", 1)
+    monkeypatch.setattr(diverged, "PLACES_LEAST", 5)
+    monkeypatch.setattr(lostworlds, "FILES", 2)
+    monkeypatch.setattr(lostworlds, "MORE_BYTES", 50_000)
+    for before in ("", "beyond"):  # the second run goes on in the first one's folder
+        env = BatchEnv(site, CONFIG, worlds=8, seed=1, threads=1, diverged=tmp_path)
+        env.reset()
+        for _ in range(6):
+            env.step(np.full((8, 2), np.nan, np.float32))
+        assert env.diverged_total == 48
+        assert before in (tmp_path / NOT_KEPT).read_text()
+    assert relive(Config(tmp_path)) == 0
+    *played, note = capsys.readouterr().out.splitlines()
+    assert (tmp_path / MORE).stat().st_size <= 50_000
+    said = [int(line.split()[0]) for line in (tmp_path / NOT_KEPT).read_text().splitlines()]
+    assert len(said) == 4
+    assert len(played) + sum(said) == 2 * 48
+    assert "18 worlds blew up beyond the 5 places between two looks at the device: counted, not kept" in note
 
 
 def test_a_file_that_is_no_record_is_an_error(tmp_path: Path) -> None:
