@@ -34,6 +34,10 @@ STALL_TERM = wp.constant(int(Term.STALL))
 SPEED_TERM = wp.constant(int(Term.PERSON_SPEED))
 
 
+TRIES_C = wp.constant(64)
+"""Drawn paths before all are looked through."""
+
+
 @wp.struct
 class Start:
     """What the task's draws need."""
@@ -74,6 +78,78 @@ def off_the_way(row: int, robot: int, state: RobotArrays, course: Course, corrid
     course.granted[row] = -1
     corridor.count[row] = 0
     corridor.final[row] = wp.uint8(0)
+
+
+@wp.func
+def is_clear(
+    path: int,
+    apart: float,
+    held: wp.bool,
+    world: int,
+    robots: int,
+    robot: int,
+    mask: wp.array(dtype=wp.uint8),
+    width: int,
+    height: int,
+    cell: float,
+    paths: Paths,
+    state: RobotArrays,
+    course: Course,
+) -> bool:
+    """Whether a path's first cell is `apart` from the other robots, and, if `held` says so, granted to none of them."""
+    at = centre_of(paths.cells[path, 0], width, height, cell)
+    for other in range(robots):
+        o = world * robots + other
+        # rows that begin together are placed in turn: those not placed yet are nowhere
+        if other != robot and (mask[o] == wp.uint8(0) or other < robot):
+            dx = state.pose[o, 0] - at[0]
+            dy = state.pose[o, 1] - at[1]
+            if dx * dx + dy * dy < apart * apart:
+                return False
+            if held and holds(
+                paths.cells, course.path[o], course.index[o], course.granted[o], paths.cells[path, 0]
+            ):  # fmt: skip
+                return False
+    return True
+
+
+@wp.func
+def choose_path(
+    key: wp.uint64,
+    low: int,
+    many: int,
+    hulls: float,
+    world: int,
+    robots: int,
+    robot: int,
+    mask: wp.array(dtype=wp.uint8),
+    width: int,
+    height: int,
+    cell: float,
+    paths: Paths,
+    state: RobotArrays,
+    course: Course,
+) -> int:
+    """One of the `many` paths from `low` on, which begins two cells from the other robots and on nobody's ground.
+
+    Drawn TRIES times; then all of them are looked through, and on a floor too crowded for that once more for one whose
+    hull, `hulls` from the others' middles, is clear of theirs, which there is while each robot can have two cells.
+    """
+    p = wp.int32(0)
+    for attempt in range(TRIES_C):
+        p = low + below(draw_from(key, attempt), many)
+        if is_clear(p, 2.0 * cell, True, world, robots, robot, mask, width, height, cell, paths, state, course):
+            return p
+    first = below(draw_from(key, TRIES_C), many)
+    for k in range(many):
+        q = low + (first + k) % many
+        if is_clear(q, 2.0 * cell, True, world, robots, robot, mask, width, height, cell, paths, state, course):
+            return q
+    for k in range(many):
+        q = low + (first + k) % many
+        if is_clear(q, hulls, False, world, robots, robot, mask, width, height, cell, paths, state, course):
+            return q
+    return p
 
 
 @wp.kernel
@@ -129,25 +205,13 @@ def begin_rows(
             key = stream(seed, PATH_TERM, row, e)
             p = low + below(draw_from(key, 0), many)
             if robots > 1:
-                chosen = wp.bool(False)
-                for attempt in range(64):
-                    if not chosen:
-                        q = low + below(draw_from(key, attempt), many)
-                        p = q
-                        chosen = wp.bool(True)
-                        at = centre_of(paths.cells[q, 0], width, height, cell)
-                        for other in range(robots):
-                            o = world * robots + other
-                            # rows that begin together are placed in turn: those not placed yet are nowhere
-                            if other != robot and (mask[o] == wp.uint8(0) or other < robot):
-                                dx = state.pose[o, 0] - at[0]
-                                dy = state.pose[o, 1] - at[1]
-                                if dx * dx + dy * dy < 4.0 * cell * cell:
-                                    chosen = wp.bool(False)
-                                if holds(
-                                    paths.cells, course.path[o], course.index[o], course.granted[o], paths.cells[q, 0]
-                                ):
-                                    chosen = wp.bool(False)
+                offset = wp.max(
+                    wp.abs(start.table.ranges[start.start_offset, 0]), wp.abs(start.table.ranges[start.start_offset, 1])
+                )
+                p = choose_path(
+                    key, low, many, 2.0 * radius + wp.sqrt(2.0) * offset, world, robots, robot, mask, width, height,
+                    cell, paths, state, course,
+                )  # fmt: skip
             length = paths.lengths[p]
             course.path[row] = p
             course.index[row] = 0

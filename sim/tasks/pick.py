@@ -77,8 +77,14 @@ class PickConfig(TaskConfig):
     def loads_on(self, site: Site, robots: int) -> Loads:
         """A shelf with one item for each robot, in free places of three by three cells.
 
-        Raises `SiteError` where a floor has not as many.
+        Raises `SiteError` where a floor has not as many, or its cells are too small for that.
         """
+        beyond = STAND / 2 + max(self.spec.radius, BIN_HALF[0])
+        if 1.5 * site.cell < beyond:
+            raise SiteError(
+                f"{site.name}: expected cells of {beyond / 1.5:.2f} m or more, so that a robot and its shelf have room "
+                f"in 3 x 3 of them, got {site.cell:g} m; make the floor of larger cells"
+            )
         free = np.pad(~site.filled, 1, constant_values=False)
         room = np.ones_like(site.blocked)
         for down in range(3):

@@ -132,4 +132,6 @@ def test_what_cannot_be_is_refused() -> None:
     narrow: Site = make_site("narrow", np.zeros((2, 10), bool))
     with pytest.raises(SiteError, match=r"narrow: expected 1 free places of 3 x 3 cells for shelves, got 0"):
         BatchEnv(narrow, PickConfig(), worlds=1)
+    with pytest.raises(SiteError, match=r"small: expected cells of 0\.60 m or more"):
+        BatchEnv(make_site("small", np.zeros((40, 40), bool), cell=0.3), PickConfig(), worlds=1)
     assert len(PickConfig().loads_on(generate_campus(5, blocks=(2, 2)), 1).shelves) == 1
