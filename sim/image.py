@@ -1,8 +1,8 @@
-"""Small images for maps: PGM (plain P2 and raw P5, netpbm.sourceforge.net/doc/pgm.html) and PNG (W3C PNG, 3rd edition).
+"""Small images for maps: PBM and PGM (netpbm.sourceforge.net/doc, P1, P2, P4, P5) and PNG (W3C PNG, 3rd edition).
 
-A robot that loads a map has the base install alone, so nothing but numpy and zlib is used. PNG: grey, grey with alpha,
-RGB or RGBA, 8 bits a channel, not interlaced: what map savers write. Palettes, 1, 2, 4 or 16 bits and interlacing are
-refused with what to do.
+A robot that loads a map has the base install alone, so nothing but numpy and zlib is used. map_server reads images with
+GraphicsMagick, so what people have is of every kind: PNG is read with 1 to 16 bits a channel, grey, RGB or a palette,
+with alpha or a transparent colour. Interlacing is refused with what to do.
 """
 
 from __future__ import annotations
@@ -21,8 +21,14 @@ from sim.files import FileError
 SIDE_MAX = 16384
 """Pixels along a side; a larger number is a broken header rather than a map of 800 m at 5 cm."""
 
-_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
-"""PNG colour types that are read: channels."""
+PALETTE = 3
+"""PNG colour type whose samples number the colours of the chunk PLTE."""
+
+_CHANNELS = {0: 1, 2: 3, PALETTE: 1, 4: 2, 6: 4}
+"""PNG colour types: channels."""
+
+_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), PALETTE: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+"""PNG colour types: bits that a sample may have."""
 
 
 class ImageError(MusterError):
@@ -42,7 +48,33 @@ def read_image(path: Path) -> NDArray[np.float64]:
         return _read_png(path, data)
     if data[:2] in (b"P2", b"P5"):
         return _read_pgm(path, data)
-    raise ImageError(f"{path}: expected a PGM (P2 or P5) or PNG image, got {data[:8]!r}; convert it")
+    if data[:2] in (b"P1", b"P4"):
+        return _read_pbm(path, data)
+    raise ImageError(f"{path}: expected a PGM (P2, P5), PBM (P1, P4) or PNG image, got {data[:8]!r}; convert it")
+
+
+def _read_pbm(path: Path, data: bytes) -> NDArray[np.float64]:
+    """1 is black. P1 writes digits, with or without space between them; P4 bits, each row from a byte of its own."""
+    space = rb"(?:\s+|#[^\n\r]*[\n\r])+"
+    head = re.match(rb"P[14]" + space + rb"(\d{1,6})" + space + rb"(\d{1,6})(?=\s|#|$)", data)
+    if not head:
+        raise ImageError(f"{path}: expected width and height after {data[:2].decode()}; repair its header")
+    width, height = (int(part) for part in head.groups())
+    _check_size(path, width, height)
+    if data[:2] == b"P4":
+        row = (width + 7) // 8
+        packed = np.frombuffer(data[head.end() + 1 : head.end() + 1 + row * height], np.uint8)
+        if len(packed) < row * height:
+            raise ImageError(
+                f"{path}: expected {row * height} bytes of pixels, got {len(packed)}; the file was cut, copy it again"
+            )
+        ink = np.unpackbits(packed.reshape(height, row), axis=1)[:, :width]
+    else:
+        digits = b"".join(re.sub(rb"#[^\n\r]*", b" ", data[head.end() :]).split())
+        if len(digits) != width * height or digits.strip(b"01"):
+            raise ImageError(f"{path}: expected {width} x {height} digits 0 and 1, got {len(digits)} signs; repair it")
+        ink = (np.frombuffer(digits, np.uint8) - ord("0")).reshape(height, width)
+    return 1.0 - ink[:, :, None].astype(np.float64)
 
 
 def _read_pgm(path: Path, data: bytes) -> NDArray[np.float64]:
@@ -60,12 +92,13 @@ def _read_pgm(path: Path, data: bytes) -> NDArray[np.float64]:
         raise ImageError(f"{path}: expected a largest value from 1 to 65535, got {largest}; repair its header")
     if raw:
         kind = np.dtype("u1" if largest < 256 else ">u2")
-        pixels = np.frombuffer(data[head.end() + 1 :], kind, count=-1) if _whole(data, head.end() + 1, kind) else None
-        if pixels is None or len(pixels) < width * height:
+        begin = head.end() + 1
+        whole = (len(data) - begin) // kind.itemsize  # bytes behind the pixels are no fault: savers end with a line
+        if whole < width * height:
             raise ImageError(
-                f"{path}: expected {width} x {height} pixels, got {(len(data) - head.end() - 1) // kind.itemsize}; the "
-                "file was cut, copy it again"
+                f"{path}: expected {width} x {height} pixels, got {max(whole, 0)}; the file was cut, copy it again"
             )
+        pixels = np.frombuffer(data, kind, count=width * height, offset=begin)
     else:
         words = re.sub(rb"#[^\n\r]*", b" ", data[head.end() :]).split()
         if len(words) != width * height or not all(word.isdigit() and len(word) <= 6 for word in words):
@@ -79,12 +112,9 @@ def _read_pgm(path: Path, data: bytes) -> NDArray[np.float64]:
     return pixels / largest
 
 
-def _whole(data: bytes, start: int, kind: np.dtype) -> bool:
-    return (len(data) - start) % kind.itemsize == 0
-
-
 def _read_png(path: Path, data: bytes) -> NDArray[np.float64]:
     body = b""
+    palette, clear = b"", b""
     header: tuple[int, ...] | None = None
     at = 8
     while True:
@@ -101,18 +131,22 @@ def _read_png(path: Path, data: bytes) -> NDArray[np.float64]:
             header = struct.unpack(">IIBBBBB", content)
         if kind == b"IDAT":
             body += content
+        if kind == b"PLTE":
+            palette = content
+        if kind == b"tRNS":
+            clear = content
         if kind == b"IEND":
             break
         at += 12 + length
     width, height, bits, colour, _, _, interlaced = header
     _check_size(path, width, height)
-    if bits != 8 or colour not in _CHANNELS or interlaced:
+    if bits not in _BITS.get(colour, ()) or interlaced:
         raise ImageError(
-            f"{path}: expected a PNG of 8 bits, grey or RGB with or without alpha, not interlaced, got {bits} bits, "
-            f"colour type {colour}{', interlaced' if interlaced else ''}; save it as 8-bit grey, or as PGM"
+            f"{path}: expected a PNG of 1 to 16 bits, not interlaced, got {bits} bits, colour type {colour}"
+            f"{', interlaced' if interlaced else ''}; save it as 8-bit grey, or as PGM"
         )
     channels = _CHANNELS[colour]
-    row = width * channels
+    row = (width * channels * bits + 7) // 8
     reader = zlib.decompressobj()
     try:
         # one byte more than there may be, so that a bomb stays small
@@ -127,8 +161,39 @@ def _read_png(path: Path, data: bytes) -> NDArray[np.float64]:
     for line in range(height):
         if scan[line, 0] > 4:
             raise ImageError(f"{path}: expected filters 0 to 4, got {scan[line, 0]} in line {line}; copy it again")
-        above = pixels[line] = _unfilter(int(scan[line, 0]), scan[line, 1:], above, channels)
-    return pixels.reshape(height, width, channels) / 255.0
+        above = pixels[line] = _unfilter(int(scan[line, 0]), scan[line, 1:], above, max(1, channels * bits // 8))
+    samples = _samples(pixels, bits, width * channels).reshape(height, width, channels)
+    if colour == PALETTE:
+        return _coloured(path, samples[:, :, 0], palette, clear)
+    shades = samples / (2.0**bits - 1.0)
+    if len(clear) == 2 * channels and channels in (1, 3):  # one colour is transparent
+        seen = (samples != np.frombuffer(clear, ">u2")).any(axis=2)
+        return np.concatenate([shades, seen[:, :, None].astype(np.float64)], axis=2)
+    return shades
+
+
+def _samples(lines: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.int64]:
+    """The first `count` samples of each line, (rows, count); several in a byte begin with its upper bits."""
+    if bits == 16:
+        return lines.reshape(len(lines), -1, 2).astype(np.int64) @ np.array([256, 1])
+    if bits == 8:
+        return lines.astype(np.int64)
+    apart = np.unpackbits(lines, axis=1).reshape(len(lines), -1, bits).astype(np.int64)
+    return (apart @ (1 << np.arange(bits)[::-1]))[:, :count]
+
+
+def _coloured(path: Path, numbers: NDArray[np.int64], palette: bytes, clear: bytes) -> NDArray[np.float64]:
+    """The colours of a palette, RGB, with alpha where the file says so."""
+    colours = np.frombuffer(palette[: len(palette) // 3 * 3], np.uint8).reshape(-1, 3) / 255.0
+    if numbers.max() >= len(colours):
+        raise ImageError(
+            f"{path}: expected colours below {len(colours)}, which its palette has, got {numbers.max()}; repair it"
+        )
+    if clear:
+        alpha = np.ones((len(colours), 1))
+        alpha[: len(clear), 0] = np.frombuffer(clear[: len(colours)], np.uint8) / 255.0
+        colours = np.concatenate([colours, alpha], axis=1)
+    return colours[numbers]
 
 
 def _unfilter(kind: int, line: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:

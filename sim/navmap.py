@@ -1,6 +1,6 @@
 """Floors from Nav2 maps: the YAML file and image that map_server loads (ROS 2 Navigation, nav2_map_server).
 
-    image: floor.pgm            # PGM or PNG, beside the YAML file
+    image: floor.pgm            # PGM, PBM or PNG (sim/image.py), beside the YAML file
     resolution: 0.05            # m per pixel
     origin: [-10.0, -10.0, 0.0] # pose of the lower left pixel's corner in the map frame: x, y (m), yaw
     negate: 0                   # 1: white is occupied
@@ -134,5 +134,10 @@ def _cells(free: NDArray[np.bool_], pixels: float) -> NDArray[np.bool_]:
 
 
 def _flag(reader: Reader, node: yaml.Node) -> bool:
-    """map_server takes 0, 1, true and false."""
-    return reader.choice(node, "negate", ("0", "1", "false", "true")) in ("1", "true")
+    """map_server takes 0 and 1, and what yaml-cpp takes for a boolean, small, capital or in capitals."""
+    words = [form for word in ("false", "true", "no", "yes", "off", "on", "n", "y") for form in _forms(word)]
+    return reader.choice(node, "negate", ("0", "1", *words)).lower() in ("1", "true", "yes", "on", "y")
+
+
+def _forms(word: str) -> tuple[str, ...]:
+    return word, word.capitalize(), word.upper()

@@ -52,7 +52,7 @@ def load_problem(text: str | Path, cell: float = CELL) -> Problem:
     path = Path(name)
     if path.suffix == ".json":
         return read_lorr(path, cell)
-    if path.suffix == ".yaml":
+    if path.suffix in (".yaml", ".yml"):
         return Problem(read_navmap(path, cell) if is_navmap(path) else read_site_yaml(path))
     if path.suffix == ".npz":
         return Problem(read_site(path))

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from sim.fixtures import DIRECTIONS, FLAT, POD_SIZE, SLOPE_MAX, Door, DoorState, Fixtures, Ramp, SpeedZone, rectangle
 from sim.site import CELL, MOVES, Site, SiteError, make_site, with_fixtures
-from sim.sitechecks import GRAZE, Place, Rectangle, check_overlaps, check_places, check_ways, line, slices
+from sim.sitechecks import GRAZE, Place, Rectangle, check_overlaps, check_places, check_ways, line, slices, where
 from sim.strictyaml import Reader
 
 SIDE_MAX = 8192
@@ -120,11 +120,22 @@ class _SiteFile(Reader):
         return [place for kind, node in lists.items() for place in self.places(node, names[kind])]
 
     def one_ways(self) -> list[tuple[tuple[int, int, int, int], int]]:
-        aisles = []
+        aisles: list[tuple[tuple[int, int, int, int], int]] = []
+        taken: dict[tuple[int, int], yaml.Node] = {}
         for node in self.items(self.entries.get("one_way"), "one_way"):
             keys = self.keys(node, "one-way aisle", ("towards",), ("cells", "metres"))
             towards = DIRECTIONS.index(self.choice(keys["towards"], "towards", DIRECTIONS))
-            aisles.append((self.rectangle(node, keys, "one-way aisle").area, towards))
+            area = self.rectangle(node, keys, "one-way aisle").area
+            for cell in rectangle(area, self.width):
+                if (cell, (towards + 2) % 4) in taken:
+                    raise self.fault(
+                        node,
+                        f"expected one-way aisles that do not oppose each other, got {where(cell, self.width)} "
+                        f"{DIRECTIONS[towards]} here and the other way in line "
+                        f"{line(taken[cell, (towards + 2) % 4])}; take one away",
+                    )
+                taken[cell, towards] = node
+            aisles.append((area, towards))
         return aisles
 
     def zones(self) -> tuple[SpeedZone, ...]:

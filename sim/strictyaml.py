@@ -8,6 +8,7 @@ is one line: place, what was expected, what came, what to do.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,12 @@ import yaml
 
 from sim.errors import MusterError, nearest
 from sim.files import FileError
+
+NUMBER = re.compile(r"[-+]?(0|[1-9]\d*|(?=\.\d))(\.\d*)?([eE][-+]?\d+)?", re.ASCII)
+"""What every YAML reads as the same number: 012 is ten in YAML 1.1, 1_2 twelve, and "12" in quotes is text."""
+
+DEPTH_MAX = 20
+"""Of lists and keys in each other: four times what any of our files needs, far below Python's recursion limit."""
 
 _BOOLEANS = {"true": True, "false": False}
 
@@ -34,6 +41,7 @@ class Reader:
         """
         try:
             text = self.path.read_text(encoding="utf-8")
+            self._check_depth(text)
             node = yaml.compose(text, Loader=yaml.SafeLoader)
         except OSError as error:
             raise FileError(
@@ -55,6 +63,20 @@ class Reader:
         if entries["muster"].value != "1":
             raise self.fault(entries["muster"], f'expected "muster: 1", got "{entries["muster"].value}"; convert it')
         return entries
+
+    def _check_depth(self, text: str) -> None:
+        """Raise the reader's error where lists and keys are nested beyond all use: PyYAML composes by recursion."""
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > DEPTH_MAX:
+                raise self.error(
+                    f"{self.path}, line {event.start_mark.line + 1}: expected lists and keys nested at most "
+                    f"{DEPTH_MAX} deep, got more; take some away"
+                )
 
     def fault(self, node: yaml.Node, text: str) -> MusterError:
         """The error for a node: file and line before the text."""
@@ -108,11 +130,9 @@ class Reader:
         return _BOOLEANS[self.choice(node, what, _BOOLEANS)]
 
     def number(self, node: yaml.Node, what: str, low: float = -math.inf, high: float = math.inf) -> float:
-        """A finite number from `low` to `high`."""
-        try:
-            value = float(node.value) if isinstance(node, yaml.ScalarNode) else math.nan
-        except ValueError:
-            value = math.nan
+        """A finite number from `low` to `high`, not in quotes, decimal, without underscores or leading zeros."""
+        plain = isinstance(node, yaml.ScalarNode) and node.style is None and NUMBER.fullmatch(node.value)
+        value = float(node.value) if plain else math.nan
         if not (math.isfinite(value) and low <= value <= high):
             raise self.fault(node, f"{what}: expected a number{_range(low, high)}, got {_kind(node)}; correct it")
         return value

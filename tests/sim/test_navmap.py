@@ -162,6 +162,70 @@ def test_plain_and_raw_pgm_of_8_and_16_bits_are_read(tmp_path: Path) -> None:
         assert read_image(path)[:, :, 0].tolist() == [[0.0, 1.0]], data
 
 
+def test_bytes_behind_a_raw_map_are_no_fault(tmp_path: Path) -> None:
+    """16-bit samples, and the line end that editors and some savers put behind them."""
+    path = tmp_path / "floor.pgm"
+    path.write_bytes(b"P5 2 1 65535\n\x00\x00\xff\xff\n")
+    np.testing.assert_array_equal(read_image(path)[:, :, 0], [[0.0, 1.0]])
+
+
+@pytest.mark.parametrize("data", [b"P1 # a door\n3 2\n1 0 1\n010\n", b"P4\n3 2\n\xa0\x40", b"P4 3 2 \xbf\x5f\n"])
+def test_black_and_white_maps_are_read(data: bytes, tmp_path: Path) -> None:
+    """1 is black, unlike everywhere else; bits behind a row's end mean nothing."""
+    path = tmp_path / "floor.pbm"
+    path.write_bytes(data)
+    np.testing.assert_array_equal(read_image(path)[:, :, 0], [[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+
+
+def chunks(header: tuple[int, int, int, int], lines: bytes, **others: bytes) -> bytes:
+    """A PNG of (columns, rows, bits, colour type) from its filtered lines, with more chunks before them."""
+
+    def part(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    parts = [part(b"IHDR", struct.pack(">IIBBBBB", *header, 0, 0, 0))]
+    parts += [part(kind.encode(), content) for kind, content in others.items()]
+    return b"\x89PNG\r\n\x1a\n" + b"".join([*parts, part(b"IDAT", zlib.compress(lines)), part(b"IEND", b"")])
+
+
+COLOURS = bytes([0, 0, 0, 255, 255, 255, 51, 102, 204])
+
+
+@pytest.mark.parametrize(
+    ("image", "shades"),
+    [
+        # 9 pixels of one bit in two bytes, the second line by the filter `up`
+        (chunks((9, 2, 1, 0), b"\0\xaa\x80" + b"\2\0\x80"), [[1, 0, 1, 0, 1, 0, 1, 0, 1], [1, 0, 1, 0, 1, 0, 1, 0, 0]]),
+        (chunks((3, 1, 2, 0), b"\0\x1b"), [[0, 1 / 3, 2 / 3]]),
+        (chunks((3, 1, 4, 0), b"\0\x0f\x30"), [[0, 1, 0.2]]),
+        (chunks((2, 1, 16, 0), b"\1\x00\x33\x33\x00"), [[0x0033 / 65535, 0x3333 / 65535]]),
+        (chunks((3, 1, 8, 3), b"\0\0\1\2", PLTE=COLOURS), [[0, 1, 119 / 255]]),
+        (chunks((3, 1, 2, 3), b"\0\x18", PLTE=COLOURS), [[0, 1, 119 / 255]]),
+    ],
+)
+def test_pngs_of_all_depths_and_palettes_are_read(image: bytes, shades: list[list[float]], tmp_path: Path) -> None:
+    path = tmp_path / "floor.png"
+    path.write_bytes(image)
+    np.testing.assert_allclose(read_image(path).mean(axis=2), shades, atol=1e-12)
+
+
+def test_a_transparent_colour_is_alpha(tmp_path: Path) -> None:
+    path = tmp_path / "floor.png"
+    path.write_bytes(chunks((3, 1, 8, 3), b"\0\0\1\2", PLTE=COLOURS, tRNS=b"\xff\x00"))
+    np.testing.assert_array_equal(read_image(path)[0, :, 3], [1.0, 0.0, 1.0])
+    path.write_bytes(chunks((2, 1, 8, 0), b"\0\x05\x06", tRNS=b"\x00\x06"))
+    np.testing.assert_array_equal(read_image(path)[0, :, 1], [1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("word", "negated"), [("True", True), ("false", False), ("NO", False), ("y", True), ("1", True)]
+)
+def test_negate_is_written_as_ros_users_write_it(word: str, negated: bool, write: Callable[..., Path]) -> None:
+    path = write(YAML.replace("negate: 0", f"negate: {word}"), pgm([[0, 255]]))
+    path = path.rename(path.with_suffix(".yml"))
+    assert load_site(path, 0.5).blocked.tolist() == [[not negated, negated]]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -174,7 +238,7 @@ def test_plain_and_raw_pgm_of_8_and_16_bits_are_read(tmp_path: Path) -> None:
         ("resolution:", "resoluton:", r'line 2: file: unknown key "resoluton"; did you mean "resolution"\?'),
         ("[-3.0, 2.0, 0.0]", "[-3.0, 2.0]", r"line 3: origin \(x, y, yaw\): expected 3 numbers, got 2"),
         ("[-3.0, 2.0, 0.0]", "[-3.0, .inf, 0.0]", r'line 3: origin .* expected a number, got ".inf"'),
-        ("negate: 0", "negate: 2", r"line 4: negate: expected 0, 1, false, true, got"),
+        ("negate: 0", "negate: 2", r"line 4: negate: expected 0, 1, false, False, FALSE, true, .* got"),
         ("free_thresh: 0.25", "free_thresh: 0.7", r"line 6: expected free_thresh below occupied_thresh 0.65, got 0.7"),
         ("free_thresh: 0.25", "free_thresh: 1.7", r"line 6: free_thresh: expected a number from 0 to 1"),
         ("free_thresh: 0.25", "free_thresh: 0.0", r"a cell of 0.5 m whose pixels are all free, got none in 4 x 3"),
@@ -193,7 +257,7 @@ GOOD = png(np.full((2, 2, 1), 200), 0, [0])
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (b"", r"expected a PGM \(P2 or P5\) or PNG image, got b''"),
+        (b"", r"expected a PGM \(P2, P5\), PBM \(P1, P4\) or PNG image, got b''"),
         (b"GIF89a..", r"PNG image, got b'GIF89a\.\.'; convert it"),
         (b"P5 2 x 255\n\0\0", r"expected width, height and largest value after P5"),
         (b"P5 0 2 255\n", r"expected 1 to 16384 pixels a side, got 0 x 2"),
@@ -205,8 +269,13 @@ GOOD = png(np.full((2, 2, 1), 200), 0, [0])
         (b"P2 2 1 7\n1 8", r"expected values up to 7, got 8"),
         (GOOD[:-20], r"ends with IEND|part at byte \d+ is damaged"),
         (GOOD.replace(b"IHDR", b"IHDX"), r"part at byte 8 is damaged"),
-        (png(np.zeros((1, 1, 1)), 3, [0]), r"got 8 bits, colour type 3; save it as 8-bit grey, or as PGM"),
-        (png(np.zeros((1, 1, 1)), 0, [0], bits=16), r"got 16 bits, colour type 0"),
+        (png(np.zeros((1, 1, 1)), 3, [0]), r"expected colours below 0, which its palette has, got 0; repair it"),
+        (png(np.zeros((1, 1, 1)), 3, [0], bits=16), r"got 16 bits, colour type 3; save it as 8-bit grey, or as PGM"),
+        (png(np.zeros((1, 1, 1)), 1, [0]), r"got 8 bits, colour type 1"),
+        (b"P1 2 2\n1 0 1\n", r"expected 2 x 2 digits 0 and 1, got 3 signs"),
+        (b"P1 2 1\n1 2\n", r"expected 2 x 1 digits 0 and 1, got 2 signs"),
+        (b"P4 9 2\n\0\0\0", r"expected 4 bytes of pixels, got 3; the file was cut"),
+        (b"P4 9\n", r"expected width and height after P4"),
         (png(np.zeros((1, 1, 1)), 0, [0], interlaced=1), r"colour type 0, interlaced"),
         (png(np.zeros((2, 2, 2)), 0, [0]), r"expected 2 x 2 pixels, got 7 bytes"),
     ],

@@ -114,11 +114,10 @@ def test_what_is_seen_is_where_things_are() -> None:
 
 
 def test_a_restored_pick_goes_on_bit_for_bit() -> None:
-    one, two = make(worlds=3, seed=5), make(worlds=3, seed=9)
+    one, two = make(worlds=3, seed=5), make(worlds=3, seed=5)  # the second has not taken a step
     for _ in range(40):
         one.step(reach(one))
     two.restore(one.snapshot())
-    two.seed = one.seed
     for _ in range(20):
         action = reach(one)
         first, second = one.step(action), two.step(action)
