@@ -39,7 +39,7 @@ from sim.site import Site
 from sim.snapshots import SEED, check_fits
 from sim.tally import Tally
 from sim.tasks.contract import Contract
-from sim.tasks.sensed import Sensed
+from sim.tasks.sensed import Sensed, is_sensed
 from sim.tasks.task import Ending, Task, TaskConfig
 from sim.vary import Table
 
@@ -141,7 +141,8 @@ class BatchEnv:
         self.seed, self.device = seed, device
         self.backend, self.people, self.drive, self.state = plant.backend, plant.people, plant.drive, plant.state
         self.task: Task = config.build(plant)
-        self._sensed = Sensed(self.task, plant.suite) if plant.suite and config.sensors.observed else None
+        observed = plant.suite if config.sensors.observed and not is_sensed(self.task.contract) else None
+        self._sensed = Sensed(self.task, observed) if observed else None
         self.observation_size, self.action_size = self.contract.observation_size, self.contract.action_size
         self.action, self.observation = self.task.action, (self._sensed or self.task).observation
         self.final_observation = wp.zeros_like(self.observation)

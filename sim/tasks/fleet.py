@@ -34,6 +34,7 @@ from sim.randomization import Term, below, draw_from, stream
 from sim.rows import RobotArrays
 from sim.site import Site
 from sim.tasks.navigate import NavigateConfig
+from sim.tasks.sensed import Sensed
 from sim.tasks.task import Outcome, TaskConfig
 from sim.vary import Row
 
@@ -209,8 +210,11 @@ class Fleet:
         common = {name.name: getattr(config, name.name) for name in fields(TaskConfig) if name.name != "randomization"}
         self.each = replace(config.each, **common).build(plant)
         self.plant, self.config = plant, config
-        self.contract, self.corridor, self.outcome = self.each.contract, self.each.corridor, self.each.outcome
-        self.action, self.observation = self.each.action, self.each.observation
+        # appended here and not behind the fleet's observation: who takes part decides what of them is seen, too
+        self._sensed = Sensed(self.each, plant.suite) if plant.suite and config.sensors.observed else None
+        whole = self._sensed or self.each
+        self.contract, self.corridor, self.outcome = whole.contract, self.each.corridor, self.each.outcome
+        self.action, self.observation = self.each.action, whole.observation
         self.last = wp.zeros_like(self.observation)
         """What each row saw when it ended last, float32 (rows, observation)."""
         self.who = FleetArrays()
@@ -230,7 +234,8 @@ class Fleet:
     def arrays(self) -> dict[str, wp.array]:
         """The robots' and who takes part."""
         who = {f"who.{name}": getattr(self.who, name) for name in ("agents", "acted", "leaving")}
-        return dict(self.each.arrays()) | who | {"last": self.last}
+        seen = {"sensed.observation": self.observation} if self._sensed else {}
+        return dict(self.each.arrays()) | who | {"last": self.last} | seen
 
     def begin(self, mask: wp.array) -> Sequence[Launchable]:
         """Who takes part, then their own beginnings; who has no place then stands aside."""
@@ -248,6 +253,7 @@ class Fleet:
         return self.each.leave(mask)
 
     def observe(self, mask: wp.array) -> Sequence[Launchable]:
-        """Each robot's own observation."""
+        """Each robot's own observation, with its sensors where they are asked for."""
         inputs = [mask, self.plant.state, self.who, self.observation, self.last]
-        return [*self.each.observe(mask), self.plant.record(observe_fleet, self.plant.rows, inputs)]
+        own = [*self.each.observe(mask), *(self._sensed.append(mask) if self._sensed else ())]
+        return [*own, self.plant.record(observe_fleet, self.plant.rows, inputs)]

@@ -54,6 +54,11 @@ def sensed_fields(sensors: Sensors) -> tuple[Field, ...]:
     return tuple(fields)
 
 
+def is_sensed(contract: Contract) -> bool:
+    """Whether an observation has its sensors' fields already: a fleet appends them itself (sim/tasks/fleet.py)."""
+    return any(field.name == "ages" for field in contract.fields)
+
+
 class Sensed:
     """Owns the longer observation of a task."""
 

@@ -13,10 +13,12 @@ from sim.fleet_v1 import FleetParallelEnv
 from sim.fleetenv import FleetEnv, FleetStep
 from sim.generate import generate_warehouse
 from sim.people import PARKED
+from sim.sensorspec import NAMES, full_suite
 from sim.site import Site
 from sim.tasks.dock import DockConfig
 from sim.tasks.fleet import fleet
 from sim.tasks.navigate import NavigateConfig
+from sim.tasks.sensed import AGE, FORCE, RATE, VOLTAGE
 from sim.tasks.task import Ending
 from sim.vary import vary
 
@@ -192,3 +194,91 @@ def test_bad_numbers_of_robots_and_shapes_are_errors(site: Site) -> None:
     with pytest.raises(ActionError, match=r"expected an action of shape \(2, 3, 2\), got \(2, 3\)"):
         env.step([[0.0] * 3] * 2)  # pyright: ignore[reportArgumentType]
     assert not env.step([[[0.0] * 2] * 3] * 2).terminated.any()  # pyright: ignore[reportArgumentType]
+
+
+def late_sensors(time_limit: float) -> NavigateConfig:
+    sensors = replace(full_suite(), observed=True)
+    return replace(CONFIG, time_limit=time_limit, sensors=sensors)
+
+
+def test_what_sensors_say_belongs_to_the_last_observation(site: Site) -> None:
+    """An agent that the time limit cuts saw last what it sees at that moment where no limit cuts it, ages included."""
+    cut, goes_on = (
+        FleetEnv(site, fleet(late_sensors(limit)), worlds=WORLDS, robots=ROBOTS, seed=8, threads=1)
+        for limit in (1.5, 60.0)
+    )
+    assert {field.name for field in cut.contract.fields} >= {"imu", "ages"}
+    cut.reset(), goes_on.reset()
+    compared = np.zeros(2, int)
+    for action in actions(15):
+        before = goes_on.step_now.mask.copy()
+        a, b = cut.step(action), goes_on.step(action)
+        assert a.last_observation.shape == a.observation.shape == (WORLDS, ROBOTS, cut.contract.observation_size)
+        here = a.truncated.astype(bool) & before & b.mask
+        np.testing.assert_array_equal(a.last_observation[here], b.observation[here])
+        if a.closed.any():  # its sensors have begun anew: they say something else by now
+            assert (a.last_observation[here] != a.observation[here])[:, own_size(cut) :].any()
+        early = b.acted & ~b.mask & ~b.closed[:, None]
+        compared += (here.sum(), early.sum())
+        # who ended otherwise: what its sensors read stands until its world begins anew
+        np.testing.assert_array_equal(b.last_observation[early][:, own_size(goes_on) :], told(goes_on)[early])
+    assert (compared > 3).all()
+
+
+def test_who_takes_no_part_sees_zeros_of_its_sensors_too(site: Site) -> None:
+    env = FleetEnv(site, fleet(late_sensors(4.0), fewest=2), worlds=WORLDS, robots=ROBOTS, seed=7, threads=1)
+    env.reset()
+    for action in actions(40):
+        step = env.step(action)
+        assert (step.observation[~step.mask] == 0.0).all()
+        assert (step.observation[step.mask][:, own_size(env) :] != 0.0).any(axis=-1).all()
+
+
+def own_size(env: FleetEnv) -> int:
+    """Numbers of an observation before those of the sensors."""
+    return env.contract.slices()["imu"].start
+
+
+def told(env: FleetEnv) -> NDArray[np.float32]:
+    """What the sensors read now, by hand (sim/tasks/sensed.py): (worlds, robots, numbers)."""
+    suite = env.environment.plant.suite
+    assert suite is not None
+    imu, bumper, battery = (suite.readings[name].numpy() for name in ("imu", "bumper", "battery"))
+    ages = suite.age.numpy()[:, [NAMES.index(name) for name in suite.names]]
+    scaled = [
+        imu / np.float32([FORCE] * 3 + [RATE] * 3),
+        bumper,
+        battery / np.float32([1.0, VOLTAGE]),
+        ages / np.float32(AGE),
+    ]
+    return np.concatenate(scaled, axis=1).reshape(WORLDS, ROBOTS, -1)
+
+
+def test_a_fleets_sensors_go_on_from_a_snapshot(site: Site) -> None:
+    env = FleetEnv(site, fleet(late_sensors(2.0), fewest=2), worlds=WORLDS, robots=ROBOTS, seed=7, threads=1)
+    env.reset()
+    drawn = actions(30)
+    for action in drawn[:10]:
+        env.step(action)
+    saved = env.snapshot()
+    seen = [copied(env.step(action)) for action in drawn[10:]]
+    env.restore(saved)
+    for action, before in zip(drawn[10:], seen, strict=True):
+        step = env.step(action)
+        np.testing.assert_array_equal(step.observation, before.observation)
+        np.testing.assert_array_equal(step.last_observation, before.last_observation)
+
+
+def test_pettingzoo_hands_out_the_last_observation_with_its_sensors(site: Site) -> None:
+    parallel = FleetParallelEnv(site, fleet(late_sensors(1.0)), robots=3)
+    parallel.reset(seed=4)
+    ended = 0
+    for _ in range(12):
+        if not parallel.agents:
+            parallel.reset()
+        agents = list(parallel.agents)
+        seen, _, terminated, truncated, _ = parallel.step({name: np.zeros(2, np.float32) for name in agents})
+        for name in agents:
+            assert parallel.observation_space(name).contains(seen[name])
+            ended += terminated[name] or truncated[name]
+    assert ended >= 3
