@@ -45,9 +45,9 @@ from sim.people import Profile
 from sim.rays import floor_arrays, floor_flags
 from sim.robot import SECOND, Readings, RobotSpec
 from sim.scene import build_scene
-from sim.sensorspec import SensorError, Sensors
+from sim.sensorspec import LidarSensor, Localisation, Odometry, SensorError, Sensors, Timing
 from sim.sights import Sights
-from sim.site import Site
+from sim.site import Site, make_site
 from sim.starts import check_starts
 from sim.truth import read_bodies
 
@@ -332,6 +332,15 @@ class World:
             self.doors.open,
             self.pods.poses() if self.pods else np.zeros((0, 3)),
         )
+
+
+def warm() -> None:
+    """Compile (or load from Warp's cache) what a world launches, its generic kernels and sensors in time included."""
+    lidar, odometry = Timing(phase=0.0), Timing(rate=50.0, phase=0.0)
+    sensors = Sensors(LidarSensor(lidar), Localisation(lidar), Odometry(odometry))
+    world = World(make_site("warm", np.zeros((3, 5), bool)), RobotSpec(), 1, sensors=sensors)
+    world.command(np.zeros((1, 2), np.float32))
+    world.step()
 
 
 def _row(array: NDArray[np.float64]) -> wp.array:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from fleet.placement import start_cells, start_yaws
-from fleet.world import World
+from fleet.warm import compiled_modules
+from fleet.world import World, warm
+from sim.encoders import turn_wheels
 from sim.fixtures import Door, DoorState, Fixtures
 from sim.forklifts import ForkliftError
 from sim.generate import generate_warehouse
@@ -288,3 +290,11 @@ def test_forklifts_drive_among_robots_are_seen_and_counted_by_both_witnesses(roo
 def test_forklifts_that_the_profile_does_not_cover_are_refused() -> None:
     with pytest.raises(ForkliftError, match="got V = 0"):
         World(make_site("hall", np.zeros((9, 9), bool)), RobotSpec(), 1, forklifts=1, profile=Profile.STILL)
+
+
+def test_generic_kernels_of_sensors_are_compiled_before_processes_start() -> None:
+    """A module's load compiles no generic kernel: the plant would stall for them on a machine's first launch."""
+    assert "fleet.world" in compiled_modules()
+    warm()
+    assert turn_wheels.is_generic
+    assert turn_wheels.overloads
