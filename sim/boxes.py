@@ -37,18 +37,56 @@ def spill(scene: Scene, backend: Backend, worlds: wp.array, places: wp.array, co
     `places` is float32 (worlds, boxes, 3): x, y (m) and yaw in W; `count` int32 (worlds,) says how many of them hold,
     the other boxes are parked.
     """
+    inputs = [worlds, places, count, *_layout(scene, backend)]
+    return record(place_boxes, dim=(backend.worlds, scene.boxes), inputs=inputs, device=backend.device)
+
+
+def clear(scene: Scene, backend: Backend, rows: wp.array, begins: wp.array, pose: wp.array, reach: float) -> Launchable:
+    """The launch that parks what lies within `reach` (m) of a masked row's pose, in worlds that do not begin whole."""
+    inputs = [scene.robots, rows, begins, pose, reach, *_layout(scene, backend)]
+    return record(clear_boxes, dim=(backend.worlds, scene.boxes), inputs=inputs, device=backend.device)
+
+
+def _layout(scene: Scene, backend: Backend) -> list[Any]:  # numbers and arrays, as kernels take them
     pods = scene.pods * (7 if scene.falls else 3)
     none = wp.zeros((0, 0), dtype=wp.int32, device=backend.device)
-    return record(
-        place_boxes,
-        dim=(backend.worlds, scene.boxes),
-        inputs=[
-            worlds, places, count, int(scene.falls), scene.robots * scene.qpos_stride + pods,
-            scene.robots * scene.qvel_stride + scene.pods * (6 if scene.falls else 3), backend.qpos, backend.qvel,
-            backend.qacc_warmstart, backend.memory.get("tree_asleep", none),
-        ],
-        device=backend.device,
-    )  # fmt: skip
+    return [
+        int(scene.falls), scene.robots * scene.qpos_stride + pods,
+        scene.robots * scene.qvel_stride + scene.pods * (6 if scene.falls else 3), backend.qpos, backend.qvel,
+        backend.qacc_warmstart, backend.memory.get("tree_asleep", none),
+    ]  # fmt: skip
+
+
+@wp.func
+def put_box(
+    world: int,
+    box: int,
+    x: float,
+    y: float,
+    yaw: float,
+    falls: int,
+    first_qpos: int,
+    first_qvel: int,
+    qpos: wp.array2d(dtype=Any),
+    qvel: wp.array2d(dtype=Any),
+    warmstart: wp.array2d(dtype=Any),
+) -> None:
+    """A box at rest."""
+    speeds = 3 + 3 * falls
+    q = first_qpos + box * (3 + 4 * falls)
+    qpos[world, q] = qpos.dtype(x)
+    qpos[world, q + 1] = qpos.dtype(y)
+    if falls == 0:
+        qpos[world, q + 2] = qpos.dtype(yaw)
+    else:
+        qpos[world, q + 2] = qpos.dtype(HALF_HEIGHT_C)
+        qpos[world, q + 3] = qpos.dtype(wp.cos(0.5 * yaw))
+        qpos[world, q + 4] = qpos.dtype(0.0)
+        qpos[world, q + 5] = qpos.dtype(0.0)
+        qpos[world, q + 6] = qpos.dtype(wp.sin(0.5 * yaw))
+    for k in range(speeds):
+        qvel[world, first_qvel + box * speeds + k] = qvel.dtype(0.0)
+        warmstart[world, first_qvel + box * speeds + k] = warmstart.dtype(0.0)
 
 
 @wp.kernel
@@ -78,18 +116,37 @@ def place_boxes(
         x = PARKED_C
         y = PARKED_C + 2.0 * float(box)
         yaw = 0.0
-    speeds = 3 + 3 * falls
+    put_box(world, box, x, y, yaw, falls, first_qpos, first_qvel, qpos, qvel, warmstart)
+
+
+@wp.kernel
+def clear_boxes(
+    robots: int,
+    mask: wp.array(dtype=wp.uint8),
+    begins: wp.array(dtype=wp.uint8),
+    pose: wp.array2d(dtype=wp.float32),
+    reach: float,
+    falls: int,
+    first_qpos: int,
+    first_qvel: int,
+    qpos: wp.array2d(dtype=Any),
+    qvel: wp.array2d(dtype=Any),
+    warmstart: wp.array2d(dtype=Any),
+    asleep: wp.array2d(dtype=wp.int32),
+) -> None:
+    """Park each box that lies where a masked row begins while others go on."""
+    world, box = wp.tid()
+    if begins[world] != wp.uint8(0):
+        return
     q = first_qpos + box * (3 + 4 * falls)
-    qpos[world, q] = qpos.dtype(x)
-    qpos[world, q + 1] = qpos.dtype(y)
-    if falls == 0:
-        qpos[world, q + 2] = qpos.dtype(yaw)
-    else:
-        qpos[world, q + 2] = qpos.dtype(HALF_HEIGHT_C)
-        qpos[world, q + 3] = qpos.dtype(wp.cos(0.5 * yaw))
-        qpos[world, q + 4] = qpos.dtype(0.0)
-        qpos[world, q + 5] = qpos.dtype(0.0)
-        qpos[world, q + 6] = qpos.dtype(wp.sin(0.5 * yaw))
-    for k in range(speeds):
-        qvel[world, first_qvel + box * speeds + k] = qvel.dtype(0.0)
-        warmstart[world, first_qvel + box * speeds + k] = warmstart.dtype(0.0)
+    hit = wp.bool(False)
+    for robot in range(robots):
+        row = world * robots + robot
+        if mask[row] != wp.uint8(0):
+            away = wp.vec2(float(qpos[world, q]) - pose[row, 0], float(qpos[world, q + 1]) - pose[row, 1])
+            hit = hit or wp.length(away) < reach
+    if hit:
+        y = PARKED_C + 2.0 * float(box)
+        put_box(world, box, PARKED_C, y, 0.0, falls, first_qpos, first_qvel, qpos, qvel, warmstart)
+        for tree in range(asleep.shape[1]):
+            asleep[world, tree] = AWAKE_C

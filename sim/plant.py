@@ -48,6 +48,7 @@ from sim.sights import Sights
 from sim.site import Site, opened
 from sim.slopes import record_raise
 from sim.specfile import check_spec
+from sim.spilling import Spills
 from sim.suite import Senses, SensorSuite
 from sim.tasks.aside import leave_floor
 from sim.tasks.navigate_contract import ray_directions
@@ -138,6 +139,8 @@ class Plant:
         )
         self.pods = Pods(self.scene, self.backend, spec.motor_period / SECOND) if self.scene.pods else None
         """Who carries what; None where no pod can be moved."""
+        self.spills = Spills(site, self.scene, self.backend, self.seed, self.table) if self.scene.boxes else None
+        """Where boxes lie; None where none can."""
         automatic = site.fixtures.door_cells(DoorState.AUTOMATIC)
         self.doors = PlantDoors(site, worlds, robots, device) if automatic else None
         """Doors that open by themselves, in each world for itself; None where there are none."""
@@ -350,6 +353,8 @@ class Plant:
             loads = (raised, *loads)
         if self.doors is not None:
             loads = (*loads, self.doors.begin(mask))
+        if self.spills is not None:
+            loads = (*loads, self.spills.begin(mask, self.state, self.varies))
         if self._yard is None:
             return Walk((bodies, *loads))
         starts = record_starts(self._yard, self.forklifts, mask, self.state.episode, seed=self.seed)

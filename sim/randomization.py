@@ -69,6 +69,7 @@ class Term(IntEnum):
     IMU = 35
     BATTERY_GAUGE = 36
     DEPTH = 37
+    BOXES = 38
 
 
 GOLDEN = wp.constant(wp.uint64(0x9E3779B97F4A7C15))

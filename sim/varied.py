@@ -11,6 +11,7 @@ import numpy as np
 
 from sim.drive import BRAKE_SHARE
 from sim.fields import Recompute
+from sim.loads import Loads
 from sim.randomization import Term
 from sim.robot import SECOND, RobotSpec
 from sim.vary import Row, Table
@@ -122,6 +123,19 @@ def plant_rows(spec: RobotSpec, level: float = 1.0) -> tuple[Row, ...]:
                 bounds=(-1.0, 1.0), nominal=0.0, counter=4 + component, operation="add", component=component,
             )
             for component, axis in enumerate("xy")
+        ),
+    )  # fmt: skip
+
+
+def box_rows(loads: Loads) -> tuple[Row, ...]:
+    """The row of the table, for floors on which boxes may be spilled."""
+    if not loads.boxes:
+        return ()
+    return (
+        Row(
+            Term.BOXES, "boxes", "choice", 0.0, 0.0, "boxes", "", Recompute.NONE,
+            "own choice: cartons that fell off a shelf, at most as many as the floor has (Loads.boxes); off",
+            bounds=(0.0, float(loads.boxes)), nominal=0.0,
         ),
     )  # fmt: skip
 

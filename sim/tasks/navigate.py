@@ -192,6 +192,8 @@ class Navigate:
             check_room(plant.site, self.paths, plant.robots)
         self._half_width = config.half_width or plant.floor.cell / 2
         self.course = make_course(plant.worlds, plant.robots, device)
+        if plant.spills is not None:
+            plant.spills.ends = (self.course.path, self.paths.cells, self.paths.lengths)
         self.corridor = make_corridor(rows, device)
         self.outcome = make_outcome(rows, device)
         self._hull = wp.array(bin_hull(spec), dtype=wp.float32, device=device)

@@ -41,7 +41,7 @@ from sim.sensorrows import sensor_rows
 from sim.sensorspec import Sensors, check_sensors
 from sim.specfile import check_spec
 from sim.tasks.contract import Contract
-from sim.varied import plant_rows
+from sim.varied import box_rows, plant_rows
 from sim.vary import Row, Table, Variation
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class TaskConfig:
     def table(self) -> Table:
         """What varies, with what this configuration says of it. Raises VaryError for a row out of its bounds."""
         sensors = sensor_rows(self.sensors, self.randomization.level)
-        return Table((*self.rows(), *sensors)).changed(self.randomization.changes)
+        return Table((*self.rows(), *sensors, *box_rows(self.loads))).changed(self.randomization.changes)
 
     def loads_on(self, site: Site, robots: int) -> Loads:
         """The loads of a plant on a floor; a task that needs some finds places for them here."""

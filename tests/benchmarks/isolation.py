@@ -114,7 +114,8 @@ def make_pairs() -> list[Pair]:
     hill = with_fixtures(make_site("hill", np.zeros((8, 12), bool)), Fixtures(ramps=ramps))
     varied = vary(mass=(0.7, 1.4), inertia=(0.7, 1.4), light=(0.3, 2.0), light_x=(-1.0, 1.0), light_dir_x=(-0.5, 0.5))
     for body in bodies:
-        pairs.append(make_pair(site, replace(tasks["navigate"], loads=Loads(boxes=3)), 2, body, 31))
+        spilled = replace(tasks["navigate"], loads=Loads(boxes=3), randomization=vary(boxes=(0, 3)))
+        pairs.append(make_pair(site, spilled, 2, body, 31))
         pairs.append(make_pair(site, replace(tasks["navigate"], randomization=varied), 2, body, 28))
         pairs.append(make_pair(site, replace(tasks["carry"], randomization=varied), 1, body, 29))
     return [*pairs, make_pair(hill, tasks["navigate"], 2, "wheeled", 30)]
