@@ -5,7 +5,8 @@
 
 They take any task (`sim.tasks.task.TaskConfig`), whose ids in Gymnasium's registry stand in sim/gym.py; many robots
 that begin and end together are in PettingZoo's form (sim/fleet_v1.py). A seed is a constant of an environment's
-recorded launches, so `reset(seed=...)` builds another one (0.1 s); `reset()` goes on with its later episodes. They copy
+recorded launches, so `reset(seed=...)` builds another one (0.1 s); `reset()` goes on with its later episodes. A list of
+seeds makes each world an environment of its own (sim/apart.py), equal to a single one with that seed. They copy
 what they return, because callers of those interfaces keep it; training uses `BatchEnv` itself. With
 `render_mode="rgb_array"` each draws what it simulates (sim/rendering.py).
 
@@ -14,6 +15,7 @@ Infos say how each episode stands: `success`, `collision` and `ending`, a code o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -22,6 +24,7 @@ from gymnasium import spaces
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from sim.apart import Apart
 from sim.env import ActionError, BatchEnv, Step
 from sim.rendering import RENDER_MODES, Pictures
 from sim.site import Site
@@ -73,6 +76,19 @@ def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> NDArray[np.boo
     return mask
 
 
+def _world_seeds(seeds: Sequence[int | None], num_envs: int, robots: int) -> list[int | None]:
+    """The seed of each world."""
+    if len(seeds) != num_envs:
+        raise ValueError(
+            f"expected a seed for each of {num_envs} rows, got {len(seeds)}; give one number for all of them"
+        )
+    worlds = [seeds[first : first + robots] for first in range(0, num_envs, robots)]
+    for number, entries in enumerate(worlds):
+        if any(entry != entries[0] for entry in entries):
+            raise ValueError(f"expected the same seed for all {robots} rows of world {number}, got {entries}")
+    return [entries[0] for entries in worlds]
+
+
 class WarehouseVectorEnv(gymnasium.vector.VectorEnv):
     """Every row of a `BatchEnv` as one of `num_envs` environments (autoreset mode SAME_STEP)."""
 
@@ -94,9 +110,11 @@ class WarehouseVectorEnv(gymnasium.vector.VectorEnv):
         self.autoreset_mode = self.metadata["autoreset_mode"]  # where TorchRL looks, as on Gymnasium's own
         self.num_envs = num_envs
         self._robots, self._pictures, self.render_mode = robots, Pictures(render_mode), render_mode
-        self._make = lambda seed: BatchEnv(
-            site, config, worlds=num_envs // robots, robots=robots, seed=seed, threads=threads
+        self._make = lambda seed, worlds=num_envs // robots: BatchEnv(
+            site, config, worlds=worlds, robots=robots, seed=seed, threads=threads
         )
+        self._apart: Apart | None = None
+        """The worlds, where a list gave each a seed of its own."""
         self._generator = np.random.default_rng()
         self.environment = self._make(fresh_seed(None, self._generator))
         contract = self.environment.contract
@@ -112,24 +130,30 @@ class WarehouseVectorEnv(gymnasium.vector.VectorEnv):
         seed: int | list[int | None] | None = None,
         options: dict[str, Any] | None = None,  # Gymnasium's own type
     ) -> tuple[Observation, Info]:
-        """All rows anew; `seed` also fixes every later episode. A list's first entry counts.
+        """All rows anew; a seed also fixes every later episode.
 
-        `options={"reset_mask": mask}`, bool (num_envs,), begins only these rows anew, without a seed.
+        One number keys all worlds, each by its place. A list has an entry for each row: a row's world lives as a single
+        environment with that seed does; None draws one, and rows of one world must have the same entry. Worlds of a
+        list are slow (sim/apart.py). `options={"reset_mask": mask}`, bool (num_envs,), begins only these rows anew,
+        without a seed. Raises ValueError for a list that is not so, ConfigError for a seed that is none.
         """
-        first = seed[0] if isinstance(seed, list) else seed
         mask = _reset_mask(options, self.num_envs)
-        if first is not None:
-            self.environment = self._make(first)
-            mask = None
+        if seed is None or (isinstance(seed, Sequence) and all(entry is None for entry in seed)):
+            pass  # later episodes of those seeds that there are
+        elif isinstance(seed, Sequence):
+            seeds = [fresh_seed(entry, self._generator) for entry in _world_seeds(seed, self.num_envs, self._robots)]
+            self._apart, mask = Apart(lambda own: self._make(own, 1), seeds, self._robots), None
+        else:
+            self.environment, self._apart, mask = self._make(seed), None, None
         self._begun = True
-        return self.environment.reset(mask).copy(), {}
+        return (self._apart or self.environment).reset(mask).copy(), {}
 
     def step(
         self, actions: NDArray[np.float32]
     ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
         """One control step; `infos` holds final_obs and final_info where rows ended."""
         assert self._begun, "call reset first"
-        step = self.environment.step(checked_action(actions, self.action_space.shape))
+        step = (self._apart or self.environment).step(checked_action(actions, self.action_space.shape))
         ended = np.logical_or(step.terminated, step.truncated)
         info = _infos(step, np.ones(self.num_envs, bool))
         if ended.any():
@@ -147,8 +171,12 @@ class WarehouseVectorEnv(gymnasium.vector.VectorEnv):
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """A picture (height, width, 3) for each row, of its world; None without a render mode."""
-        shown = self.environment if self._begun else None
-        worlds = [self._pictures.frame(shown, world) for world in range(self.num_envs // self._robots)]
+        many = self.num_envs // self._robots
+        if self._apart is not None:
+            worlds = [self._pictures.frame(world) for world in self._apart.worlds]
+        else:
+            shown = self.environment if self._begun else None
+            worlds = [self._pictures.frame(shown, world) for world in range(many)]
         frames = tuple(frame for frame in worlds if frame is not None for _ in range(self._robots))
         return frames or None
 

@@ -6,6 +6,7 @@ from gymnasium.utils.env_checker import check_env
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from sim.adapters import WarehouseEnv, WarehouseVectorEnv
+from sim.bounds import ConfigError
 from sim.env import ActionError
 from sim.fleet_v1 import FleetParallelEnv
 from sim.generate import generate_campus
@@ -32,6 +33,45 @@ def test_pettingzoos_own_checks_pass(site: Site) -> None:
     parallel_api_test(FleetParallelEnv(site, whole, robots=3), num_cycles=120)
     for config in (whole, fleet(CONFIG, fewest=1)):
         parallel_seed_test(lambda config=config: FleetParallelEnv(site, config, robots=3), num_cycles=60)
+
+
+def test_a_list_seeds_each_row_as_a_single_environment(site: Site) -> None:
+    many = WarehouseVectorEnv(site, CONFIG, 3, threads=1)
+    seeds = [5, 2**32 + 5, 9]
+    seen = many.reset(seed=list(seeds))[0]
+    ones = [WarehouseEnv(site, CONFIG) for _ in seeds]
+    np.testing.assert_array_equal(seen, [one.reset(seed=seed)[0] for one, seed in zip(ones, seeds, strict=True)])
+    assert (seen[0] != seen[1]).any()  # all 64 bits count
+    many.action_space.seed(1)
+    running = np.ones(3, bool)
+    for _ in range(30):
+        action = many.action_space.sample()
+        x = many.step(action)
+        for row in np.flatnonzero(running):
+            y = ones[row].step(action[row])
+            assert (x[1][row], x[2][row], x[3][row]) == (y[1], y[2], y[3])
+            running[row] = not (y[2] or y[3])
+            if running[row]:
+                np.testing.assert_array_equal(x[0][row], y[0])
+    again = many.reset(options={"reset_mask": np.array([False, True, False])})[0]
+    np.testing.assert_array_equal(again[[0, 2]], x[0][[0, 2]])
+    assert (again[1] != x[0][1]).any()
+    np.testing.assert_array_equal(many.reset(seed=[5, None, 9])[0][[0, 2]], seen[[0, 2]])
+    batch = many.reset(seed=5)[0]  # one number: the first world's alone is that of the list
+    np.testing.assert_array_equal(batch[0], seen[0])
+    assert (batch[1] != seen[1]).any()
+
+
+def test_seeds_that_are_none_are_refused(site: Site) -> None:
+    env = WarehouseVectorEnv(site, CONFIG, 4, robots=2, threads=1)
+    with pytest.raises(ValueError, match="expected a seed for each of 4 rows, got 2"):
+        env.reset(seed=[1, 2])
+    with pytest.raises(ValueError, match=r"expected the same seed for all 2 rows of world 1, got \[2, 3\]"):
+        env.reset(seed=[1, 1, 2, 3])
+    assert env.reset(seed=[1, 1, 2, 2])[0].shape[0] == 4
+    for seed in (-1, 2**64, [-1, -1, 2, 2]):
+        with pytest.raises(ConfigError, match="seed: expected a whole number, from 0 to 18446744073709551615, got"):
+            env.reset(seed=seed)  # type: ignore[arg-type]  # a list of numbers is one of numbers or None
 
 
 def test_a_seed_fixes_all_episodes_of_the_vector_environment(site: Site) -> None:
