@@ -210,7 +210,7 @@ def test_padding_earns_nothing_and_never_ends(task: str) -> None:
 
 def test_a_robot_that_finds_no_place_takes_no_part() -> None:
     site = generate_campus(1, blocks=(8, 8))  # few docks for each of its parts
-    env = make(DockConfig(people=0), site, worlds=24, robots=6)
+    env = make(DockConfig(people=0), site, worlds=24, robots=12)
     mask, at = env.step_now.mask, places(env, "robots")
     assert mask[:, 0].all()
     assert (~mask).any()
