@@ -14,15 +14,20 @@ import warp as wp
 
 from sim.manners import (
     CROSSING_C,
+    CROSSING_SHARE,
     GIVING_WAY_C,
+    HEEDING_SHARE,
     RUN_HIGH,
     RUN_LOW,
     RUNNING_C,
+    RUNNING_SHARE,
     STANDING_C,
+    STOPPING_SHARE,
     WALKING_C,
     Around,
     CrowdArrays,
     MannersArray,
+    share_of,
 )
 from sim.people import GIVE_WAY_FOR, RADIUS, SPEED_HIGH, SPEED_LOW, PeopleArrays
 from sim.randomization import Term, bell, below, draw_from, stream, unit
@@ -147,11 +152,11 @@ def begin_life(
     life = people.life[world, person]
     key = stream(seed, SPEED_TERM, world, life * 64 + person)
     speed = wp.clamp(SPEED_MEAN + SPEED_DEVIATION * bell(draw_from(key, TRAITS)), LOW_C, HIGH_C)
-    if unit(draw_from(key, TRAITS + 1)) < manners.running:
+    if unit(draw_from(key, TRAITS + 1)) < share_of(manners, world, RUNNING_SHARE):
         speed = RUN_LOW_C + (RUN_HIGH_C - RUN_LOW_C) * unit(draw_from(key, TRAITS + 2))
     people.speed[world, person] = speed
     crowd.heeds[world, person] = wp.uint8(0)
-    if unit(draw_from(key, TRAITS + 3)) < manners.heeding:
+    if unit(draw_from(key, TRAITS + 3)) < share_of(manners, world, HEEDING_SHARE):
         crowd.heeds[world, person] = wp.uint8(1)
     crowd.lived[world, person] = life
     crowd.conduct[world, person] = STANDING_C
@@ -190,7 +195,8 @@ def go_on(
             if crowd.goal[world, person] >= 0:
                 crowd.conduct[world, person] = walks(free)
             else:
-                begin_leg(world, person, under, HERE_C, manners.crossing, key, around, people, crowd)
+                crosses = share_of(manners, world, CROSSING_SHARE)
+                begin_leg(world, person, under, HERE_C, crosses, key, around, people, crowd)
         return
     drawn = people.count[world, person]
     if conduct >= CROSSING_C and conduct <= GIVING_WAY_C:
@@ -216,7 +222,7 @@ def go_on(
         return
     if under != before:
         people.count[world, person] = drawn + 2
-        if unit(draw_from(key, drawn)) < manners.stopping:
+        if unit(draw_from(key, drawn)) < share_of(manners, world, STOPPING_SHARE):
             crowd.conduct[world, person] = STANDING_C
             people.pause[world, person] = manners.stop_longest * unit(draw_from(key, drawn + 1))
             return

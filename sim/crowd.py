@@ -39,7 +39,7 @@ People here repel, they do not exclude each other: discs may overlap in a dense 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import warp as wp
@@ -47,7 +47,7 @@ import warp as wp
 from sim.conduct import HIGH_C, RUN_HIGH_C, WALK_TERM, begin_life, go_on
 from sim.launches import record
 from sim.lidar import Boxes, make_boxes
-from sim.manners import Around, CrowdArrays, Manners, MannersArray
+from sim.manners import Around, CrowdArrays, Manners, MannersArray, pack_manners
 from sim.people import GAP_AT, MOVING_AT, PARKED_AT, RADIUS, PeopleArrays, Profile, comes_too_near, walk_people
 from sim.randomization import stream
 from sim.rays import FloorArrays
@@ -98,12 +98,15 @@ def record_walk(
     manners: Manners,
     ways: Ways | None = None,
     boxes: Boxes | None = None,
+    shares: wp.array | None = None,
+    first_share: int = 0,
 ) -> Walk:
     """The launches that move everybody one step of `dt` seconds on, by the model of that name.
 
     `pose` and `twist` (rows, 3) are the robots'; the first bodies of `mocap` (worlds, bodies, 3) are the people. The
     rest is for a crowd: its arrays, its manners, its `ways` (to GOALS goals drawn by the seed, through no automatic
-    door, where none are given), and `boxes`, forklifts that it walks around. Nothing to launch for no people.
+    door, where none are given), and `boxes`, forklifts that it walks around. `shares` (rows, columns) are what its
+    manners' shares are in each row's episode, from column `first_share` on. Nothing to launch for no people.
     """
     device = people.origin.device
     shape = people.origin.shape
@@ -117,9 +120,7 @@ def record_walk(
         return Walk((record(walk_people, dim=shape, inputs=inputs, device=device),))
     ways = ways or find_ways(~(site.filled | site.person_free), GOALS, seed)
     towards = wp.array(ways.towards, dtype=wp.uint8, device=device)
-    packed = MannersArray()
-    for name, value in asdict(manners).items():
-        setattr(packed, name, float(value))
+    packed = pack_manners(manners, str(device), shares, first_share, robots)
     around = Around()
     around.flags, around.width, around.height, around.cell = grid
     around.towards = towards

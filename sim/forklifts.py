@@ -155,8 +155,13 @@ def make_yard(
     pose: wp.array,
     people: wp.array,
     seed: int,
+    values: wp.array | None = None,
+    count: int = -1,
 ) -> Yard:
-    """What trucks of `spec` drive by on a floor. Raises ForkliftError where they fit nowhere on it."""
+    """What trucks of `spec` drive by on a floor. Raises ForkliftError where they fit nowhere on it.
+
+    Column `count` of `values` (rows, columns) says how many there are in each row's episode; without, all are.
+    """
     routes = check_room(site, spec, seed)
     device = pose.device
     yard = Yard()
@@ -170,6 +175,8 @@ def make_yard(
     for name in ("speed", "accel", "brake", "turn", "gap"):
         setattr(yard, name, float(getattr(spec, name)))
     yard.robots, yard.radius, yard.pose, yard.people = robots, radius, pose, people
+    yard.values = wp.zeros((1, 1), dtype=wp.float32, device=device) if values is None else values
+    yard.count = count if values is not None else -1
     return yard
 
 
@@ -291,8 +298,11 @@ def begin_forklifts(
         trucks.done[world, truck] = 0.0
         trucks.speed[world, truck] = 0.0
         trucks.held[world, truck] = 0.0
+        takes_part = wp.bool(True)
+        if yard.count >= 0:
+            takes_part = float(truck) < yard.values[row, yard.count]
         for attempt in range(ATTEMPTS):
-            if trucks.place[world, truck] < 0:
+            if takes_part and trucks.place[world, truck] < 0:
                 place = yard.places[low + below(draw_from(key, attempt), high - low)]
                 at = centre_at(place, yard)
                 if alone(world, at, yard.reach + START_GAP, yard) and take_claim(

@@ -68,16 +68,41 @@ class Manners:
         return RUN_HIGH if self.running > 0.0 else SPEED_HIGH
 
 
+SHARES = ("crossing", "heeding", "stopping", "running")
+"""What of the manners is a share and may differ between episodes: rows `crowd_<name>` of sim/moverrows.py."""
+
+CROSSING_SHARE, HEEDING_SHARE, STOPPING_SHARE, RUNNING_SHARE = (wp.constant(k) for k in range(len(SHARES)))
+
+
 @wp.struct
 class MannersArray:
     """`Manners` as kernels read it."""
 
-    crossing: float
-    heeding: float
-    stopping: float
+    values: wp.array2d(dtype=wp.float32)
+    """What the shares are: of each row's episode, or one row for all."""
+    first: int
+    """Column of the first of `SHARES`."""
+    robots: int
+    """Rows from one world to the next; 0: the same for all."""
     stop_longest: float
     stay_longest: float
-    running: float
+
+
+@wp.func
+def share_of(manners: MannersArray, world: int, share: int) -> float:
+    """One of the shares in a world: what its first robot's episode was given."""
+    return manners.values[world * manners.robots, manners.first + share]
+
+
+def pack_manners(manners: Manners, device: str, values: wp.array | None, first: int, robots: int) -> MannersArray:
+    """On a device; `values` (rows, columns) hold the shares from column `first` on, None: all are as `manners` says."""
+    packed = MannersArray()
+    packed.values, packed.first, packed.robots = values, first, robots
+    if values is None:
+        shares = np.array([[getattr(manners, name) for name in SHARES]], np.float32)
+        packed.values, packed.first, packed.robots = wp.array(shares, dtype=wp.float32, device=device), 0, 0
+    packed.stop_longest, packed.stay_longest = float(manners.stop_longest), float(manners.stay_longest)
+    return packed
 
 
 @wp.struct

@@ -192,6 +192,8 @@ class Plant:
             seed=self.seed,
             manners=self._manners,
             boxes=make_boxes(self.forklifts.pose, self.truck.length, self.truck.width),
+            shares=self.varies.values if self._has("crowd_crossing") else None,
+            first_share=self.table.index("crowd_crossing") if self._has("crowd_crossing") else 0,
         )
         drivers = self._record_forklifts()
         self._door_steps: Sequence[Launchable] = ()
@@ -234,6 +236,9 @@ class Plant:
         self._directions = ray_directions(spec.lidar, self.device)
         self.suite = self._make_suite() if self._sensors.timings() else None
         """The sensors in time; None where none was asked for."""
+
+    def _has(self, row: str) -> bool:
+        return any(each.name == row for each in self.table)
 
     def _make_suite(self) -> SensorSuite:
         backend, scene, state = self.backend, self.scene, self.state
@@ -282,6 +287,8 @@ class Plant:
             pose=state.pose,
             people=self.people.position,
             seed=self.seed,
+            values=self.varies.values,
+            count=self.table.index("forklift_count") if self._has("forklift_count") else -1,
         )
         bodies = self.people.origin.shape[1]
         period = self.spec.motor_period / SECOND

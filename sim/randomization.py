@@ -70,6 +70,7 @@ class Term(IntEnum):
     BATTERY_GAUGE = 36
     DEPTH = 37
     BOXES = 38
+    MANNERS = 39
 
 
 GOLDEN = wp.constant(wp.uint64(0x9E3779B97F4A7C15))

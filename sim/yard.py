@@ -96,6 +96,10 @@ class Yard:
     """Of the robots, (rows, 3)."""
     people: wp.array3d(dtype=wp.float32)
     """(worlds, people, 2)"""
+    values: wp.array2d(dtype=wp.float32)
+    """What was drawn for each row's episode, (rows, rows of the table)."""
+    count: int
+    """Which of them is how many trucks there are; -1: all."""
 
 
 @wp.func

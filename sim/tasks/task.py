@@ -35,6 +35,7 @@ from sim.geometry import CORRIDOR_POINTS
 from sim.launches import Launchable
 from sim.loads import NO_LOADS, Loads
 from sim.manners import Manners
+from sim.moverrows import mover_rows
 from sim.people import Profile
 from sim.robot import SECOND, RobotSpec
 from sim.sensorrows import sensor_rows
@@ -221,7 +222,9 @@ class TaskConfig:
     def table(self) -> Table:
         """What varies, with what this configuration says of it. Raises VaryError for a row out of its bounds."""
         sensors = sensor_rows(self.sensors, self.randomization.level)
-        return Table((*self.rows(), *sensors, *box_rows(self.loads))).changed(self.randomization.changes)
+        movers = mover_rows(self.people, self.crowd, self.manners, self.forklifts)
+        table = Table((*self.rows(), *sensors, *box_rows(self.loads), *movers))
+        return table.changed(self.randomization.changes)
 
     def loads_on(self, site: Site, robots: int) -> Loads:
         """The loads of a plant on a floor; a task that needs some finds places for them here."""
