@@ -48,7 +48,7 @@ def unserved(records: Iterable[TaskRecord], able: Sequence[tuple[float, Sequence
 
     `able` says of each robot what it carries (kg) and its capabilities.
     """
-    known_needs: dict[tuple[float, str], bool] = {}
+    known_needs: dict[tuple[float, str], str] = {}
     lines: list[Waiting] = []
     for record in records:
         task = record.task
@@ -56,8 +56,19 @@ def unserved(records: Iterable[TaskRecord], able: Sequence[tuple[float, Sequence
             continue
         need = (task.payload, task.capability)
         if need not in known_needs:
-            known_needs[need] = any(most >= need[0] and (not need[1] or need[1] in has) for most, has in able)
-        if not known_needs[need]:
-            what = f"{task.payload:g} kg" + (f' and the capability "{task.capability[:64]}"' if need[1] else "")
-            lines.append(Waiting(task.id, "", f"none of {len(able)} robots has {what}; bring one or cancel the task"))
+            known_needs[need] = _lacking(*need, able)
+        if known_needs[need]:
+            lines.append(Waiting(task.id, "", f"{known_needs[need]}; bring one or cancel the task"))
     return lines
+
+
+def _lacking(payload: float, capability: str, able: Sequence[tuple[float, Sequence[str]]]) -> str:
+    """What no robot has that a task needs: the capability, else the payload; empty where one has both."""
+    named = f'the capability "{capability[:64]}"'
+    fit = [most for most, has in able if not capability or capability in has]
+    if capability and not fit:
+        return f"none of {len(able)} robots has {named}"
+    if max(fit, default=-math.inf) >= payload:
+        return ""
+    heaviest = f", at most {max(fit):g} kg" if fit else ""
+    return f"none of {len(fit)} robots{f' with {named}' if capability else ''} carries {payload:g} kg{heaviest}"

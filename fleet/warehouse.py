@@ -37,15 +37,17 @@ from fleet.findings import Findings, read_findings
 from fleet.ground import Strayed, judge_ground
 from fleet.report import write_report
 from fleet.rundir import RunDirectory, join_run
+from hierarchy.motor import driven
 from sim.errors import MusterError, nearest
 from sim.files import write_atomic
 from sim.gridfiles import Problem
-from sim.lifting import EMPTY_POD
+from sim.lifting import EMPTY_POD, why_not
 from sim.reach import FAR, components, distances
 from sim.readers import check_site, load_problem
 from sim.robot import SECOND
 from sim.seeds import check_seed
 from sim.site import CELL, Site
+from sim.specfile import named_spec
 from sim.trace import AUTO, read_trace
 
 CLIENT, PLANT = "client", "plant"
@@ -103,6 +105,10 @@ class Config:
     """Draw fleet.mp4"""
     video_speed: float = 4.0
     """Simulated seconds in one second of video"""
+    spec: str = ""
+    """The robots' specification (sim/specfile.py), to refuse pods that they cannot lift; empty for the default robot"""
+    body: Literal["planar", "wheeled"] = "planar"
+    """The plant's body of the robots, for the same"""
     chase: str = ""
     """Also follow this robot in chase.mp4 (auto: the one that drove furthest)"""
 
@@ -219,8 +225,10 @@ def _pod_tasks(site: Site, drop: NDArray[np.int32], draws: np.random.Generator, 
             f"--pods: expected at most one task for each of the {len(pods)} pods of {site.name} that robots lift, "
             f"got {config.pods}; ask for fewer, or give the site pods with lift_from"
         )
+    chosen: list[int] = draws.permutation(np.array(pods))[: config.pods].tolist()
+    _check_liftable(site, chosen[0], config)
     tasks = []
-    for pod in draws.permutation(np.array(pods))[: config.pods].tolist():
+    for pod in chosen:
         goal = int(draws.choice(drop))
         legs = (
             Leg(pod, LegKind.LIFT),
@@ -230,6 +238,24 @@ def _pod_tasks(site: Site, drop: NDArray[np.int32], draws: np.random.Generator, 
         )
         tasks.append(Task(new_task_id(), legs, capability="lift", payload=EMPTY_POD + config.goods))
     return tasks
+
+
+def _check_liftable(site: Site, pod: int, config: Config) -> None:
+    """Raise `WarehouseError` where no robot of the fleet lifts a pod with its goods: they are all of one kind."""
+    spec = driven(named_spec(config.spec).spec, config.body)
+    reason = why_not(spec, site)
+    if reason:
+        row, column = divmod(pod, site.width)
+        length, width, _ = site.fixtures.pod_size
+        raise WarehouseError(
+            f"--pods: expected pods that robots of the fleet lift, got pod [{column}, {row}] of {site.name}, "
+            f"{length:g} m x {width:g} m: {spec.name} {reason}"
+        )
+    if EMPTY_POD + config.goods > spec.payload_max:
+        raise WarehouseError(
+            f"--goods: expected at most {spec.payload_max - EMPTY_POD:g} kg, got {config.goods:g} kg; {spec.name} "
+            f"lifts {spec.payload_max:g} kg, and a pod of {site.name} without goods weighs {EMPTY_POD:g} kg"
+        )
 
 
 def stations(site: Site, draws: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

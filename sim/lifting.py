@@ -20,6 +20,9 @@ from sim.site import Site
 LEG = 0.04
 """Side of a pod's leg, m (sim/bodies/pod.py; this module needs no physics)."""
 
+HEADROOM = 0.36
+"""Highest hull that passes under a pod, m: the deck's lower face (0.38, sim/bodies/pod.py) less the lidar's 0.02."""
+
 EMPTY_POD = 20.0
 """Mass of a pod without goods, kg (sim/bodies/pod.py)."""
 
@@ -51,18 +54,40 @@ def why_not(spec: RobotSpec, site: Site) -> str:
     """Why robots of a kind cannot lift the pods of a site and carry them; empty where they can."""
     if site.fixtures.pod_side is None or not site.fixtures.pods:
         return "the site has no pods that are lifted"
+    if spec.height > HEADROOM:
+        return f"is {spec.height:.2f} m high, under pods pass {HEADROOM:g} m"
     length, width, _ = site.fixtures.pod_size
     error = spec.tracking_e0 + spec.tracking_e1 * CREEPING
     between = min(length, width) / 2 - LEG
     needed = spec.radius + error + 3.0 * spec.lidar.noise + spec.localisation_bound
+    beyond = error + spec.localisation_bound
     if needed > between:
-        return f"needs {2 * needed:.2f} m between the legs of pods, they leave {2 * between:.2f} m; make them wider"
-    turning = loaded(spec, site).radius + error + spec.localisation_bound
+        return (
+            f"needs {2 * needed:.2f} m between the legs of pods, they leave {2 * between:.2f} m; "
+            f"{_what_would_do(needed, beyond, site.cell)}"
+        )
+    turning = loaded(spec, site).radius + beyond
     if turning > site.cell / 2:
-        return f"turns with a pod in cells of {2 * turning:.2f} m, these are {site.cell:g} m; make pods smaller"
+        return (
+            f"turns with a pod in cells of {2 * turning:.2f} m, these are {site.cell:g} m; "
+            f"{_what_would_do(needed, beyond, site.cell)}"
+        )
     if spec.payload_max < EMPTY_POD:
         return f"carries {spec.payload_max:g} kg, an empty pod weighs {EMPTY_POD:g} kg"
     return ""
+
+
+def _what_would_do(needed: float, beyond: float, cell: float) -> str:
+    """Which square pods a robot lifts in cells of a size, m, to the centimetre; larger cells where none fits these.
+
+    `needed` is half of what it needs between the legs, `beyond` what its shield adds to the pod's circle, m.
+    """
+    least = math.ceil(200.0 * (needed + LEG)) / 100.0
+    most = math.floor(100.0 * math.sqrt(2.0) * (cell / 2 - beyond)) / 100.0
+    if least <= most:
+        return f"make pods {least:.2f} m to {most:.2f} m long and wide"
+    cells = math.ceil(100.0 * (math.sqrt(2.0) * least + 2.0 * beyond)) / 100.0
+    return f"make pods {least:.2f} m long and wide, and cells {cells:.2f} m instead of {cell:g} m"
 
 
 def pod_above(

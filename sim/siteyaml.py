@@ -12,12 +12,14 @@
     one_way: [{cells: [3, 3, 6, 1], towards: east}]
     speed_zones: [{cells: [0, 0, 12, 2], limit: 0.6}]
     doors: [{name: dock, cells: [6, 1, 1, 2], opening: 4.0, state: automatic}]      # open, shut or automatic
-    pods: {size: [1.0, 1.0, 2.0], at: [[4, 5], [6, 5]]}                             # length, width, height, m
-    pods: {at: [[4, 5]], lift_from: south}      # robots drive under these from the south, lift and carry them
+    pods: {size: [1.0, 1.0, 2.0], at: [[4, 5], [6, 5]]}                             # length, width, height, m; default
+    pods: {size: [1.2, 1.2, 2.0], at: [[4, 5]], lift_from: south}   # cell: 2.0; robots drive under, lift and carry them
     ramps: [{cells: [8, 5, 2, 1], rise: 0.2, up: east}, {cells: [10, 5, 1, 1], rise: 0.2}]  # without `up`: a platform
 
 What is given in metres fills every cell that it touches by more than GRAZE. A one-way aisle takes away every move
-against its direction, within it and over its ends. Every error names file and line: keys that do not exist, racks that
+against its direction, within it and over its ends. Pods of the default size stay where they are: the default robot
+lifts pods from 1.1 m in length and width on, and turns with them in cells of 1.7 m or more (1.2 m in cells of 2 m
+leave some room; `sim.lifting.why_not` decides). Every error names file and line: keys that do not exist, racks that
 overlap each other, places in or on something, off the floor, without a way to the others.
 """
 

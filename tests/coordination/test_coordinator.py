@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from coordination.admission import unserved
 from coordination.auditor import Auditor
 from coordination.client import new_task_id
 from coordination.coordinator import Coordinator
@@ -494,8 +495,8 @@ def test_a_task_that_no_robot_can_do_is_taken_and_told(rehearse: Rehearse, tmp_p
     assert isinstance(state, FleetState)
     reasons = {line.task: line.reason for line in state.waiting}
     assert reasons == {
-        heavy: "none of 1 robots has 1e+09 kg; bring one or cancel the task",
-        skilled: 'none of 1 robots has 0 kg and the capability "fly"; bring one or cancel the task',
+        heavy: "none of 1 robots carries 1e+09 kg, at most 40 kg; bring one or cancel the task",
+        skilled: 'none of 1 robots has the capability "fly"; bring one or cancel the task',
     }
     noted = rehearsal.store.connection.execute("SELECT task FROM events WHERE event = 'unserved'").fetchall()
     assert [row[0] for row in noted] == [heavy, skilled]
@@ -504,6 +505,26 @@ def test_a_task_that_no_robot_can_do_is_taken_and_told(rehearse: Rehearse, tmp_p
     assert record is not None
     assert record.state.name == "DONE"
     rehearsal.end()
+
+
+def test_what_is_told_of_a_task_names_what_the_robots_lack() -> None:
+    def told(payload: float, capability: str, *able: tuple[float, tuple[str, ...]]) -> list[str]:
+        task = Task(new_task_id(), (Leg(0, LegKind.LIFT),), capability=capability, payload=payload)
+        record = TaskRecord(task, TaskState.QUEUED, attempt=0, robot="", legs_done=0, submitted=0, changed=0)
+        return [line.reason for line in unserved([record], able)]
+
+    carries, lifts = (40.0, ("carry",)), (25.0, ("carry", "lift"))
+    assert told(30.0, "lift", carries, carries) == [
+        'none of 2 robots has the capability "lift"; bring one or cancel the task'
+    ]
+    assert told(30.0, "lift", carries, lifts) == [
+        'none of 1 robots with the capability "lift" carries 30 kg, at most 25 kg; bring one or cancel the task'
+    ]
+    assert told(50.0, "", carries, lifts) == [
+        "none of 2 robots carries 50 kg, at most 40 kg; bring one or cancel the task"
+    ]
+    assert told(0.0, "") == ["none of 0 robots carries 0 kg; bring one or cancel the task"]
+    assert told(25.0, "lift", carries, lifts) == []
 
 
 def test_a_cancelled_task_leaves_its_robot_free(rehearse: Rehearse, tmp_path: Path) -> None:

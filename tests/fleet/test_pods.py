@@ -17,6 +17,7 @@ from fleet.control import ControlConfig, Stepper
 from fleet.records import Inputs, Memory, Outputs, at_start
 from fleet.world import World
 from hierarchy import meta
+from sim.bodies.pod import DECK
 from sim.fixtures import Fixtures
 from sim.lifting import EMPTY_POD, why_not
 from sim.people import Profile
@@ -242,9 +243,21 @@ def test_goods_change_what_the_carrier_pushes_and_what_its_battery_gives(begin: 
 
 def test_who_can_lift_is_said_in_numbers() -> None:
     assert why_not(SPEC, store_room()) == ""
-    assert "between the legs of pods" in why_not(SPEC, store_room(size=1.0))
+    narrow = why_not(SPEC, store_room(size=1.0))
+    assert narrow.startswith(
+        "needs 0.98 m between the legs of pods, they leave 0.92 m; make pods 1.06 m to 1.33 m long"
+    )
+    assert not why_not(SPEC, store_room(size=1.06))
+    assert not why_not(SPEC, store_room(size=1.33))
+    assert why_not(SPEC, store_room(size=1.05))
+    assert why_not(SPEC, store_room(size=1.34))
+    small = why_not(SPEC, store_room(size=1.0, cell=1.2))
+    assert small.endswith("; make pods 1.06 m long and wide, and cells 1.62 m instead of 1.2 m")
+    assert not why_not(SPEC, store_room(size=1.06, cell=1.62))
     assert "turns with a pod in cells of" in why_not(SPEC, store_room(size=1.2, cell=1.7))
     assert "an empty pod weighs 20 kg" in why_not(replace(SPEC, payload_max=10.0), store_room())
+    assert not why_not(replace(SPEC, height=DECK - 0.02), store_room())
+    assert "is 0.37 m high, under pods pass 0.36 m" in why_not(replace(SPEC, height=0.37), store_room())
     plain = with_fixtures(store_room(), replace(store_room().fixtures, pod_side=None))
     assert "no pods that are lifted" in why_not(SPEC, plain)
 

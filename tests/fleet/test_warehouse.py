@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from rich.console import Console
 from coordination.client import FleetClient, NoAnswerError, new_task_id
 from coordination.messages import FleetState, Leg, LegKind, RobotLine, RobotStatus, Task, TaskState
 from coordination.tasks import Store
-from fleet import warehouse
+from fleet import preflight, warehouse
+from fleet.launchfile import read_plan
+from fleet.launchyaml import LaunchError
 from fleet.rundir import create_run
 from fleet.warehouse import (
     Config,
@@ -31,6 +34,7 @@ from sim.gridfiles import Problem
 from sim.readers import load_problem
 from sim.robot import SECOND, RobotSpec
 from sim.site import make_site, with_fixtures
+from sim.specfile import SpecFile, write_spec
 
 SITES = Path(__file__).parents[2] / "launch" / "sites"
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -115,6 +119,66 @@ def test_the_leagues_first_errands_are_taken() -> None:
 def test_numbers_that_cannot_be_are_refused(config: Config, expected: str) -> None:
     with pytest.raises(MusterError, match=expected):
         check(config)
+
+
+def pod_floor(folder: Path, pods: str, cell: float = 2.0) -> str:
+    """A site file with two stations and a pod in row 0, column 2."""
+    path = folder / "hall.yaml"
+    stations = "stations: {both: [[0, 3], [5, 3]]}"
+    path.write_text(f"muster: 1\ncell: {cell}\nsize: {{cells: [6, 4]}}\n{stations}\npods: {{{pods}}}\n")
+    return str(path)
+
+
+def test_pods_that_no_robot_of_the_fleet_lifts_are_refused_by_name(tmp_path: Path) -> None:
+    site = pod_floor(tmp_path, "at: [[2, 0]], lift_from: south", cell=1.2)
+    check(Config(site=site, tasks=2))
+    with pytest.raises(WarehouseError) as refused:
+        check(Config(site=site, tasks=2, pods=1))
+    assert str(refused.value) == (
+        "--pods: expected pods that robots of the fleet lift, got pod [2, 0] of hall, 1 m x 1 m: amr needs 0.98 m "
+        "between the legs of pods, they leave 0.92 m; make pods 1.06 m long and wide, and cells 1.62 m instead of 1.2 m"
+    )
+    site = pod_floor(tmp_path, "size: [1.06, 1.06, 2.0], at: [[2, 0]], lift_from: south")
+    check(Config(site=site, tasks=2, pods=1))
+    with pytest.raises(WarehouseError, match=r"needs 0\.99 m between the legs"):  # wheels stray further
+        check(Config(site=site, tasks=2, pods=1, body="wheeled"))
+    write_spec(tmp_path / "wide.yaml", SpecFile(replace(RobotSpec(), name="wide", localisation_bound=0.05)))
+    with pytest.raises(WarehouseError, match=r"wide needs 1\.02 m"):
+        check(Config(site=site, tasks=2, pods=1, spec=str(tmp_path / "wide.yaml")))
+
+
+def test_goods_that_no_robot_lifts_with_the_pod_are_refused(tmp_path: Path) -> None:
+    site = str(SITES / "pod_hall.yaml")
+    check(Config(site=site, tasks=2, pods=2, goods=20.0))
+    check(Config(site=site, tasks=2, goods=900.0))  # on pods that stay
+    with pytest.raises(
+        WarehouseError, match=r"--goods: expected at most 20 kg, got 20\.5 kg; amr lifts 40 kg, and a pod"
+    ):
+        check(Config(site=site, tasks=2, pods=2, goods=20.5))
+    write_spec(tmp_path / "strong.yaml", SpecFile(replace(RobotSpec(), payload_max=60.0)))
+    check(Config(site=site, tasks=2, pods=2, goods=40.0, spec=str(tmp_path / "strong.yaml")))
+
+
+def test_a_launch_refuses_pod_tasks_before_anything_starts(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = root / "launch" / "warehouse.launch.yaml"
+    monkeypatch.chdir(root)
+
+    def refusal(site: str, **given: str) -> str:
+        plan = read_plan(path, {"site": site, "robots": "2", "tasks": "4", "people": "0", **given}, {})
+        client = tuple(process for process in plan.processes if process.name == "fleet")
+        with pytest.raises(LaunchError) as refused:
+            preflight.check(replace(plan, processes=client))
+        return str(refused.value)
+
+    narrow = pod_floor(tmp_path, "at: [[2, 0]], lift_from: south")
+    assert refusal(narrow, pods="1").startswith(
+        "fleet: pods:=1: expected pods that robots of the fleet lift, got pod [2"
+    )
+    assert refusal("launch/sites/pod_hall.yaml", pods="2", goods="900").startswith(
+        "fleet: goods:=900: expected at most 20 kg, got 900 kg"
+    )
 
 
 class Fleet(FleetClient):

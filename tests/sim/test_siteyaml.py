@@ -6,12 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim import siteyaml
 from sim.errors import MusterError
 from sim.files import FileError
 from sim.fixtures import DIRECTIONS, Door, DoorState, Ramp, SpeedZone, pack_fixtures, unpack_fixtures
 from sim.floor import graph_to_site, site_to_graph
+from sim.lifting import why_not
 from sim.readers import check_site, load_site
+from sim.robot import RobotSpec
 from sim.site import SiteError
+from sim.siteyaml import read_site_yaml
 
 LAUNCH = Path(__file__).parents[2] / "launch"
 
@@ -250,3 +254,16 @@ def test_pods_that_are_lifted_are_dead_ends_that_open_to_one_side(tmp_path: Path
     (tmp_path / "site.yaml").write_text(text.replace("lift_from: south", "lift_from: below"))
     with pytest.raises(SiteError, match=r"lift_from: expected east, north, west, south, got"):
         load_site(tmp_path / "site.yaml")
+
+
+def test_the_formats_example_of_pods_that_are_lifted_can_be(tmp_path: Path) -> None:
+    (example,) = (line for line in (siteyaml.__doc__ or "").splitlines() if "pods:" in line and "lift_from" in line)
+    path = tmp_path / "site.yaml"
+    path.write_text(f"muster: 1\ncell: 2.0\nsize: {{cells: [12, 8]}}\n{example.strip()}\n")
+    assert why_not(RobotSpec(), read_site_yaml(path)) == ""
+    for size, cell in ((1.1, 1.7), (1.2, 2.0)):  # what its text says
+        path.write_text(
+            f"muster: 1\ncell: {cell}\nsize: {{cells: [5, 4]}}\n"
+            f"pods: {{size: [{size}, {size}, 2.0], at: [[2, 1]], lift_from: south}}\n"
+        )
+        assert why_not(RobotSpec(), read_site_yaml(path)) == ""
