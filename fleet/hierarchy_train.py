@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from coordination.ports import check_free, listeners
 from fleet.findings import read_curve
-from fleet.learning import device_named, held_out_on, make_curriculum, run_watched, varied
+from fleet.learning import check_seconds, device_named, held_out_on, make_curriculum, run_watched, varied
 from fleet.metrics import TrainingMetrics
 from fleet.report import write_report
 from fleet.rundir import RunDirectory, join_run, open_run, plain
@@ -115,8 +115,8 @@ def check(config: Config, made_later: Path | None = None) -> None:
     from agents.errors import TrainingError
     from agents.navigation import LANES
 
+    check_seconds(config.seconds)
     for option, value in (
-        ("--seconds", config.seconds),
         ("--motor-steps", config.motor_steps),
         ("--planar-steps", config.planar_steps),
         ("--wheel-steps", config.wheel_steps),
@@ -124,8 +124,8 @@ def check(config: Config, made_later: Path | None = None) -> None:
         ("--worlds", config.worlds),
         ("--episodes", config.episodes),
     ):
-        if not value > 0:
-            raise TrainingError(f"{option}: expected a positive number, got {value:g}; raise it")
+        if value < 1:
+            raise TrainingError(f"{option}: expected a whole number from 1 up, got {value}; raise it")
     if config.worlds % LANES:
         raise TrainingError(f"--worlds: expected worlds in pairs, one for each lane, got {config.worlds}; add one")
     if config.seed < 0:

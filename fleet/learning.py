@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 Config = TypeVar("Config", bound="TaskConfig")
 
 
+def check_seconds(seconds: float) -> None:
+    """Raise TrainingError for a budget of wall time (s) that is none."""
+    from agents.errors import TrainingError
+
+    if not (math.isfinite(seconds) and seconds > 0.0):
+        raise TrainingError(f"--seconds: expected a finite time above 0 s, got {seconds:g}; give for example 1200")
+
+
 def device_named(name: str) -> str:
     """The device of `--device` as torch and Warp know it: cpu or cuda:N.
 

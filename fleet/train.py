@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from coordination.ports import check_free, listeners
-from fleet.learning import device_named, held_out_on, make_curriculum, run_watched, varied
+from fleet.learning import check_seconds, device_named, held_out_on, make_curriculum, run_watched, varied
 from fleet.metrics import TrainingMetrics
 from fleet.rundir import RunDirectory, join_run, plain
 from sim.seeds import check_seed
@@ -69,14 +69,14 @@ def check(config: Config, made_later: Path | None = None) -> None:
     """Raise `TrainingError` for values that cannot work, before anything is made for them."""
     from agents.errors import TrainingError
 
-    for option, value in (
-        ("--seconds", config.seconds),
-        ("--steps", config.steps),
-        ("--worlds", config.worlds),
-        ("--check-episodes", config.check_episodes),
+    check_seconds(config.seconds)
+    for option, what, value in (
+        ("--steps", "control steps", config.steps),
+        ("--worlds", "worlds", config.worlds),
+        ("--check-episodes", "episodes", config.check_episodes),
     ):
-        if not value > 0:
-            raise TrainingError(f"{option}: expected positive seconds, steps, worlds and episodes, got {value:g}")
+        if value < 1:
+            raise TrainingError(f"{option}: expected 1 or more {what}, got {value}; raise it")
     if not 0.0 < config.target <= 1.0:
         raise TrainingError(
             f"--target: expected a share above 0 and at most 1, got {config.target:g}; give for example 0.95"

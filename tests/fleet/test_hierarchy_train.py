@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,12 +31,13 @@ SMALL += ["worlds:=32", "episodes:=4", "seconds:=240"]
     ("change", "message"),
     [
         ({"worlds": 3}, "worlds in pairs"),
-        ({"motor_steps": 0}, "--motor-steps: expected a positive number, got 0"),
-        ({"episodes": -1}, "--episodes: expected a positive"),
+        ({"motor_steps": 0}, "--motor-steps: expected a whole number from 1 up, got 0"),
+        ({"episodes": -1}, "--episodes: expected a whole number from 1 up"),
+        ({"seconds": float("inf")}, "--seconds: expected a finite time above 0 s, got inf;"),
         ({"seed": -2}, "--seed: expected a whole number"),
     ],
 )
-def test_values_that_cannot_work_are_refused(change: dict[str, int], message: str) -> None:
+def test_values_that_cannot_work_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         check(Config(**change))
 
