@@ -107,7 +107,15 @@ def run(config: Config) -> int:
     if (root / "run.json").exists():
         print(f"report: {write_report(RunDirectory(root))}", flush=True)
     print(f"hierarchy trained in {time.monotonic() - begin:.0f} s", flush=True)
-    return 0 if all(comparison.reached for comparison in comparisons) else 1
+    return conclude(comparisons)
+
+
+def conclude(comparisons: Sequence[Comparison]) -> int:
+    """The exit code; a last line names each level that missed its goal."""
+    missed = [comparison.shortfall() for comparison in comparisons if not comparison.reached]
+    if missed:
+        print(f"goal missed: {', '.join(missed)}; train longer, or with other seeds", flush=True)
+    return 1 if missed else 0
 
 
 def check(config: Config, made_later: Path | None = None) -> None:

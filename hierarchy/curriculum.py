@@ -67,6 +67,11 @@ class Comparison:
             f"(goal {sign} {self.goal:g})"
         )
 
+    def shortfall(self) -> str:
+        """Where it is beside its goal, for the line that names the levels that missed theirs."""
+        side = "above" if self.better == "lower" else "below"
+        return f"{self.level} (ratio {self.ratio:.3f}, {side} its goal of {self.goal:g})"
+
     def write(self, directory: Path) -> None:
         """As comparison.json of a level."""
         write_atomic(directory / COMPARISON, json.dumps({"muster": 1, **asdict(self)}, indent=1) + "\n")

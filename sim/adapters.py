@@ -105,7 +105,9 @@ class WarehouseVectorEnv(gymnasium.vector.VectorEnv):
         render_mode: str | None = None,
     ) -> None:
         """`num_envs` rows, in worlds of `robots`, which must divide it. Raises ValueError where it does not."""
-        if num_envs < 1 or robots < 1 or num_envs % robots:
+        if num_envs < 1 or robots < 1:
+            raise ValueError(f"expected 1 or more for num_envs and robots, got {num_envs} and {robots}; raise it")
+        if num_envs % robots:
             raise ValueError(f"expected num_envs to be a multiple of {robots} robots per world, got {num_envs}")
         self.autoreset_mode = self.metadata["autoreset_mode"]  # where TorchRL looks, as on Gymnasium's own
         self.num_envs = num_envs

@@ -113,6 +113,7 @@ class BatchEnv:
         `curriculum` counts how episodes end (`take_counts`).
         """
         config.check()
+        config.check_room(site, robots)
         self.plant = Plant(
             site,
             config.spec,

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 
 from sim.errors import MusterError
 
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+"""How an archive begins, a full and an empty one (PKWARE APPNOTE 4.3.7, 4.3.16)."""
+
 
 class FileError(MusterError):
     """A file cannot be read or written."""
@@ -38,11 +41,20 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         data = path.read_bytes()  # np.load would leave a file that it opened itself open when it is no archive
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror or error}; name a file that can be read") from error
+    return unpack_arrays(data)
+
+
+def unpack_arrays(data: bytes) -> dict[str, NDArray[Any]]:
+    """Every array of an archive's bytes; raises as `read_arrays` does for one that is none."""
+    if not data.startswith(ZIP):  # NumPy would take it for a pickle, and say how to load one unsafely
+        raise DamagedFile("no archive of arrays (.npz)" if data else "an empty file")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:
         # zipfile, zlib and NumPy's header parser share no exceptions: flipped bits raised eleven classes (2026-11).
+        if "pickle" in str(error):
+            raise DamagedFile("an array of Python objects, which no file of ours holds") from error
         raise DamagedFile(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
 
 

@@ -15,14 +15,17 @@ Many robots that begin and end together are PettingZoo's matter: sim/fleet_v1.py
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 
 import gymnasium
 
 from sim.adapters import WarehouseEnv, WarehouseVectorEnv
+from sim.errors import nearest
 from sim.readers import load_site
 from sim.site import Site
 from sim.tasks.fleet import FleetConfig
+from sim.tasks.navigate import NavigateConfig
 from sim.tasks.registry import TASKS
 from sim.tasks.task import TaskConfig
 
@@ -31,11 +34,26 @@ NAMESPACE = "muster"
 FLOOR = "generate:7"
 """The floor where none is given; the one of the demo."""
 
+KEYWORDS = ("config", "render_mode", "site", "time_limit")
+"""What `gymnasium.make` takes for each id; `gymnasium.make_vec` also robots and threads."""
+
 
 def ids() -> dict[str, str]:
     """Every id and its task."""
     tasks = (name for name, make in TASKS.items() if not isinstance(make(), FleetConfig))
     return {f"{NAMESPACE}/Warehouse{task.capitalize()}-v1": task for task in tasks}
+
+
+def check_known(unknown: Mapping[str, object], known: Sequence[str]) -> None:
+    """Raise ValueError for the first unknown keyword; a task's own numbers belong into its configuration."""
+    for name in unknown:
+        names = ", ".join(sorted(known))
+        close = nearest(name, [*known, *(each.name for each in fields(NavigateConfig))])
+        hint = close if close.startswith("; did") else ""
+        raise ValueError(
+            f"expected keywords of {names}, got {name!r}{hint}; "
+            "numbers of the task go into config, as config=NavigateConfig(people=2)"
+        )
 
 
 def make_env(
@@ -44,11 +62,13 @@ def make_env(
     config: TaskConfig | None = None,
     time_limit: float | None = None,
     render_mode: str | None = None,
+    **unknown: object,
 ) -> WarehouseEnv:
     """One robot. `site` as `muster` takes it; `config` None: the task's default; `time_limit` (s) of an episode.
 
-    Raises ValueError for a configuration of another task and what reading a site raises.
+    Raises ValueError for a configuration of another task and for an unknown keyword, and what reading a site raises.
     """
+    check_known(unknown, KEYWORDS)
     return WarehouseEnv(floor_of(site), configured(task, config, time_limit), render_mode=render_mode)
 
 
@@ -61,8 +81,10 @@ def make_vector_env(
     robots: int = 1,
     threads: int = 2,
     render_mode: str | None = None,
+    **unknown: object,
 ) -> WarehouseVectorEnv:
     """`num_envs` robots, `robots` in each world; otherwise as `make_env`."""
+    check_known(unknown, (*KEYWORDS, "robots", "threads"))
     config = configured(task, config, time_limit)
     return WarehouseVectorEnv(floor_of(site), config, num_envs, robots=robots, threads=threads, render_mode=render_mode)
 

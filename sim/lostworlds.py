@@ -24,7 +24,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.files import replacing, write_atomic
+from sim.files import read_arrays, replacing, unpack_arrays, write_atomic
 
 Arrays = Mapping[str, Any]  # arrays of any dtype, as numpy.savez takes them
 
@@ -91,7 +91,7 @@ class LostWorlds:
 def read_worlds(path: Path) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
     """The worlds in a file of the folder, each with the name that a person may call it by.
 
-    Raises OSError, ValueError, KeyError, EOFError or zipfile.BadZipFile for what no recorder wrote.
+    Raises FileError, OSError, ValueError, KeyError or TypeError for what no recorder wrote.
     """
     if path.name != MORE:
         yield str(path), _arrays(path)
@@ -117,5 +117,4 @@ def read_worlds(path: Path) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
 
 
 def _arrays(file: Path | io.BytesIO) -> dict[str, NDArray[Any]]:
-    with np.load(file) as kept:
-        return {name: kept[name] for name in kept.files}
+    return read_arrays(file) if isinstance(file, Path) else unpack_arrays(file.getvalue())

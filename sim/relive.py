@@ -16,7 +16,6 @@ Exit code 0: every world played as it was recorded; 1: one did not; 2: there is 
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from tyro.conf import Positional
 
 from sim.backend import BAD, STATE_FIELDS, BatchBackend
 from sim.errors import MusterError
+from sim.files import DamagedFile
 from sim.lostworlds import MORE, NOT_KEPT, read_worlds
 from sim.watch import RUNAWAY_PLACE, RUNAWAY_SPEED
 
@@ -134,9 +134,9 @@ def play_file(path: Path) -> Iterator[tuple[str, Replayed]]:
             substeps, episodes = int(about["substeps"]), kept["row.episode"].astype(int).tolist()
             backend = _world(model, kept)
             yield name, _play(backend, kept, periods, substeps, about, episodes)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (DamagedFile, OSError, ValueError, KeyError, TypeError) as error:
         raise DivergedError(
-            f"{path}: expected the record of a diverged world, got {error}; take one that a run kept"
+            f"{path}: expected a state that muster kept (.npz), got {error}; take one of a run's folder diverged/"
         ) from error
 
 

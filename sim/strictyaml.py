@@ -57,6 +57,8 @@ class Reader:
             )
         if not muster and node is not None:
             return self.keys(node, "file", required, optional)
+        if isinstance(node, yaml.SequenceNode):
+            raise self.error(f'{self.path}, line 1: expected keys, "muster: 1" first, got a list; write keys')
         if not isinstance(node, yaml.MappingNode) or not node.value or node.value[0][0].value != "muster":
             raise self.error(f'{self.path}, line 1: expected "muster: 1" as the first key; add it')
         entries = self.keys(node, "file", ("muster", *required), optional)

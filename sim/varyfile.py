@@ -18,8 +18,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import cast
 
+import yaml
+
 from sim.strictyaml import Reader
 from sim.vary import DISTRIBUTIONS, Change, Distribution, Table, VaryError
+
+EXAMPLE = "{friction: {low: 0.3, high: 0.8}, payload: {high: 20}}"
+"""Of what stands under `rows`, for messages."""
 
 
 def read_changes(path: Path, table: Table, elsewhere: Collection[str] = ()) -> tuple[Change, ...]:
@@ -32,6 +37,11 @@ def read_changes(path: Path, table: Table, elsewhere: Collection[str] = ()) -> t
     own = {row.name for row in table}
     names = (*(row.name for row in table), *(name for name in elsewhere if name not in own))
     changes = []
+    if not isinstance(root["rows"], yaml.MappingNode):
+        came = "a list" if isinstance(root["rows"], yaml.SequenceNode) else "something else"
+        raise reader.fault(
+            root["rows"], f"rows: expected a mapping of names to ranges, got {came}; write rows: {EXAMPLE}"
+        )
     for name, node in reader.keys(root["rows"], "rows", optional=names).items():
         if name not in own:
             continue

@@ -72,6 +72,12 @@ def path_arrays(site: Site, library: CorridorLibrary, device: str) -> Paths:
     return paths
 
 
+def most_apart(site: Site) -> int:
+    """No more robots than this begin two cells apart: one in each 2 x 2 cells of which some are free."""
+    free = np.pad(~site.blocked, ((0, site.height % 2), (0, site.width % 2)))
+    return int((free[::2, ::2] | free[1::2, ::2] | free[::2, 1::2] | free[1::2, 1::2]).sum())
+
+
 def check_room(site: Site, paths: Paths, robots: int) -> None:
     """Raises `SiteError` where no layout of a floor has places for so many robots to begin, two cells apart."""
     cells, first = paths.cells.numpy()[:, 0], paths.first.numpy().tolist()

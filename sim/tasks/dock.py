@@ -33,7 +33,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from sim.generate import paths_to
+from sim.generate import CorridorLibrary, paths_to
 from sim.launches import Launchable
 from sim.robot import SECOND, RobotSpec
 from sim.rows import RobotArrays
@@ -81,6 +81,11 @@ class DockConfig(NavigateConfig):
     time_limit: float = 30.0
     """s"""
     randomization: Variation = field(default_factory=lambda: vary(stall_share=0.0))
+
+    def library(self, site: Site) -> CorridorLibrary:
+        """Paths that end at docks."""
+        cells = docks_of(site, self.path_seed)[0]
+        return paths_to(site, cells, self.path_seed, self.paths, self.shortest, self.longest)
 
     def build(self, plant: Plant) -> Dock:  # type: ignore[override]  # the same protocol, composed
         """The task on a plant."""
@@ -239,7 +244,7 @@ class Dock:
     def __init__(self, plant: Plant, config: DockConfig) -> None:
         site, device = plant.site, plant.device
         cells, yaw = docks_of(site, config.path_seed)
-        library = paths_to(site, cells, config.path_seed, config.paths, config.shortest, config.longest)
+        library = config.library(site)
         facing = np.zeros(site.blocked.size, np.float32)
         facing[cells] = yaw
         self.plant = plant

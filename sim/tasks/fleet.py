@@ -70,6 +70,10 @@ class FleetConfig(TaskConfig):
         """The rows of the robots' task."""
         return replace(self.each, spec=self.spec, randomization=self.randomization).rows()
 
+    def check_room(self, site: Site, robots: int) -> None:
+        """As the robots' task."""
+        self.each.check_room(site, robots)
+
     def loads_on(self, site: Site, robots: int) -> Loads:
         """What the robots' task wants for each of them."""
         return replace(self.each, spec=self.spec, loads=self.loads).loads_on(site, robots)

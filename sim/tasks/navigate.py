@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import warp as wp
 
 from sim.bounds import check_number, check_whole
+from sim.device import start_warp
 from sim.fields import Recompute
 from sim.generate import CorridorLibrary, corridor_library
 from sim.launches import Launchable
@@ -37,7 +38,7 @@ from sim.randomization import Term
 from sim.robot import SECOND, Lidar, RobotSpec
 from sim.site import Site
 from sim.tasks.contract import Contract
-from sim.tasks.corridor import Paths, check_room, make_course, path_arrays
+from sim.tasks.corridor import Paths, check_room, make_course, most_apart, path_arrays
 from sim.tasks.episodes import Start, begin_rows, leave_way
 from sim.tasks.navigate_contract import OBSERVATION, act, bin_hull, bin_rays, navigate_contract, observe
 from sim.tasks.navigatekernels import Weights, advance
@@ -160,6 +161,17 @@ class NavigateConfig(TaskConfig):
     def rows(self) -> tuple[Row, ...]:
         """The plant's rows and navigate's."""
         return (*super().rows(), *navigate_rows())
+
+    def check_room(self, site: Site, robots: int) -> None:
+        """As the base: where even places on all free cells are too few, which takes no time to see."""
+        check_whole("robots", robots, 1)
+        if robots > 1 and robots > most_apart(site):
+            start_warp()
+            check_room(site, path_arrays(site, self.library(site), "cpu"), robots)
+
+    def library(self, site: Site) -> CorridorLibrary:
+        """The paths of a floor that episodes are drawn from."""
+        return library_of(site, self)
 
     def build(self, plant: Plant) -> Navigate:
         """The task on a plant."""

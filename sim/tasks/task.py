@@ -226,6 +226,9 @@ class TaskConfig:
         table = Table((*self.rows(), *sensors, *box_rows(self.loads), *movers))
         return table.changed(self.randomization.changes)
 
+    def check_room(self, site: Site, robots: int) -> None:
+        """Raise SiteError at once for more robots than can begin on a floor; what is left, building the task finds."""
+
     def loads_on(self, site: Site, robots: int) -> Loads:
         """The loads of a plant on a floor; a task that needs some finds places for them here."""
         return self.loads

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import warp as wp
 
+from sim.bounds import check_whole
 from sim.robot import SECOND, Lidar, RobotSpec
 from sim.site import Site, SiteError, make_site
 from sim.tasks.contract import Contract, Field
@@ -71,6 +72,15 @@ class TrackConfig(TaskConfig):
         """The plant's rows and the wheels'."""
         return (*super().rows(), *wheel_rows())
 
+    def check_room(self, site: Site, robots: int) -> None:
+        """Raise `SiteError` for a floor with fewer free cells than robots."""
+        check_whole("robots", robots, 1)
+        if robots > len(site.free_cells):
+            raise SiteError(
+                f"{site.name}: expected a free cell for each of {robots} robots, got {len(site.free_cells)}; "
+                "take fewer robots or a larger floor"
+            )
+
     def build(self, plant: Plant) -> Track:
         """The task on a plant."""
         return Track(plant, self)
@@ -112,10 +122,7 @@ class Track:
     corridor = None
 
     def __init__(self, plant: Plant, config: TrackConfig) -> None:
-        """Raises ValueError for a control period that is no motor period, and for people, whom nothing places.
-
-        Raises `SiteError` for a floor with fewer free cells than robots.
-        """
+        """Raises ValueError for a control period that is no motor period, and for people, whom nothing places."""
         spec, rows, device = plant.spec, plant.rows, plant.device
         if spec.period != spec.motor_period:
             raise ValueError(
@@ -134,11 +141,6 @@ class Track:
         self.following.command = wp.zeros((rows, 2), dtype=wp.float32, device=device)
         self.following.error = wp.zeros(rows, dtype=wp.float32, device=device)
         self.following.total = wp.zeros(rows, dtype=wp.float32, device=device)
-        if plant.robots > len(plant.site.free_cells):
-            raise SiteError(
-                f"{plant.site.name}: expected a free cell for each of {plant.robots} robots, got "
-                f"{len(plant.site.free_cells)}; take fewer robots or a larger floor"
-            )
         self._free = wp.array(plant.site.free_cells.astype(np.int32), dtype=wp.int32, device=device)
         self._base, self._limits, self._draws = base_of(plant), limits_of(spec), draws_of(plant)
         self.act: Sequence[Launchable] = [plant.record(tell, rows, [plant.state, self.following, plant.state.proposed])]

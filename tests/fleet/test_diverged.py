@@ -126,3 +126,12 @@ def test_worlds_of_a_level_that_blow_up_are_counted_and_kept(tmp_path: Path, mon
 def test_a_run_without_lost_worlds_has_nothing_to_relive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["diverged", str(tmp_path)]) == 2
     assert "no world of this run blew up" in capsys.readouterr().err
+
+
+def test_a_file_that_no_training_kept_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "some.csv").write_text("t,x\n0,1\n")
+    assert cli.main(["diverged", str(tmp_path / "some.csv")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected a state that muster kept (.npz), got no archive of arrays" in line

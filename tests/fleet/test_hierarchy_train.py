@@ -14,9 +14,9 @@ import pytest
 from agents.errors import TrainingError
 from agents.policy import Policy
 from fleet import cli
-from fleet.hierarchy_train import TRAINS, Config, check
+from fleet.hierarchy_train import TRAINS, Config, check, conclude
 from hierarchy.chooser import choose_contract
-from hierarchy.curriculum import check_chain, read_comparisons
+from hierarchy.curriculum import Comparison, check_chain, read_comparisons
 from sim.robot import RobotSpec
 from sim.tasks.navigate_contract import navigate_contract
 from sim.tasks.track import track_contract
@@ -40,6 +40,17 @@ SMALL += ["worlds:=32", "episodes:=4", "seconds:=240"]
 def test_values_that_cannot_work_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         check(Config(**change))
+
+
+def test_the_last_line_names_each_level_that_missed_its_goal(capsys: pytest.CaptureFixture) -> None:
+    motor = Comparison("motor", "speed error", "m/s", 2.0, 1.0, 1.1, "lower", 4)
+    navigate = Comparison("navigate", "success x speed", "m/s", 1.0, 1.0, 0.9, "higher", 4)
+    meta = Comparison("meta", "lines", "1/h", 0.5, 1.0, 0.9, "higher", 4)
+    assert conclude([motor, navigate, meta]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "motor (ratio 2.000, above its goal of 1.1), meta (ratio 0.500, below its goal of 0.9)" in line
+    assert conclude([navigate]) == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_a_run_that_is_none_is_not_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from functools import partial
+
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
@@ -115,6 +118,20 @@ def test_the_single_environment_plays_episode_after_episode(site: Site) -> None:
 def test_rows_must_fill_worlds(site: Site) -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
         WarehouseVectorEnv(site, CONFIG, 6, robots=4)
+    with pytest.raises(ValueError, match="expected 1 or more for num_envs and robots, got 0 and 1"):
+        WarehouseVectorEnv(site, CONFIG, 0)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "words"),
+    [("peple", 3, 'did you mean "people"'), ("people", -3, "config=NavigateConfig"), ("sit", "", 'mean "site"')],
+)
+def test_unknown_keywords_of_an_id_are_refused_with_those_it_has(keyword: str, value: object, words: str) -> None:
+    for make in (gymnasium.make, partial(gymnasium.make_vec, num_envs=2)):
+        with pytest.raises(ValueError, match="expected keywords of config, ") as caught:
+            make("sim.gym:muster/WarehouseNavigate-v1", **{keyword: value})
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -227,12 +227,12 @@ def test_what_is_not_kept_is_said(
 
 def test_a_file_that_is_no_record_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"no")
-    with pytest.raises(DivergedError, match="expected the record of a diverged world"):
+    with pytest.raises(DivergedError, match="expected a state that muster kept"):
         replay_diverged(tmp_path / "a.npz")
     with pytest.raises(DivergedError, match="no world of this run blew up"):
         find_files(tmp_path)
     with pytest.raises(DivergedError, match="does not exist"):
         find_files(tmp_path / "nowhere")
     np.savez(tmp_path / "b.npz", other=np.zeros(3))
-    with pytest.raises(DivergedError, match="expected the record of a diverged world"):
+    with pytest.raises(DivergedError, match="expected a state that muster kept"):
         replay_diverged(tmp_path / "b.npz")

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sim.errors import nearest
-from sim.files import FileError, replacing, write_atomic
+from sim.files import DamagedFile, FileError, read_arrays, replacing, write_atomic
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -61,6 +62,22 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     )
     assert done.stdout.startswith("cannot write big: File too large")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_archive_is_refused_without_advice_to_load_it_unsafely(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("t,x\n0,1\n")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    np.savez(tmp_path / "objects.npz", a=np.array([{}], dtype=object))
+    for name, came in (
+        ("table.csv", "no archive of arrays"),
+        ("empty.npz", "an empty file"),
+        ("one.npy", "no archive of arrays"),
+        ("objects.npz", "an array of Python objects"),
+    ):
+        with pytest.raises(DamagedFile, match=came) as caught:
+            read_arrays(tmp_path / name)
+        assert "pickle" not in str(caught.value)
 
 
 def test_the_nearest_name_is_offered() -> None:

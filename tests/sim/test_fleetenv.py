@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sim.env import ActionError
-from sim.fleet_v1 import FleetParallelEnv
+from sim.env import ActionError, BatchEnv
+from sim.fleet_v1 import FleetParallelEnv, parallel_env
 from sim.fleetenv import FleetEnv, FleetStep
 from sim.generate import generate_warehouse
 from sim.people import PARKED
 from sim.sensorspec import NAMES, full_suite
-from sim.site import Site
+from sim.site import Site, SiteError, make_site
 from sim.tasks.dock import DockConfig
 from sim.tasks.fleet import fleet
 from sim.tasks.navigate import NavigateConfig
@@ -194,6 +195,24 @@ def test_bad_numbers_of_robots_and_shapes_are_errors(site: Site) -> None:
     with pytest.raises(ActionError, match=r"expected an action of shape \(2, 3, 2\), got \(2, 3\)"):
         env.step([[0.0] * 3] * 2)  # pyright: ignore[reportArgumentType]
     assert not env.step([[[0.0] * 2] * 3] * 2).terminated.any()  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("task", ["navigate", "dock", "pick", "track"])
+def test_more_robots_than_a_floor_has_room_for_are_refused_at_once(task: str) -> None:
+    begin = time.monotonic()
+    with pytest.raises(SiteError, match=r"5000 .*got \d+; .*fewer robots"):
+        parallel_env(task, robots=5000)
+    assert time.monotonic() - begin < 5.0  # 5000 bodies compile for minutes
+
+
+def test_the_largest_number_that_is_named_is_one_that_a_floor_takes() -> None:
+    site = make_site("hall", np.zeros((6, 6), bool))
+    with pytest.raises(SiteError) as caught:
+        BatchEnv(site, NavigateConfig(people=0), worlds=1, robots=5000)
+    most = int(str(caught.value).split("got ")[1].split(";")[0])
+    BatchEnv(site, NavigateConfig(people=0), worlds=1, robots=most)
+    with pytest.raises(SiteError, match=f"got {most};"):
+        BatchEnv(site, NavigateConfig(people=0), worlds=1, robots=most + 1)
 
 
 def late_sensors(time_limit: float) -> NavigateConfig:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from sim.tasks.navigate import NavigateConfig
 from sim.vary import Change, VaryError
-from sim.varyfile import read_changes, show
+from sim.varyfile import EXAMPLE, read_changes, show
 
 TABLE = NavigateConfig().table()
 
@@ -32,6 +33,11 @@ def test_a_file_changes_what_it_names_and_leaves_the_rest(tmp_path: Path) -> Non
     ("text", "words"),
     [
         ("rows: {}\n", 'line 1: expected "muster: 1" as the first key'),
+        ("- friction\n", 'line 1: expected keys, "muster: 1" first, got a list'),
+        (
+            "muster: 1\nrows:\n  - friction: {low: 0.5}\n",
+            "line 3: rows: expected a mapping of names to ranges, got a list; write rows: {friction: {low: 0.3,",
+        ),
         ("muster: 1\n", 'the key "rows" is missing'),
         ("muster: 1\nrows:\n  frictoin: {low: 0.5}\n", 'line 3: rows: unknown key "frictoin"; did you mean "friction"'),
         ("muster: 1\nrows:\n  payload: {high: 300}\n", "line 3: payload: high: expected a number from 0 to 40 kg, got"),
@@ -63,3 +69,11 @@ def test_the_text_has_a_line_for_each_row() -> None:
     mass = next(line for line in lines if line.startswith("MASS") and " mass " in line)
     assert "body_mass" in mass
     assert "SET_CONST" in mass
+
+
+def test_the_examples_for_people_can_be_read(tmp_path: Path) -> None:
+    assert [change.name for change in read(tmp_path, f"muster: 1\nrows: {EXAMPLE}\n")] == ["friction", "payload"]
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    example = readme[readme.index("    muster: 1\n    rows:\n") :].split("\n\n")[0]
+    changes = read(tmp_path, textwrap.dedent(example) + "\n")
+    assert [change.name for change in changes] == ["friction", "payload", "latency", "motor_strength"]
