@@ -83,9 +83,10 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except OSError as error:
-        raise FileError(
-            f"cannot write {path}: {error.strerror or error}; free some space or choose a place that can be written"
-        ) from error
+        remedy = "free some space or choose a place that can be written"
+        if not path.parent.is_dir():
+            remedy = f"make the folder {path.parent} or choose another"
+        raise FileError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
