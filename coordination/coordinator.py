@@ -39,7 +39,7 @@ from coordination.messages import (
     Waiting,
 )
 from coordination.neighbours import neighbours
-from coordination.pods import PodBook, lifted, stranded, unplaceable
+from coordination.pods import PodBook, absent, lifted, stranded, unplaceable
 from coordination.rightofway import RightOfWay
 from coordination.roadmap import Roadmap
 from coordination.roster import Roster
@@ -195,8 +195,9 @@ class Coordinator:
         return unplaceable(task, self.pods.standing, leaving)
 
     def _stranded(self) -> list[Waiting]:
-        live = [record for record in self.roster.live.values() if record.robot not in self.waiting]
-        return stranded(live, self.pods.standing, lifted(self.store.open_tasks().values()))
+        lines = stranded(self.roster.live.values(), self.pods.standing)
+        lines = [line for line in lines if line.robot not in self.waiting]
+        return lines + absent(self.store.open_tasks().values(), self.pods.standing)
 
     def _able(self) -> list[tuple[float, tuple[str, ...]]]:
         """What each robot heard of carries, kg, and its capabilities."""

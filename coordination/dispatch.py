@@ -12,8 +12,10 @@ from collections import Counter
 import msgspec
 
 from coordination.assignment import Candidate, Energy, assign, costs
+from coordination.lifecycle import TaskRecord
 from coordination.messages import Assignment, Chosen, Leg, LegKind, Offer, RobotStatus, TaskState
 from coordination.offers import SLICE, Offers, line_of, offered
+from coordination.pods import first_lift, lifted, one_each
 from coordination.rightofway import RightOfWay
 from coordination.roadmap import FAR, NONE
 from coordination.roster import CHARGE, Robot, Roster
@@ -101,11 +103,11 @@ class Dispatch:
         ]
         if not open_to:
             return
-        records = self.store.next_queued(now, max(self.policy.queue_least, self.policy.queue_factor * len(open_to)))
+        records = self._next(len(open_to), now)
         if not records:
             return
         fields = self.right_of_way.fields
-        cost = costs(records, [self._candidate(*pair, now) for pair in open_to], fields, now, self._energy)
+        cost = costs(records, [self._candidate(*pair, records, now) for pair in open_to], fields, now, self._energy)
         targets = {robot: self.roster.goal(robot)[0] for robot in self.roster.robots}
         for row, (robot, known) in enumerate(open_to):
             cell = self.right_of_way.tail(robot)
@@ -123,14 +125,34 @@ class Dispatch:
                     charging=sum(other.charge is not None for other in self.roster.robots.values()),
                 )
 
-    def _candidate(self, robot: str, known: Robot, now: int) -> Candidate:
+    def _next(self, robots: int, now: int) -> list[TaskRecord]:
+        """Tasks that so many robots may choose from; those that lift a pod only while it stands there."""
+        pods = self.roster.pods
+        leaving = lifted(self.roster.live.values())
+
+        def fit(record: TaskRecord) -> bool:
+            cell = first_lift(record)
+            return cell == NONE or (cell in pods.standing and cell not in leaving)
+
+        limit = max(self.policy.queue_least, self.policy.queue_factor * robots)
+        return one_each(self.store.next_queued(now, limit, fit))
+
+    def _candidate(self, robot: str, known: Robot, records: list[TaskRecord], now: int) -> Candidate:
+        barred = {task for task, when in known.given_up.items() if now - when < self.policy.retry}
+        if robot in self.roster.pods.carried:  # it must set its pod down first, and meets those that stand
+            standing = self.roster.pods.standing
+            barred |= {
+                record.task.id
+                for record in records
+                if first_lift(record) != NONE or any(leg.cell in standing for leg in record.task.legs)
+            }
         return Candidate(
             robot,
             self.right_of_way.tail(robot),
             known.report.battery,
             known.report.payload_max or self._spec.payload_max,
             frozenset(known.report.capabilities),
-            frozenset(task for task, when in known.given_up.items() if now - when < self.policy.retry),
+            frozenset(barred),
         )
 
     def _assigned(self, now: int) -> list[tuple[str, Robot]]:
@@ -141,11 +163,11 @@ class Dispatch:
         free = self._assigned(now)
         if not free:
             return
-        records = self.store.next_queued(now, max(self.policy.queue_least, self.policy.queue_factor * len(free)))
+        records = self._next(len(free), now)
         if not records:
             return
         candidates = [
-            self._candidate(robot, known, now)
+            self._candidate(robot, known, records, now)
             for robot, known in free
             if known.report.battery >= self.policy.battery_low or not self._chargers
         ]

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from coordination.lifecycle import TaskRecord
-from coordination.messages import Leg, LegKind, Report, Task, Waiting
+from coordination.messages import Leg, LegKind, Report, Task, TaskState, Waiting
 from coordination.roadmap import NONE
 from coordination.tasks import Pod, Store
 
@@ -84,8 +84,50 @@ class PodBook:
 
 
 def lifted(records: Iterable[TaskRecord]) -> set[int]:
-    """Cells from which these tasks are still to lift a pod."""
-    return {leg.cell for record in records for leg in record.task.legs[record.legs_done :] if leg.kind is LegKind.LIFT}
+    """Cells from which these tasks are still to lift a pod that they did not set down there themselves."""
+    cells = set[int]()
+    for record in records:
+        own = set[int]()
+        for leg in record.task.legs[record.legs_done :]:
+            if leg.kind is LegKind.SET_DOWN:
+                own.add(leg.cell)
+            elif leg.kind is LegKind.LIFT and leg.cell not in own:
+                cells.add(leg.cell)
+    return cells
+
+
+def first_lift(record: TaskRecord) -> int:
+    """The cell from which a task lifts a pod before it sets one down; NONE if it does not."""
+    legs = (leg for leg in record.task.legs if leg.kind in (LegKind.LIFT, LegKind.SET_DOWN))
+    first = next(legs, None)
+    return first.cell if first is not None and first.kind is LegKind.LIFT else NONE
+
+
+def one_each(records: Iterable[TaskRecord]) -> list[TaskRecord]:
+    """Of the tasks that lift the same pod the first alone: the pod is gone for the others."""
+    cells, kept = set[int](), []
+    for record in records:
+        cell = first_lift(record)
+        if cell == NONE or cell not in cells:
+            kept.append(record)
+        cells.add(cell)
+    return kept
+
+
+def absent(records: Iterable[TaskRecord], standing: Collection[int]) -> list[Waiting]:
+    """Queued tasks that are to lift a pod where none stands and no open task brings one, each with why."""
+    records = list(records)
+    brought = {
+        leg.cell
+        for record in records
+        for leg in record.task.legs[record.legs_done :]
+        if leg.kind is LegKind.SET_DOWN and first_lift(record) != leg.cell
+    }
+    return [
+        Waiting(record.task.id, "", f"no pod stands in cell {cell}, from which it lifts one; bring one or cancel")
+        for record in records
+        if record.state is TaskState.QUEUED and (cell := first_lift(record)) not in (NONE, *standing, *brought)
+    ]
 
 
 def unplaceable(task: Task, standing: Collection[int], leaving: Collection[int]) -> str:
@@ -104,12 +146,14 @@ def unplaceable(task: Task, standing: Collection[int], leaving: Collection[int])
     return ""
 
 
-def stranded(live: Iterable[TaskRecord], standing: Collection[int], leaving: Collection[int]) -> list[Waiting]:
-    """Attempts whose pod is to go where another stands that nobody takes away, each with why."""
-    lines = []
+def stranded(live: Iterable[TaskRecord], standing: Collection[int]) -> list[Waiting]:
+    """Attempts whose pod is to go where another stands that no other robot is about to take away, each with why."""
+    live, lines = list(live), []
     for record in live:
         leg = record.task.legs[record.legs_done]
-        if leg.kind is LegKind.SET_DOWN and leg.cell in standing and leg.cell not in leaving:
+        if leg.kind is not LegKind.SET_DOWN or leg.cell not in standing:
+            continue
+        if leg.cell not in lifted(other for other in live if other is not record):
             reason = f"{record.robot} brings a pod to cell {leg.cell}, where one stands; have that one lifted or cancel"
             lines.append(Waiting(record.task.id, record.robot, reason))
     return lines

@@ -9,7 +9,7 @@ one: that is `lifecycle.transition`.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -146,8 +146,10 @@ class Store(Database):
         """Every task that has not ended, by id, in order of submission."""
         return dict(self._open)
 
-    def next_queued(self, now: int, limit: int = 64) -> list[TaskRecord]:
-        """At most `limit` queued tasks, the most pressing first.
+    def next_queued(
+        self, now: int, limit: int = 64, fit: Callable[[TaskRecord], bool] = lambda record: True
+    ) -> list[TaskRecord]:
+        """At most `limit` queued tasks that are `fit` to be begun, the most pressing first.
 
         The higher `level` comes first, then the earlier deadline, then the earlier submission.
         """
@@ -155,7 +157,7 @@ class Store(Database):
         def rank(record: TaskRecord) -> tuple[float, int, int]:
             return -level(record, now), record.task.deadline or 2**62, record.submitted
 
-        queued = (record for record in self._open.values() if record.state is TaskState.QUEUED)
+        queued = (record for record in self._open.values() if record.state is TaskState.QUEUED and fit(record))
         return heapq.nsmallest(limit, queued, key=rank)
 
     def assign(self, task: str, robot: str, now: int, chosen: Chosen | None = None) -> int:

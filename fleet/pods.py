@@ -9,6 +9,8 @@ A lift takes no pod that weighs more than the robot's payload.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import mujoco
@@ -30,6 +32,8 @@ class OneWorld:
     """A simulation as `sim.pods.Pods` needs a backend: its arrays with a leading dimension of one world."""
 
     worlds, device = 1, "cpu"
+    memory: Mapping[str, wp.array] = MappingProxyType({})
+    """What an engine on a device remembers between steps; the C engine has none that lifts touch."""
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         self.model, self._data = model, data

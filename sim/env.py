@@ -36,7 +36,7 @@ from sim.ranges import write_ranges
 from sim.rows import copy_rows
 from sim.scene import Body, Scene
 from sim.site import Site
-from sim.snapshots import SEED, check_fits
+from sim.snapshots import SEED, WORKING, check_fits
 from sim.tally import Tally
 from sim.tasks.contract import Contract
 from sim.tasks.sensed import Sensed, is_sensed
@@ -377,8 +377,12 @@ class BatchEnv:
     def snapshot(self) -> dict[str, NDArray[Any]]:  # arrays of any dtype
         """Copies of everything that later steps depend on: the filter's memory, the seed and the ranges included."""
         saved: dict[str, NDArray[Any]] = {name: array.numpy().copy() for name, array in self._arrays().items()}
-        saved[SEED] = np.array([self.seed])
+        saved[SEED], saved[WORKING] = np.array([self.seed]), self._working()
         return saved | {f"backend.{name}": values for name, values in self.backend.snapshot().items()}
+
+    def _working(self) -> NDArray[np.uint8]:
+        """Which rows of the randomization write fields of the model, (rows,)."""
+        return np.array([row.operation != "" and not row.neutral for row in self.table.rows], np.uint8)
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:  # arrays of any dtype
         """Go on from a snapshot, bit for bit.
@@ -390,8 +394,9 @@ class BatchEnv:
         shapes = {name: (*array.shape, *getattr(array.dtype, "_shape_", ())) for name, array in arrays.items()}
         check_fits(
             {name: values for name, values in saved.items() if not name.startswith("backend.")},
-            shapes | {SEED: (1,)},
+            shapes | {SEED: (1,), WORKING: self._working().shape},
             self.seed,
+            self._working(),
         )
         self.backend.restore(
             {name.removeprefix("backend."): values for name, values in saved.items() if name.startswith("backend.")}

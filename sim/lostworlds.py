@@ -18,7 +18,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import mujoco
 import numpy as np
@@ -73,7 +73,8 @@ class LostWorlds:
         if (path.stat().st_size if path.exists() else 0) + len(text) > MORE_BYTES:
             self.miss(directory, 1, f"beyond the {MORE_BYTES // 2**20} MiB of {MORE}")
             return None
-        with path.open("ab") as file:
+        with path.open("r+b" if path.exists() else "wb") as file:
+            _cut(file)
             file.write(text)
         return path
 
@@ -86,6 +87,21 @@ class LostWorlds:
         directory.mkdir(parents=True, exist_ok=True)
         lines = [f"{count} worlds blew up {why}: counted, not kept\n" for why, count in self._unkept.items()]
         write_atomic(path, self._before + "".join(lines))
+
+
+def _cut(file: BinaryIO) -> None:
+    """Go to the end of the last whole line: what a killed process left of another is dropped."""
+    end = file.seek(0, io.SEEK_END)
+    while end:
+        begin = max(end - 65_536, 0)
+        file.seek(begin)
+        found = file.read(end - begin).rfind(b"\n")
+        if found >= 0:
+            end = begin + found + 1
+            break
+        end = begin
+    file.seek(end)
+    file.truncate()
 
 
 def read_worlds(path: Path) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:

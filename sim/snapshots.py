@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from sim.worldrows import SnapshotError
 
-SEED = "seed"
+SEED, WORKING = "seed", "vary.working"
 
-OF_ALL = (SEED, "vary.ranges", "vary.edges", "tally.counts")
+OF_ALL = (SEED, WORKING, "vary.ranges", "vary.edges", "tally.counts")
 """Names of what belongs to no world alone."""
 
-MADE_ALIKE = "restore it into an environment of the same site, task, numbers of worlds and robots, body and seed"
+MADE_ALIKE = (
+    "restore it into an environment of the same site, task, randomization, numbers of worlds and robots, body and seed"
+)
 
 
 def of_worlds(saved: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:  # arrays of any dtype
@@ -31,9 +33,12 @@ def of_worlds(saved: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:  # 
 
 
 def check_fits(
-    saved: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]], seed: int
+    saved: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]], seed: int, working: NDArray[np.uint8]
 ) -> None:  # arrays of any dtype
-    """Raise SnapshotError unless `saved`, without the backend's part, has these shapes by name, and the seed."""
+    """Raise SnapshotError unless `saved`, without the backend's part, has these shapes by name, and the seed.
+
+    `working` says which rows of the randomization write fields of the model: those fields are the snapshot's own.
+    """
     missing, more = sorted(shapes.keys() - saved.keys()), sorted(saved.keys() - shapes.keys())
     if missing or more:
         told = f'"{missing[0]}" is not there' if missing else f'"{more[0]}" is one that the environment does not have'
@@ -45,6 +50,10 @@ def check_fits(
             raise SnapshotError(
                 f"{name}: expected shape {shape} in the snapshot, got {np.shape(saved[name])}; {MADE_ALIKE}"
             )
+    if (np.asarray(saved[WORKING]) != working).any():
+        raise SnapshotError(
+            f"expected a snapshot whose randomization changes the same fields of the model, got another; {MADE_ALIKE}"
+        )
     if int(saved[SEED][0]) != seed:
         raise SnapshotError(
             f"expected a snapshot of seed {seed}, got one of {int(saved[SEED][0])}: episodes to come would be others; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -212,6 +213,52 @@ def test_a_cancelled_carrier_keeps_its_pod_and_its_next_task_sets_it_down(begin:
     here.run(1)
     assert here.standing == here.floor.pods
     assert len(here.standing) == 2
+
+
+def test_a_robot_with_a_pod_and_without_a_task_gets_no_pod_to_lift(begin: Open) -> None:
+    here = begin([7], seed=6)
+    task = here.give("r0", *bring(1, PLACE))
+    actor = here.floor.actors["r0"]
+    assert here.run(60, lambda: actor.loaded)
+    here.core.handle("client", Cancel("c", task), here.floor.now)
+    here.run(5)
+    here.give("r0", *bring(4, EAST))
+    beneath = here.give("r0", Leg(4, LegKind.VISIT))
+    here.run(30)
+    assert here.store.counts()["QUEUED"] == 2, "it carries a pod and meets the other one"
+    free = here.give("r0", Leg(EAST, LegKind.VISIT))
+    assert here.run(60, here.done(1))
+    assert [here.store.record(name).state.name for name in (beneath, free)] == ["QUEUED", "DONE"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_trips_there_and_back_with_the_same_pods_all_end(begin: Open, seed: int) -> None:
+    """Several tasks for each pod wait until it stands at home again, and no robot goes for one that is away."""
+    here = begin([7, 10, 19], seed=seed)
+    draws = random.Random(seed)
+    trips = []
+    for _ in range(5):
+        pod, place = draws.choice(NORTH), draws.choice((PLACE, WEST, EAST))
+        trips.append((*bring(pod, place), *bring(place, pod)))
+    for trip in trips:
+        assert here.submit(trip) == ""
+    assert here.run(1500, here.done(len(trips)))
+    assert here.standing == here.floor.pods == set(NORTH)
+    assert here.store.counts()["FAILED"] == 0
+
+
+def test_a_task_whose_pod_is_nowhere_waits_and_says_so(begin: Open) -> None:
+    here = begin([7, 10], seed=7)
+    there = here.give("r0", *bring(1, PLACE))
+    absent = here.give("r1", *bring(WEST, EAST))
+    brought = here.give("r1", *bring(PLACE, EAST))
+    here.run(3)
+    ((_, state),) = here.core.handle("client", Query("q"), here.floor.now)
+    assert isinstance(state, FleetState)
+    assert [(line.task, line.robot) for line in state.waiting] == [(absent, "")]
+    assert f"no pod stands in cell {WEST}" in state.waiting[0].reason
+    assert here.run(240, here.done(2))
+    assert {here.store.record(name).state.name for name in (there, brought)} == {"DONE"}  # type: ignore[union-attr]
 
 
 def test_a_robot_that_cannot_lift_pods_is_kept_from_under_them(begin: Open) -> None:

@@ -200,6 +200,14 @@ def test_every_lost_world_is_kept_and_played_again(
     with (tmp_path / MORE).open("a") as file:
         file.write(json.dumps(lines[0])[:100])  # what a killed process leaves
     assert relive(Config(tmp_path / MORE)) == 0
+    capsys.readouterr()
+    again = BatchEnv(site, CONFIG, worlds=worlds, seed=2, threads=1, diverged=tmp_path)
+    again.reset()
+    for _ in range(2):
+        again.step(np.full((worlds, 2), np.nan, np.float32))
+    assert relive(Config(tmp_path / MORE)) == 0
+    played = capsys.readouterr().out.splitlines()
+    assert len(played) == len(lines) + 2 * worlds - FILES, "what was torn is cut, what follows is whole"
 
 
 def test_what_is_not_kept_is_said(

@@ -431,6 +431,9 @@ def test_a_snapshot_of_an_environment_that_was_made_otherwise_is_refused_whole(s
     others = {
         "expected a snapshot of seed 3, got one of 4": BatchEnv(site, CONFIG, worlds=4, seed=4, threads=1),
         r"expected shape \(4,.* in the snapshot, got \(5,": BatchEnv(site, CONFIG, worlds=5, seed=3, threads=1),
+        "randomization changes the same fields of the model": BatchEnv(
+            site, replace(CONFIG, randomization=vary(payload_mass=(0.5, 1.0))), worlds=4, seed=3, threads=1
+        ),
         "one that the environment does not have": BatchEnv(site, CONFIG, worlds=4, seed=3, threads=1, curriculum=True),
         r"qpos: expected shape \(4, 3\) in the snapshot, got \(4, 9\)": BatchEnv(
             site, CONFIG, worlds=4, seed=3, threads=1, body="wheeled"
