@@ -260,6 +260,7 @@ def train_navigate(config: Config, root: Path, seconds: float, metrics: Training
         _learn(first, "navigate (planar body)", into, metrics)
         tuned.learner.load({**first.learner.state(), "learning_rate": tuned.learner.state()["learning_rate"]})
         tuned.widen_as(first)
+        tuned.config = replace(tuned.config, seconds=max(seconds - (time.monotonic() - begin), 1.0))
     _learn(tuned, "navigate (on motor)", place, metrics)
     _freeze(tuned, place, config, below={"motor": layers.hash})
     return measure_navigate(root, config.seed, config.episodes)
