@@ -172,7 +172,7 @@ def test_more_robots_than_free_cells_are_refused(refused: Callable[..., str]) ->
         ((*COORDINATE, "--address", "bogus"), "--address: expected tcp://ADDRESS:PORT or ipc://PATH, got 'bogus'"),
         ((*COORDINATE, "--key", "none.key"), "cannot read the key file none.key: No such file or directory"),
         (("fleet", "--key", "none.key"), "cannot read the key file none.key: No such file or directory"),
-        (("train", "--seconds", "0"), "expected positive seconds"),
+        (("train", "--seconds", "0"), "--seconds: expected a finite time above 0 s, got 0"),
         (("train", "--device", "abacus"), 'got "abacus"'),
         (("train", "--seed", "1000000001"), "--seed: expected a whole number from 0 up to 1000000000"),
         (("train", "--worlds", "1000000000"), "--worlds: expected at most 131072 worlds, got 1000000000"),
@@ -376,10 +376,10 @@ def test_a_demo_is_refused_before_it_trains(refused: Callable[..., str]) -> None
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("seconds:=0", "train: seconds:=0: expected positive seconds"),
-        ("steps:=-5", "train: steps:=-5: expected positive"),
+        ("seconds:=0", "train: seconds:=0: expected a finite time above 0 s, got 0"),
+        ("steps:=-5", "train: steps:=-5: expected 1 or more control steps, got -5"),
         ("target:=95", "train: target:=95: expected a share above 0 and at most 1, got 95"),
-        ("worlds:=0", "train: worlds:=0: expected positive"),
+        ("worlds:=0", "train: worlds:=0: expected 1 or more worlds, got 0"),
         ("seed:=-1", "train: seed:=-1: expected a whole number from 0 up"),
         ("device:=abacus", "train: device:=abacus: expected device cpu"),
         ("until_target:=soon", '"soon" is no condition'),
