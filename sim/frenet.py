@@ -1,0 +1,194 @@
+"""Lanes as arrays and Frenet coordinates as Warp functions, the same code on CPU and CUDA.
+
+`lane_arrays(road, device)` lays every lane's centre out with points at equal distances, so that an arc length is an
+index. In a kernel
+
+    lane_frame(lanes, lane, s)                     -> x, y, heading, curvature, room to the left, room to the right
+    lane_project(lanes, lane, x, y, guess)         -> s, d: from a guess of s downhill along the centre
+    lane_search(lanes, lane, x, y)                 -> s, d: the nearest point of the whole lane, for a first guess
+
+d is positive to the left. Coordinates are float32 about `origin`, the middle of the road's bounds, so that a town
+10 km wide is resolved to half a millimetre. `project_rows` is the launchable form; `sim.road.project` the reference.
+"""
+
+from __future__ import annotations
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false, reportAssignmentType=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+import numpy as np
+import warp as wp
+
+from sim.road import STEP, Road
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+LINKS = 4
+"""Successors of a lane that arrays have room for; a junction's arm has three ways on, rarely four."""
+
+
+@wp.struct
+class Lanes:
+    """Every lane of a road; P points of L lanes."""
+
+    points: wp.array2d(dtype=wp.float32)
+    """x, y, heading, curvature, half width to the left, to the right; (P, 6)"""
+    first: wp.array(dtype=wp.int32)
+    """Index of a lane's first point, (L + 1,)"""
+    spacing: wp.array(dtype=wp.float32)
+    """Distance of its points, m, (L,)"""
+    length: wp.array(dtype=wp.float32)
+    """m, (L,)"""
+    limit: wp.array(dtype=wp.float32)
+    """m/s, (L,)"""
+    kind: wp.array(dtype=wp.int32)
+    """`sim.road.LaneKind`, (L,)"""
+    successors: wp.array2d(dtype=wp.int32)
+    """-1 where there are fewer, (L, LINKS)"""
+    beside: wp.array2d(dtype=wp.int32)
+    """Left neighbour, right neighbour, oncoming lane, (L, 3)"""
+    origin: wp.vec2d
+    """What was taken off every x and y, m"""
+
+
+def lane_arrays(road: Road, device: str = "cpu") -> Lanes:
+    """The lanes of a road on a device."""
+    low_x, low_y, high_x, high_y = road.bounds
+    origin = (0.5 * (low_x + high_x), 0.5 * (low_y + high_y))
+    rows, first, spacing = [], [0], []
+    for lane in road.lanes:
+        many = max(int(np.ceil(lane.length / STEP)), 1) + 1
+        at = np.linspace(0.0, lane.length, many)
+        columns = (lane.centre[:, 0] - origin[0], lane.centre[:, 1] - origin[1], lane.heading, lane.curvature)
+        half = (0.5 * lane.width, 0.5 * lane.width)
+        rows.append(np.stack([np.interp(at, lane.s, column) for column in (*columns, *half)], axis=-1))
+        first.append(first[-1] + many)
+        spacing.append(lane.length / (many - 1))
+    successors = np.full((len(road.lanes), LINKS), -1, np.int32)
+    for index, lane in enumerate(road.lanes):
+        successors[index, : len(lane.successors[:LINKS])] = lane.successors[:LINKS]
+    beside = [(lane.left_neighbour, lane.right_neighbour, lane.oncoming) for lane in road.lanes]
+
+    def floats(values: object) -> wp.array:
+        return wp.array(np.asarray(values, np.float32), device=device)
+
+    def whole(values: object) -> wp.array:
+        return wp.array(np.asarray(values, np.int32), device=device)
+
+    lanes = Lanes()
+    lanes.points, lanes.spacing = floats(np.concatenate(rows)), floats(spacing)
+    lanes.first, lanes.successors, lanes.beside = whole(first), whole(successors), whole(beside)
+    lanes.length = floats([lane.length for lane in road.lanes])
+    lanes.limit = floats([lane.limit for lane in road.lanes])
+    lanes.kind = whole([int(lane.kind) for lane in road.lanes])
+    lanes.origin = wp.vec2d(*origin)
+    return lanes
+
+
+@wp.struct
+class Frame:
+    """A point of a lane's centre."""
+
+    x: float
+    y: float
+    heading: float
+    curvature: float
+    left: float
+    right: float
+
+
+@wp.func
+def lane_frame(lanes: Lanes, lane: int, s: float) -> Frame:
+    """The centre at arc length s, held at both ends; x and y about `origin`."""
+    at = wp.clamp(s, 0.0, lanes.length[lane]) / lanes.spacing[lane]
+    low = wp.min(int(wp.floor(at)), lanes.first[lane + 1] - lanes.first[lane] - 2)
+    share = at - float(low)
+    i = lanes.first[lane] + low
+    frame = Frame()
+    frame.x = lanes.points[i, 0] + share * (lanes.points[i + 1, 0] - lanes.points[i, 0])
+    frame.y = lanes.points[i, 1] + share * (lanes.points[i + 1, 1] - lanes.points[i, 1])
+    frame.heading = lanes.points[i, 2] + share * (lanes.points[i + 1, 2] - lanes.points[i, 2])
+    frame.curvature = lanes.points[i, 3] + share * (lanes.points[i + 1, 3] - lanes.points[i, 3])
+    frame.left = lanes.points[i, 4] + share * (lanes.points[i + 1, 4] - lanes.points[i, 4])
+    frame.right = lanes.points[i, 5] + share * (lanes.points[i + 1, 5] - lanes.points[i, 5])
+    return frame
+
+
+@wp.func
+def segment(lanes: Lanes, i: int, x: float, y: float) -> wp.vec3:
+    """Nearest point of the segment from point i on: share along it, signed distance to the left, squared distance."""
+    ax = lanes.points[i, 0]
+    ay = lanes.points[i, 1]
+    dx = lanes.points[i + 1, 0] - ax
+    dy = lanes.points[i + 1, 1] - ay
+    px = x - ax
+    py = y - ay
+    share = wp.clamp((px * dx + py * dy) / (dx * dx + dy * dy), 0.0, 1.0)
+    ox = px - share * dx
+    oy = py - share * dy
+    squared = ox * ox + oy * oy
+    d = wp.sqrt(squared)
+    if dx * oy - dy * ox < 0.0:
+        d = -d
+    return wp.vec3(share, d, squared)
+
+
+@wp.func
+def downhill(lanes: Lanes, i: int, end: int, step: int, x: float, y: float) -> int:
+    """The segment at which the distance rises first, going from i by `step` until `end`."""
+    k = int(i)
+    here = segment(lanes, k, x, y)
+    while k != end:
+        other = segment(lanes, k + step, x, y)
+        if other[2] >= here[2]:
+            return k
+        here = other
+        k += step
+    return k
+
+
+@wp.func
+def lane_project(lanes: Lanes, lane: int, x: float, y: float, guess: float) -> wp.vec2:
+    """Frenet s and d of the nearest point downhill from `guess` along the centre."""
+    first = lanes.first[lane]
+    last = lanes.first[lane + 1] - 2  # of the segments
+    i = wp.clamp(first + int(guess / lanes.spacing[lane]), first, last)
+    i = downhill(lanes, i, last, 1, x, y)
+    i = downhill(lanes, i, first, -1, x, y)
+    best = segment(lanes, i, x, y)
+    return wp.vec2((float(i - first) + best[0]) * lanes.spacing[lane], best[1])
+
+
+@wp.func
+def lane_search(lanes: Lanes, lane: int, x: float, y: float) -> wp.vec2:
+    """Frenet s and d of the nearest point of the whole lane."""
+    first = lanes.first[lane]
+    best = segment(lanes, first, x, y)
+    found = int(first)
+    for i in range(first + 1, lanes.first[lane + 1] - 1):
+        other = segment(lanes, i, x, y)
+        if other[2] < best[2]:
+            best = other
+            found = i
+    return wp.vec2((float(found - first) + best[0]) * lanes.spacing[lane], best[1])
+
+
+@wp.kernel
+def project_rows(
+    lanes: Lanes,
+    lane: wp.array(dtype=wp.int32),
+    place: wp.array2d(dtype=wp.float32),
+    guess: wp.array(dtype=wp.float32),
+    out: wp.array2d(dtype=wp.float32),
+) -> None:
+    """Frenet coordinates of rows: place x, y, yaw about the origin; guess of s, below 0 for none; out s, d, yaw."""
+    row = wp.tid()
+    here = lane[row]
+    found = wp.vec2()
+    if guess[row] < 0.0:
+        found = lane_search(lanes, here, place[row, 0], place[row, 1])
+    else:
+        found = lane_project(lanes, here, place[row, 0], place[row, 1], guess[row])
+    out[row, 0] = found[0]
+    out[row, 1] = found[1]
+    turn = place[row, 2] - lane_frame(lanes, here, found[0]).heading
+    out[row, 2] = wp.atan2(wp.sin(turn), wp.cos(turn))

@@ -1,0 +1,165 @@
+"""CommonRoad files of both versions: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sim.actors import ActorKind
+from sim.commonroad import read_commonroad
+from sim.road import LaneKind, RoadError
+
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "driving" / "commonroad"
+needs_files = pytest.mark.skipif(not SHARED.exists(), reason="../shared/data is absent")
+
+
+def points(*places: tuple[float, float]) -> str:
+    return "".join(f"<point><x>{x}</x><y>{y}</y></point>" for x, y in places)
+
+
+def lanelet(
+    identity: int, y: float, more: str = "", *, begin: float = 0.0, end: float = 50.0, marking: str = ""
+) -> str:
+    line = f"<lineMarking>{marking}</lineMarking>" if marking else ""
+    left, right = points((begin, y + 1.75), (end, y + 1.75)), points((begin, y - 1.75), (end, y - 1.75))
+    return (
+        f'<lanelet id="{identity}"><leftBound>{left}{line}</leftBound><rightBound>{right}</rightBound>{more}</lanelet>'
+    )
+
+
+def exact(tag: str, value: float) -> str:
+    return f"<{tag}><exact>{value}</exact></{tag}>"
+
+
+def state(x: float, y: float, time: int, *, tag: str = "state", heading: float = 0.0, speed: float = 10.0) -> str:
+    where = f"<position>{points((x, y))}</position>"
+    return f"<{tag}>{where}{exact('orientation', heading)}{exact('time', time)}{exact('velocity', speed)}</{tag}>"
+
+
+def obstacle(kind: str) -> str:
+    first = state(1, 0, 0, tag="initialState")
+    return f'<dynamicObstacle id="3"><type>{kind}</type>{BOX}{first}</dynamicObstacle>'
+
+
+BOX = "<shape><rectangle><length>4.5</length><width>2</width></rectangle></shape>"
+GOAL = (
+    '<goalState><position><lanelet ref="2"/></position><orientation><intervalStart>-0.2</intervalStart>'
+    "<intervalEnd>0.2</intervalEnd></orientation><time><intervalStart>20</intervalStart><intervalEnd>40</intervalEnd></time></goalState>"
+)
+PROBLEM = f'<planningProblem id="9">{state(5, 0, 0, tag="initialState")}{GOAL}</planningProblem>'
+ROADS = lanelet(1, 0.0, '<successor ref="2"/>') + lanelet(2, 0.0, '<predecessor ref="1"/>', begin=50.0, end=90.0)
+
+
+def write(path: Path, *parts: str, version: str = "2020a", step: float = 0.1) -> Path:
+    path.write_text(
+        f'<?xml version="1.0"?>\n<commonRoad commonRoadVersion="{version}" timeStepSize="{step}">\n'
+        + "\n".join(parts)
+        + "\n</commonRoad>\n"
+    )
+    return path
+
+
+def test_lanelets_problems_and_obstacles(tmp_path: Path) -> None:
+    moving = f'<dynamicObstacle id="3"><type>truck</type>{BOX}{state(10, 0, 0, tag="initialState")}<trajectory>'
+    moving += state(11, 0, 1) + state(12, 0.5, 2, heading=0.4) + "</trajectory></dynamicObstacle>"
+    standing = (
+        f'<staticObstacle id="4"><type>parkedVehicle</type>{BOX}{state(30, -2, 0, tag="initialState")}</staticObstacle>'
+    )
+    scenario = read_commonroad(write(tmp_path / "a.xml", ROADS, moving, standing, PROBLEM))
+    one, two = scenario.road.lanes
+    assert (one.name, one.successors, two.predecessors) == ("1", (1,), (0,))
+    assert one.length == pytest.approx(50.0)
+    assert np.diff(one.s).max() <= 0.5 + 1e-9
+    truck, parked = scenario.actors
+    assert (truck.kind, parked.kind, parked.moves) == (ActorKind.TRUCK, ActorKind.STATIC, False)
+    assert truck.trajectory.at(0.15) == pytest.approx((11.5, 0.25, 0.2, 10.0))
+    assert truck.trajectory.at(5.0)[3] == 0.0
+    (problem,) = scenario.problems
+    assert (problem.position, problem.speed) == ((5.0, 0.0), 10.0)
+    assert problem.goals[0].lanes == (1,)
+    assert problem.goals[0].time == pytest.approx((2.0, 4.0))
+    assert problem.goals[0].heading == (-0.2, 0.2)
+    assert problem.goals[0].speed == (-math.inf, math.inf)
+
+
+def test_neighbours_limits_and_kinds(tmp_path: Path) -> None:
+    value = "<trafficSignID>274</trafficSignID><additionalValue>8.33</additionalValue>"
+    sign = f'<trafficSign id="20"><trafficSignElement>{value}</trafficSignElement></trafficSign>'
+    lanes = lanelet(1, 0.0, '<adjacentLeft ref="2" drivingDir="same"/><trafficSignRef ref="20"/>', marking="solid")
+    lanes += lanelet(
+        2,
+        3.5,
+        '<adjacentRight ref="1" drivingDir="same"/><adjacentLeft ref="3" drivingDir="opposite"/>',
+        marking="dashed",
+    )
+    back = points((50, 5.25), (0, 5.25)), points((50, 8.75), (0, 8.75))
+    bounds = f"<leftBound>{back[0]}</leftBound><rightBound>{back[1]}</rightBound>"
+    lanes += f'<lanelet id="3">{bounds}<adjacentLeft ref="2" drivingDir="opposite"/></lanelet>'
+    lanes += lanelet(4, 20.0, "<laneletType>crosswalk</laneletType>", end=9.0)
+    road = read_commonroad(write(tmp_path / "n.xml", lanes, sign)).road
+    one, two, three, four = road.lanes
+    assert (one.left_neighbour, two.right_neighbour, two.oncoming, three.oncoming) == (1, 0, 2, 1)
+    assert (one.may_change_left, two.may_change_left) == (False, True)
+    assert (one.limit, two.limit) == (8.33, math.inf)
+    assert road.right_hand
+    assert four.kind == LaneKind.WALKWAY
+    assert (road.crossings[0].length, road.crossings[0].width) == pytest.approx((9.0, 3.5))
+
+
+def test_the_older_version_has_roles_areas_and_limits(tmp_path: Path) -> None:
+    box = "<length>2</length><width>1</width><orientation>0</orientation><center><x>10</x><y>1</y></center>"
+    area = f"<position><rectangle>{box}</rectangle></position>"
+    interval = "<orientation><intervalStart>0.1</intervalStart><intervalEnd>0.3</intervalEnd></orientation>"
+    first = f"<initialState>{area}{interval}{exact('time', 0)}{exact('velocity', 5)}</initialState>"
+    path = f"<trajectory>{state(11, 1, 1)}</trajectory>"
+    obstacle = f'<obstacle id="3"><role>dynamic</role><type>car</type>{BOX}{first}{path}</obstacle>'
+    scenario = read_commonroad(
+        write(tmp_path / "b.xml", lanelet(1, 0.0, "<speedLimit>23</speedLimit>"), obstacle, version="2018b")
+    )
+    assert scenario.road.lanes[0].limit == 23.0
+    path = scenario.actors[0].trajectory
+    assert path.position[0].tolist() == [10.0, 1.0]
+    assert path.heading[0] == pytest.approx(0.2)
+    assert path.spread.tolist() == pytest.approx([math.hypot(1.0, 0.5), 0.0])
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ((ROADS, obstacle("car")), "expected a <trajectory> of obstacle 3"),
+        ((ROADS.replace('ref="2"', 'ref="7"'),), "expected the id of a lanelet, got 7"),
+        ((ROADS.replace("50.0", "55.0", 2),), "got a gap of"),
+        ((lanelet(1, 0.0) + lanelet(1, 3.5),), "lanelet 1 stands twice"),
+        ((lanelet(1, 0.0, "<adjacentLeft ref='1' drivingDir='up'/>"),), 'expected drivingDir "same" or "opposite"'),
+        ((lanelet(1, 0.0).replace("<x>50.0</x>", "<x>inf</x>", 1),), "expected a finite number as <x>"),
+        ((ROADS, obstacle("dragon")), 'expected a type of obstacle, got "dragon"'),
+        ((ROADS, PROBLEM.replace("<intervalEnd>40", "<intervalEnd>10")), "expected an interval, got 20 to 10"),
+        ((), "at least one driving lane"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, parts: tuple[str, ...], message: str) -> None:
+    with pytest.raises(RoadError, match=message) as caught:
+        read_commonroad(write(tmp_path / "bad.xml", *parts))
+    assert "\n" not in str(caught.value)
+
+
+def test_other_versions_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RoadError, match="expected CommonRoad 2018b or 2020a, got 2017a"):
+        read_commonroad(write(tmp_path / "v.xml", ROADS, version="2017a"))
+
+
+@needs_files
+@pytest.mark.parametrize("path", sorted(SHARED.glob("*.xml")) if SHARED.exists() else [], ids=lambda path: path.stem)
+def test_every_shared_scenario_is_read(path: Path) -> None:
+    scenario = read_commonroad(path)
+    for problem in scenario.problems:
+        assert scenario.road.nearest(*problem.position), "the ego begins on a lane"
+    for actor in scenario.actors:
+        assert 0.3 <= actor.width <= 4.0
+        speed = np.hypot(*np.diff(actor.trajectory.position, axis=0).T) / np.maximum(
+            np.diff(actor.trajectory.time), 1e-9
+        )
+        assert (speed < 70.0).all()

@@ -1,0 +1,197 @@
+"""OpenDRIVE files as they should be read, and as they should be refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sim.opendrive import read_opendrive
+from sim.road import LaneKind, Road, RoadError
+from tests.sim.roadfiles import geometry, lane, road, section, write
+
+STRAIGHT = geometry(0, 0, 0, 0.0, 100)
+
+
+def named(network: Road) -> dict[str, int]:
+    return {lane.name: index for index, lane in enumerate(network.lanes)}
+
+
+def test_lanes_run_with_the_rule_of_traffic(tmp_path: Path) -> None:
+    sections = section(0, left=lane(1, "3.0"), right=lane(-1) + lane(-2, "2.0", kind="shoulder"))
+    right = read_opendrive(write(tmp_path / "r.xodr", road("a", 100, STRAIGHT, sections)))
+    lanes = {one.name: one for one in right.lanes}
+    assert right.right_hand
+    there, back, stop = lanes["a.0.-1"], lanes["a.0.1"], lanes["a.0.-2"]
+    assert there.centre[[0, -1]].tolist() == [[0.0, -1.75], [100.0, -1.75]]
+    assert back.centre[[0, -1]].tolist() == [[100.0, 1.5], [0.0, 1.5]]
+    assert there.left[0].tolist() == [0.0, 0.0]
+    assert stop.kind == LaneKind.SHOULDER
+    at = named(right)
+    assert (there.oncoming, there.right_neighbour) == (at["a.0.1"], at["a.0.-2"])
+    assert (back.oncoming, back.left_neighbour) == (at["a.0.-1"], -1)
+    left = read_opendrive(write(tmp_path / "l.xodr", road("a", 100, STRAIGHT, sections, rule="LHT")))
+    lanes = {one.name: one for one in left.lanes}
+    assert not left.right_hand
+    assert lanes["a.0.1"].centre[0].tolist() == [0.0, 1.5]
+    assert lanes["a.0.1"].right[0].tolist() == [0.0, 0.0]
+    assert lanes["a.0.-1"].left_neighbour == named(left)["a.0.-2"]
+
+
+def test_borders_lie_on_the_closed_forms(tmp_path: Path) -> None:
+    """An arc with a lane whose width grows with the cube of s, the road's middle moved by a laneOffset."""
+    radius, length = 40.0, 50.0
+    widths = '<width sOffset="0" a="3" b="0" c="0" d="0"/><width sOffset="20" a="3" b="0.01" c="0.002" d="-0.00003"/>'
+    sections = section(0, right=lane(-1, "", more=widths))
+    plan = geometry(0, 5.0, -3.0, 0.3, length, f'<arc curvature="{1 / radius}"/>')
+    offset = '<laneOffset s="10" a="0" b="0.02" c="0" d="0"/>'
+    (one,) = read_opendrive(write(tmp_path / "a.xodr", road("a", length, plan, sections, offset=offset))).lanes
+    x, y = 5.0 - radius * math.sin(0.3), -3.0 + radius * math.cos(0.3)
+    angle = np.arctan2(one.left[:, 1] - y, one.left[:, 0] - x)
+    s = ((angle - (0.3 - math.pi / 2) + math.pi) % math.tau - math.pi) * radius
+    moved = np.where(s >= 10, 0.02 * (s - 10), 0.0)
+    ds = s - 20
+    width = np.where(ds > 0, 3 + 0.01 * ds + 0.002 * ds**2 - 0.00003 * ds**3, 3.0)
+    assert np.hypot(*(one.left - (x, y)).T) == pytest.approx(radius - moved, abs=1e-9)
+    assert np.hypot(*(one.right - (x, y)).T) == pytest.approx(radius - moved + width, abs=1e-6)
+    assert s[-1] == pytest.approx(length, abs=1e-9)
+    assert {0.0, 10.0, 20.0} <= {round(float(each), 6) for each in s}
+
+
+def test_a_border_counts_from_the_middle_of_the_road(tmp_path: Path) -> None:
+    borders = '<border sOffset="0" a="-4" b="0" c="0" d="0"/>'
+    sections = section(0, right=lane(-1) + lane(-2, "", more=borders.replace("-4", "-6")))
+    lanes = read_opendrive(write(tmp_path / "b.xodr", road("a", 100, STRAIGHT, sections))).lanes
+    assert lanes[1].right[0].tolist() == [0.0, -6.0]
+    assert lanes[1].width == pytest.approx(2.5)
+
+
+def test_speeds_have_units_and_lanes_overrule_roads(tmp_path: Path) -> None:
+    speed = '<type s="0" type="town"><speed max="30" unit="mph"/></type>'
+    speed += '<type s="50" type="rural"><speed max="no limit"/></type>'
+    own = '<speed sOffset="0" max="36" unit="km/h"/>'
+    sections = section(0, right=lane(-1) + lane(-2, more=own)) + section(50, right=lane(-1))
+    lanes = read_opendrive(write(tmp_path / "s.xodr", road("a", 100, STRAIGHT, sections, more=speed))).lanes
+    assert [one.limit for one in lanes] == [pytest.approx(13.4112), pytest.approx(10.0), math.inf]
+
+
+def test_lanes_follow_through_sections_roads_and_junctions(tmp_path: Path) -> None:
+    """a (two sections) -> junction with a straight on and a way round -> b, which runs the other way."""
+
+    def ends(before: int | None, after: int | None) -> str:
+        part = f'<predecessor id="{before}"/>' if before is not None else ""
+        return f"<link>{part}" + (f'<successor id="{after}"/>' if after is not None else "") + "</link>"
+
+    into = '<successor elementType="junction" elementId="j"/>'
+    a = road(
+        "a", 100, STRAIGHT, section(0, right=lane(-1, more=ends(None, -1))) + section(40, right=lane(-1)), link=into
+    )
+    link = '<predecessor elementType="road" elementId="a" contactPoint="end"/>'
+    link += '<successor elementType="road" elementId="b" contactPoint="end"/>'
+    inner = road(
+        "c", 20, geometry(0, 100, 0, 0.0, 20), section(0, right=lane(-1, more=ends(-1, 1))), link=link, junction="j"
+    )
+    b = road("b", 50, geometry(0, 170, 0, math.pi, 50), section(0, left=lane(1)), link=into)
+    junction = (
+        '<junction id="j"><connection id="0" incomingRoad="a" connectingRoad="c" contactPoint="start">'
+        '<laneLink from="-1" to="-1"/></connection></junction>'
+    )
+    network = read_opendrive(write(tmp_path / "j.xodr", a, inner, b, junction))
+    at = named(network)
+    assert network.lanes[at["a.0.-1"]].successors == (at["a.1.-1"],)
+    assert network.lanes[at["a.1.-1"]].successors == (at["c.0.-1"],)
+    assert network.lanes[at["c.0.-1"]].successors == (at["b.0.1"],)
+    assert network.lanes[at["b.0.1"]].predecessors == (at["c.0.-1"],)
+    assert network.lanes[at["c.0.-1"]].junction == 0
+    same = write(tmp_path / "k.xodr", a, inner, b, junction.replace('<laneLink from="-1" to="-1"/>', ""))
+    assert read_opendrive(same).lanes[at["a.1.-1"]].successors == (at["c.0.-1"],), "equal ids need no laneLink"
+
+
+def test_road_marks_say_where_a_lane_may_be_left(tmp_path: Path) -> None:
+    def mark(kind: str) -> str:
+        return f'<roadMark sOffset="0" type="{kind}"/>'
+
+    right = lane(-1, more=mark("broken")) + lane(-2, more=mark("solid broken")) + lane(-3, more=mark("solid"))
+    lanes = read_opendrive(
+        write(tmp_path / "m.xodr", road("a", 100, STRAIGHT, section(0, right=right, centre=mark("solid"))))
+    ).lanes
+    assert [(one.may_change_left, one.may_change_right) for one in lanes] == [
+        (False, True),
+        (True, False),
+        (True, False),
+    ]
+
+
+def test_crosswalks_become_crossings(tmp_path: Path) -> None:
+    walk = '<object type="crosswalk" s="30" t="0" hdg="0" length="3" width="9"/>'
+    objects = f'<objects>{walk}<object type="pole" s="1" t="5"/></objects>'
+    network = read_opendrive(
+        write(tmp_path / "c.xodr", road("a", 100, STRAIGHT, section(0, right=lane(-1)), more=objects))
+    )
+    (crossing,) = network.crossings
+    assert (crossing.start, crossing.end) == (pytest.approx((30.0, -4.5)), pytest.approx((30.0, 4.5)))
+    assert crossing.width == 3.0
+    assert network.ignored == ("object pole",)
+
+
+ONE = section(0, right=lane(-1))
+TILT = '<lateralProfile><superelevation s="0" a="0.02" b="0" c="0" d="0"/></lateralProfile>'
+LINKED = section(0, right=lane(-1, more='<link><successor id="-1"/></link>'))
+NOWHERE = '<successor elementType="road" elementId="z" contactPoint="start"/>'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (road("a", 100, STRAIGHT + geometry(100, 103, 0, 0.0, 20), ONE), "got a gap of 3.00 m"),
+        (road("a", 130, STRAIGHT, ONE), "expected a length of 100.000 m"),
+        (road("a", 100, geometry(0, 0, 0, 0.0, 100, "<bezier/>"), ONE), "<bezier> is no shape"),
+        (road("a", 100, STRAIGHT, ONE, more=TILT), "<superelevation> is not read"),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1) + lane(-3))), "lane ids without holes"),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1, "nan"))), 'expected a finite number as "a"'),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1, "-3"))), "expected widths of 0 m and more"),
+        (road("a", 100, STRAIGHT, LINKED, link=NOWHERE), 'expected the id of a road, got "z"'),
+        (road("a", 100, STRAIGHT, LINKED + section(50, left=lane(1))), "expected a lane of road a, section 1, got -1"),
+        (road("a", 100, STRAIGHT, ONE) + road("a", 100, STRAIGHT, ONE), 'road "a" stands twice'),
+        (road("a", 100, STRAIGHT, ONE, junction="7"), 'expected the id of a junction, got "7"'),
+        (road("a", 100, STRAIGHT, ""), "at least one <laneSection>"),
+        ("", "at least one road"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path / "bad.xodr", text)
+    with pytest.raises(RoadError, match=message) as caught:
+        read_opendrive(path)
+    assert str(caught.value).startswith(f"{path}, line ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bb">]><OpenDRIVE>&b;</OpenDRIVE>', "no document type"),
+        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><OpenDRIVE/>', "no document type"),
+        ("<OpenDRIVE><header></OpenDRIVE>", "line 1: expected well-formed XML, got mismatched tag"),
+        ("", "expected well-formed XML, got no element found"),
+        ("<a>" * 70 + "</a>" * 70, "at most 64 elements inside each other"),
+        ("<openDrive/>", "expected <OpenDRIVE>, got <openDrive>"),
+        ('<OpenDRIVE><header revMajor="2"/></OpenDRIVE>', "expected OpenDRIVE 1.x, got 2"),
+        ("<OpenDRIVE>&#x1;</OpenDRIVE>", "well-formed XML"),
+        ("\x00\xff\xfe", "well-formed XML"),
+    ],
+)
+def test_hostile_files_are_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bad.xodr"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(RoadError, match=message):
+        read_opendrive(path)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.xodr"
+    with path.open("wb") as file:
+        file.truncate(300 * 1024 * 1024)
+    with pytest.raises(RoadError, match="expected at most 268435456 bytes, got 314572800"):
+        read_opendrive(path)
