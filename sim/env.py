@@ -1,85 +1,34 @@
-"""Many worlds of one task, stepped together: actions in, observations, rewards and endings out.
+"""The warehouse's worlds: a site, its robots, people, forklifts and loads, and one of the tasks of sim/tasks.
 
-One control step of 100 ms:
-
-    action -> command -> filter (if any) -> released command
-    5 times: people walk 20 ms -> drive writes controls -> physics -> contacts, poses
-    progress, reward, endings -> readings -> lidar -> observation
-    rows that ended: their last observation is kept, the next episode is drawn, and they observe again
-
-What moves is the plant's (sim/plant.py), what it means the task's (sim/tasks/task.py), and a filter may stand between.
-Every kernel launch is recorded once on arrays that never move; a step allocates nothing and loops over no world in
-Python. Rows are robots, row = world * robots + robot. All results are functions of (seed, actions): worlds do not
-know of each other, and world i lives the same life whatever the number of worlds.
+`BatchEnv` builds the plant (sim/plant.py) and the task that a configuration asks for, and is stepped as all worlds are
+(sim/worlds.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import warp as wp
-from numpy.typing import NDArray
 
-from sim.backend import Backend, BatchBackend
+from sim.backend import Backend
 from sim.diverged import Recorder
-from sim.errors import MusterError
-from sim.filter import PHANTOMS, Filter, FilterInputs, FilterOutputs
-from sim.graph import GraphReport, StepGraph
-from sim.launches import Launchable
+from sim.filter import PHANTOMS, Filter, FilterInputs
 from sim.people import SPEED_HIGH, Profile
 from sim.plant import Plant
-from sim.ranges import write_ranges
-from sim.rows import copy_rows
 from sim.scene import Body, Scene
 from sim.site import Site
-from sim.snapshots import SEED, WORKING, check_fits
-from sim.tally import Tally
-from sim.tasks.contract import Contract
 from sim.tasks.sensed import Sensed, is_sensed
-from sim.tasks.task import Ending, Task, TaskConfig
-from sim.vary import Table
+from sim.tasks.task import Task, TaskConfig
+from sim.worlds import ActionError, Array, Step, Worlds
 
-Array = Any  # one of two types by device
-"""A numpy view of host memory where the environment is on the CPU, a Warp array on any other device."""
-
+__all__ = ["ActionError", "Array", "BatchEnv", "Step"]
 
 PODS_CHANGE = ("eq_active", "eq_data", "dof_frictionloss")
 """What lifts do to the model within a control step (sim/pods.py)."""
 
 
-class ActionError(MusterError):
-    """An action that no environment can take."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one control step gave. The arrays are the environment's own: the next step overwrites them."""
-
-    observation: Array
-    """After the step, after the reset where the episode ended; float32 (rows, observation)."""
-    reward: Array
-    """float32 (rows,)"""
-    terminated: Array
-    """The episode has no future; uint8 (rows,)."""
-    truncated: Array
-    """The time limit cut the episode; uint8 (rows,)."""
-    final_observation: Array
-    """What the rows that ended saw before the reset; other rows hold older values; float32 (rows, observation)."""
-    success: Array
-    """bool (rows,), as uint8 on a device"""
-    collision: Array
-    """The episode ended by a collision; bool (rows,), as uint8 on a device."""
-    ending: Array
-    """How each row's episode stands: `sim.tasks.task.Ending`; uint8 (rows,)."""
-    bumped: Array
-    """Something touched the robot while it stood; uint8 (rows,)."""
-
-
-class BatchEnv:
+class BatchEnv(Worlds):
     """A task in `worlds` worlds of one site, `robots` robots each: plant, task and filter. See `snapshot`."""
 
     def __init__(
@@ -137,99 +86,52 @@ class BatchEnv:
             lidar=lidar,
         )
         plant = self.plant
-        self.site, self.config, self.spec, self.scene = site, config, plant.spec, plant.scene
-        self.worlds, self.robots, self.rows = worlds, robots, plant.rows
-        self.seed, self.device = seed, device
-        self.backend, self.people, self.drive, self.state = plant.backend, plant.people, plant.drive, plant.state
-        self.task: Task = config.build(plant)
-        observed = plant.suite if config.sensors.observed and not is_sensed(self.task.contract) else None
-        self._sensed = Sensed(self.task, observed) if observed else None
-        self.observation_size, self.action_size = self.contract.observation_size, self.contract.action_size
-        self.action, self.observation = self.task.action, (self._sensed or self.task).observation
-        self.final_observation = wp.zeros_like(self.observation)
-        self.filter, self._point_speeds, self.substep_hook = filter, point_speeds, substep_hook
-        self.margin = wp.zeros(self.rows, dtype=wp.float32, device=device)
-        self.reason = wp.zeros(self.rows, dtype=wp.int8, device=device)
-        if filter is not None:
-            self.filter_inputs = self._filter_inputs()
-            self.filter_outputs = FilterOutputs(command=self.drive.released, margin=self.margin, reason=self.reason)
-            self.filter_memory = filter.init(self.rows, device)
-        self._tally = Tally(self.plant, self.task.outcome) if curriculum else None
-        self._diverged = diverged
-        if diverged is not None:
-            plant.recorder = self._recorder()
-        self._record()
-
-    def _record(self) -> None:
-        """Every launch of a step, and what a step hands out."""
-        plant, task, outcome = self.plant, self.task, self.task.outcome
-        host = self.device == "cpu"
-        self._mask = wp.zeros(self.rows, dtype=wp.uint8, device=self.device)
-        self._open = [plant.open(self.action), *task.act, *plant.pace(task.corridor)]
-        self._begin, self._begin_ended = self._beginning(self._mask), self._beginning(outcome.ended)
-        self._sense_all, self._sense, self._sense_ended = (
-            [
-                *plant.sense(mask, begins=mask is not plant.all_rows),
-                *task.observe(mask),
-                *(self._sensed.append(mask) if self._sensed else ()),
-            ]
-            for mask in (plant.all_rows, self._mask, outcome.ended)
+        self.site, self.config, self.scene, self.people = site, config, plant.scene, plant.people
+        task = config.build(plant)
+        observed = plant.suite if config.sensors.observed and not is_sensed(task.contract) else None
+        inputs = None if filter is None else self._filter_inputs(task)
+        super().__init__(
+            plant,
+            task,
+            about={"task": task.contract.task, "site": site.hash, "seed": seed},
+            filter=filter,
+            filter_inputs=inputs,
+            before_filter=None if point_speeds is None or inputs is None else lambda: point_speeds(inputs),
+            sensed=Sensed(task, observed) if observed else None,
+            substep_hook=substep_hook,
+            diverged=diverged,
+            recorder=None if diverged is None else self._recorder(),
+            curriculum=curriculum,
         )
-        self._keep_final = plant.record(copy_rows, self.rows, [outcome.ended, self.observation, self.final_observation])
-        self._keep = [] if plant.recorder is None else plant.recorder.keep(outcome.ending, Ending.DIVERGED)
-        self._view = {name: _view(array, host) for name, array in self._shown().items()}
-        if host:
-            self._view |= {name: self._view[name].view(bool) for name in ("success", "collision", "ended")}
-        self._step = Step(**{name: self._view[name] for name in Step.__dataclass_fields__})
-        self._captures = not isinstance(self.backend, BatchBackend)
-        why_not = "" if self._captures else "the C engine runs on the host"
-        parts = getattr(self.backend, "parts", list)
-        self._graph = StepGraph(self._play, self.device, parts=lambda: [*parts(), plant.walk], why_not=why_not)
-
-    def _shown(self) -> dict[str, wp.array]:
-        outcome = self.task.outcome
-        return {
-            "action": self.action,
-            "observation": self.observation,
-            "final_observation": self.final_observation,
-            "bumped": self.state.bumped,
-        } | {name: getattr(outcome, name) for name in outcome._cls.vars}
 
     def _recorder(self) -> Recorder:
-        plant, state, shape = self.plant, self.state, (self.worlds, self.robots)
-        periods = round(self.spec.period / self.spec.motor_period)
+        plant = self.plant
+        state, shape = plant.state, (plant.worlds, plant.robots)
+        periods = round(plant.spec.period / plant.spec.motor_period)
         recorder = Recorder(
-            self.scene.model, self.backend, periods, plant.substeps, self.robots, PODS_CHANGE if plant.pods else ()
+            plant.scene.model, plant.backend, periods, plant.substeps, plant.robots, PODS_CHANGE if plant.pods else ()
         )
         for name in ("episode", "step", "refused"):
             recorder.also(f"row.{name}", getattr(state, name).reshape(shape))
-        recorder.also("row.released", self.drive.released.reshape((self.worlds, -1)))
+        recorder.also("row.released", plant.drive.released.reshape((plant.worlds, -1)))
         return recorder
 
-    @property
-    def contract(self) -> Contract:
-        """What a policy for this environment must agree to."""
-        return (self._sensed or self.task).contract
+    def _filter_inputs(self, task: Task) -> FilterInputs:
+        plant = self.plant
+        rows, rays, state, corridor = plant.rows, plant.spec.lidar.rays, plant.state, task.corridor
 
-    @property
-    def graph(self) -> GraphReport:
-        """Whether steps are replayed as a graph and why not, for the header of a run; settled after two steps."""
-        return self._graph.report
-
-    def _filter_inputs(self) -> FilterInputs:
         def floats(*shape: int, value: float = 0.0) -> wp.array:
-            return wp.full(shape, value, dtype=wp.float32, device=self.device)
+            return wp.full(shape, value, dtype=wp.float32, device=plant.device)
 
-        rows, rays, state, corridor = self.rows, self.spec.lidar.rays, self.state, self.task.corridor
         if corridor is None:
-            raise ValueError(f"expected a task with a corridor under a filter, got {self.contract.task!r}")
+            raise ValueError(f"expected a task with a corridor under a filter, got {task.contract.task!r}")
         person_speed = 0.0 if self.config.profile == Profile.STILL else SPEED_HIGH
         return FilterInputs(
             command=state.proposed,
-            last_command=self.drive.before,
+            last_command=plant.drive.before,
             scan=state.scan,
             point_speed=floats(rows, rays, value=person_speed),
-            scan_age=floats(rows) if self.plant.suite is None else self.plant.suite.oldest,
+            scan_age=floats(rows) if plant.suite is None else plant.suite.oldest,
             pose=state.measured_pose,
             twist=state.measured_twist,
             corridor_points=corridor.points,
@@ -237,184 +139,5 @@ class BatchEnv:
             corridor_count=corridor.count,
             phantoms=floats(rows, PHANTOMS, 6),
             person_free=floats(rows),
-            speed_limit=self.plant.speed_limit if self.plant.zones is not None else None,
+            speed_limit=plant.speed_limit if plant.zones is not None else None,
         )
-
-    def _beginning(self, mask: wp.array) -> list[Launchable]:
-        return [self.plant.renew(mask), *self.task.begin(mask), self.plant.place(mask)]
-
-    def reset(self, rows: NDArray[np.bool_] | None = None) -> Array:
-        """Begin the next episode of the rows that are set, bool (rows,), None for all; (rows, observation).
-
-        Every other row stays as it is, bit for bit, its observation included.
-        """
-        mask = np.ones(self.rows, bool) if rows is None else np.asarray(rows, bool)
-        self._mask.assign(mask.astype(np.uint8))
-        self.backend.reset(np.asarray(mask.reshape(self.worlds, self.robots).all(axis=1)))
-        _run(self._begin)
-        if self.filter is not None:
-            self.filter.reset(self._mask, self.filter_memory)
-        _run(self._sense)
-        return self._view["observation"]
-
-    def observe(self) -> Array:
-        """Readings, scans and observations of all rows as they stand, (rows, observation); no time passes."""
-        _run(self._sense_all)
-        return self._view["observation"]
-
-    def step(self, action: NDArray[np.float32] | wp.array | None = None) -> Step:
-        """One control step; action (rows, actions) in [-1, 1], clipped, or None where `self.action` holds it already.
-
-        A row whose action is not finite is told to stand, and its episode ends as diverged. On a device nothing is
-        read back and everything is only queued. Raises ActionError for another shape.
-        """
-        if action is not None:
-            if tuple(np.shape(action)) != self.action.shape:
-                raise ActionError(
-                    f"expected an action of shape {self.action.shape}, (rows, numbers), got {np.shape(action)}"
-                )
-            if self.device == "cpu":  # `assign` costs 8 us
-                self._view["action"][...] = action.numpy() if isinstance(action, wp.array) else action
-            else:
-                self.action.assign(action)
-        if self._captures and self.substep_hook is None:
-            self._graph.launch()
-        elif self._captures:
-            self._play()
-        else:
-            self._move()
-            if self._view["ended"].any():
-                if self._keep and (self._view["ending"] == Ending.DIVERGED).any():
-                    _run(self._keep)
-                    self.save_diverged()
-                self._finish()
-        return self._step
-
-    def _play(self) -> None:
-        """A whole step without a look from the host: kernels that begin episodes run whether one ended or not."""
-        self._move()
-        _run(self._keep)
-        self._finish()
-
-    def _move(self) -> None:
-        _run(self._open)
-        if self.filter is not None:
-            if self._point_speeds is not None:
-                self._point_speeds(self.filter_inputs)
-            self.filter.launch(self.filter_inputs, self.filter_memory, self.filter_outputs)
-        hook = self.substep_hook
-        self.plant.move(None if hook is None else lambda: hook(self))
-        _run(self.task.advance)
-        _run(self._sense_all)
-
-    def _finish(self) -> None:
-        """Rows that ended: what they saw is kept, their next episode begins, and they see again."""
-        if self._tally is not None:
-            self._tally.launch()
-        self._keep_final.launch()
-        _run(self._begin_ended)
-        if self.filter is not None:
-            self.filter.reset(self.task.outcome.ended, self.filter_memory)
-        _run(self._sense_ended)
-
-    def save_diverged(self) -> list[Path]:
-        """Write the worlds that blew up since the last call into the folder `diverged`; new files.
-
-        Reads from the device: once per rollout. On the CPU steps call it themselves.
-        """
-        if self.plant.recorder is None:
-            return []
-        return self.plant.recorder.save(
-            self._diverged, {"task": self.contract.task, "site": self.site.hash, "seed": self.seed}
-        )
-
-    def end_rollout(self) -> None:
-        """Raise `BufferOverflowError` if contacts were dropped since the last call, and save diverged worlds.
-
-        Reads from the device: once per rollout.
-        """
-        self.backend.check_overflow()
-        self.save_diverged()
-
-    @property
-    def table(self) -> Table:
-        """What varies, whole; `set_ranges` may have narrowed it."""
-        return self.plant.table
-
-    def set_ranges(self, ranges: NDArray[np.float32], boundaries: Sequence[int] = ()) -> None:
-        """Draw later episodes from other ranges (`sim.ranges.write_ranges`); those under way stay as they are.
-
-        Raises VaryError, with nothing changed, for ranges that no row of the table can have.
-        """
-        write_ranges(self.table, self.plant.varies, ranges, boundaries)
-
-    def take_counts(self) -> NDArray[np.int64]:
-        """Episodes and successes since the last call, by boundary (`sim.tally.Tally`); reads from the device.
-
-        Raises ValueError without `curriculum`.
-        """
-        if self._tally is None:
-            raise ValueError("expected an environment made with curriculum=True, nobody counted here")
-        return self._tally.take()
-
-    @property
-    def diverged_total(self) -> int:
-        """Worlds that were kept or counted by `save_diverged`; 0 without a folder to keep them in."""
-        return 0 if self.plant.recorder is None else self.plant.recorder.total
-
-    def _arrays(self) -> dict[str, wp.array]:
-        named = {**self.plant.arrays(), **{f"task.{name}": array for name, array in self.task.arrays().items()}}
-        named |= {"vary.ranges": self.plant.varies.ranges, "vary.edges": self.plant.varies.edges}
-        named["final_observation"] = self.final_observation
-        if self._tally is not None:
-            named["tally.counts"] = self._tally.counts
-        if self._sensed:
-            named["sensed.observation"] = self.observation
-        if self.filter is not None:
-            named |= {f"filter.{name}": array for name, array in _memory_arrays(self.filter_memory).items()}
-        return named
-
-    def snapshot(self) -> dict[str, NDArray[Any]]:  # arrays of any dtype
-        """Copies of everything that later steps depend on: the filter's memory, the seed and the ranges included."""
-        saved: dict[str, NDArray[Any]] = {name: array.numpy().copy() for name, array in self._arrays().items()}
-        saved[SEED], saved[WORKING] = np.array([self.seed]), self._working()
-        return saved | {f"backend.{name}": values for name, values in self.backend.snapshot().items()}
-
-    def _working(self) -> NDArray[np.uint8]:
-        """Which rows of the randomization write fields of the model, (rows,)."""
-        return np.array([row.operation != "" and not row.neutral for row in self.table.rows], np.uint8)
-
-    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:  # arrays of any dtype
-        """Go on from a snapshot, bit for bit.
-
-        Raises SnapshotError, with nothing changed, for a snapshot of an environment that was made
-        otherwise (`sim.snapshots`).
-        """
-        arrays = self._arrays()
-        shapes = {name: (*array.shape, *getattr(array.dtype, "_shape_", ())) for name, array in arrays.items()}
-        check_fits(
-            {name: values for name, values in saved.items() if not name.startswith("backend.")},
-            shapes | {SEED: (1,), WORKING: self._working().shape},
-            self.seed,
-            self._working(),
-        )
-        self.backend.restore(
-            {name.removeprefix("backend."): values for name, values in saved.items() if name.startswith("backend.")}
-        )
-        for name, array in arrays.items():
-            array.assign(saved[name])
-
-
-def _view(array: wp.array, host: bool) -> Array:
-    return array.numpy() if host else array
-
-
-def _run(launches: Sequence[Launchable]) -> None:
-    for launch in launches:
-        launch.launch()
-
-
-def _memory_arrays(memory: Any) -> dict[str, wp.array]:  # the filter's own memory type
-    """The Warp arrays of a filter's memory: a dataclass of arrays."""
-    values = {each.name: getattr(memory, each.name) for each in fields(memory)}
-    return {name: value for name, value in values.items() if isinstance(value, wp.array)}

@@ -430,6 +430,10 @@ class Plant:
         """The true poses and twists from the bodies' coordinates."""
         self._read.launch()
 
+    def parts(self) -> list[object]:
+        """What a captured step depends on beside the physics: a test may put another walk in its place."""
+        return [self.walk]
+
     def arrays(self) -> dict[str, wp.array]:
         """Everything that later steps depend on beside the backend's state, by name."""
         return (

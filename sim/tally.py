@@ -11,12 +11,16 @@ a rollout. An episode that diverged says nothing about the policy and is not cou
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from sim.plant import Plant
 from sim.tasks.task import DIVERGED_C, Outcome
+
+if TYPE_CHECKING:
+    from sim.worlds import AnyPlant
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -24,7 +28,7 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 class Tally:
     """Owns the counts of one environment; run it when rows have ended, before their next episodes begin."""
 
-    def __init__(self, plant: Plant, outcome: Outcome) -> None:
+    def __init__(self, plant: AnyPlant, outcome: Outcome) -> None:
         self.counts = wp.zeros((2 * len(plant.table) + 1, 2), dtype=wp.int32, device=plant.device)
         """Since the last `take`."""
         self._launch = plant.record(count_endings, plant.rows, [outcome, plant.varies.pinned, self.counts])
