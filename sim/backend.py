@@ -314,9 +314,14 @@ class BatchBackend:
                 saved[f"derived.{name}"] = np.array(values)
         return saved
 
+    def _shape_of(self, name: str) -> tuple[int, ...] | None:
+        """Of a model field with a row for each world; None where the model has none of that name."""
+        values = getattr(self.model, name, None)
+        return (self.worlds, *values.shape) if isinstance(values, np.ndarray) else None
+
     def restore(self, saved: Mapping[str, NDArray]) -> None:
         """Write a snapshot back; `mj_setConst` need not run, because its results are in it."""
-        check_snapshot(saved, self.snapshot(), self.model, self.worlds)
+        check_snapshot(saved, self.snapshot(), self._shape_of)
         if self._sleepers is not None:
             self.batch.reset(stage=int(mujoco.mjtStage.mjSTAGE_NONE))
             self._sleepers.write(saved["asleep"])

@@ -265,9 +265,14 @@ class WarpBackend:
         saved |= {f"field.{name}": field.numpy().copy() for name, field in self._fields.items()}
         return saved | {f"derived.{name}": _numbers(getattr(self.model, name)).numpy().copy() for name in self._kept}
 
+    def _shape_of(self, name: str) -> tuple[int, ...] | None:
+        """Of a model field with a row for each world; None where the model has none of that name."""
+        values = getattr(self.model, name, None)
+        return (self.worlds, *_numbers(values).shape[1:]) if isinstance(values, wp.array) else None
+
     def restore(self, saved: Mapping[str, NDArray]) -> None:
         """Write a snapshot back."""
-        check_snapshot(saved, self.snapshot(), self._host, self.worlds)
+        check_snapshot(saved, self.snapshot(), self._shape_of)
         for name in STATE_FIELDS:
             self.data(name).assign(saved[name])
         for name in self._memory:

@@ -7,7 +7,7 @@ leave the rest as it happened to be, so that nothing is written before all of it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from sim.errors import MusterError
+from sim.fields import FIELDS
 
 SNAPSHOT_OF = "a snapshot fits the model and the number of worlds that it was taken of"
 
@@ -51,11 +52,12 @@ def check_substeps(substeps: int) -> None:
 
 
 def check_snapshot(
-    saved: Mapping[str, NDArray], own: Mapping[str, NDArray], model: Any, worlds: int
-) -> None:  # mujoco.MjModel, which has no stub
+    saved: Mapping[str, NDArray], own: Mapping[str, NDArray], shape_of: Callable[[str], tuple[int, ...] | None]
+) -> None:
     """Whether a backend's snapshot fits `own`, one that it would make now; model fields may come and go.
 
-    Raises SnapshotError with the first thing that does not fit.
+    `shape_of` gives the shape in which the backend keeps a model field by name, (worlds, ...), None where the model
+    has no such field. Raises SnapshotError with the first thing that does not fit.
     """
     for name, values in own.items():
         if name.partition(".")[0] in ("field", "derived"):
@@ -66,16 +68,13 @@ def check_snapshot(
             raise SnapshotError(
                 f"{name}: expected shape {values.shape} in the snapshot, got {np.shape(saved[name])}; {SNAPSHOT_OF}"
             )
-    for key in saved.keys() - own.keys():
+    for key, values in saved.items():
         kind, _, name = key.partition(".")
-        if kind not in ("field", "derived") or not isinstance(getattr(model, name, None), np.ndarray):
+        own_field = kind == "field" and name in FIELDS
+        shape = shape_of(name) if own_field or kind == "derived" else None
+        if shape is None and key not in own:
             raise SnapshotError(
                 f'expected nothing that the backend does not have in the snapshot, got "{key}"; {SNAPSHOT_OF}'
             )
-    for key, values in saved.items():
-        kind, _, name = key.partition(".")
-        if kind not in ("field", "derived"):
-            continue
-        shape = (worlds, *getattr(model, name).shape)
-        if len(values) != worlds or np.size(values) != np.prod(shape):
+        if shape is not None and np.shape(values) != shape:
             raise SnapshotError(f"{key}: expected shape {shape} in the snapshot, got {np.shape(values)}; {SNAPSHOT_OF}")

@@ -208,11 +208,15 @@ def test_what_was_made_for_other_worlds_is_refused_before_anything_is_written(ma
     more = make(worlds=WORLDS + 2).snapshot()
     less = {name: values for name, values in before.items() if name != "qvel"}
     cut = before | {"field.body_mass": before["field.body_mass"][:2]}
+    turned = np.tile(scene.model.geom_friction.T, (WORLDS, 1, 1))  # as many numbers as there must be
     for saved, said in (
         (more, r"expected shape \(4, .*in the snapshot, got \(6, "),
         (less, 'expected "qvel" in the snapshot'),
         (cut, r"field.body_mass: expected shape \(4, "),
+        (before | {"field.geom_friction": turned}, r"field.geom_friction: expected shape \(4, "),
+        (before | {"derived.body_subtreemass": mass[:, ::-1, None]}, r"derived.body_subtreemass: expected shape \(4, "),
         (before | {"field.no_such": np.zeros(4)}, 'got "field.no_such"'),
+        (before | {"field.body_pos": np.tile(scene.model.body_pos, (WORLDS, 1, 1))}, 'got "field.body_pos"'),
     ):
         with pytest.raises(ValueError, match=said):
             backend.restore(saved)
