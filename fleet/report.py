@@ -8,27 +8,18 @@ auditor's findings and what the run was started with. A part that the run did no
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from coordination.messages import TaskState
-from fleet.charts import Line, bar_chart, heat_colours, legend, line_chart, png, range_chart, share_chart
+from fleet.charts import Line, bar_chart, legend, line_chart, range_chart, share_chart
 from fleet.findings import Findings, read_findings
-from fleet.plan import draw_fixtures, fixture_names
+from fleet.heatmap import PIXEL, heat_maps
 from fleet.rundir import RunDirectory
+from fleet.sheet import card, cards, sheet, table
 from sim.files import write_atomic
 from sim.robot import SECOND
 from sim.trace import Trace, read_trace
-
-PIXEL = 0.3
-"""Side of a heat map's pixel, m: half a robot."""
-
-LEAST_SCALE = 8
-"""Passes at the dark end of the heat map's scale, at least: a short run should not look like rush hour."""
 
 GOALS_MS = (1.0, 3.0)
 """Goals of the control step on one free core: p50 and p99, ms."""
@@ -41,33 +32,6 @@ MODES = {
     "LATCHED": "var(--ink)",
 }
 
-STYLE = """
-:root{--ink:#1d2733;--soft:#5b6878;--faint:#c3ccd6;--line:#e4e9ee;--paper:#f5f7f9;--card:#fff;
---a:#2369b8;--b:#e08a1e;--c:#c0392b;--d:#2e9e6b;--good:#1f8a55}
-@media(prefers-color-scheme:dark){:root{--ink:#e8edf3;--soft:#9aa8b7;--faint:#4c5866;--line:#2c3540;--paper:#12171d;
---card:#1a2129;--a:#5aa2ee;--b:#f0a84a;--c:#ef6b5c;--d:#4cc48c;--good:#4cc48c}}
-*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);
-font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main{max-width:1180px;margin:0 auto;padding:28px 20px 60px}h1{font-size:26px;margin:0}h2{font-size:17px;margin:0 0 10px}
-.sub{color:var(--soft);margin:2px 0 20px}.good{color:var(--good)}.bad{color:var(--c)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin-bottom:16px}
-.tile,.card{background:var(--card);border:1px solid var(--line);border-radius:10px}
-.tile{padding:12px 16px}.tile b{display:block;font-size:25px;font-weight:650;font-variant-numeric:tabular-nums}
-.tile span{color:var(--soft);font-size:13px}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr));gap:16px}
-.card{padding:16px 18px;overflow:hidden}.wide{grid-column:1/-1}.note{color:var(--soft);font-size:13px;margin:8px 0 0}
-svg{width:100%;height:auto;display:block}svg text{font-size:12px;fill:var(--soft)}svg .value{fill:var(--ink)}
-svg .grid{stroke:var(--line)}.map{width:100%;image-rendering:pixelated;border-radius:6px;display:block}
-.maps{display:grid;grid-template-columns:minmax(0,7fr) minmax(0,3fr);gap:18px}
-.legend{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:13px;color:var(--soft);margin-top:8px}
-.legend i{display:inline-block;width:11px;height:11px;border-radius:3px;margin-right:6px}
-table{border-collapse:collapse;width:100%;font-size:13.5px;font-variant-numeric:tabular-nums}
-td,th{text-align:left;padding:4px 10px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}
-th{color:var(--soft);font-weight:500}td.n,th.n{text-align:right}code{font-size:12.5px;overflow-wrap:anywhere}
-.scale{height:12px;border-radius:6px;background:linear-gradient(90deg,#fdf6de,#fcd378,#f0823c,#b02a5a,#420a68)}
-.ends{display:flex;justify-content:space-between;font-size:12px;color:var(--soft)}
-"""
-
 
 def write_report(directory: RunDirectory) -> Path:
     """Render report.html of a run, whole or not at all; returns its path. Raises `MusterError` for damaged records."""
@@ -79,39 +43,20 @@ def write_report(directory: RunDirectory) -> Path:
 
 def render(findings: Findings, trace: Trace | None) -> str:
     """The page."""
-    cards = [
+    found = [
         _curve(findings),
         _levels(findings),
         *(_level_curve(name, curve) for level in findings.levels for name, curve in level.curves.items()),
         _work(findings),
-        _heat(findings, trace),
+        _paths(findings, trace),
         _interventions(findings),
         _latency(findings),
         _contacts(findings),
         _audit(findings),
         _facts(findings),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>muster {html.escape(findings.name)}</title><style>{STYLE}</style></head><body><main>"
-        f"<h1>muster run {html.escape(findings.name)}</h1>{_subtitle(findings)}{_tiles(findings)}"
-        f'<div class="cards">{"".join(card for card in cards if card)}</div></main></body></html>\n'
-    )
-
-
-def passes(trace: Trace, points: NDArray[np.floating], pixel: float = PIXEL) -> NDArray[np.int64]:
-    """How often each pixel of the floor was entered, (rows, columns), top row first; points (periods, movers, 2)."""
-    rows = round(trace.site.height * trace.site.cell / pixel)
-    columns = round(trace.site.width * trace.site.cell / pixel)
-    column = np.clip(np.floor(points[..., 0] / pixel).astype(int), 0, columns - 1)
-    row = np.clip(rows - 1 - np.floor(points[..., 1] / pixel).astype(int), 0, rows - 1)
-    inside = (points >= 0.0).all(axis=-1)  # people who are not on the floor are parked outside
-    cell = np.where(inside, row * columns + column, -1)
-    entered = np.ones_like(cell, bool)
-    entered[1:] = cell[1:] != cell[:-1]
-    counts = np.bincount(cell[entered & (cell >= 0)], minlength=rows * columns)
-    return counts.reshape(rows, columns)
+    content = _tiles(findings) + cards(found)
+    return sheet(f"muster {findings.name}", f"muster run {findings.name}", _subtitle(findings), content)
 
 
 def _subtitle(findings: Findings) -> str:
@@ -125,7 +70,7 @@ def _subtitle(findings: Findings) -> str:
         words.append(f"seed {record['seed']}")
     if record.get("started"):
         words.append(f"started {record['started']}")
-    return f'<p class="sub">{html.escape(" · ".join(words))}</p>'
+    return " · ".join(words)
 
 
 def _tiles(findings: Findings) -> str:
@@ -174,7 +119,7 @@ def _curve(findings: Findings) -> str:
     note = f"{last['steps']:,.0f} steps in {last['seconds']:.0f} s of wall time"
     if last.get("diverged"):
         note += f"; {last['diverged']:,.0f} worlds blew up and ended as diverged (muster diverged {findings.name})"
-    return _card("Learning curve", line_chart(lines, "control steps", "share", (0.0, 1.0)), note)
+    return card("Learning curve", line_chart(lines, "control steps", "share", (0.0, 1.0)), note)
 
 
 def _levels(findings: Findings) -> str:
@@ -209,7 +154,7 @@ def _levels(findings: Findings) -> str:
     }
     if lost := [f"{count:,} ({html.escape(level)})" for level, count in counts.items() if count]:
         note += f"; worlds that blew up and ended as diverged: {', '.join(lost)} (muster diverged {findings.name})"
-    return _card("The hierarchy, bottom-up", _table(head, rows, numbers=4), note, wide=True)
+    return card("The hierarchy, bottom-up", table(head, rows, numbers=4), note, wide=True)
 
 
 def _level_curve(name: str, curve: list[dict[str, float]]) -> str:
@@ -232,9 +177,7 @@ def _level_curve(name: str, curve: list[dict[str, float]]) -> str:
         ]
         chart = line_chart(lines, "control steps", "share", (0.0, 1.0))
     last = curve[-1]
-    return _card(
-        f"Learning curve: {name}", chart, f"{last['steps']:,.0f} steps in {last['seconds']:.0f} s of wall time"
-    )
+    return card(f"Learning curve: {name}", chart, f"{last['steps']:,.0f} steps in {last['seconds']:.0f} s of wall time")
 
 
 def _work(findings: Findings) -> str:
@@ -254,71 +197,14 @@ def _work(findings: Findings) -> str:
             f"longest {lives[-1]:.0f} s; "
             f"{sum(task.attempts > 1 for task in findings.tasks)} tasks needed a second attempt"
         )
-    return _card("Work over time", chart, note)
+    return card("Work over time", chart, note)
 
 
-def _heat(findings: Findings, trace: Trace | None) -> str:
+def _paths(findings: Findings, trace: Trace | None) -> str:
     if trace is None:
         return ""
-    site = trace.site
-    shape = (round(site.height * site.cell / PIXEL), round(site.width * site.cell / PIXEL))
-    rows = np.minimum((np.arange(shape[0]) + 0.5) * PIXEL / site.cell, site.height - 1).astype(int)
-    columns = np.minimum((np.arange(shape[1]) + 0.5) * PIXEL / site.cell, site.width - 1).astype(int)
-    blocked = site.blocked[rows][:, columns]
-
-    def picture(points: NDArray[np.floating]) -> tuple[str, int]:
-        counts = passes(trace, points)
-        most = max(int(np.percentile(counts[counts > 0], 99.5)) if (counts > 0).any() else 1, LEAST_SCALE)
-        pixels = heat_colours(np.sqrt(np.clip(counts / max(most, 1), 0.0, 1.0)))
-        pixels[(counts == 0) & ~blocked] = (250, 250, 248)
-        pixels[blocked] = (96, 106, 120)
-        return png(pixels), most
-
-    image, most = picture(trace.poses[..., :2])
-    overlay = _marks(findings, trace)
-    size = f"{site.width * site.cell:g} {site.height * site.cell:g}"
-    names = (("station", "#2d8fe3"), ("charger", "#2e9e6b"), ("collision", "#c0392b"), ("rack or wall", "#606a78"))
-    names += fixture_names(site)
-    robots = (
-        f'<svg viewBox="0 0 {size}"><image href="{image}" width="100%" height="100%" '
-        f'style="image-rendering:pixelated" preserveAspectRatio="none"/>{overlay}</svg>'
-        '<div style="max-width:320px;margin-top:10px"><div class="scale"></div>'
-        f'<div class="ends"><span>1 pass</span><span>{most} passes</span></div></div>{legend(names)}'
-    )
-    people = ""
-    if trace.people.shape[1]:
-        people = f'<p class="note" style="margin-top:0">Where people walked</p>{_image(picture(trace.people)[0])}'
-    content = f'<div class="maps"><div>{robots}</div><div>{people}</div></div>' if people else robots
-    return _card(
-        "Paths on the floor", content, f"robots entering each {PIXEL:g} m square, from their true poses", wide=True
-    )
-
-
-def _image(address: str) -> str:
-    return f'<img class="map" alt="heat map" src="{address}">'
-
-
-def _marks(findings: Findings, trace: Trace) -> str:
-    """Fixtures, stations, chargers and collisions over the heat map, in metres, y down."""
-    site = trace.site
-    top = site.height * site.cell
-    parts = [draw_fixtures(site)]
-    for cells, colour, name in ((site.stations, "#2d8fe3", "station"), (site.chargers, "#2e9e6b", "charger")):
-        for cell, (x, y) in zip(cells.tolist(), site.centre(cells), strict=True):
-            place = f'x="{x - 0.42:.2f}" y="{top - y - 0.42:.2f}" width=".84" height=".84"'
-            parts.append(
-                f'<rect {place} fill="none" stroke="{colour}" stroke-width=".14">'
-                f"<title>{name}, cell {cell}</title></rect>"
-            )
-    for contact in findings.plant.get("contacts", []):
-        if contact["collision"] and contact["robot"] in trace.names:
-            period = min(int(np.searchsorted(trace.stamps, contact["stamp"])), len(trace.stamps) - 1)
-            x, y = trace.poses[period, trace.names.index(contact["robot"]), :2]
-            parts.append(
-                f'<circle cx="{x:.2f}" cy="{top - y:.2f}" r=".45" fill="none" stroke="#c0392b" stroke-width=".2">'
-                f"<title>{contact['robot']} at {contact['stamp'] / SECOND:.1f} s</title></circle>"
-            )
-    return "".join(parts)
+    note = f"robots entering each {PIXEL:g} m square, from their true poses"
+    return card("Paths on the floor", heat_maps(trace, findings.plant.get("contacts", [])), note, wide=True)
 
 
 def _interventions(findings: Findings) -> str:
@@ -334,7 +220,7 @@ def _interventions(findings: Findings) -> str:
         content += '<p class="note">Protective stops by cause:</p>'
         content += bar_chart([(name.lower().replace("_", " "), count) for name, count in stops], "var(--c)")
     note = f"control steps whose command the shield replaced, of {steps:,} in all"
-    return _card("Interventions by reason", (content or "<p>none</p>") + '<p class="note">Modes:</p>' + share, note)
+    return card("Interventions by reason", (content or "<p>none</p>") + '<p class="note">Modes:</p>' + share, note)
 
 
 def _latency(findings: Findings) -> str:
@@ -352,7 +238,7 @@ def _latency(findings: Findings) -> str:
         f"readings to released command, record included, while all processes shared this machine's cores; "
         f"{missed} deadlines missed"
     )
-    return _card("Control-step latency", content, note)
+    return card("Control-step latency", content, note)
 
 
 def _contacts(findings: Findings) -> str:
@@ -364,13 +250,13 @@ def _contacts(findings: Findings) -> str:
         ("a person walked into a standing robot", plant["person_contacts"], plant["oracle_person_contacts"]),
         ("a standing robot was driven into", plant["struck"], plant["oracle_struck"]),
     ]
-    content = _table(
+    content = table(
         ("", "engine", "geometry"), [(html.escape(text), str(one), str(two)) for text, one, two in rows], numbers=2
     )
     same = all(one == two for _, one, two in rows)
     content += f'<p class="{"good" if same else "bad"}">{"The counts agree." if same else "The counts differ."}</p>'
     if plant["contacts"]:
-        content += _table(
+        content += table(
             ("time", "robot", "with", "speed", "turn"),
             [
                 (
@@ -384,7 +270,7 @@ def _contacts(findings: Findings) -> str:
             ],
         )
     note = "every physics step, by MuJoCo's contacts and by plane geometry that shares no code with shield or lidar"
-    return _card("Contacts", content, note)
+    return card("Contacts", content, note)
 
 
 def _audit(findings: Findings) -> str:
@@ -393,12 +279,12 @@ def _audit(findings: Findings) -> str:
         return ""
     content = f'<p class="{"bad" if audit["findings"] else "good"}">{audit["findings"]} findings</p>'
     if audit["findings"]:
-        content += _table(
+        content += table(
             ("kind", "detail"), [(entry["kind"], html.escape(entry["detail"])) for entry in audit["first"][:20]]
         )
     if findings.open:
         content += f"<p>{len(findings.open)} tasks are open:</p>"
-        content += _table(
+        content += table(
             ("task", "state", "robot", "reason"),
             [
                 (
@@ -415,7 +301,7 @@ def _audit(findings: Findings) -> str:
         words = ", ".join(f"{entry['member']} in round {entry['round']}" for entry in gone[:20])
         content += f'<p class="note">Members that fell silent: {html.escape(words)}</p>'
     note = "double grants, lost and doubled tasks, from the committed log; robots on ground that was not theirs"
-    return _card("The auditor", content, note)
+    return card("The auditor", content, note)
 
 
 def _facts(findings: Findings) -> str:
@@ -432,20 +318,4 @@ def _facts(findings: Findings) -> str:
         rows.append(("processor", html.escape(f"{cpu.get('model', '')} ({cpu.get('cores', '?')} cores)")))
     versions = record.get("versions", {})
     rows.append(("versions", html.escape(", ".join(f"{name} {version}" for name, version in versions.items()))))
-    return _card("How it was run", _table(("", ""), rows), "")
-
-
-def _card(title: str, content: str, note: str, *, wide: bool = False) -> str:
-    text = f'<p class="note">{html.escape(note)}</p>' if note else ""
-    return f'<section class="card{" wide" if wide else ""}"><h2>{html.escape(title)}</h2>{content}{text}</section>'
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> str:
-    """A table whose cells are HTML; the last `numbers` columns are set right."""
-    kinds = [""] * (len(head) - numbers) + [' class="n"'] * numbers
-    top = "".join(f"<th{kind}>{name}</th>" for kind, name in zip(kinds, head, strict=True)) if any(head) else ""
-    lines = (
-        "<tr>" + "".join(f"<td{kind}>{value}</td>" for kind, value in zip(kinds, row, strict=True)) + "</tr>"
-        for row in rows
-    )
-    return f"<table>{f'<tr>{top}</tr>' if top else ''}{''.join(lines)}</table>"
+    return card("How it was run", table(("", ""), rows), "")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fleet.charts import Line, line_chart
-from fleet.report import STYLE
+from fleet.sheet import card, cards, sheet, table
 from fleet.validate import SHOWN, UNITS, conclusions
 from sim.sysid import UNITS as PARAMETER_UNITS
 
@@ -43,17 +42,12 @@ def tables(found: Validation) -> list[Table]:
 def page(found: Validation, title: str) -> str:
     """The page of one validation."""
     answer = "".join(f"<p>{html.escape(line)}</p>" for line in conclusions(found))
-    cards = [_card("Answer", answer), _card("Open-loop error, RMS", _table(error_head(found), error_rows(found)))]
+    errors = table(error_head(found), error_rows(found))
+    shown = [card("Answer", answer, wide=True), card("Open-loop error, RMS", errors, wide=True)]
     if found.fit is not None:
-        cards.append(_card("Parameters", _table(PARAMETER_HEAD, parameter_rows(found))))
-    cards += [_card(f"{name}, {unit}", chart, "card") for name, unit, chart in _charts(found) if chart]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>muster validate-sim {html.escape(title)}</title><style>{STYLE}</style></head><body><main>"
-        f'<h1>Is this my robot? {html.escape(found.spec.name)}</h1><p class="sub">{html.escape(title)}</p>'
-        f'<div class="cards">{"".join(cards)}</div></main></body></html>\n'
-    )
+        shown.append(card("Parameters", table(PARAMETER_HEAD, parameter_rows(found)), wide=True))
+    shown += [card(f"{name}, {unit}", chart) for name, unit, chart in _charts(found) if chart]
+    return sheet(f"muster validate-sim {title}", f"Is this my robot? {found.spec.name}", title, cards(shown))
 
 
 def _measured(found: Validation) -> list[int]:
@@ -108,13 +102,3 @@ def _charts(found: Validation) -> list[tuple[str, str, str]]:
         chart = line_chart(lines, "horizon, s", f"{SHOWN[k]}, {UNITS[k]}")
         charts.append((SHOWN[k], UNITS[k], chart))
     return charts
-
-
-def _card(title: str, content: str, kind: str = "card wide") -> str:
-    return f'<section class="{kind}"><h2>{html.escape(title)}</h2>{content}</section>'
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    lines = ("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{top}</tr>{''.join(lines)}</table>"

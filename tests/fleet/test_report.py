@@ -10,7 +10,8 @@ from coordination.client import new_task_id
 from coordination.messages import Leg, LegKind, Task, TaskState
 from coordination.tasks import Store
 from fleet.findings import Cargo, FindingsError, read_findings
-from fleet.report import passes, write_report
+from fleet.heatmap import passes
+from fleet.report import write_report
 from fleet.rundir import RunDirectory, create_run
 from fleet.world import World
 from hierarchy.curriculum import Comparison
