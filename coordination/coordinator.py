@@ -85,8 +85,10 @@ class Coordinator:
         """Begin a life that knows what the store knows and has heard nobody: a process's first, or another plant's.
 
         Every robot keeps the cells that it held until it reports from where it is now. In another plant (`anew`) every
-        pod stands at home.
+        pod stands at home and nobody carries a load: tasks that robots had begin again, as new attempts.
         """
+        if anew:
+            self.store.requeue_all("another plant", self.store.newest_stamp())
         self.epoch = self.store.begin()
         """Number of this life on the store"""
         self._loaded = with_pod(self.spec, self.site) if self.site.fixtures.pod_side is not None else self.spec

@@ -81,7 +81,7 @@ class TaskRecord:
     robot: str
     """Who has the live attempt; empty when there is none."""
     legs_done: int
-    """Legs that the live attempt has behind it."""
+    """Legs that the live attempt has behind it; 0 while the task waits for one."""
     submitted: int
     """Stamp, ns"""
     changed: int

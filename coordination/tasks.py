@@ -218,7 +218,12 @@ class Store(Database):
     def requeue(self, task: str, attempt: int, reason: str, now: int) -> bool:
         """End an attempt without success and let another robot try; False when the attempt is not live."""
         record = self._live(task, attempt)
-        return record is not None and self._apply(record, TaskEvent.REQUEUE, now, reason)
+        return record is not None and self._apply(replace(record, legs_done=0), TaskEvent.REQUEUE, now, reason)
+
+    def requeue_all(self, reason: str, now: int) -> None:
+        """End every live attempt without success."""
+        for record in [record for record in self._open.values() if record.robot]:
+            self.requeue(record.task.id, record.attempt, reason, now)
 
     def change(self, task: str, event: TaskEvent, now: int, reason: str = "") -> bool:
         """An operator's or client's event (CANCEL, FAIL, SUSPEND, RESUME); False when it cannot happen now."""

@@ -21,7 +21,9 @@ from coordination.messages import (
     Submit,
     Submitted,
     Task,
+    TaskState,
 )
+from coordination.pods import lifted
 from coordination.rehearsal import Actor, Floor, Pace
 from coordination.rightofway import RightOfWay
 from coordination.roadmap import Roadmap
@@ -164,6 +166,22 @@ def test_a_restart_knows_where_every_pod_is_and_who_carries_one(begin: Open) -> 
     with here.store.transaction():
         here.core.begin(anew=True)
     assert here.standing == set(NORTH), "in another plant"
+
+
+def test_in_another_plant_a_task_begins_again_with_its_first_leg(begin: Open) -> None:
+    here = begin([7, 10], seed=1)
+    here.give("r0", *bring(1, PLACE))
+    actor = here.floor.actors["r0"]
+    assert here.run(60, lambda: actor.loaded)
+    here.run(0.2)
+    (before,) = here.store.open_tasks().values()
+    assert (before.robot, before.legs_done) == ("r0", 1)
+    with here.store.transaction():
+        here.core.begin(anew=True)
+    assert here.standing == set(NORTH)
+    (after,) = here.store.open_tasks().values()
+    assert (after.state, after.robot, after.legs_done) == (TaskState.QUEUED, "", 0)
+    assert lifted([after]) == {1}, "its pod is still to be taken away"
 
 
 def test_a_pod_is_not_set_down_where_another_stands(begin: Open) -> None:
