@@ -99,11 +99,10 @@ def drawn_floor(site: Site) -> list[Drawn]:
 
 
 def drawn_racks(site: Site) -> list[Drawn]:
-    """Racks as low steel blocks with a carton on each cell; the floor's outermost blocked cells as walls."""
-    edge = np.zeros_like(site.blocked)
-    edge[[0, -1]] = edge[:, [0, -1]] = True
-    boxes = [Drawn(where, 0.0, 0.5, WALL) for where in _runs(site, site.blocked & edge)]
-    inner = site.blocked & ~edge
+    """Walls (`walls`), and racks as low steel blocks with a carton on each cell."""
+    wall = walls(site)
+    boxes = [Drawn(where, 0.0, 0.5, WALL) for where in _runs(site, wall)]
+    inner = site.blocked & ~wall
     if inner.sum() > DETAILED:
         return boxes + [Drawn(where, 0.0, RACK_HEIGHT, STEEL) for where in _runs(site, inner)]
     boxes += [Drawn(where, 0.0, 0.35, STEEL) for where in _runs(site, inner)]
@@ -115,6 +114,28 @@ def drawn_racks(site: Site) -> list[Drawn]:
         top = draws.uniform(0.5, RACK_HEIGHT)
         boxes.append(Drawn((x - side_x, y - side_y, x + side_x, y + side_y), 0.35, top, (red, green, blue, 1.0)))
     return boxes
+
+
+def walls(site: Site) -> NDArray[np.bool_]:
+    """Blocked cells that are drawn as walls, (height, width): those joined to the floor's edge or to a door.
+
+    A compiled floor knows only what is blocked; a rack that leans on a wall is taken for a part of it.
+    """
+    found = np.zeros_like(site.blocked)
+    found.reshape(-1)[[cell for door in site.fixtures.doors for cell in door.cells]] = True
+    joined = site.blocked | found
+    found[[0, -1]] = joined[[0, -1]]
+    found[:, [0, -1]] = joined[:, [0, -1]]
+    while True:
+        near = found.copy()
+        near[1:] |= found[:-1]
+        near[:-1] |= found[1:]
+        near[:, 1:] |= found[:, :-1]
+        near[:, :-1] |= found[:, 1:]
+        near &= joined
+        if (near == found).all():
+            return found & site.blocked
+        found = near
 
 
 def drawn_fixtures(site: Site) -> list[Drawn]:

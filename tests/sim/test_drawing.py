@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.drawing import DOOR, POD, RAMP, ZONE, drawn_fixtures
+from sim.drawing import DOOR, POD, RAMP, ZONE, drawn_fixtures, walls
 from sim.picture import build_picture
 from sim.readers import load_site
 from sim.site import make_site
@@ -27,6 +27,16 @@ def test_every_fixture_is_drawn_where_it_stands() -> None:
     small = drawn_fixtures(load_site(SITES / "small_warehouse.yaml"))
     assert sum(box.colour == POD and box.high == 2.0 for box in small) == 2
     assert drawn_fixtures(make_site("plain", np.zeros((2, 2), bool))) == []
+
+
+def test_walls_inside_a_hall_are_drawn_as_walls_and_racks_as_racks() -> None:
+    two_halls = load_site(SITES / "two_halls.yaml")
+    inside = walls(two_halls)[1:-1, 1:-1]
+    assert np.flatnonzero(inside.any(axis=0)).tolist() == [10], "the wall between the halls"
+    assert inside[:, 10].tolist() == [True, True, True, False, False, True, True, True, False, True]
+    assert (two_halls.blocked & ~walls(two_halls)).sum() == 16, "four racks of four cells"
+    pod_hall = load_site(SITES / "pod_hall.yaml")  # its wall touches no outer one, but a door is in it
+    assert (pod_hall.blocked & ~walls(pod_hall)).nonzero()[0].tolist() == [5, 5, 5, 5]
 
 
 def test_the_picture_has_a_part_for_each_cell_of_a_door() -> None:
