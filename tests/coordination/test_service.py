@@ -203,10 +203,10 @@ def test_a_late_report_gets_its_picture_in_a_tick_without_time(start: Callable[.
     picture = rig.answer(other)
     assert isinstance(picture, Picture)
     assert (picture.round, picture.stamp) == (6, 700)
-    assert rig.core.ticks == [700]
+    assert set(rig.core.ticks) == {700}, "one tick for both, or one for each where they came apart"
     assert rig.plant.receive(0.05) == [], "the plant asked nothing"
     rig.plant.send("coordinator", Round(7, 700, ("r1",)), 700)
-    rig.turn_until(lambda: len(rig.core.ticks) == 2)
+    rig.turn_until(lambda: len(rig.core.heard) == 2)
     heard = [(sender, m.round) for sender, m, _ in rig.core.heard if isinstance(m, Report)]
     assert heard == [("r2", 6), ("r1", 7)]
 
