@@ -6,6 +6,7 @@ are refused with their line. A command is split into words before it is substitu
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, replace
 
@@ -35,11 +36,12 @@ class Scope:
         return replace(self, values=dict(self.values), environment=dict(self.environment))
 
     def truth(self, node: yaml.Node, file: str) -> bool:
-        """A condition."""
+        """A condition; what is wrong with an argument's value is said of the argument."""
         word = self.text(node, file, loose=True)
         if self.listing and not word:
             return False
-        return boolean(word, at(node, file))
+        argument = re.fullmatch(r"\$\(var (\w+)\)", text_of(node, file, loose=True))
+        return boolean(word, at(node, file) if argument is None else f"{argument[1]}:={word}")
 
     def text(self, node: yaml.Node, file: str, *, loose: bool = False) -> str:
         """A scalar with its substitutions made; `loose` takes unquoted numbers and booleans too."""

@@ -382,7 +382,7 @@ def test_a_demo_is_refused_before_it_trains(refused: Callable[..., str]) -> None
         ("worlds:=0", "train: worlds:=0: expected 1 or more worlds, got 0"),
         ("seed:=-1", "train: seed:=-1: expected a whole number from 0 up"),
         ("device:=abacus", "train: device:=abacus: expected device cpu"),
-        ("until_target:=soon", '"soon" is no condition'),
+        ("until_target:=soon", 'muster: until_target:=soon: "soon" is no condition; expected true, false, 1 or 0'),
         ("curriculum:=hope", "curriculum"),
         ("randomization:=none.yaml", "train: randomization:=none.yaml: cannot read none.yaml"),
     ],
