@@ -25,11 +25,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from coordination.ports import check_free, listeners
 from fleet.findings import read_curve
-from fleet.learning import check_seconds, device_named, held_out_on, make_curriculum, run_watched, varied
+from fleet.learning import (
+    check_ranges,
+    check_seconds,
+    device_named,
+    held_out_on,
+    make_curriculum,
+    run_watched,
+    varied,
+)
 from fleet.metrics import TrainingMetrics
 from fleet.report import write_report
 from fleet.rundir import RunDirectory, join_run, open_run, plain
 from hierarchy.curriculum import Comparison, check_chain, read_comparison
+from sim.seeds import check_seed
 
 if TYPE_CHECKING:
     from agents.curriculum import Curriculum
@@ -121,9 +130,10 @@ def conclude(comparisons: Sequence[Comparison]) -> int:
 def check(config: Config, made_later: Path | None = None) -> None:
     """Raise `TrainingError` for values that cannot work, before anything is made for them."""
     from agents.errors import TrainingError
-    from agents.navigation import LANES
 
     check_seconds(config.seconds)
+    check_seed(config.seed)
+    check_ranges(config.randomization)
     for option, value in (
         ("--motor-steps", config.motor_steps),
         ("--planar-steps", config.planar_steps),
@@ -134,10 +144,10 @@ def check(config: Config, made_later: Path | None = None) -> None:
     ):
         if value < 1:
             raise TrainingError(f"{option}: expected a whole number from 1 up, got {value}; raise it")
+    from agents.navigation import LANES  # takes seconds
+
     if config.worlds % LANES:
         raise TrainingError(f"--worlds: expected worlds in pairs, one for each lane, got {config.worlds}; add one")
-    if config.seed < 0:
-        raise TrainingError(f"--seed: expected a whole number from 0 up, got {config.seed}; choose another")
     device_named(config.device)
     check_free(ports(config))
     if config.randomization:  # else nothing can be wrong, and the tasks take seconds to import

@@ -6,8 +6,9 @@ one value means one thing and is refused in the same words wherever it is given.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -53,6 +54,19 @@ def device_named(name: str) -> str:
     raise TrainingError(f'--device: expected device cpu, or cuda where there is one, got "{name}"; train on cpu')
 
 
+def check_ranges(file: str) -> None:
+    """Raise VaryError or FileError for a `--randomization` file that cannot be read or has no rows; empty: none.
+
+    Which rows it may name, and how far they reach, the tasks say (`varied`): they take seconds to import.
+    """
+    from sim.strictyaml import Reader
+    from sim.vary import VaryError
+
+    if file:
+        with _of_randomization():
+            Reader(Path(file), VaryError).root(required=("rows",), optional=())
+
+
 def varied(task: Config, file: str, elsewhere: Collection[str] = ()) -> Config:
     """A task with the ranges of a `--randomization` file; as it is where that is empty.
 
@@ -62,11 +76,18 @@ def varied(task: Config, file: str, elsewhere: Collection[str] = ()) -> Config:
 
     if not file:
         return task
-    try:
+    with _of_randomization():
         changes = read_changes(Path(file), task.table(), elsewhere)
+    return replace(task, randomization=task.randomization.also(changes))
+
+
+@contextlib.contextmanager
+def _of_randomization() -> Iterator[None]:
+    """Errors within begin with the option."""
+    try:
+        yield
     except MusterError as error:
         raise type(error)(f"--randomization: {error}") from error
-    return replace(task, randomization=task.randomization.also(changes))
 
 
 def make_curriculum(name: CurriculumName, lanes: Sequence[BatchEnv]) -> Curriculum | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from coordination.ports import check_free, listeners
-from fleet.learning import check_seconds, device_named, held_out_on, make_curriculum, run_watched, varied
+from fleet.learning import check_ranges, check_seconds, device_named, held_out_on, make_curriculum, run_watched, varied
 from fleet.metrics import TrainingMetrics
 from fleet.rundir import RunDirectory, join_run, plain
 from sim.seeds import check_seed
@@ -84,6 +84,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
     if config.worlds > WORLDS_MAX:
         raise TrainingError(f"--worlds: expected at most {WORLDS_MAX} worlds, got {config.worlds}; take fewer")
     check_seed(config.seed)
+    check_ranges(config.randomization)
     device_named(config.device)
     check_free(ports(config))
     if config.randomization:  # else nothing can be wrong, and torch takes seconds to import

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from agents.errors import TrainingError
 from agents.policy import Policy
 from fleet import cli
 from fleet.hierarchy_train import TRAINS, Config, check, conclude
 from hierarchy.chooser import choose_contract
 from hierarchy.curriculum import Comparison, check_chain, read_comparisons
+from sim.errors import MusterError
 from sim.robot import RobotSpec
 from sim.tasks.navigate_contract import navigate_contract
 from sim.tasks.track import track_contract
@@ -35,10 +35,11 @@ SMALL += ["worlds:=32", "episodes:=4", "seconds:=240"]
         ({"episodes": -1}, "--episodes: expected a whole number from 1 up"),
         ({"seconds": float("inf")}, "--seconds: expected a finite time above 0 s, got inf;"),
         ({"seed": -2}, "--seed: expected a whole number"),
+        ({"seed": 5_000_000_000}, "--seed: expected a whole number from 0 up to 1000000000, got 5000000000"),
     ],
 )
 def test_values_that_cannot_work_are_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(MusterError, match=message):
         check(Config(**change))
 
 
