@@ -1,13 +1,14 @@
 """Lanes as arrays and Frenet coordinates as Warp functions, the same code on CPU and CUDA.
 
 `lane_arrays(road, device)` lays every lane's centre out with points at equal distances, so that an arc length is an
-index. In a kernel
+index; of several roads it lays out all of them, one after the other (sim/driving/atlas.py says which lanes are whose).
+In a kernel
 
     lane_frame(lanes, lane, s)                     -> x, y, heading, curvature, room to the left, room to the right
     lane_project(lanes, lane, x, y, guess)         -> s, d: from a guess of s downhill along the centre
     lane_search(lanes, lane, x, y)                 -> s, d: the nearest point of the whole lane, for a first guess
 
-d is positive to the left. Coordinates are float32 about `origin`, the middle of the road's bounds, so that a town
+d is positive to the left. Coordinates are float32 about the middle of a road's bounds (`middle`), so that a town
 10 km wide is resolved to half a millimetre. `project_rows` is the launchable form; `sim.road.project` the reference.
 """
 
@@ -15,10 +16,12 @@ from __future__ import annotations
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false, reportAssignmentType=false
 # Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+from collections.abc import Sequence
+
 import numpy as np
 import warp as wp
 
-from sim.road import STEP, Road
+from sim.road import STEP, Lane, LaneKind, Road
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -28,7 +31,7 @@ LINKS = 4
 
 @wp.struct
 class Lanes:
-    """Every lane of a road; P points of L lanes."""
+    """Every lane of one road or of several; P points of L lanes."""
 
     points: wp.array2d(dtype=wp.float32)
     """x, y, heading, curvature, half width to the left, to the right; (P, 6)"""
@@ -46,27 +49,43 @@ class Lanes:
     """-1 where there are fewer, (L, LINKS)"""
     beside: wp.array2d(dtype=wp.int32)
     """Left neighbour, right neighbour, oncoming lane, (L, 3)"""
+    enter: wp.array2d(dtype=wp.int32)
+    """The driving lane to the left, to the right, that runs the same way and may be entered, else -1; (L, 2)"""
+    junction: wp.array(dtype=wp.int32)
+    """Number of the junction of its road that a lane runs through, -1 for none; (L,)"""
     origin: wp.vec2d
-    """What was taken off every x and y, m"""
+    """What was taken off every x and y of a single road, m; of several each has its own: `middle`"""
 
 
-def lane_arrays(road: Road, device: str = "cpu") -> Lanes:
-    """The lanes of a road on a device."""
+def middle(road: Road) -> tuple[float, float]:
+    """The middle of a road's bounds, m: what is taken off every x and y on a device."""
     low_x, low_y, high_x, high_y = road.bounds
-    origin = (0.5 * (low_x + high_x), 0.5 * (low_y + high_y))
-    rows, first, spacing = [], [0], []
-    for lane in road.lanes:
-        many = max(int(np.ceil(lane.length / STEP)), 1) + 1
-        at = np.linspace(0.0, lane.length, many)
-        columns = (lane.centre[:, 0] - origin[0], lane.centre[:, 1] - origin[1], lane.heading, lane.curvature)
-        half = (0.5 * lane.width, 0.5 * lane.width)
-        rows.append(np.stack([np.interp(at, lane.s, column) for column in (*columns, *half)], axis=-1))
-        first.append(first[-1] + many)
-        spacing.append(lane.length / (many - 1))
-    successors = np.full((len(road.lanes), LINKS), -1, np.int32)
-    for index, lane in enumerate(road.lanes):
-        successors[index, : len(lane.successors[:LINKS])] = lane.successors[:LINKS]
-    beside = [(lane.left_neighbour, lane.right_neighbour, lane.oncoming) for lane in road.lanes]
+    return 0.5 * (low_x + high_x), 0.5 * (low_y + high_y)
+
+
+def lane_arrays(road: Road | Sequence[Road], device: str = "cpu") -> Lanes:
+    """The lanes of a road on a device, or of several roads one after the other, each about its own middle."""
+    roads = [road] if isinstance(road, Road) else list(road)
+    rows, first, spacing, successors, beside, enter = [], [0], [], [], [], []
+    for each in roads:
+        origin, before = middle(each), len(successors)
+
+        def here(link: int, before: int = before) -> int:
+            return before + link if link >= 0 else -1
+
+        for lane in each.lanes:
+            many = max(int(np.ceil(lane.length / STEP)), 1) + 1
+            at = np.linspace(0.0, lane.length, many)
+            columns = (lane.centre[:, 0] - origin[0], lane.centre[:, 1] - origin[1], lane.heading, lane.curvature)
+            half = (0.5 * lane.width, 0.5 * lane.width)
+            rows.append(np.stack([np.interp(at, lane.s, column) for column in (*columns, *half)], axis=-1))
+            first.append(first[-1] + many)
+            spacing.append(lane.length / (many - 1))
+            links = [here(link) for link in lane.successors[:LINKS]]
+            successors.append(links + [-1] * (LINKS - len(links)))
+            beside.append([here(link) for link in (lane.left_neighbour, lane.right_neighbour, lane.oncoming)])
+            enter.append([here(link) for link in enterable(each.lanes, lane)])
+    lane_list = [lane for each in roads for lane in each.lanes]
 
     def floats(values: object) -> wp.array:
         return wp.array(np.asarray(values, np.float32), device=device)
@@ -77,11 +96,20 @@ def lane_arrays(road: Road, device: str = "cpu") -> Lanes:
     lanes = Lanes()
     lanes.points, lanes.spacing = floats(np.concatenate(rows)), floats(spacing)
     lanes.first, lanes.successors, lanes.beside = whole(first), whole(successors), whole(beside)
-    lanes.length = floats([lane.length for lane in road.lanes])
-    lanes.limit = floats([lane.limit for lane in road.lanes])
-    lanes.kind = whole([int(lane.kind) for lane in road.lanes])
-    lanes.origin = wp.vec2d(*origin)
+    lanes.enter, lanes.junction = whole(enter), whole([lane.junction for lane in lane_list])
+    lanes.length = floats([lane.length for lane in lane_list])
+    lanes.limit = floats([lane.limit for lane in lane_list])
+    lanes.kind = whole([int(lane.kind) for lane in lane_list])
+    lanes.origin = wp.vec2d(*middle(roads[0])) if len(roads) == 1 else wp.vec2d()
     return lanes
+
+
+def enterable(lanes: Sequence[Lane], lane: Lane) -> tuple[int, int]:
+    """The driving lane to the left and to the right that a vehicle on `lane` may change to, -1 for none."""
+    sides = ((lane.left_neighbour, lane.may_change_left), (lane.right_neighbour, lane.may_change_right))
+    return tuple(  # type: ignore[return-value] # two sides
+        index if index >= 0 and allowed and lanes[index].kind == LaneKind.DRIVING else -1 for index, allowed in sides
+    )
 
 
 @wp.struct
