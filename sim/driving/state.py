@@ -131,9 +131,14 @@ class View:
     object_id: wp.array2d(dtype=wp.int32)
     """The tracker's number of an object, the same from step to step; (rows, OBJECTS)"""
     age: wp.array(dtype=wp.float32)
-    """Age of everything above that has no age of its own, s; (rows,)"""
+    """Of pose, motion, lane and path: time since all that they come from was last known to keep its bounds, s; 0 while
+    all is well. They stay best estimates of now, for whoever must stop by them; (rows,)"""
+    list_age: wp.array(dtype=wp.float32)
+    """Age of the newest object list that arrived, s: nobody else was seen then. It grows when a list sensor is dead,
+    and no object is dropped meanwhile; (rows,)"""
     range: wp.array(dtype=wp.float32)
-    """Distance up to which objects are seen, m; beyond it the road may be blocked; (rows,)"""
+    """Distance up to which nobody but the listed and those behind them can be now, m; what is seen less what others
+    can come nearer within `list_age`; beyond it the road may be blocked; (rows,)"""
 
 
 def make_actors(worlds: int, actors: int, device: str) -> ActorArrays:
@@ -161,5 +166,5 @@ def make_view(rows: int, device: str) -> View:
     view.objects = floats(rows, OBJECTS, len(ObjectColumn))
     for name in ("object_kind", "object_lane", "object_id"):
         setattr(view, name, wp.full((rows, OBJECTS), -1, dtype=wp.int32, device=device))
-    view.age, view.range = floats(rows), floats(rows)
+    view.age, view.list_age, view.range = floats(rows), floats(rows), floats(rows)
     return view
