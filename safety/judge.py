@@ -37,9 +37,8 @@ class Verdict:
 
     reason: wp.int32
     margin: float
-    v: float
-    w: float
-    stop: float
+    plan: wp.vec3
+    """v, w at the stop's begin, and how long it takes"""
     culprit: wp.int32
 
 
@@ -60,9 +59,7 @@ def judge(row: int, command_v: float, command_w: float, first: int, ask: Ask, si
         moves(row, sight),
         b,
     )
-    verdict.v = path.v
-    verdict.w = path.w
-    verdict.stop = path.stop
+    verdict.plan = wp.vec3(path.v, path.w, path.stop)
     if path.count == 0:
         return verdict
     n_rectangles = sight.rectangle_count[row]

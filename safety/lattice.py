@@ -31,11 +31,9 @@ from safety.sight import Ask, Sight
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
-LATTICE = 64
-"""Candidates when the proposal is refused: 7 speeds by 9 yaw rates that one period can reach, and a full stop."""
-
 SPEEDS = wp.constant(7)
 TURNS = wp.constant(9)
+"""With the full stop they are `safety.simplex.LATTICE`."""
 
 CRAWL = wp.constant(0.05)
 """m/s; slower candidates stand: 5 mm a cycle, while turning on the spot frees a way of decimetres."""
@@ -77,12 +75,6 @@ def candidate(row: int, c: int, ask: Ask, sight: Sight, b: Bounds) -> wp.vec3:
     w = node(low, high, wish, TURNS, c % TURNS, 0.0)
     # one step of turn weighs as two of speed: slowing down keeps the way that the policy chose
     return wp.vec3(v[0], w[0], v[1] * v[1] + 8.0 * w[1] * w[1])
-
-
-@wp.func
-def rank(cost: float, c: int) -> int:
-    """Cost and index in one integer: atomic_min over it finds the nearest, the lowest index among equals."""
-    return int(wp.min(cost, 15.0) * 1048576.0) * 64 + c
 
 
 @wp.func

@@ -27,6 +27,7 @@ SOURCES = (
     "safety/reason.py",
     "safety/shield.py",
     "safety/sight.py",
+    "safety/simplex.py",
     "sim/backend.py",
     "sim/drive.py",
     "sim/env.py",
