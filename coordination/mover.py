@@ -91,8 +91,8 @@ def braking_distance(speed: float, spec: RobotSpec) -> float:
     if speed <= STANDING_SPEED:
         return 0.05
     delay = 4 * spec.period / SECOND
-    top = min(spec.drive.speed_max, speed + spec.drive.accel_max * delay)
-    return top * delay + top**2 / (2 * spec.drive.brake_min) + spec.tracking_e0
+    top = min(spec.diff.speed_max, speed + spec.diff.accel_max * delay)
+    return top * delay + top**2 / (2 * spec.diff.brake_min) + spec.tracking_e0
 
 
 def reach(mover: Mover, report: Report, roadmap: Roadmap, spec: RobotSpec) -> int:

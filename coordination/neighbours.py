@@ -28,7 +28,7 @@ def neighbours(
     names = list(robots)
     if not names:
         return {}
-    brake = 1.2 * spec.drive.brake_min  # drives brake up to 20 % better than guaranteed
+    brake = 1.2 * spec.diff.brake_min  # drives brake up to 20 % better than guaranteed
     pose = np.array([robots[name].report.pose for name in names])
     v, w = np.array([robots[name].report.twist for name in names]).T
     age = np.array([(now - robots[name].heard) / SECOND for name in names]) + spec.period / SECOND
@@ -36,7 +36,7 @@ def neighbours(
     x, y = pose[:, 0] + v * age * np.cos(heading), pose[:, 1] + v * age * np.sin(heading)
     body = np.array([(laden if robots[name].report.loaded else spec).radius for name in names])
     fixed = body + spec.localisation_bound + 3.0 * spec.lidar.noise + 0.02
-    radius = fixed + np.minimum(0.5 * brake * age**2, 2.0 * spec.drive.speed_max * age)
+    radius = fixed + np.minimum(0.5 * brake * age**2, 2.0 * spec.diff.speed_max * age)
     places = np.stack([x, y], axis=-1)
     reach = spec.lidar.range_max
     nearest = np.asarray(KDTree(places).query(places, k=NEAR + 1, distance_upper_bound=reach)[1])

@@ -225,7 +225,7 @@ class Floor:
             return
         top = self.dice.uniform(self.pace.slow, self.pace.fast)
         # It cannot stop at once: 1 m/s^2 up, 1.5 m/s^2 down.
-        speed = min(top, before + self.spec.drive.accel_max * left)
+        speed = min(top, before + self.spec.diff.accel_max * left)
         while left > 1e-9:
             if actor.towards == actor.cell and not self._choose(actor, assignment):
                 return

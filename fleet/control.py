@@ -137,7 +137,7 @@ class Stepper:
         pose = inputs.pose if usable else memory.pose
         twist = inputs.twist if usable else (0.0, 0.0)
         # a robot that cannot tell its speed does not say that it stands: right of way would free the ground before it
-        told = inputs.twist if usable else (self.config.spec.drive.speed_max, 0.0)
+        told = inputs.twist if usable else (self.config.spec.diff.speed_max, 0.0)
         cells = self._granted(inputs.picture)
         stop = worst(
             fault,
@@ -251,7 +251,7 @@ class Stepper:
 
     def _ages(self, inputs: Inputs, readings: Readings, twist: tuple[float, float], granted: bool) -> Ages:
         """How old everything is. A grant counts until the last moment at which the robot can still stop in time."""
-        drive, spec = self.config.spec.drive, self.config.spec
+        drive, spec = self.config.spec.diff, self.config.spec
         rest = max(abs(twist[0]) / drive.brake_min, abs(twist[1]) / drive.turn_accel_max)
         needed = round((rest + spec.latency_bound) * SECOND) + spec.period
         picture = inputs.picture

@@ -151,12 +151,12 @@ class Guard:
         if near:
             v.robots[0, : len(near)] = near
             # the radius holds for the picture's own round; later they have gone on
-            growth = max(age - self._spec.period / SECOND, 0.0) * self._spec.drive.speed_max
+            growth = max(age - self._spec.period / SECOND, 0.0) * self._spec.diff.speed_max
             v.robots[0, : len(near), 2] += np.float32(growth)
 
     def _limits(self) -> tuple[float, float]:
         """The shield's command within the robot's limits; a full stop should it ever be no number."""
-        drive = self._spec.drive
+        drive = self._spec.diff
         v, w = (float(value) for value in self._view.released[0])
         if not (math.isfinite(v) and math.isfinite(w)):
             return (0.0, 0.0)

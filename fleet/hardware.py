@@ -220,7 +220,7 @@ class FakeRobot:
 
     def write(self, command: RobotCommand) -> None:
         """See `Robot.write`; slewed by the drive's accelerations, as any body would."""
-        drive, period = self.spec.drive, self.spec.period / SECOND
+        drive, period = self.spec.diff, self.spec.period / SECOND
         faster = drive.accel_max * period
         slower = 1.2 * drive.brake_min * period
         rise = faster if command.v * self.command.v >= 0.0 and abs(command.v) > abs(self.command.v) else slower

@@ -208,7 +208,7 @@ class Others:
     def __init__(self, site: Site, spec: RobotSpec, robots: int) -> None:
         self._points = Points(site, spec, 0.0)
         self._memory = self._points.init(robots)
-        self._radius = spec.radius + spec.drive.speed_max * spec.period / SECOND  # they drive on for a period
+        self._radius = spec.radius + spec.diff.speed_max * spec.period / SECOND  # they drive on for a period
 
     def look(self, environment: BatchEnv) -> None:
         """Note where everybody is."""

@@ -86,7 +86,7 @@ class Plant:
         """Whether the coordinator ended the round before this one."""
         self._begun = wall()
         self._end = ""
-        drive = world.spec.drive
+        drive = world.spec.diff
         self._low = np.array([-drive.reverse_max, -drive.turn_max], np.float32)
         self._high = np.array([drive.speed_max, drive.turn_max], np.float32)
 

@@ -95,7 +95,7 @@ def departures(found: Validation) -> list[str]:
 
     if found.fit is None:
         return []
-    spec, drive = found.spec, found.spec.drive
+    spec, drive = found.spec, found.spec.diff
     known = {one.name: one for one in found.fit.estimates if one.identifiable}
     late = sum(known[name].value for name in ("lag", "latency") if name in known) + SERVO_RESERVE
     room = 1.0 + NEAR

@@ -53,7 +53,7 @@ class Follower:
 
     def act(self, observation: Rows) -> Rows:
         """Actions in [-1, 1], (rows, 2), to observations (rows, 89)."""
-        manner, drive = self._manner, self._spec.drive
+        manner, drive = self._manner, self._spec.diff
         seen = {name: observation[:, place].astype(np.float64) for name, place in self._at.items()}
         points = seen["corridor"].reshape(-1, WAYPOINTS, 3)[..., :2] * POINT_SCALE
         lateral, sine, cosine = seen["track"].T

@@ -77,15 +77,15 @@ def motor_hash(spec: RobotSpec) -> str:
         node.body = [line for line in node.body if not isinstance(line, ast.Expr)]  # docstrings
     numbers = {
         "period": spec.motor_period,
-        "accel": spec.drive.accel_max,
-        "brake": spec.drive.brake_min * BRAKE_SHARE,
-        "turn_accel": spec.drive.turn_accel_max,
-        "track": spec.drive.believed_track,
-        "wheel_radius": spec.drive.believed_wheel_radius,
+        "accel": spec.diff.accel_max,
+        "brake": spec.diff.brake_min * BRAKE_SHARE,
+        "turn_accel": spec.diff.turn_accel_max,
+        "track": spec.diff.believed_track,
+        "wheel_radius": spec.diff.believed_wheel_radius,
     }
-    if (spec.drive.track, spec.drive.wheel_radius) != (numbers["track"], numbers["wheel_radius"]):
+    if (spec.diff.track, spec.diff.wheel_radius) != (numbers["track"], numbers["wheel_radius"]):
         # the bound was measured on wheels that are what the law takes them for
-        numbers |= {"true_track": spec.drive.track, "true_wheel_radius": spec.drive.wheel_radius}
+        numbers |= {"true_track": spec.diff.track, "true_wheel_radius": spec.diff.wheel_radius}
     text = "\n".join([*map(ast.unparse, parts), json.dumps(numbers, sort_keys=True)])
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -129,8 +129,8 @@ def check_motor(motor: str, spec: RobotSpec, body: str = PLANAR) -> None:
 
 def wheel_speeds(output: NDArray[np.float32], spec: RobotSpec) -> NDArray[np.float32]:
     """Left and right wheel, rad/s (rows, 2), of body velocities v and w (rows, 2): (v -+ w track / 2) / radius."""
-    v, half = output[:, 0], output[:, 1] * np.float32(spec.drive.believed_track / 2.0)
-    speeds = np.stack([v - half, v + half], axis=-1) / np.float32(spec.drive.believed_wheel_radius)
+    v, half = output[:, 0], output[:, 1] * np.float32(spec.diff.believed_track / 2.0)
+    speeds = np.stack([v - half, v + half], axis=-1) / np.float32(spec.diff.believed_wheel_radius)
     return speeds.astype(np.float32)
 
 

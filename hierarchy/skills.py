@@ -155,7 +155,7 @@ class NavigateSkill:
         o.last_command[0] = last_command
         if self._pace is not None:
             limit = self._pace.limit((float(pose[0]), float(pose[1])), abs(float(twist[0])), self._way)
-            o.out[0, OBSERVATION] = min(limit / self._spec.drive.speed_max, 1.0)
+            o.out[0, OBSERVATION] = min(limit / self._spec.diff.speed_max, 1.0)
         return o.observe()
 
     def command(self, answer: Answer) -> NDArray[np.float32]:

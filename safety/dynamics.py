@@ -62,12 +62,12 @@ def bounds(spec: RobotSpec) -> Bounds:
     """The bounds that a specification states, as the kernels take them."""
     b = Bounds()
     b.radius = spec.radius
-    b.accel = spec.drive.accel_max
-    b.brake = spec.drive.brake_min
-    b.turn_accel = spec.drive.turn_accel_max
-    b.speed_max = spec.drive.speed_max
-    b.reverse_max = spec.drive.reverse_max
-    b.turn_max = spec.drive.turn_max
+    b.accel = spec.diff.accel_max
+    b.brake = spec.diff.brake_min
+    b.turn_accel = spec.diff.turn_accel_max
+    b.speed_max = spec.diff.speed_max
+    b.reverse_max = spec.diff.reverse_max
+    b.turn_max = spec.diff.turn_max
     b.latency = spec.latency_bound
     b.period = spec.period / (1000 * MILLISECOND)
     b.age_bound = spec.sensor_age_bound

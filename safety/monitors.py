@@ -102,7 +102,7 @@ def readable(readings: Readings, spec: RobotSpec) -> bool:
     if not bool(np.all(np.abs(pose) <= PLACE_MAX)):
         return False
     # twice the commanded limits: noise and slip stay far below, a broken encoder does not
-    return bool(abs(twist[0]) <= 2.0 * spec.drive.speed_max and abs(twist[1]) <= 2.0 * spec.drive.turn_max)
+    return bool(abs(twist[0]) <= 2.0 * spec.diff.speed_max and abs(twist[1]) <= 2.0 * spec.diff.turn_max)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def watch_tracking(
     rule = [command for command in commands if command[0] <= readings.pose_stamp] or list(commands)
     if readings.pose_stamp - memory.stamp > 1.5 * spec.period:
         rule.append((0, 0.0, 0.0))  # nobody told it anything: the watchdog or the stored plan may have braked
-    drive, turn = spec.drive, spec.drive.turn_accel_max
+    drive, turn = spec.diff, spec.diff.turn_accel_max
     speeding = _Slew(drive.accel_max, BRAKE_SHARE * drive.brake_min, drive.accel_max, drive.brake_min)
     turning = _Slew(turn, turn, TURN_SHARE * turn, TURN_SHARE * turn)
     new_v = _reach(memory.v, [command[1] for command in rule], speeding, dt)
@@ -200,8 +200,8 @@ def watch_tracking(
     # twist and pose may be of two instants: in between the drive went on
     apart = abs(readings.twist_stamp - readings.pose_stamp) / SECOND
     slack_v, slack_w = twist_slack(v, w, spec)
-    slack_v += BRAKE_SHARE * spec.drive.brake_min * apart
-    slack_w += spec.drive.turn_accel_max * apart
+    slack_v += BRAKE_SHARE * spec.diff.brake_min * apart
+    slack_w += spec.diff.turn_accel_max * apart
     outside = (
         not new_v[0] - slack_v <= v <= new_v[1] + slack_v
         or not new_w[0] - slack_w <= w <= new_w[1] + slack_w

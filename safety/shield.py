@@ -80,7 +80,7 @@ class Shield:
 
     def __post_init__(self) -> None:
         self.bounds = bounds(self.spec)
-        drive = self.spec.drive
+        drive = self.spec.diff
         longest = max(drive.speed_max / drive.brake_min, drive.turn_max / drive.turn_accel_max)
         room = PLAN_TICKS * self.spec.period / SECOND
         if longest > room:

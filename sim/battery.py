@@ -150,7 +150,7 @@ def battery_numbers(battery: Battery, spec: RobotSpec, device: str) -> BatteryNu
     numbers = BatteryNumbers()
     for name, value in (
         ("charge", battery.capacity * 3600.0),
-        ("half_track", spec.drive.track / 2.0),
+        ("half_track", spec.diff.track / 2.0),
         ("mass", spec.mass),
         ("inertia", spec.mass * (spec.length**2 + spec.width**2) / 12.0),
         *((name, getattr(battery, name)) for name in (

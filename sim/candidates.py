@@ -80,7 +80,7 @@ class Restart:
 
 def nominal(spec: RobotSpec) -> NDArray[np.float64]:
     """What a specification says of each parameter, (parameters,); the floor is nominal, the motors have no lag."""
-    drive = spec.drive
+    drive = spec.diff
     return np.array(
         [drive.wheel_radius, drive.track, spec.mass, TRACTION, drive.accel_max, drive.brake_min * BRAKE_SHARE,
          drive.turn_accel_max, 0.0, 0.0]
@@ -207,7 +207,7 @@ class Candidates:
         qpos[:] = (0.0, 0.0, self.scene.rest_height, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
         qpos[:, :2] = HALL / 2
         _set_twist(qpos, qvel, start, column)
-        drive = self.spec.drive
+        drive = self.spec.diff
         believed = [drive.believed_track / 2.0, drive.believed_wheel_radius]
         inputs = [wp.float64(0.0), self.dt, *believed, *self._commands, firmware, backend.ctrl]
         launch = wp.launch(step_firmware, dim=worlds, inputs=inputs, record_cmd=True)
@@ -236,7 +236,7 @@ class Candidates:
         indexes = np.tile(np.arange(len(self.stretches), dtype=np.int32), self.count)
         firmware.stretch = wp.array(indexes, dtype=wp.int32)
         firmware.cursor = wp.zeros(self.worlds, dtype=wp.int32)
-        drive = self.spec.drive  # the firmware knows its speed by its own radius and track
+        drive = self.spec.diff  # the firmware knows its speed by its own radius and track
         scale = drive.believed_wheel_radius / column["wheel_radius"]
         turn = scale * column["track"] / drive.believed_track
         own = np.stack([start[:, 0] * scale, start[:, 1] * turn], axis=-1)
@@ -308,7 +308,7 @@ def write_body(backend: BatchBackend, scene: Scene, column: Mapping[str, NDArray
     gain[:, :, 0], bias[:, :, 2] = servo[:, None], -servo[:, None]
     armature = np.repeat(model.dof_armature[None], worlds, axis=0)  # of rotor and gears: goes with what the wheel moves
     spec = scene.spec
-    heft = column["mass"] / spec.mass * (radius / spec.drive.wheel_radius) ** 2
+    heft = column["mass"] / spec.mass * (radius / spec.diff.wheel_radius) ** 2
     armature[:, -2:] *= heft[:, None]
     for name, values in (
         ("dof_armature", armature), ("actuator_gainprm", gain), ("actuator_biasprm", bias),

@@ -134,7 +134,7 @@ def record_drive(
     """
     rows = drive.setpoint.shape[0]
     dt = spec.motor_period / SECOND
-    drive.brake.fill_(spec.drive.brake_min * BRAKE_SHARE)
+    drive.brake.fill_(spec.diff.brake_min * BRAKE_SHARE)
     commands = []
     for substep in range(int(spec.period // spec.motor_period)):
         launch = record(
@@ -143,10 +143,10 @@ def record_drive(
             inputs=[
                 substep,
                 dt,
-                spec.drive.accel_max,
-                spec.drive.turn_accel_max,
-                spec.drive.believed_track / 2.0,
-                spec.drive.believed_wheel_radius,
+                spec.diff.accel_max,
+                spec.diff.turn_accel_max,
+                spec.diff.believed_track / 2.0,
+                spec.diff.believed_wheel_radius,
                 robots,
                 ctrl_stride,
                 int(ctrl_stride - spec.tools == 2),

@@ -76,7 +76,7 @@ def wheel_numbers(
     sensor: Odometry, spec: RobotSpec, *, timestep: float, wheels: int, seed: int, table: Table, values: wp.array
 ) -> WheelNumbers:
     """A kernel's numbers. `values` were drawn from the table; slip is the floor's, not the sensor's."""
-    drive, numbers = spec.drive, WheelNumbers()
+    drive, numbers = spec.diff, WheelNumbers()
     numbers.seed, numbers.dt, numbers.wheels = seed, timestep, wheels
     numbers.half_track, numbers.radius = drive.track / 2.0, drive.wheel_radius
     numbers.believed_track, numbers.believed_radius = drive.believed_track, drive.believed_wheel_radius

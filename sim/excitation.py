@@ -55,7 +55,7 @@ def plant_robot(spec: RobotSpec, seed: int) -> tuple[RobotSpec, Planted]:
     no wheel slips within the firmware's limits, and traction cannot be seen.
     """
     u = unit_numpy(draw_numpy(seed, Term.FRICTION, 0, 0, np.arange(9))).astype(float).tolist()
-    drive = spec.drive
+    drive = spec.diff
     planted = replace(
         spec,
         mass=spec.mass * (0.9 + 0.4 * u[0]),
@@ -85,7 +85,7 @@ def true_parameters(spec: RobotSpec, planted: Planted) -> NDArray[np.float64]:
 def excitation(spec: RobotSpec, seconds: float, seed: int, run: int = 0) -> NDArray[np.float32]:
     """Commands v, w of each control cycle, (cycles, 2): the same for the same spec, seed and run."""
     cycles = round(seconds * SECOND / spec.period)
-    drive = spec.drive
+    drive = spec.diff
     # a stream of its own under the seed; world = run, as everywhere
     drawn = unit_numpy(draw_numpy(seed, Term.PATH, run, np.arange(cycles)[:, None], np.arange(4)[None])).astype(float)
     commands = np.zeros((cycles, 2), np.float32)
@@ -131,7 +131,7 @@ def record(
     place = np.asarray(state.pose.numpy())
     place[:] = (HALL / 2, HALL / 2, 0.0)
     plant.place(plant.all_rows).launch()
-    limit = spec.mass / 2.0 * planted.traction * GRAVITY * spec.drive.wheel_radius
+    limit = spec.mass / 2.0 * planted.traction * GRAVITY * spec.diff.wheel_radius
     plant.limits.numpy()[..., 0], plant.limits.numpy()[..., 1] = -limit, limit
     drive.lag.fill_(planted.lag)
     drive.latency.fill_(planted.latency)

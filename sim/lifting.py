@@ -46,7 +46,7 @@ def with_pod(spec: RobotSpec, site: Site) -> RobotSpec:
 
 def loaded(spec: RobotSpec, site: Site) -> RobotSpec:
     """The robot as its shield takes it while it carries a pod: as large as that, and no faster than SPEED and TURN."""
-    drive = replace(spec.drive, speed_max=min(SPEED, spec.drive.speed_max), turn_max=min(TURN, spec.drive.turn_max))
+    drive = replace(spec.diff, speed_max=min(SPEED, spec.diff.speed_max), turn_max=min(TURN, spec.diff.turn_max))
     return replace(with_pod(spec, site), drive=drive)
 
 

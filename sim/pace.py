@@ -62,7 +62,7 @@ def make_zones(site: Site, spec: RobotSpec, device: str) -> Zones:
     zones.limit = wp.array(limit, dtype=wp.float32, device=device)
     zones.width, zones.height, zones.cell = site.width, site.height, float(site.cell)
     zones.radius = float(spec.radius + spec.localisation_bound)
-    zones.rate = float(SHARE * spec.drive.accel_max)
+    zones.rate = float(SHARE * spec.diff.accel_max)
     zones.delay = float(spec.period / SECOND + spec.latency_bound)
     return zones
 

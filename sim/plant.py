@@ -229,8 +229,8 @@ class Plant:
             ("payload_max", spec.payload_max),
             ("lag_room", latency_room(spec)),
             ("motor_period", spec.motor_period / SECOND),
-            ("half_track", spec.drive.track / 2),
-            ("wheel_radius", spec.drive.wheel_radius),
+            ("half_track", spec.diff.track / 2),
+            ("wheel_radius", spec.diff.wheel_radius),
         ):
             setattr(self._draws, name, float(value))
         self._directions = ray_directions(spec.lidar, self.device)

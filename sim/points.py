@@ -80,7 +80,7 @@ def relevant_range(spec: RobotSpec, person_speed: float) -> float:
     Own circle, the way of age, latency, period and stop, what a person walks meanwhile, and 0.5 m for a person's
     breadth, errors and noise.
     """
-    drive = spec.drive
+    drive = spec.diff
     before = spec.sensor_age_bound + spec.latency_bound + spec.period / SECOND
     stop = max(drive.speed_max / drive.brake_min, drive.turn_max / drive.turn_accel_max)
     way = drive.speed_max * (before + 0.5 * stop)
@@ -360,7 +360,7 @@ class Points:
         self.depth = relevant_range(spec, self.person_speed)
         if self.depth > spec.lidar.range_max:
             raise PointsError(
-                f"robot {spec.name} at {spec.drive.speed_max} m/s among people at {person_speed} m/s needs to see "
+                f"robot {spec.name} at {spec.diff.speed_max} m/s among people at {person_speed} m/s needs to see "
                 f"{self.depth:.1f} m, its lidar sees {spec.lidar.range_max} m; lower its top speed"
             )
         self.recorded: dict[tuple[int, int], tuple[tuple[Launchable, ...], FilterInputs, PointMemory]] = {}
@@ -395,7 +395,7 @@ class Points:
         flags = wp.array(grid_flags(self.site), dtype=wp.uint8, device=device)
         lidar = [inputs.scan, inputs.pose, ray_cos, ray_sin, flags, float(self.site.cell)]
         known = [memory.robots, memory.others_fresh]
-        speeds = [self.person_speed, float(self.spec.drive.speed_max), float(self.near)]
+        speeds = [self.person_speed, float(self.spec.diff.speed_max), float(self.near)]
         recording: list[Launchable] = [
             record(
                 point_speeds,

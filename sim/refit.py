@@ -23,7 +23,7 @@ QUANTITIES = {"traction": "friction", "lag": "motor_lag", "latency": "command_la
 def refit(spec: RobotSpec, fit: Fit, name: str) -> SpecFile:
     """The specification of the robot that was recorded, with the ranges over its recordings."""
     found = {estimate.name: estimate for estimate in fit.estimates if estimate.identifiable}
-    drive, sources = spec.drive, {}
+    drive, sources = spec.diff, {}
 
     def source(estimate: Estimate) -> str:
         return (

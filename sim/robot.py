@@ -105,6 +105,54 @@ class DiffDrive:
 
 
 @dataclass(frozen=True)
+class Ackermann:
+    """Two axles, the front one steered, and what drive, brakes and steering are guaranteed to do; a mid-size car.
+
+    Its command is acceleration (m/s^2) along x_B and curvature (1/m) of base_link's path, positive to the left;
+    base_link is the middle of the rear axle. It does not reverse. `sim.bodies.specs.CAR_SOURCES` says
+    where its numbers are from.
+    """
+
+    wheelbase: float = 2.70
+    """Distance of the axles, m."""
+    track: float = 1.57
+    """Distance of the wheels of an axle, m."""
+    wheel_radius: float = 0.32
+    """m"""
+    rear_overhang: float = 0.90
+    """From base_link to the rear bumper, m."""
+    steer_max: float = 0.60
+    """Largest angle of the mean front wheel, rad."""
+    steer_rate: float = 0.40
+    """Largest speed of that angle, rad/s."""
+    speed_max: float = 130.0 / 3.6
+    """Largest speed, m/s."""
+    accel_max: float = 3.0
+    """Largest acceleration that the drive gives, m/s^2."""
+    brake_min: float = 6.0
+    """Guaranteed braking on a dry road with full load, m/s^2; the shield's bound b."""
+    brake_comfort: float = 3.0
+    """Braking that following traffic and passengers expect at most, m/s^2."""
+    lateral_max: float = 3.0
+    """Largest lateral acceleration, m/s^2."""
+    jerk_max: float = 12.65
+    """How fast braking grows at least, and by which every acceleration changes at most, m/s^3."""
+    steer_lag: float = 0.05
+    """Largest time constant of the steering, s."""
+    drive_lag: float = 0.06
+    """Largest time constant of drive and brakes, s."""
+
+    @property
+    def curvature_max(self) -> float:
+        """Of base_link's path with the steering at its stop, 1/m."""
+        return math.tan(self.steer_max) / self.wheelbase
+
+
+class WrongDriveError(MusterError):
+    """A robot has another kind of drive than what is asked of it needs."""
+
+
+@dataclass(frozen=True)
 class Lidar:
     """A planar lidar at base_link that sees all around; ray i points to -pi + 2 pi i / rays in B."""
 
@@ -177,7 +225,7 @@ class RobotSpec:
     """A robot as the shield, the plant and the policies know it; its hash is the embodiment."""
 
     name: str = "amr"
-    drive: DiffDrive = field(default_factory=DiffDrive)
+    drive: DiffDrive | Ackermann = field(default_factory=DiffDrive)
     lidar: Lidar = field(default_factory=Lidar)
     length: float = 0.64
     """Footprint along x_B, m; with the width it makes a circumscribed circle of exactly 0.40 m."""
@@ -213,9 +261,32 @@ class RobotSpec:
         return int(self.fork is not None) + 6 * int(self.arm is not None)
 
     @property
+    def diff(self) -> DiffDrive:
+        """The differential drive. Raises `WrongDriveError` for a car."""
+        if not isinstance(self.drive, DiffDrive):
+            raise WrongDriveError(
+                f"robot {self.name!r}: expected a differential drive, got a car's; take a warehouse's robot here"
+            )
+        return self.drive
+
+    @property
+    def car(self) -> Ackermann:
+        """The car's drive. Raises `WrongDriveError` for a differential one."""
+        if not isinstance(self.drive, Ackermann):
+            raise WrongDriveError(
+                f"robot {self.name!r}: expected a car's drive, got a differential one; take a car on the road"
+            )
+        return self.drive
+
+    @property
+    def middle(self) -> float:
+        """How far the middle of the footprint lies ahead of base_link, m."""
+        return self.length / 2.0 - self.drive.rear_overhang if isinstance(self.drive, Ackermann) else 0.0
+
+    @property
     def radius(self) -> float:
         """Radius of the circle around base_link that covers the footprint at any yaw, m."""
-        return math.hypot(self.length, self.width) / 2.0
+        return math.hypot(self.length + 2.0 * abs(self.middle), self.width) / 2.0
 
     def embodiment_hash(self) -> str:
         """sha256 (hex) of the specification's canonical JSON; what a robot does not have is left out of it."""

@@ -4,7 +4,7 @@
     robot:                      every key may be left out: the default robot's value holds then
       name: depot7
       mass: 71.5
-      drive: {track: 0.418, wheel_radius: 0.0834, firmware_wheel_radius: 0.08}
+      drive: {track: 0.418, wheel_radius: 0.0834, firmware_wheel_radius: 0.08}     a car's has a wheelbase instead
     randomization:              what varies from robot to robot, from floor to floor, from day to day
       motor_lag: {low: 0.018, high: 0.026, unit: s, source: "measured: ..."}
     sources:                    where numbers come from, by their dotted names
@@ -29,7 +29,7 @@ import yaml
 from sim.bodies.specs import akin
 from sim.errors import MusterError
 from sim.files import write_atomic
-from sim.robot import MILLISECOND, SECOND, RobotSpec
+from sim.robot import MILLISECOND, SECOND, Ackermann, DiffDrive, RobotSpec
 from sim.strictyaml import Reader
 
 PHYSICS_STEP = 5 * MILLISECOND
@@ -68,6 +68,24 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
 }
 """Least and largest value of each number: what a floor vehicle of any make can have. The lower ends keep the wheeled
 body's parts apart (a caster of 0.03 m, a hull that begins 0.05 m above the floor)."""
+
+CAR_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "drive.wheelbase": (0.2, 10.0),
+    "drive.track": (0.1, 3.0),
+    "drive.wheel_radius": (0.02, 1.0),
+    "drive.rear_overhang": (0.0, 5.0),
+    "drive.steer_max": (0.05, 1.2),
+    "drive.steer_rate": (0.01, 10.0),
+    "drive.speed_max": (0.1, 70.0),
+    "drive.accel_max": (0.1, 12.0),
+    "drive.brake_min": (0.5, 12.0),
+    "drive.brake_comfort": (0.1, 12.0),
+    "drive.lateral_max": (0.1, 12.0),
+    "drive.jerk_max": (0.5, 1000.0),
+    "drive.steer_lag": (0.0, 1.0),
+    "drive.drive_lag": (0.0, 1.0),
+}
+"""The same of a car's drive: what road vehicles of any make can have."""
 
 TOOLS = (1e-4, 1e6)
 """Of each number of a fork or an arm: a size, a mass, a force or a speed."""
@@ -112,11 +130,12 @@ def check_spec(spec: RobotSpec) -> None:
 def faults(spec: RobotSpec) -> list[tuple[str, str]]:
     """Everything that is wrong with a specification, as (dotted name, what is expected and what came)."""
     found: list[tuple[str, str]] = []
+    bounds = {**BOUNDS, **CAR_BOUNDS} if isinstance(spec.drive, Ackermann) else BOUNDS
     for name, value in leaves(asdict(spec)).items():
         for number in value if isinstance(value, (tuple, list)) else (value,):
             if not isinstance(number, (int, float)):
                 continue  # the name, and what the robot does not have
-            low, high = BOUNDS.get(name, OTHERS if name in SIGNED else TOOLS)
+            low, high = bounds.get(name, OTHERS if name in SIGNED else TOOLS)
             if not (math.isfinite(number) and low <= number <= high):
                 found.append((name, f"expected a number from {low:g} to {high:g}, got {number:g}; correct it"))
                 break
@@ -139,20 +158,52 @@ def faults(spec: RobotSpec) -> list[tuple[str, str]]:
                 f"take {max(1, round(spec.period / spec.motor_period)) * spec.motor_period}",
             )
         )
-    if spec.drive.track > 2.0 * spec.radius:
+    found += _car_faults(spec, spec.drive) if isinstance(spec.drive, Ackermann) else _drive_faults(spec, spec.drive)
+    return found
+
+
+def _drive_faults(spec: RobotSpec, drive: DiffDrive) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    if drive.track > 2.0 * spec.radius:
         found.append(
             (
                 "drive.track",
-                f"expected wheels under the hull, got {spec.drive.track:g} m for a hull of {spec.width:g} m",
+                f"expected wheels under the hull, got {drive.track:g} m for a hull of {spec.width:g} m",
             )
         )
-    if spec.drive.reverse_max > spec.drive.speed_max:
+    if drive.reverse_max > drive.speed_max:
         found.append(
             (
                 "drive.reverse_max",
-                f"expected at most speed_max ({spec.drive.speed_max:g} m/s), got {spec.drive.reverse_max:g}; lower it",
+                f"expected at most speed_max ({drive.speed_max:g} m/s), got {drive.reverse_max:g}; lower it",
             )
         )
+    return found
+
+
+def _car_faults(spec: RobotSpec, drive: Ackermann) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    if drive.wheelbase + drive.rear_overhang > spec.length:
+        found.append(
+            (
+                "drive.wheelbase",
+                f"expected both axles under the hull, got {drive.wheelbase:g} m with a rear overhang of "
+                f"{drive.rear_overhang:g} m for a hull of {spec.length:g} m; state the length too",
+            )
+        )
+    if drive.track > spec.width:
+        found.append(
+            ("drive.track", f"expected wheels under the hull, got {drive.track:g} m for a hull of {spec.width:g} m")
+        )
+    if drive.brake_comfort > drive.brake_min:
+        found.append(
+            (
+                "drive.brake_comfort",
+                f"expected at most brake_min ({drive.brake_min:g} m/s^2), got {drive.brake_comfort:g}; lower it",
+            )
+        )
+    if spec.fork is not None or spec.arm is not None:
+        found.append(("drive", "expected a car without fork and arm, got one with them; leave them out"))
     return found
 
 
@@ -215,7 +266,11 @@ def _read(reader: Reader, kind: type, node: yaml.Node, what: str, prefix: str, p
     given: dict[str, Any] = {}  # whatever the fields are
     for name, entry in entries.items():
         label = f"{what}: {name}"
-        hint = next((one for one in typing.get_args(hints[name]) if is_dataclass(one) or one is float), hints[name])
+        kinds = [one for one in typing.get_args(hints[name]) if is_dataclass(one) or one is float]
+        hint = next(iter(kinds), hints[name])
+        if len(kinds) > 1 and isinstance(entry, yaml.MappingNode):  # a drive: what only a car has says that it is one
+            ours = {part.name for part in fields(Ackermann)} - {part.name for part in fields(DiffDrive)}
+            hint = Ackermann if ours & {str(key.value) for key, _ in entry.value} else DiffDrive
         places[prefix + name] = entry
         if typing.get_origin(hints[name]) is tuple:
             given[name] = tuple(reader.numbers(entry, label, len(typing.get_args(hints[name]))))

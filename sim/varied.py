@@ -37,7 +37,7 @@ def plant_rows(spec: RobotSpec, level: float = 1.0) -> tuple[Row, ...]:
     """The rows of every plant; `level` shrinks sensor errors, payload, latency and lag, 0 switches them off."""
     none = Recompute.NONE
     periods = float(int(np.float32(latency_room(spec)) / np.float32(spec.motor_period / SECOND)))  # as kernels divide
-    braking = spec.drive.brake_min * BRAKE_SHARE
+    braking = spec.diff.brake_min * BRAKE_SHARE
     return (
         Row(
             Term.FRICTION, "friction", "uniform", 0.35, 0.9, "1", "actuator_forcerange", none,

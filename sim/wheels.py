@@ -170,8 +170,8 @@ def base_of(plant: Plant) -> Base:
     base = Base()
     base.robots = plant.robots
     base.dt = spec.motor_period / SECOND
-    base.half_track = spec.drive.believed_track / 2.0
-    base.wheel_radius = spec.drive.believed_wheel_radius
+    base.half_track = spec.diff.believed_track / 2.0
+    base.wheel_radius = spec.diff.believed_wheel_radius
     base.wheels = int(scene.ctrl_stride - spec.tools == 2)
     base.ctrl_stride, base.qvel_stride = scene.ctrl_stride, scene.qvel_stride
     return base

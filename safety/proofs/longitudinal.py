@@ -48,13 +48,13 @@ class Parameters:
     def of(spec: RobotSpec) -> Parameters:
         """The numbers of a specification."""
         return Parameters(
-            accel=repr(spec.drive.accel_max),
-            brake=repr(spec.drive.brake_min),
-            turn_accel=repr(spec.drive.turn_accel_max),
+            accel=repr(spec.diff.accel_max),
+            brake=repr(spec.diff.brake_min),
+            turn_accel=repr(spec.diff.turn_accel_max),
             latency=repr(spec.latency_bound),
             age=repr(spec.sensor_age_bound),
             period=repr(spec.period / SECOND),
-            brake_true_min=repr(spec.drive.brake_min),
+            brake_true_min=repr(spec.diff.brake_min),
         )
 
 

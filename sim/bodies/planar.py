@@ -30,7 +30,7 @@ def add(world: mujoco.MjSpec, spec: RobotSpec, number: int) -> BodyLayout:
     for name, axis, load, limit in (
         ("forward", 0, spec.mass, grip),
         ("sideways", 1, spec.mass, grip),
-        ("turn", 5, inertia, grip * spec.drive.track / 2.0),
+        ("turn", 5, inertia, grip * spec.diff.track / 2.0),
     ):
         add_velocity_servo(
             world, f"{name}{number}", site=f"base{number}", axis=axis, gain=load / SERVO_TIME, limit=limit

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from sim.robot import SOURCES, Arm, DiffDrive, Fork, RobotSpec
+from sim.robot import MILLISECOND, SOURCES, Ackermann, Arm, DiffDrive, Fork, Lidar, RobotSpec
 
 
 def amr() -> RobotSpec:
@@ -147,8 +147,64 @@ MANIPULATOR: Mapping[str, str] = {
 """Where the manipulator's numbers are from."""
 
 
+def car() -> RobotSpec:
+    """A mid-size car: between a Golf and a Passat; base_link is the middle of its rear axle."""
+    return RobotSpec(
+        name="car",
+        drive=Ackermann(),
+        lidar=Lidar(rays=360, range_max=100.0, noise=0.03),
+        length=4.50,
+        width=1.80,
+        height=1.45,
+        mass=1500.0,
+        payload_max=375.0,
+        localisation_bound=0.10,
+        sensor_age_bound=0.10,
+        latency_bound=0.10,
+        period=50 * MILLISECOND,
+        motor_period=10 * MILLISECOND,
+    )
+
+
+CAR = car()
+"""The car that drives where nobody names another."""
+
+CAR_SOURCES: Mapping[str, str] = {
+    "drive.wheelbase": "datasheet: [opendbc] between the Golf's 2.62 m and the Passat's 2.79 m",
+    "drive.track": "datasheet: the width less the 0.22 m by which [CommonRoad]'s BMW is wider than its track",
+    "drive.wheel_radius": "datasheet: under [CommonRoad]'s 0.344 m, as a tyre under load rolls",
+    "drive.rear_overhang": "datasheet: half of what [opendbc]'s wheelbase leaves of the length",
+    "drive.steer_max": "datasheet: under [CommonRoad]'s 1.066 rad; a turning circle of 10.9 m, as such cars have",
+    "drive.steer_rate": "datasheet: [CommonRoad] 0.4 rad/s",
+    "drive.speed_max": "norm: [UN R157] 130 km/h",
+    "drive.accel_max": "datasheet: under [ad-rss-lib]'s 3.5 m/s^2",
+    "drive.brake_min": "norm: under [UN R13-H]'s 6.43 m/s^2",
+    "drive.brake_comfort": "norm: under [ISO 15622]'s 3.5 m/s^2",
+    "drive.lateral_max": "norm: [ISO 11270] 3 m/s^2",
+    "drive.jerk_max": "norm: [UN R157] 0.774 g within 0.6 s",
+    "drive.steer_lag": "datasheet: half of [opendbc]'s 0.1 s; the rest is the command's delay",
+    "drive.drive_lag": "datasheet: half of [iBooster]'s 120 ms",
+    "lidar.range_max": "datasheet: [VLP-16] 100 m",
+    "lidar.noise": "datasheet: [VLP-16] accuracy of 3 cm",
+    "length": "datasheet: [CommonRoad] the BMW's 4.508 m",
+    "width": "datasheet: under [CommonRoad]'s van, 1.844 m",
+    "height": "datasheet: over [GVT]'s 1.427 m",
+    "mass": "datasheet: [opendbc] between the Golf's 1,397 kg and the Passat's 1,551 kg",
+    "payload_max": "norm: [EU 1230/2012] five persons of 75 kg",
+    "localisation_bound": "measured: [Reid 2019] 0.10 m on local streets",
+    "sensor_age_bound": "datasheet: [VLP-16] two sweeps of 50 ms",
+    "latency_bound": "datasheet: [opendbc] 0.1 s until the steering answers",
+    "period": "datasheet: [openpilot] 20 times a second",
+    "motor_period": "datasheet: [openpilot] 100 times a second",
+}
+"""Where the car's numbers are from."""
+
+
 def akin(spec: RobotSpec) -> tuple[RobotSpec, Mapping[str, str]]:
-    """Our robot of a specification's kind (with a fork, an arm, or neither), and where each of its numbers is from."""
+    """Our robot of a kind (a car, with a fork, an arm, or none of these), and where each of its numbers is from."""
+    if isinstance(spec.drive, Ackermann):
+        drive = {name: text for name, text in SOURCES.items() if not name.startswith("drive.")}
+        return car(), {**drive, **CAR_SOURCES}
     if spec.fork is not None:
         return forklift(), {**SOURCES, **FORKLIFT}
     if spec.arm is not None:

@@ -44,7 +44,7 @@ def add_sprung(world: mujoco.MjSpec, spec: RobotSpec, number: int) -> BodyLayout
 
 
 def _add(world: mujoco.MjSpec, spec: RobotSpec, number: int, *, sprung: bool) -> BodyLayout:
-    drive = spec.drive
+    drive = spec.diff
     radius = drive.wheel_radius
     armature = 0.02 * (spec.mass / 60.0) * (radius / 0.08) ** 2  # of rotor and gears: a tenth of what the wheel moves
     body = world.worldbody.add_body(name=f"robot{number}")

@@ -210,7 +210,7 @@ class Navigate:
         self.outcome = make_outcome(rows, device)
         self._hull = wp.array(bin_hull(spec), dtype=wp.float32, device=device)
         self._bins = wp.array(bin_rays(spec.lidar.rays), dtype=wp.int32, device=device)
-        drive = spec.drive
+        drive = spec.diff
         self.act: Sequence[Launchable] = [
             plant.record(
                 act, rows, [self.action, drive.speed_max, drive.reverse_max, drive.turn_max, plant.state.proposed]
@@ -263,7 +263,7 @@ class Navigate:
 
     def observe(self, mask: wp.array) -> Sequence[Launchable]:
         """What the policy sees (sim/tasks/navigate_contract.py)."""
-        plant, state, corridor, drive = self.plant, self.plant.state, self.corridor, self.plant.spec.drive
+        plant, state, corridor, drive = self.plant, self.plant.state, self.corridor, self.plant.spec.diff
         launch = plant.record(
             observe,
             plant.rows,

@@ -157,10 +157,10 @@ def act(
 def action_to_command(action: NDArray[np.float32], spec: RobotSpec) -> NDArray[np.float32]:
     """The same on the host, (..., 2): what a robot does with its policy's output."""
     a = np.clip(np.asarray(action, np.float32), np.float32(-1.0), np.float32(1.0))
-    v = np.maximum(a[..., 0], 0) * np.float32(spec.drive.speed_max) + np.minimum(a[..., 0], 0) * np.float32(
-        spec.drive.reverse_max
+    v = np.maximum(a[..., 0], 0) * np.float32(spec.diff.speed_max) + np.minimum(a[..., 0], 0) * np.float32(
+        spec.diff.reverse_max
     )
-    return np.stack([v, a[..., 1] * np.float32(spec.drive.turn_max)], axis=-1).astype(np.float32)
+    return np.stack([v, a[..., 1] * np.float32(spec.diff.turn_max)], axis=-1).astype(np.float32)
 
 
 @wp.kernel
@@ -318,8 +318,8 @@ class NavigateObserver:
                 arrays["half_width"],
                 count,
                 final,
-                spec.drive.speed_max,
-                spec.drive.turn_max,
+                spec.diff.speed_max,
+                spec.diff.turn_max,
                 wp.ones(rows, dtype=wp.uint8, device=device),
                 out,
             ],

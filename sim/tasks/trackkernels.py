@@ -73,7 +73,7 @@ class Limits:
 
 def limits_of(spec: RobotSpec) -> Limits:
     """A specification's bounds, and what the drive's law makes of them."""
-    limits, drive = Limits(), spec.drive
+    limits, drive = Limits(), spec.diff
     limits.speed_max, limits.reverse_max, limits.turn_max = drive.speed_max, drive.reverse_max, drive.turn_max
     limits.accel, limits.turn_accel = drive.accel_max, drive.turn_accel_max
     limits.radius, limits.tolerated = spec.radius, spec.tracking_e1

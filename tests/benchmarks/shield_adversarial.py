@@ -106,7 +106,7 @@ class Worst:
 
     def act(self) -> NDArray[np.float32]:
         """The admissible action of smallest margin for every row; the nearest to a refusal where none is."""
-        drive = self.env.spec.drive
+        drive = self.env.spec.diff
         scale = np.array([drive.speed_max, drive.turn_max], np.float32)
         self.inputs.last_command.numpy()[...] = self.env.drive.released.numpy()
         self.points.launch(self.env.filter_inputs, self.point_memory)

@@ -47,7 +47,7 @@ KINDS: dict[str, Callable[[], RobotSpec]] = {"": amr, "forklift_": forklift, "ma
 
 def stop_cycles(spec: RobotSpec) -> int:
     """Cycles after the candidate's until the slowest stop has ended."""
-    drive = spec.drive
+    drive = spec.diff
     longest = max(drive.speed_max / drive.brake_min, drive.turn_max / drive.turn_accel_max)
     return math.ceil(longest / (spec.period / SECOND)) + 3
 
@@ -94,7 +94,7 @@ def trial(env: BatchEnv, rng: np.random.Generator) -> tuple[NDArray[np.float64],
     spec, rows = env.spec, env.rows
     free = bounds(spec)
     free.e0 = free.e1 = 0.0
-    drive = spec.drive
+    drive = spec.diff
     told = drive if env.plant.pods is None else replace(drive, speed_max=SPEED, turn_max=TURN)
     low = np.array([-told.reverse_max, -told.turn_max])
     high = np.array([told.speed_max, told.turn_max])

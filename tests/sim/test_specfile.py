@@ -12,13 +12,24 @@ import pytest
 
 from sim import battery, sensorspec
 from sim.battery import Battery, truck_battery
-from sim.bodies.specs import FORKLIFT, MANIPULATOR, amr, forklift
+from sim.bodies.specs import CAR, FORKLIFT, MANIPULATOR, akin, amr, car, forklift
 from sim.bodies.specs import mobile_manipulator as manipulator
 from sim.files import FileError
-from sim.robot import SOURCES, DiffDrive, RobotSpec
+from sim.robot import SOURCES, Ackermann, DiffDrive, RobotSpec, WrongDriveError
 from sim.sensorspec import DepthCamera, full_suite
 from sim.sources import NAMED, fault, scripts
-from sim.specfile import BOUNDS, Range, SpecError, SpecFile, check_spec, known_sources, leaves, read_spec, write_spec
+from sim.specfile import (
+    BOUNDS,
+    CAR_BOUNDS,
+    Range,
+    SpecError,
+    SpecFile,
+    check_spec,
+    known_sources,
+    leaves,
+    read_spec,
+    write_spec,
+)
 
 NUMBERS = {name for name in leaves(asdict(RobotSpec())) if name != "name"}
 FORK, ARM = forklift().fork, manipulator().arm
@@ -30,6 +41,7 @@ ROBOTS: dict[str, tuple[RobotSpec, Mapping[str, str]]] = {
     make().name: (make(), {**SOURCES, **own})
     for make, own in ((amr, {}), (forklift, FORKLIFT), (manipulator, MANIPULATOR))
 }
+ROBOTS["car"] = (car(), akin(car())[1])
 TABLES: dict[str, tuple[dict[str, Any], Mapping[str, str]]] = {
     **{name: (asdict(spec), sources) for name, (spec, sources) in ROBOTS.items()},
     "battery": (asdict(Battery()), battery.SOURCES),
@@ -122,6 +134,7 @@ def test_a_robot_shares_only_the_sources_of_numbers_that_it_shares() -> None:
 
 def test_every_number_has_bounds() -> None:
     assert set(BOUNDS) == NUMBERS - {"fork", "arm"}
+    assert set(CAR_BOUNDS) == {name for name in leaves(asdict(CAR)) if name.startswith("drive.")}
     check_spec(RobotSpec())
 
 
@@ -129,6 +142,23 @@ def test_the_default_embodiment_is_what_it_always_was() -> None:
     # policies and grants are bound to it: of commit f585d8f
     assert RobotSpec().embodiment_hash() == "06866bd7f614c7fc8b552b0a9318df0f424f20a66ed254c46fed85f0fb94aec8"
     assert replace(RobotSpec(), drive=DiffDrive(firmware_track=0.43)).embodiment_hash() != RobotSpec().embodiment_hash()
+    assert forklift().embodiment_hash() == "1ab5231f584173c6d8d960a163d46858b6e11b57633df1fbbda253e24d6f65df"
+    assert manipulator().embodiment_hash() == "57ff60a982285e72b1517e4cc70fdf9a8dfe93b99e5081b085aa77da9d93b58c"
+
+
+def test_a_robot_has_one_kind_of_drive_and_says_so() -> None:
+    assert RobotSpec().diff == DiffDrive()
+    assert CAR.car == Ackermann()
+    with pytest.raises(WrongDriveError, match="'car': expected a differential drive, got a car's"):
+        _ = CAR.diff
+    with pytest.raises(WrongDriveError, match="'amr': expected a car's drive, got a differential one"):
+        _ = RobotSpec().car
+
+
+def test_the_circle_around_base_link_covers_the_footprint() -> None:
+    assert RobotSpec().radius == pytest.approx(0.40)
+    assert CAR.middle == pytest.approx(2.25 - 0.90)
+    assert CAR.radius == pytest.approx(math.hypot(3.60, 0.90))  # base_link is the rear axle's middle
 
 
 @pytest.mark.parametrize(
@@ -150,6 +180,10 @@ def test_the_default_embodiment_is_what_it_always_was() -> None:
         (RobotSpec(drive=DiffDrive(track=0.9)), "drive.track: expected wheels under the hull, got 0.9 m"),
         (RobotSpec(drive=DiffDrive(reverse_max=2.0)), "drive.reverse_max: expected at most speed_max (1.5 m/s), got 2"),
         (RobotSpec(name=""), "name: expected a name"),
+        (replace(CAR, drive=Ackermann(brake_min=0.0)), "drive.brake_min: expected a number from 0.5 to 12, got 0"),
+        (RobotSpec(drive=Ackermann()), "drive.wheelbase: expected both axles under the hull, got 2.7 m with"),
+        (replace(CAR, drive=Ackermann(brake_comfort=7.0)), "drive.brake_comfort: expected at most brake_min (6 m/s^2)"),
+        (replace(CAR, fork=FORK), "drive: expected a car without fork and arm"),
         (replace(forklift(), fork=replace(FORK, speed=-0.1)), "fork.speed: expected a number from 0.0001"),
         (replace(manipulator(), arm=replace(ARM, torques=(1.0, 2.0, 3.0, 4.0, 0.0))), "arm.torques: expected"),
     ],
@@ -175,8 +209,8 @@ def test_a_written_specification_is_read_back(tmp_path: Path) -> None:
     assert back.sources["lidar.rays"] == SOURCES["lidar.rays"]
 
 
-@pytest.mark.parametrize("spec", [forklift(), manipulator()])
-def test_forks_and_arms_are_read_back_too(tmp_path: Path, spec: RobotSpec) -> None:
+@pytest.mark.parametrize("spec", [forklift(), manipulator(), CAR])
+def test_forks_arms_and_cars_are_read_back_too(tmp_path: Path, spec: RobotSpec) -> None:
     write_spec(tmp_path / "spec.yaml", SpecFile(spec))
     assert read_spec(tmp_path / "spec.yaml").spec == spec
 
@@ -193,6 +227,14 @@ def test_what_a_file_leaves_out_is_the_default_robot(tmp_path: Path) -> None:
         ("muster: 1\n", 'the key "robot" is missing'),
         ("muster: 1\nrobot:\n  mas: 3\n", 'line 3: robot: unknown key "mas"; did you mean "mass"?'),
         ("muster: 1\nrobot:\n  drive:\n    trac: 3\n", 'robot: drive: unknown key "trac"; did you mean "track"?'),
+        (
+            "muster: 1\nrobot:\n  length: 4.5\n  drive:\n    wheelbase: 2.7\n    reverse_max: 1.0\n",
+            'line 6: robot: drive: unknown key "reverse_max"',
+        ),
+        (
+            "muster: 1\nrobot:\n  drive: {wheelbase: 2.7}\n",
+            "robot: drive.wheelbase: expected both axles under the hull",
+        ),
         ("muster: 1\nrobot:\n  mass: -60\n", "line 3: robot: mass: expected a number from 5 to 100000, got -60"),
         ("muster: 1\nrobot:\n  mass: heavy\n", 'line 3: robot: mass: expected a number, got "heavy"'),
         ("muster: 1\nrobot:\n  mass: .nan\n", "line 3: robot: mass: expected a number"),
