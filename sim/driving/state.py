@@ -101,6 +101,20 @@ class ActorArrays:
 
 
 @wp.struct
+class Footing:
+    """Where each ego truly stands on its road: for traffic, senses, rewards and judges, never for a policy."""
+
+    route: wp.array(dtype=wp.int32)
+    """Route of the atlas, (rows,)"""
+    lane: wp.array(dtype=wp.int32)
+    """Lane of the atlas that base_link is on, -1 off the road; (rows,)"""
+    place: wp.array2d(dtype=wp.float32)
+    """s of base_link on the lane, d to the left, heading error, curvature of the lane; (rows, 4)"""
+    left: wp.array(dtype=wp.float32)
+    """Metres to the route's goal, inf where it cannot be reached any more, (rows,)"""
+
+
+@wp.struct
 class View:
     """What each ego's sensors say in one control step."""
 
@@ -150,6 +164,16 @@ def make_actors(worlds: int, actors: int, device: str) -> ActorArrays:
         setattr(arrays, name, wp.zeros((worlds, actors, width), dtype=wp.float32, device=device))
     arrays.violates = wp.zeros((worlds, actors), dtype=wp.uint8, device=device)
     return arrays
+
+
+def make_footing(rows: int, device: str) -> Footing:
+    """On no road."""
+    footing = Footing()
+    footing.route = wp.zeros(rows, dtype=wp.int32, device=device)
+    footing.lane = wp.full(rows, -1, dtype=wp.int32, device=device)
+    footing.place = wp.zeros((rows, 4), dtype=wp.float32, device=device)
+    footing.left = wp.zeros(rows, dtype=wp.float32, device=device)
+    return footing
 
 
 def make_view(rows: int, device: str) -> View:
