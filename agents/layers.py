@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from agents.errors import PolicyError
 from agents.policy import MODEL, Policy
-from sim.perceptron import Layers
+from sim.motornet import Layers
 
 
 def read_layers(place: Path) -> Layers:

@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sim.env import BatchEnv
-from sim.motornet import NavigateOnMotor
-from sim.perceptron import Layers
+from sim.motornet import Layers, NavigateOnMotor
 from sim.robot import RobotSpec
 from sim.scene import Body
 from sim.site import make_site
