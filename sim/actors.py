@@ -1,6 +1,6 @@
 """Who else is on the road: what an actor is, where it was recorded to drive, and what a driver is asked to reach.
 
-Plain data that readers fill and scenarios play (`sim/scenario.py`). Times are s from the scenario's beginning, places
+Plain data that readers fill and scenarios play (`sim/driving/`). Times are s from the scenario's beginning, places
 W in m, headings rad counter-clockwise, speeds m/s. An actor's pose is that of the middle of its box.
 """
 

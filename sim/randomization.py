@@ -71,6 +71,7 @@ class Term(IntEnum):
     DEPTH = 37
     BOXES = 38
     MANNERS = 39
+    SCENARIO = 40
 
 
 GOLDEN = wp.constant(wp.uint64(0x9E3779B97F4A7C15))

@@ -39,3 +39,7 @@ class RoadProfile:
     """Largest speed of a cyclist, m/s (30 km/h)"""
     cyclist_accel: float = 1.5
     """m/s^2"""
+    cut_in_reaction: float = 0.35
+    """Who moves in front of somebody leaves him the RSS distance of one who reacts this fast, s, ..."""
+    cut_in_brake: float = 6.0
+    """... and then brakes this hard, m/s^2 (both R157 5.2.5.2: the cut-ins that a system must master)"""
