@@ -39,13 +39,12 @@ People here repel, they do not exclude each other: discs may overlap in a dense 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import warp as wp
 
 from sim.conduct import HIGH_C, RUN_HIGH_C, WALK_TERM, begin_life, go_on
-from sim.launches import record
+from sim.launches import Several, record
 from sim.lidar import Boxes, make_boxes
 from sim.manners import Around, CrowdArrays, Manners, MannersArray, pack_manners
 from sim.people import GAP_AT, MOVING_AT, PARKED_AT, RADIUS, PeopleArrays, Profile, comes_too_near, walk_people
@@ -65,19 +64,6 @@ GOALS = 16
 
 ON_THEIR_WAY = wp.constant(int(Profile.WALKING))
 STANDING_STILL = wp.constant(int(Profile.STILL))
-
-
-@dataclass(frozen=True)
-class Walk:
-    """The recorded launches of one step of everybody."""
-
-    launches: tuple[Any, ...]
-    """Warp's own type of recorded launches."""
-
-    def launch(self) -> None:
-        """One step."""
-        for launch in self.launches:
-            launch.launch()
 
 
 def record_walk(
@@ -100,7 +86,7 @@ def record_walk(
     boxes: Boxes | None = None,
     shares: wp.array | None = None,
     first_share: int = 0,
-) -> Walk:
+) -> Several:
     """The launches that move everybody one step of `dt` seconds on, by the model of that name.
 
     `pose` and `twist` (rows, 3) are the robots'; the first bodies of `mocap` (worlds, bodies, 3) are the people. The
@@ -111,13 +97,13 @@ def record_walk(
     device = people.origin.device
     shape = people.origin.shape
     if not shape[1]:
-        return Walk(())
+        return Several(())
     grid = [floor.flags, floor.width, floor.height, floor.cell]
     those = [robots, robot_radius]
     if kind == "cells":
         inputs = [*grid, seed, dt, profile, *those, pose, twist, people.position, people.origin, people.target,
                   people.walked, people.speed, people.pause, people.held, people.count, people.life, mocap]  # fmt: skip
-        return Walk((record(walk_people, dim=shape, inputs=inputs, device=device),))
+        return Several((record(walk_people, dim=shape, inputs=inputs, device=device),))
     ways = ways or find_ways(~(site.filled | site.person_free), GOALS, seed)
     towards = wp.array(ways.towards, dtype=wp.uint8, device=device)
     packed = pack_manners(manners, str(device), shares, first_share, robots)
@@ -132,7 +118,7 @@ def record_walk(
         (feel_forces, [around, people, crowd]),
         (step_crowd, [seed, dt, profile, packed, around, people, crowd, mocap]),
     )
-    return Walk(tuple(record(kernel, dim=shape, inputs=inputs, device=device)
+    return Several(tuple(record(kernel, dim=shape, inputs=inputs, device=device)
                       for kernel, inputs in launches))  # fmt: skip
 
 

@@ -30,6 +30,20 @@ class Nothing:
         """Do nothing."""
 
 
+class Several:
+    """Launches that are run one after the other, as one."""
+
+    __slots__ = ("launches",)
+
+    def __init__(self, launches: Sequence[Launchable]) -> None:
+        self.launches = tuple(launches)
+
+    def launch(self) -> None:
+        """Run them."""
+        for each in self.launches:
+            each.launch()
+
+
 class PackedLaunch:
     """A launch on the CPU whose arguments were packed when it was recorded. Holds its arrays.
 

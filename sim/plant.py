@@ -23,14 +23,14 @@ import warp as wp
 
 from sim.backend import Backend, BatchBackend
 from sim.bounds import check_named, check_whole
-from sim.crowd import CrowdKind, Walk, record_walk
+from sim.crowd import CrowdKind, record_walk
 from sim.device import check_device, start_warp
 from sim.diverged import Recorder
 from sim.doors import PlantDoors
 from sim.drive import make_drive, record_drive
 from sim.fixtures import DoorState
 from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, record_drivers, record_starts
-from sim.launches import Launchable, record
+from sim.launches import Launchable, Several, record
 from sim.lidar import make_boxes, sweep_lidar
 from sim.loads import NO_LOADS, Loads
 from sim.manners import Manners, make_crowd
@@ -202,7 +202,9 @@ class Plant:
             movers = self.people.origin.shape[1] + self.forklifts.place.shape[1]
             self._show_doors = (self.doors.show(backend.mocap_pos, movers, self.sights.things, self.sights.others),)
             self._door_steps = (self.doors.step(state.pose, self.people.position, spec.period / SECOND),)
-        self.walk: Launchable = Walk((*people.launches, *drivers))  # a test may put somebody else's steps in its place
+        self.walk: Launchable = Several(
+            (*people.launches, *drivers)
+        )  # a test may put somebody else's steps in its place
         self._drives = record_drive(spec, self.drive, backend.ctrl, self.robots, scene.ctrl_stride, self.device)
         bodies = [backend.qpos, backend.qvel, self.robots, scene.qpos_stride, scene.qvel_stride]
         self._contacts = wp.array(scene.contacts, dtype=wp.int32, device=self.device)
@@ -337,7 +339,7 @@ class Plant:
              self.limits],
         )  # fmt: skip
         written = self._fields.begin(mask)
-        return Walk((drawn, *written)) if written else drawn
+        return Several((drawn, *written)) if written else drawn
 
     def leave(self, mask: wp.array) -> Launchable:
         """The launch after which the masked rows' poses are those of robots that take no part; then `place` follows."""
@@ -363,9 +365,9 @@ class Plant:
         if self.spills is not None:
             loads = (*loads, self.spills.begin(mask, self.state, self.varies))
         if self._yard is None:
-            return Walk((bodies, *loads))
+            return Several((bodies, *loads))
         starts = record_starts(self._yard, self.forklifts, mask, self.state.episode, seed=self.seed)
-        return Walk((bodies, *loads, *starts))
+        return Several((bodies, *loads, *starts))
 
     def sense(self, mask: wp.array, *, begins: bool = False) -> Sequence[Launchable]:
         """The launches by which the masked rows read their sensors; `begins`: their episodes have just begun."""

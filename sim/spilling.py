@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 from sim.backend import Backend
 from sim.bodies.box import BOX_SIZE
 from sim.boxes import clear, spill
-from sim.crowd import Walk
 from sim.fixtures import DoorState
-from sim.launches import Launchable, record
+from sim.launches import Launchable, Several, record
 from sim.randomization import Term, below, draw_from, stream, unit
 from sim.rows import RobotArrays
 from sim.scene import Scene
@@ -81,7 +80,7 @@ class Spills:
         ]  # fmt: skip
         drawn = record(draw_boxes, dim=worlds, inputs=inputs, device=self._backend.device)
         cleared = clear(scene, self._backend, mask, self._begins, state.pose, reach)
-        return Walk((drawn, spill(scene, self._backend, self._begins, self._places, self._count), cleared))
+        return Several((drawn, spill(scene, self._backend, self._begins, self._places, self._count), cleared))
 
 
 @wp.func

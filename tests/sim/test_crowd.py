@@ -11,10 +11,11 @@ import warp as wp
 from numpy.typing import NDArray
 
 from fleet.world import World
-from sim.crowd import Walk, record_walk
+from sim.crowd import record_walk
 from sim.device import start_warp
 from sim.env import BatchEnv
 from sim.generate import generate_campus, generate_warehouse
+from sim.launches import Several
 from sim.manners import RUN_HIGH, Conduct, CrowdArrays, Manners, make_crowd
 from sim.people import SPEED_HIGH, PeopleArrays, Profile, make_people
 from sim.rays import floor_arrays
@@ -38,7 +39,7 @@ class Floor:
     site: Site
     people: PeopleArrays
     crowd: CrowdArrays
-    walk: Walk
+    walk: Several
     pose: wp.array
     twist: wp.array
 
