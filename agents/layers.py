@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from agents.errors import PolicyError
 from agents.policy import MODEL, Policy
-from sim.motornet import Layers
+from sim.perceptron import Layers
 
 
 def read_layers(place: Path) -> Layers:

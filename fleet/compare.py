@@ -24,7 +24,8 @@ from hierarchy.curriculum import Comparison
 from hierarchy.follower import Follower
 from sim.env import BatchEnv
 from sim.generate import generate_campus
-from sim.motornet import Layers, NavigateOnMotor, OnMotor
+from sim.motornet import NavigateOnMotor, OnMotor
+from sim.perceptron import Layers
 from sim.robot import RobotSpec
 from sim.tasks.navigate import Navigate
 from sim.tasks.navigate_contract import navigate_contract

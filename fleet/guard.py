@@ -15,15 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import warp as wp
 from numpy.typing import NDArray
 
 from fleet.records import Inputs, ShieldState
 from hierarchy.skills import Observed
 from safety.monitors import PLACE_MAX
 from safety.shield import Reason, Shield
-from sim.filter import PHANTOMS, FilterInputs, FilterOutputs
-from sim.geometry import CORRIDOR_POINTS
+from sim.filter import FilterInputs, FilterOutputs, make_inputs, make_outputs
 from sim.points import ROBOTS, Points
 from sim.robot import SECOND, Readings, RobotSpec
 from sim.site import Site
@@ -65,31 +63,9 @@ class Guard:
         self._shield = Shield(driven)
         self._laden = self._shield if laden is None else Shield(laden)
         self._memory = self._shield.init(1, "cpu")
-        rays = spec.lidar.rays
-
-        def floats(*shape: int) -> wp.array:
-            return wp.zeros(shape, dtype=wp.float32, device="cpu")
-
         self._points = Points(site, spec, person_speed)
         self._point_memory = self._points.init(1, "cpu")
-        self._inputs = FilterInputs(
-            command=floats(1, 2),
-            last_command=floats(1, 2),
-            scan=floats(1, rays),
-            point_speed=floats(1, rays),
-            scan_age=floats(1),
-            pose=floats(1, 3),
-            twist=floats(1, 2),
-            corridor_points=floats(1, CORRIDOR_POINTS, 2),
-            corridor_half_width=floats(1, CORRIDOR_POINTS),
-            corridor_count=wp.zeros(1, dtype=wp.int32, device="cpu"),
-            phantoms=floats(1, PHANTOMS, 6),
-            person_free=floats(1),
-            speed_limit=floats(1) if limited else None,
-        )
-        self._out = FilterOutputs(
-            command=floats(1, 2), margin=floats(1), reason=wp.zeros(1, dtype=wp.int8, device="cpu")
-        )
+        self._inputs, self._out = make_inputs(1, spec.lidar.rays, limited=limited), make_outputs(1)
         self._view = _Views(self._inputs, self._out, self._memory, self._point_memory)
 
     def load(

@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from agents.ppo import PpoConfig
     from agents.trainer import Trainer
     from sim.env import BatchEnv
-    from sim.motornet import Layers, NavigateOnMotor
+    from sim.motornet import NavigateOnMotor
+    from sim.perceptron import Layers
     from sim.tasks.navigate import NavigateConfig
     from sim.tasks.track import TrackConfig
     from sim.vary import Table

@@ -8,6 +8,7 @@ auditor's findings and what the run was started with. A part that the run did no
 from __future__ import annotations
 
 import html
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from coordination.messages import TaskState
 from fleet.charts import Line, bar_chart, legend, line_chart, range_chart, share_chart
 from fleet.findings import Findings, read_findings
 from fleet.heatmap import PIXEL, heat_maps
-from fleet.rundir import RunDirectory
+from fleet.rundir import MOMENT, RunDirectory
 from fleet.sheet import card, cards, sheet, table
 from sim.files import write_atomic
 from sim.robot import SECOND
@@ -69,7 +70,7 @@ def _subtitle(findings: Findings) -> str:
     if record.get("seed") is not None:
         words.append(f"seed {record['seed']}")
     if record.get("started"):
-        words.append(f"started {record['started']}")
+        words.append(f"started {datetime.strptime(record['started'], MOMENT):%Y-%m-%d %H:%M:%S} UTC")
     return " · ".join(words)
 
 
@@ -233,7 +234,8 @@ def _latency(findings: Findings) -> str:
         return ""
     missed = sum(line.get("missed_deadlines", 0) for line in findings.robots.values())
     content = range_chart(rows, "ms", GOALS_MS)
-    content += legend([("p50", "var(--a)"), ("p99", "var(--b)"), ("longest", "var(--faint)"), ("goals", "var(--c)")])
+    goals = "goals: {:g} ms for p50, {:g} ms for p99".format(*GOALS_MS)
+    content += legend([("p50", "var(--a)"), ("p99", "var(--b)"), ("longest", "var(--faint)"), (goals, "var(--c)")])
     note = (
         f"readings to released command, record included, while all processes shared this machine's cores; "
         f"{missed} deadlines missed"
@@ -277,8 +279,9 @@ def _audit(findings: Findings) -> str:
     audit = findings.audit
     if not audit:
         return ""
-    content = f'<p class="{"bad" if audit["findings"] else "good"}">{audit["findings"]} findings</p>'
-    if audit["findings"]:
+    count = audit["findings"]
+    content = f'<p class="{"bad" if count else "good"}">{count} finding{"" if count == 1 else "s"}</p>'
+    if count:
         content += table(
             ("kind", "detail"), [(entry["kind"], html.escape(entry["detail"])) for entry in audit["first"][:20]]
         )
@@ -311,6 +314,9 @@ def _facts(findings: Findings) -> str:
     rows: list[tuple[str, str]] = []
     if record.get("arguments"):
         rows.append(("command", f"<code>{html.escape(' '.join(map(str, record['arguments'])))}</code>"))
+    if record.get("config"):
+        given = (f"{name}={value}" for name, value in record["config"].items() if value not in ("", None))
+        rows.append(("values", html.escape(", ".join(given))))
     if findings.plant:
         rows.append(("floor's hash", f"<code>{findings.plant['site_hash'][:24]}</code>"))
     cpu: dict[str, Any] = record.get("cpu", {})
@@ -318,4 +324,4 @@ def _facts(findings: Findings) -> str:
         rows.append(("processor", html.escape(f"{cpu.get('model', '')} ({cpu.get('cores', '?')} cores)")))
     versions = record.get("versions", {})
     rows.append(("versions", html.escape(", ".join(f"{name} {version}" for name, version in versions.items()))))
-    return card("How it was run", table(("", ""), rows), "")
+    return card("How it was run", table(("", ""), rows), wide=True)

@@ -36,6 +36,9 @@ from sim.files import FileError, write_atomic
 ENVIRONMENT = "MUSTER_RUN"
 """The variable that hands a run directory to the processes of a launch."""
 
+MOMENT = "%Y%m%dT%H%M%SZ"
+"""How a run's name and `started` in run.json say when it began, UTC."""
+
 RECORDED = (
     "muster",
     "numpy",
@@ -136,7 +139,7 @@ def create_run(
     now: datetime.datetime | None = None,
 ) -> RunDirectory:
     """Make runs/<UTC time>-<6 hex>/ under `parent` with its folders and run.json. `now` is for tests."""
-    moment = (now or datetime.datetime.now(datetime.UTC)).strftime("%Y%m%dT%H%M%SZ")
+    moment = (now or datetime.datetime.now(datetime.UTC)).strftime(MOMENT)
     run = RunDirectory(Path(parent).absolute() / f"{moment}-{secrets.token_hex(3)}")
     try:
         run.root.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from sim.backend import Backend
 from sim.bodies.box import BOX_SIZE
 from sim.launches import Launchable, record
 from sim.people import PARKED
+from sim.rows import stand_upright
 from sim.scene import Scene
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -74,16 +75,12 @@ def put_box(
     """A box at rest."""
     speeds = 3 + 3 * falls
     q = first_qpos + box * (3 + 4 * falls)
-    qpos[world, q] = qpos.dtype(x)
-    qpos[world, q + 1] = qpos.dtype(y)
     if falls == 0:
+        qpos[world, q] = qpos.dtype(x)
+        qpos[world, q + 1] = qpos.dtype(y)
         qpos[world, q + 2] = qpos.dtype(yaw)
     else:
-        qpos[world, q + 2] = qpos.dtype(HALF_HEIGHT_C)
-        qpos[world, q + 3] = qpos.dtype(wp.cos(0.5 * yaw))
-        qpos[world, q + 4] = qpos.dtype(0.0)
-        qpos[world, q + 5] = qpos.dtype(0.0)
-        qpos[world, q + 6] = qpos.dtype(wp.sin(0.5 * yaw))
+        stand_upright(world, q, x, y, HALF_HEIGHT_C, yaw, qpos)
     for k in range(speeds):
         qvel[world, first_qvel + box * speeds + k] = qvel.dtype(0.0)
         warmstart[world, first_qvel + box * speeds + k] = warmstart.dtype(0.0)

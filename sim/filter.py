@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import warp as wp
 
+from sim.geometry import CORRIDOR_POINTS
+
 PHANTOMS = 24
 """Hidden persons that filter inputs have room for; of more the nearest are kept."""
 
@@ -65,6 +67,38 @@ class FilterOutputs:
     """Smallest clearance of the released plan, m; negative when only the stored plan is left; float32 (rows,)."""
     reason: wp.array
     """Why the command differs from the proposal, 0 when it does not; int8 (rows,)."""
+
+
+def make_inputs(rows: int, rays: int, device: str = "cpu", *, limited: bool = False) -> FilterInputs:
+    """Arrays of zeros for `rows` robots of `rays` rays each; `limited` floors have a speed limit."""
+
+    def floats(*shape: int) -> wp.array:
+        return wp.zeros(shape, dtype=wp.float32, device=device)
+
+    return FilterInputs(
+        command=floats(rows, 2),
+        last_command=floats(rows, 2),
+        scan=floats(rows, rays),
+        point_speed=floats(rows, rays),
+        scan_age=floats(rows),
+        pose=floats(rows, 3),
+        twist=floats(rows, 2),
+        corridor_points=floats(rows, CORRIDOR_POINTS, 2),
+        corridor_half_width=floats(rows, CORRIDOR_POINTS),
+        corridor_count=wp.zeros(rows, dtype=wp.int32, device=device),
+        phantoms=floats(rows, PHANTOMS, 6),
+        person_free=floats(rows),
+        speed_limit=floats(rows) if limited else None,
+    )
+
+
+def make_outputs(rows: int, device: str = "cpu") -> FilterOutputs:
+    """Arrays of zeros for `rows` robots."""
+    return FilterOutputs(
+        command=wp.zeros((rows, 2), dtype=wp.float32, device=device),
+        margin=wp.zeros(rows, dtype=wp.float32, device=device),
+        reason=wp.zeros(rows, dtype=wp.int8, device=device),
+    )
 
 
 class Filter(Protocol):

@@ -121,7 +121,7 @@ class Pods:
         self.backend.recompute(Recompute.SET_CONST, worlds)
 
     def settle(self, twist: wp.array, threshold: float, collided: wp.array, bumped: wp.array) -> Launchable:
-        """The launch that counts what touches carried pods as contacts of their carriers, as `count_contacts` does."""
+        """The launch that counts what touches carried pods as contacts of their carriers, as `count_contact` does."""
         return record(
             count_load_contacts,
             dim=self.state.carried.shape[0],

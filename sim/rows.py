@@ -216,6 +216,20 @@ def renew_rows(
     drive.brake[row] = vary.table.values[row, vary.brake_strength]
 
 
+@wp.func
+def stand_upright(
+    world: int, first: int, x: float, y: float, z: float, yaw: float, qpos: wp.array2d(dtype=Any)
+) -> None:
+    """The seven coordinates of a free joint, which begin at `first`: at (x, y, z) in W, turned by yaw alone."""
+    qpos[world, first] = qpos.dtype(x)
+    qpos[world, first + 1] = qpos.dtype(y)
+    qpos[world, first + 2] = qpos.dtype(z)
+    qpos[world, first + 3] = qpos.dtype(wp.cos(0.5 * yaw))
+    qpos[world, first + 4] = qpos.dtype(0.0)
+    qpos[world, first + 5] = qpos.dtype(0.0)
+    qpos[world, first + 6] = qpos.dtype(wp.sin(0.5 * yaw))
+
+
 @wp.kernel
 def place_rows(
     robots: int,
@@ -236,18 +250,14 @@ def place_rows(
     q0 = (row % robots) * qpos_stride
     u0 = (row % robots) * qvel_stride
     yaw = pose[row, 2]
-    qpos[world, q0] = qpos.dtype(pose[row, 0])
-    qpos[world, q0 + 1] = qpos.dtype(pose[row, 1])
     first = wp.int32(3)  # of the joints beyond the base: wheels, fork, arm; all begin at 0
     if qpos_stride == qvel_stride:  # no quaternion: the planar base
+        qpos[world, q0] = qpos.dtype(pose[row, 0])
+        qpos[world, q0 + 1] = qpos.dtype(pose[row, 1])
         qpos[world, q0 + 2] = qpos.dtype(yaw)
     else:
         first = 7
-        qpos[world, q0 + 2] = qpos.dtype(rest_height)
-        qpos[world, q0 + 3] = qpos.dtype(wp.cos(0.5 * yaw))
-        qpos[world, q0 + 4] = qpos.dtype(0.0)
-        qpos[world, q0 + 5] = qpos.dtype(0.0)
-        qpos[world, q0 + 6] = qpos.dtype(wp.sin(0.5 * yaw))
+        stand_upright(world, q0, pose[row, 0], pose[row, 1], rest_height, yaw, qpos)
     for k in range(first, qpos_stride):
         qpos[world, q0 + k] = qpos.dtype(0.0)
     for k in range(qvel_stride):

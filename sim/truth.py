@@ -72,7 +72,14 @@ def count_contact(
     collided: wp.array(dtype=wp.uint8),
     bumped: wp.array(dtype=wp.uint8),
 ) -> None:
-    """Collisions and bumps of one row that began in the state that `twist` and the sensors describe."""
+    """Collisions and bumps of one row that began in the state that `twist` and the sensors describe.
+
+    `contacts` (robots, counterparts) says where in `sensordata` (worlds, sensors) each robot's counterparts lie, and
+    `touching` (rows, counterparts) which of them touched it before: every pair is a contact of its own, so that one
+    that begins while another lasts is not missed. One that began while the robot moved faster than `threshold` (m/s
+    or rad/s) is a collision, one that began at rest a bump. One that lasts counts once. `collided` and `bumped` (rows)
+    collect.
+    """
     world = row / robots
     robot = row % robots
     for k in range(contacts.shape[1]):
@@ -103,28 +110,6 @@ def read_bodies(
 
 
 @wp.kernel
-def count_contacts(
-    sensordata: wp.array2d(dtype=Any),
-    robots: int,
-    contacts: wp.array2d(dtype=wp.int32),
-    threshold: float,
-    twist: wp.array2d(dtype=wp.float32),
-    touching: wp.array2d(dtype=wp.uint8),
-    collided: wp.array(dtype=wp.uint8),
-    bumped: wp.array(dtype=wp.uint8),
-) -> None:
-    """After a substep: collisions and bumps that began in the state before it, which sensors and `twist` both describe.
-
-    `contacts` (robots, counterparts) says where in `sensordata` (worlds, sensors) each robot's counterparts lie, and
-    `touching` (rows, counterparts) which of them touched it before: every pair is a contact of its own, so that one
-    that begins while another lasts is not missed. One that began while the robot moved faster than `threshold` (m/s
-    or rad/s) is a collision, one that began at rest a bump. One that lasts counts once. `collided` and `bumped` (rows)
-    collect.
-    """
-    count_contact(wp.tid(), sensordata, robots, contacts, threshold, twist, touching, collided, bumped)
-
-
-@wp.kernel
 def after_substep(
     sensordata: wp.array2d(dtype=Any),
     qpos: wp.array2d(dtype=Any),
@@ -140,7 +125,10 @@ def after_substep(
     collided: wp.array(dtype=wp.uint8),
     bumped: wp.array(dtype=wp.uint8),
 ) -> None:
-    """`count_contacts`, then `read_bodies`, in one launch: the order matters, because both use `twist`."""
+    """`count_contact` of the state before the substep, which sensors and `twist` both describe, then `read_body`.
+
+    In this order, because the second overwrites what the first judges by.
+    """
     row = wp.tid()
     count_contact(row, sensordata, robots, contacts, threshold, twist, touching, collided, bumped)
     read_body(row, qpos, qvel, robots, qpos_stride, qvel_stride, pose, twist)

@@ -15,7 +15,7 @@ from typing import Any
 import warp as wp
 
 from sim.randomization import Term, draw_from, stream, unit
-from sim.rows import RobotArrays, is_lost
+from sim.rows import RobotArrays, is_lost, stand_upright
 from sim.tasks.armkernels import RATES_C, ArmNumbers, Pick, look, turned
 from sim.tasks.aside import stand_aside
 from sim.tasks.task import (
@@ -77,14 +77,7 @@ def lay_down(
     warmstart: wp.array2d(dtype=Any),
 ) -> None:
     """An item lies on the floor of its bin, at rest."""
-    q = first_item + 7 * item
-    qpos[world, q] = qpos.dtype(x)
-    qpos[world, q + 1] = qpos.dtype(y)
-    qpos[world, q + 2] = qpos.dtype(arm.bin_floor + arm.item[2])
-    qpos[world, q + 3] = qpos.dtype(wp.cos(0.5 * yaw))
-    qpos[world, q + 4] = qpos.dtype(0.0)
-    qpos[world, q + 5] = qpos.dtype(0.0)
-    qpos[world, q + 6] = qpos.dtype(wp.sin(0.5 * yaw))
+    stand_upright(world, first_item + 7 * item, x, y, arm.bin_floor + arm.item[2], yaw, qpos)
     for k in range(6):
         qvel[world, first_speed + 6 * item + k] = qvel.dtype(0.0)
         warmstart[world, first_speed + 6 * item + k] = warmstart.dtype(0.0)

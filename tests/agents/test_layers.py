@@ -14,7 +14,7 @@ from agents.export import export
 from agents.layers import read_layers
 from agents.networks import ActorCritic
 from agents.normalize import Moments
-from sim.motornet import Net, answer, make_net
+from sim.perceptron import Net, answer, make_net
 from sim.robot import RobotSpec
 from sim.tasks.track import track_contract
 
@@ -35,7 +35,7 @@ def test_layers_answer_in_a_kernel_as_the_graph_does(tmp_path: Path) -> None:
     moments.update(torch.randn((100, contract.observation_size), generator=generator) * 3.0 + 1.0)
     policy = export(tmp_path, network, moments, contract, training={}, evaluation={})
     observation = np.random.default_rng(3).normal(0.0, 4.0, (50, contract.observation_size)).astype(np.float32)
-    net = make_net(read_layers(tmp_path), 50, "cpu")
+    net = make_net(read_layers(tmp_path), 50, "cpu", contract.observation_size, "the task track")
     out = wp.zeros(50, dtype=wp.vec2, device="cpu")
     wp.launch(ask, dim=50, inputs=[wp.array(observation, dtype=wp.float32, device="cpu"), net, out], device="cpu")
     expected = policy.act(observation)

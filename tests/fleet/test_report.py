@@ -1,6 +1,7 @@
 import html.parser
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,9 @@ def read_page(directory: RunDirectory) -> tuple[Page, str]:
 
 def full_run(tmp_path: Path, robots: int = 2) -> RunDirectory:
     """A run of two robots: three tasks, two done, one of them at the second attempt."""
-    directory = create_run(tmp_path, arguments=["muster", "launch", "<x>"], seed=7)
+    moment = datetime(2026, 11, 21, 13, 51, 35, tzinfo=UTC)
+    values = {"robots": "2", "tasks": "3", "chase": ""}
+    directory = create_run(tmp_path, arguments=["muster", "launch", "<x>"], config=values, seed=7, now=moment)
     world = World(generate_warehouse(2), RobotSpec(), robots, 1, seed=1)
     for _ in range(30):
         world.command(np.full((robots, 2), 0.2, np.float32))
@@ -128,6 +131,10 @@ def test_the_page_is_one_file_that_loads_nothing_and_says_the_figures(tmp_path: 
         "96.0 %",
         "2 / 3",
         "206",
+        "started 2026-11-21 13:51:35 UTC",
+        "robots=2, tasks=3",
+        "1 finding",
+        "goals: 1 ms for p50, 3 ms for p99",
         "obstacle",
         "Learning curve",
         "Control-step latency",

@@ -9,8 +9,8 @@ import pytest
 import warp as wp
 
 from safety.shield import Reason, Shield, ShieldMemory
-from sim.filter import PHANTOMS, FilterInputs, FilterOutputs
-from sim.geometry import CORRIDOR_POINTS, Corridor, pack_corridors
+from sim.filter import FilterInputs, FilterOutputs, make_inputs, make_outputs
+from sim.geometry import Corridor, pack_corridors
 from sim.robot import RobotSpec
 
 
@@ -27,28 +27,10 @@ class Scene:
 
     def __post_init__(self) -> None:
         wp.config.quiet = True
-        rows, rays = self.rows, self.spec.lidar.rays
         self.shield = Shield(self.spec)
-        self.memory = self.shield.init(rows)
-
-        def zeros(*shape: int, dtype: type = wp.float32) -> wp.array:
-            return wp.zeros(shape, dtype=dtype, device="cpu")
-
-        self.inputs = FilterInputs(
-            command=zeros(rows, 2),
-            last_command=zeros(rows, 2),
-            scan=wp.full((rows, rays), self.spec.lidar.range_max, dtype=wp.float32, device="cpu"),
-            point_speed=zeros(rows, rays),
-            scan_age=zeros(rows),
-            pose=zeros(rows, 3),
-            twist=zeros(rows, 2),
-            corridor_points=zeros(rows, CORRIDOR_POINTS, 2),
-            corridor_half_width=zeros(rows, CORRIDOR_POINTS),
-            corridor_count=zeros(rows, dtype=wp.int32),
-            phantoms=zeros(rows, PHANTOMS, 6),
-            person_free=zeros(rows),
-        )
-        self.out = FilterOutputs(command=zeros(rows, 2), margin=zeros(rows), reason=zeros(rows, dtype=wp.int8))
+        self.memory = self.shield.init(self.rows)
+        self.inputs, self.out = make_inputs(self.rows, self.spec.lidar.rays), make_outputs(self.rows)
+        self.inputs.scan.fill_(self.spec.lidar.range_max)
         self.corridor([(-50.0, 0.0), (50.0, 0.0)], 50.0)
 
     def corridor(self, points: list[tuple[float, float]], half_width: float) -> None:

@@ -10,7 +10,7 @@ import warp as wp
 
 from safety.dynamics import PLAN_TICKS, needed_gap
 from safety.shield import LATTICE, Reason, Shield, ShieldError, stored_plan
-from sim.filter import FilterOutputs
+from sim.filter import make_outputs
 from sim.robot import DiffDrive, Lidar, RobotSpec
 
 SPEC = RobotSpec()
@@ -602,11 +602,6 @@ def test_launch_allocates_nothing(scene: object) -> None:
     assert len(recording) == 1
     scene.judge()
     assert len(recording) == 1
-    other = FilterOutputs(
-        command=wp.zeros((1, 2), dtype=wp.float32, device="cpu"),
-        margin=wp.zeros(1, dtype=wp.float32, device="cpu"),
-        reason=wp.zeros(1, dtype=wp.int8, device="cpu"),
-    )
-    scene.shield.launch(scene.inputs, scene.memory, other)
+    scene.shield.launch(scene.inputs, scene.memory, make_outputs(1))
     assert len(recording) == 2
     assert LATTICE == 64

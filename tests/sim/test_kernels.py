@@ -22,7 +22,7 @@ from sim.scene import build_scene
 from sim.sensors import SensorErrors
 from sim.site import Site, make_site, with_fixtures
 from sim.tasks.navigate_contract import ray_directions
-from sim.truth import count_contacts
+from sim.truth import after_substep
 
 start_warp()
 SITES = Path(__file__).parents[2] / "launch" / "sites"
@@ -192,26 +192,34 @@ def test_rows_outside_the_mask_keep_their_scan() -> None:
 
 
 class Substeps:
-    """`count_contacts` on rows that stand alone in their worlds, fed with what the sensors found."""
+    """Contacts of rows that stand alone in their worlds, fed with what the sensors found.
+
+    After the substep everybody is fast: who is judged by that, and not by the speed before it, collides.
+    """
 
     def __init__(self, rows: int, counterparts: int) -> None:
         self.sensordata = wp.zeros((rows, counterparts), dtype=wp.float64)
         self.contacts = wp.array(np.arange(counterparts)[None, ::-1].copy(), dtype=wp.int32)  # in any order
-        self.twist = wp.zeros((rows, 3), dtype=wp.float32)
+        self.qpos, self.qvel = wp.zeros((rows, 3), dtype=wp.float64), wp.full((rows, 3), 5.0, dtype=wp.float64)
+        self.pose, self.twist = wp.zeros((rows, 3), dtype=wp.float32), wp.zeros((rows, 3), dtype=wp.float32)
         self.touching = wp.zeros((rows, counterparts), dtype=wp.uint8)
         self.collided, self.bumped = wp.zeros(rows, dtype=wp.uint8), wp.zeros(rows, dtype=wp.uint8)
 
     def step(self, found: list[list[int]], speed: list[float], rate: list[float]) -> tuple[list[int], list[int]]:
         """Who collided and who was bumped, by row; `found` (rows, counterparts)."""
         self.sensordata.numpy()[:, ::-1] = found
-        self.twist.numpy()[:, 0], self.twist.numpy()[:, 1] = speed, rate
+        self.twist.numpy()[:, 0], self.twist.numpy()[:, 1], self.twist.numpy()[:, 2] = speed, rate, 0.0
         self.collided.zero_()
         self.bumped.zero_()
         wp.launch(
-            count_contacts,
+            after_substep,
             dim=len(found),
-            inputs=[self.sensordata, 1, self.contacts, 0.02, self.twist, self.touching, self.collided, self.bumped],
-        )
+            inputs=[
+                self.sensordata, self.qpos, self.qvel, 1, 3, 3, self.contacts, 0.02, self.pose, self.twist,
+                self.touching, self.collided, self.bumped,
+            ],
+        )  # fmt: skip
+        assert (self.twist.numpy()[:, 0] == 5.0).all()
         return self.collided.numpy().tolist(), self.bumped.numpy().tolist()
 
 

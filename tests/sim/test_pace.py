@@ -10,7 +10,7 @@ import warp as wp
 
 from safety.shield import Shield
 from sim.env import BatchEnv
-from sim.filter import FilterInputs, FilterOutputs
+from sim.filter import FilterInputs, make_outputs
 from sim.fixtures import Fixtures, SpeedZone
 from sim.robot import Lidar, RobotSpec
 from sim.site import Site, make_site, with_fixtures
@@ -84,11 +84,7 @@ def test_the_shield_s_own_candidates_keep_the_limit() -> None:
     env.reset()
     inputs = env.filter_inputs
     rows = env.rows
-    out = FilterOutputs(
-        command=wp.zeros((rows, 2), dtype=wp.float32),
-        margin=wp.zeros(rows, dtype=wp.float32),
-        reason=wp.zeros(rows, dtype=wp.int8),
-    )
+    out = make_outputs(rows)
     limit = wp.full(rows, 0.3, dtype=wp.float32)
     twist = wp.array(np.tile(np.array([[0.3, 0.0]], np.float32), (rows, 1)), dtype=wp.float32)
     asked = wp.array(np.tile(np.array([[1.5, 1.8]], np.float32), (rows, 1)), dtype=wp.float32)

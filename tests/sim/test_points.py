@@ -7,8 +7,7 @@ import pytest
 import warp as wp
 from numpy.typing import NDArray
 
-from sim.filter import PHANTOMS, FilterInputs
-from sim.geometry import CORRIDOR_POINTS
+from sim.filter import PHANTOMS, make_inputs
 from sim.points import BLOCKED, PERSON_FREE, Points, PointsError, grid_flags, relevant_range
 from sim.robot import Lidar, RobotSpec
 from sim.site import Site, make_site, merged_boxes
@@ -60,26 +59,9 @@ class Seen:
     def __init__(
         self, site: Site, pose: tuple[float, float, float], person_speed: float, people: list[tuple[float, float]]
     ) -> None:
-        def zeros(*shape: int, dtype: type = wp.float32) -> wp.array:
-            return wp.zeros(shape, dtype=dtype, device="cpu")
-
         wp.config.quiet = True
-        rays = SPEC.lidar.rays
         self.pose = np.array(pose)
-        self.inputs = FilterInputs(
-            command=zeros(1, 2),
-            last_command=zeros(1, 2),
-            scan=zeros(1, rays),
-            point_speed=zeros(1, rays),
-            scan_age=zeros(1),
-            pose=zeros(1, 3),
-            twist=zeros(1, 2),
-            corridor_points=zeros(1, CORRIDOR_POINTS, 2),
-            corridor_half_width=zeros(1, CORRIDOR_POINTS),
-            corridor_count=zeros(1, dtype=wp.int32),
-            phantoms=zeros(1, PHANTOMS, 6),
-            person_free=zeros(1),
-        )
+        self.inputs = make_inputs(1, SPEC.lidar.rays)
         self.points = Points(site, SPEC, person_speed)
         self.memory = self.points.init(1)
         self.scan = look(site, self.pose, people)

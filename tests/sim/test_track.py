@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from sim.env import BatchEnv
-from sim.motornet import Layers, NavigateOnMotor
+from sim.motornet import NavigateOnMotor
+from sim.perceptron import Layers
 from sim.robot import RobotSpec
 from sim.scene import Body
 from sim.site import make_site
