@@ -91,7 +91,8 @@ class Lane:
     @cached_property
     def heading(self) -> Floats:
         """Direction at each point, continuous (never wrapped), (points,), rad."""
-        return np.unwrap(np.arctan2(*np.gradient(self.centre, self.s, axis=0).T[::-1]))
+        order = 2 if len(self.s) > 2 else 1  # at the ends of a lane the chord of a bend is half a step off
+        return np.unwrap(np.arctan2(*np.gradient(self.centre, self.s, axis=0, edge_order=order).T[::-1]))
 
     @cached_property
     def curvature(self) -> Floats:
