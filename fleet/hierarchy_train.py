@@ -25,15 +25,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from coordination.ports import check_free, listeners
 from fleet.findings import read_curve
-from fleet.learning import (
-    check_ranges,
-    check_seconds,
-    device_named,
-    held_out_on,
-    make_curriculum,
-    run_watched,
-    varied,
-)
+from fleet.learning import check_ranges, check_seconds, device_named, held_out_on, make_curriculum, run_watched
+from fleet.levels import motor_ppo, motor_task, navigate_ppo, planar_task, tune_ppo, wheel_task
 from fleet.metrics import TrainingMetrics
 from fleet.report import write_report
 from fleet.rundir import RunDirectory, join_run, open_run, plain
@@ -46,10 +39,7 @@ if TYPE_CHECKING:
     from agents.ppo import PpoConfig
     from agents.trainer import Trainer
     from sim.env import BatchEnv
-    from sim.motornet import NavigateOnMotor
-    from sim.perceptron import Layers
     from sim.tasks.navigate import NavigateConfig
-    from sim.tasks.track import TrackConfig
     from sim.vary import Table
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
@@ -153,7 +143,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
     check_free(ports(config))
     if config.randomization:  # else nothing can be wrong, and the tasks take seconds to import
         for task in (motor_task, planar_task, wheel_task):
-            task(config)
+            task(config.randomization)
 
 
 def ports(config: Config) -> dict[str, str]:
@@ -163,37 +153,7 @@ def ports(config: Config) -> dict[str, str]:
 
 def randomization(config: Config) -> dict[str, Table]:
     """What varies at the two levels that learn from the plant, for `muster launch FILE --show-randomization`."""
-    return {"track": motor_task(config).table(), "navigate": planar_task(config).table()}
-
-
-# what is trained on --------------------------------------------------------------------------------------------
-
-
-def motor_task(config: Config) -> TrackConfig:
-    """Track, with the ranges of `--randomization`. Raises VaryError where they are out of bounds, as the next two."""
-    from sim.tasks.track import TrackConfig
-
-    return varied(TrackConfig(), config.randomization, _rows())
-
-
-def planar_task(config: Config) -> NavigateConfig:
-    """Navigate on the planar body."""
-    return varied(navigate_task(), config.randomization, _rows())
-
-
-def wheel_task(config: Config, layers: Layers | None = None) -> NavigateOnMotor:
-    """Navigate on the motor policy's wheels."""
-    from sim.motornet import NavigateOnMotor
-
-    return varied(NavigateOnMotor(motor=layers, reward=navigate_reward()), config.randomization, _rows())
-
-
-def _rows() -> set[str]:
-    """What one file may name: the rows of all levels."""
-    from sim.motornet import NavigateOnMotor
-    from sim.tasks.track import TrackConfig
-
-    return {row.name for task in (TrackConfig(), NavigateOnMotor()) for row in task.table()}
+    return {"track": motor_task(config.randomization).table(), "navigate": planar_task(config.randomization).table()}
 
 
 # the levels ----------------------------------------------------------------------------------------------------
@@ -205,7 +165,12 @@ def train_motor(config: Config, root: Path, seconds: float, metrics: TrainingMet
     from sim.env import BatchEnv
     from sim.tasks.track import track_site
 
-    task, site, place, device = motor_task(config), track_site(), root / "motor", device_named(config.device)
+    task, site, place, device = (
+        motor_task(config.randomization),
+        track_site(),
+        root / "motor",
+        device_named(config.device),
+    )
 
     def lanes(seed: int, worlds: int, diverged: Path | None = None) -> list[BatchEnv]:
         return [
@@ -239,7 +204,7 @@ def train_navigate(config: Config, root: Path, seconds: float, metrics: Training
 
     begin, place, device = time.monotonic(), root / "navigate", device_named(config.device)
     layers = read_layers(root / "motor")
-    on_wheels, on_planar = wheel_task(config, layers), planar_task(config)
+    on_wheels, on_planar = wheel_task(config.randomization, layers), planar_task(config.randomization)
 
     def trainer(task: NavigateConfig, body: Any, ppo: PpoConfig, steps: int, into: Path) -> Trainer:
         seed = config.seed
@@ -322,39 +287,6 @@ TRAINS = {"motor": train_motor, "navigate": train_navigate, "meta": train_choice
 """Bottom-up, of `hierarchy.curriculum.LEVELS`."""
 COMPARES = {"motor": measure_motor, "navigate": measure_navigate, "meta": measure_meta}
 """Each level of a run's folder beside its twin: folder, seed, episodes."""
-
-
-def motor_ppo() -> PpoConfig:
-    """A task of half a second's memory, little noise, a network that a kernel answers in microseconds."""
-    from agents.ppo import PpoConfig
-
-    return PpoConfig(gamma=0.9, lam=0.9, hidden=(32, 32), log_std=-1.5, anneal=0.5)
-
-
-def navigate_ppo() -> PpoConfig:
-    """As `muster train`."""
-    from agents.navigation import ppo_for_best
-
-    return ppo_for_best()
-
-
-def tune_ppo() -> PpoConfig:
-    """Going on with a policy that drives already: smaller steps."""
-    return replace(navigate_ppo(), learning_rate=3e-4)
-
-
-def navigate_reward() -> Any:  # sim.tasks.navigate.Reward
-    """Time is three times as dear as for `muster train`: 1.03 m/s of success x speed where that gave 0.89 (2026-11)."""
-    from sim.tasks.navigate import Reward
-
-    return Reward(time=0.1)
-
-
-def navigate_task() -> NavigateConfig:
-    """Navigate as trained here."""
-    from agents.navigation import training_task
-
-    return replace(training_task(), reward=navigate_reward())
 
 
 # parts ---------------------------------------------------------------------------------------------------------

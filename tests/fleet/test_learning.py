@@ -17,8 +17,9 @@ from agents.errors import TrainingError
 from agents.evaluation import Evaluation, HeldOut
 from agents.policy import Policy
 from fleet import cli
-from fleet.hierarchy_train import PLANAR, Config, motor_task, planar_task, train_motor, train_navigate, wheel_task
+from fleet.hierarchy_train import PLANAR, Config, train_motor, train_navigate
 from fleet.learning import device_named, make_curriculum, telling, varied
+from fleet.levels import motor_task, planar_task, wheel_task
 from fleet.metrics import TrainingMetrics
 from fleet.rundir import create_run, read_record
 from sim.env import BatchEnv
@@ -37,8 +38,7 @@ def ranges(tmp_path: Path) -> Path:
 
 
 def test_each_level_takes_the_rows_that_it_has(ranges: Path) -> None:
-    config = Config(randomization=str(ranges))
-    motor, planar, wheels = (make(config).table() for make in (motor_task, planar_task, wheel_task))
+    motor, planar, wheels = (make(str(ranges)).table() for make in (motor_task, planar_task, wheel_task))
     for table in (motor, planar, wheels):
         assert (table.row("friction").low, table.row("friction").high) == (0.5, 0.6)
     assert motor.row("wheel_radius").high == wheels.row("wheel_radius").high == 0.01
@@ -78,7 +78,7 @@ def test_a_row_of_another_level_alone_is_no_row_of_navigates_training(ranges: Pa
     path = tmp_path / "bad.yaml"
     path.write_text("muster: 1\nrows:\n  wheel_radius: {high: 7}\n")
     with pytest.raises(MusterError, match="wheel_radius: high: expected a number"):
-        motor_task(Config(randomization=str(path)))
+        motor_task(str(path))
 
 
 @pytest.mark.parametrize("command", ["train", "hierarchy"])
