@@ -234,7 +234,7 @@ class LegWorlds:
         return price * crowd * self._spread.mean() * (between - self._mean[self.floor])
 
     def _draw_tasks(self, worlds: NDArray[np.intp], slots: NDArray[np.intp]) -> None:
-        """Fetch at one station, deliver at another, drawn evenly (fleet/warehouse.py)."""
+        """Fetch at one station, deliver at another, drawn evenly (fleet/work.py)."""
         stations = self._stations[self.floor[worlds]]
         origin = (self.draws.random(len(worlds)) * stations).astype(np.intp)
         other = (self.draws.random(len(worlds)) * (stations - 1)).astype(np.intp)

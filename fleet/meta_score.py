@@ -182,7 +182,7 @@ def _reachable(site: Site) -> NDArray[np.int32]:
 
 
 def _stream(site: Site, draws: np.random.Generator, legs: LegsConfig) -> Callable[[], Task]:
-    """The run's tasks one after the other: fetch at one station, deliver at another (fleet/warehouse.py)."""
+    """The run's tasks one after the other: fetch at one station, deliver at another (fleet/work.py)."""
     number = 0
 
     def following() -> Task:

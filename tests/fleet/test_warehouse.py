@@ -14,18 +14,8 @@ from fleet import preflight, warehouse
 from fleet.launchfile import read_plan
 from fleet.launchyaml import LaunchError
 from fleet.rundir import create_run
-from fleet.warehouse import (
-    Config,
-    WarehouseError,
-    Watched,
-    check,
-    complaints,
-    conclude,
-    make_tasks,
-    stations,
-    summary,
-    watch,
-)
+from fleet.warehouse import Config, Watched, check, complaints, conclude, summary, watch
+from fleet.work import WarehouseError, make_tasks, stations
 from fleet.world import World
 from sim.errors import MusterError
 from sim.fixtures import Fixtures
