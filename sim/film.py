@@ -104,7 +104,8 @@ def film(source: Path, output: Path, config: Config) -> list[Path]:
     pictures = draw(trace, carrying, moments(trace, config.speed, config.rate_hz), config, robot)
     first = next(pictures)  # where nothing can be drawn, that is said before a file is begun
     with contextlib.ExitStack() as files:
-        writers = [files.enter_context(_writing(path, config)) for path in outputs]
+        size = config.width, config.height
+        writers = [files.enter_context(writing(path, *size, config.rate_hz)) for path in outputs]
         for frames in itertools.chain([first], pictures):
             for writer, frame in zip(writers, frames, strict=True):
                 writer.send(frame)
@@ -179,15 +180,15 @@ def _from_above(trace: Trace, config: Config) -> mujoco.MjvCamera:
 
 
 @contextlib.contextmanager
-def _writing(path: Path, config: Config) -> Iterator[Generator[None, NDArray[np.uint8], None]]:
-    """A video file that is whole when the block ends, and absent when it fails."""
+def writing(path: Path, width: int, height: int, rate_hz: int) -> Iterator[Generator[None, NDArray[np.uint8], None]]:
+    """A video file to send frames (height, width, 3) to; whole when the block ends, and absent when it fails."""
     import imageio_ffmpeg
 
     with replacing(path) as temporary:
         writer = imageio_ffmpeg.write_frames(
             str(temporary),
-            (config.width, config.height),
-            fps=config.rate_hz,
+            (width, height),
+            fps=rate_hz,
             codec="libx264",
             macro_block_size=2,
             output_params=["-preset", "veryfast", "-crf", "24", "-movflags", "+faststart"],

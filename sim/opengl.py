@@ -41,7 +41,7 @@ class OpenGLError(MusterError):
 
 @dataclass(frozen=True)
 class Shape:
-    """Something that a picture shows beside its model: a box, or an upright cylinder."""
+    """Something that a picture shows beside its model: a box, an upright cylinder, or one of the model's meshes."""
 
     at: tuple[float, float, float]
     """Middle, W, m"""
@@ -51,6 +51,8 @@ class Shape:
     yaw: float = 0.0
     round: bool = False
     """A cylinder."""
+    mesh: int = -1
+    """Number of a mesh, at the size that it has; -1 for none."""
 
 
 @functools.cache
@@ -80,14 +82,15 @@ def find_library() -> str:
 class Canvas:
     """Owns an OpenGL context and draws one model with it, `width` by `height` pixels. Close it in its own thread."""
 
-    def __init__(self, model: mujoco.MjModel, width: int, height: int) -> None:
-        """Raises `OpenGLError` where no OpenGL works."""
+    def __init__(self, model: mujoco.MjModel, width: int, height: int, *, haze: bool = False) -> None:
+        """With `haze` what is far fades into the model's fog. Raises `OpenGLError` where no OpenGL works."""
         model.vis.global_.offwidth = max(width, int(model.vis.global_.offwidth))
         model.vis.global_.offheight = max(height, int(model.vis.global_.offheight))
         self.model, self.width, self.height = model, width, height
         self._gl: Any = importlib.import_module(f"mujoco.{find_library()}").GLContext(width, height)
         self._gl.make_current()
         self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + EXTRA)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_FOG.value] = haze
         self._option = mujoco.MjvOption()
         self._context: Any = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_150.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
@@ -101,6 +104,7 @@ class Canvas:
         for shape in shapes[: scene.maxgeom - scene.ngeom]:
             c, s = np.cos(shape.yaw), np.sin(shape.yaw)
             kind = mujoco.mjtGeom.mjGEOM_CYLINDER if shape.round else mujoco.mjtGeom.mjGEOM_BOX
+            kind = kind if shape.mesh < 0 else mujoco.mjtGeom.mjGEOM_MESH
             mujoco.mjv_initGeom(
                 scene.geoms[scene.ngeom],
                 kind,
@@ -109,6 +113,8 @@ class Canvas:
                 np.array([c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0]),
                 np.array(shape.colour, np.float32),
             )
+            if shape.mesh >= 0:
+                scene.geoms[scene.ngeom].dataid = 2 * shape.mesh  # odd numbers are the convex hulls
             scene.ngeom += 1
         frame = np.empty((self.height, self.width, 3), np.uint8)
         mujoco.mjr_render(self._area, scene, self._context)
