@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 import numpy as np
@@ -22,7 +23,10 @@ from fleet.records import SCHEMA
 from fleet.rundir import cpu, versions
 from fleet.salvage import BlackBoxError, Recording
 from sim.fixtures import pack_fixtures, unpack_fixtures
+from sim.robot import Ackermann, DiffDrive, RobotSpec
 from sim.site import Site
+
+T = TypeVar("T")
 
 
 class _PackedSite(msgspec.Struct, frozen=True):
@@ -90,7 +94,7 @@ def read_header(recording: Recording) -> Header:
     if "site" not in recording.attachments:
         raise BlackBoxError(f"expected the floor in {path}, its attachment is missing; the file was cut at its start")
     try:
-        config = msgspec.convert(json.loads(data["config"]), ControlConfig)
+        config = _config_of(json.loads(data["config"]))
         site = unpack_site(recording.attachments["site"])
         place = data.get("policy_place", "")
         header = Header(
@@ -109,6 +113,22 @@ def read_header(recording: Recording) -> Header:
             f"expected floor {data['site'][:12]}, {path} holds {site.hash[:12]}: its attachment was altered"
         )
     return header
+
+
+def _config_of(plain: dict[str, Any]) -> ControlConfig:  # JSON values
+    """The control configuration from plain values. A union of dataclasses, which a drive is, msgspec does not read."""
+    spec = msgspec.convert(plain, dict[str, Any]).get("spec", {})
+    drive = msgspec.convert(msgspec.convert(spec, dict[str, Any]).get("drive", {}), dict[str, Any])
+    kind = Ackermann if "wheelbase" in drive else DiffDrive
+    robot = _dataclass_of(RobotSpec, spec, drive=msgspec.convert(drive, kind))
+    return _dataclass_of(ControlConfig, plain, spec=robot)
+
+
+def _dataclass_of(kind: type[T], plain: dict[str, Any], **known: Any) -> T:
+    """A dataclass whose fields are `known`, or in `plain` as JSON values, or left at their defaults."""
+    types = get_type_hints(kind)
+    there = plain.keys() & types.keys() - known.keys()
+    return kind(**{name: msgspec.convert(plain[name], types[name]) for name in there}, **known)
 
 
 def _writer(data: Mapping[str, str]) -> str:

@@ -20,8 +20,9 @@ from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot
 from fleet.header import pack_site, read_header, unpack_site, write_header
 from fleet.replay import Config, Verdict, replay_all, run
-from fleet.salvage import BlackBoxError, read_recording
+from fleet.salvage import BlackBoxError, Recording, read_recording
 from hierarchy.chooser import Rule
+from sim.bodies.specs import amr, car, forklift, mobile_manipulator
 from sim.generate import generate_warehouse
 from sim.robot import RobotSpec
 from tests.fleet.episodes import Episode, FakeCoordinator, aisle, delivery, walls
@@ -65,6 +66,17 @@ def write_box(root: Path, policy: Policy, steps: list[Step], *, chunk: int = 7, 
 def only(path: Path, policy: Path) -> Verdict:
     (verdict,) = replay_all(path, policy)
     return verdict
+
+
+@pytest.mark.parametrize("spec", [amr(), forklift(), mobile_manipulator(), car()], ids=lambda spec: spec.name)
+def test_the_header_gives_every_robot_back_as_it_was(spec: RobotSpec) -> None:
+    config = ControlConfig("r3", spec, 0.0, ("carry", "lift"), "motor", "meta", "wheeled")
+    recording = Recording(Path("box.mcap"), *write_header(config, SITE, None), (), True, "")
+    assert read_header(recording).config == config
+    for wrong in ('{"spec": 4}', "[1]", '{"spec": {"drive": {"track": "wide"}}}', '{"person_speed": "fast"}'):
+        damaged = replace(recording, metadata=recording.metadata | {"config": wrong})
+        with pytest.raises(BlackBoxError, match="expected a readable header"):
+            read_header(damaged)
 
 
 def test_a_recorded_run_replays_identically(
