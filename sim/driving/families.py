@@ -300,7 +300,9 @@ def _speed(name: str, kmh: Sequence[float], bounds_kmh: tuple[float, float], sou
 
 
 def _headway() -> Parameter:
-    return Parameter("headway", 1.0, 2.0, "s", f"{ALKS} 4.3_2: 1.0 to 2.0", (1.0, 1.2, 1.4, 1.6, 1.8, 2.0))
+    return Parameter(
+        "headway", 1.0, 2.5, "s", f"{ALKS} 4.3_2: 1.0 to 2.0; above own choice", (1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
+    )
 
 
 def _headway_rule() -> Rule:

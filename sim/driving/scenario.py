@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.actors import ActorKind
+from sim.driving.routes import RUN_OUT, RoutePlan
 from sim.errors import MusterError, nearest
 from sim.randomization import Term, draw_numpy, unit_numpy
 from sim.road import Road
@@ -207,6 +208,12 @@ class Scenario:
     duration: Value
     """s"""
     rules: tuple[Rule, ...] = field(default=())
+
+    @property
+    def plan(self) -> RoutePlan:
+        """The ego's route: to the end of its lane, less a run-out."""
+        lane = self.ego.lane
+        return RoutePlan(lane, self.ego.s, lane, self.road.lanes[lane].length - RUN_OUT)
 
     def parameter(self, name: str) -> int:
         """Its column. Raises ScenarioError for a name that no parameter has."""

@@ -1,8 +1,10 @@
 """Who plays scenarios: rows of parameters compiled to arrays, and the launches that move their actors.
 
-    player = ScenarioPlayer([Runs(scenario, grid(scenario))], atlas.lanes, actors, first=1)
-    player.choose(mask, episode)   which row each beginning world plays; then the plant places the ego as it asks
-    player.begin(mask)             the row's actors, relative to the ego where it now stands
+    atlas = scenario_atlas([scenario])
+    player = ScenarioPlayer([runs_on(atlas, 0, scenario, grid(scenario))], atlas.lanes, actors, first=1)
+    player.choose(mask, episode)   which row each beginning world plays
+    player.start(mask, ...)        its ego: pose, speed, lane, road and route (then the plant places the body)
+    player.begin(mask)             its actors, relative to the ego where it now stands
     player.decide                  once per control step, before commands: triggers, events, the profile
     player.move                    once per motor period: the actors go on
 
@@ -25,11 +27,13 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
+from sim.driving.atlas import Atlas
 from sim.driving.profile import RoadProfile
+from sim.driving.routes import RoutesArrays
 from sim.driving.scenario import EGO, Floats, Scenario, ScenarioError, check, evaluate
-from sim.driving.scriptkernels import begin_scripts, choose_rows, decide_scripts, move_scripts
+from sim.driving.scriptkernels import begin_scripts, choose_rows, decide_scripts, move_scripts, start_egos
 from sim.driving.scriptstate import Bounds, Played, Script
-from sim.driving.state import ActorArrays
+from sim.driving.state import ActorArrays, Footing
 from sim.frenet import Lanes
 from sim.launches import Launchable, record
 from sim.tasks.task import struct_arrays
@@ -45,8 +49,22 @@ class Runs:
     scenario: Scenario
     parameters: Floats
     """(n, p), checked when they are compiled"""
+    road: int = 0
+    """Of the atlas"""
     lanes_before: int = 0
-    """Number in the atlas of the first lane of the scenario's road: `Atlas.first[road]`"""
+    """Number in the atlas of the first lane of that road: `Atlas.first[road]`"""
+    route: int = 0
+    """Of the atlas, for the ego"""
+
+
+def scenario_atlas(scenarios: Sequence[Scenario], device: str = "cpu") -> Atlas:
+    """The roads of some scenarios, each with the one route that its ego drives."""
+    return Atlas([each.road for each in scenarios], routes=[[each.plan] for each in scenarios], device=device)
+
+
+def runs_on(atlas: Atlas, road: int, scenario: Scenario, parameters: Floats) -> Runs:
+    """Rows of a scenario whose road, and whose ego's first route, are those of an atlas."""
+    return Runs(scenario, parameters, road, int(atlas.first[road]), atlas.route_of(road)[0])
 
 
 class ScenarioPlayer:
@@ -94,23 +112,43 @@ class ScenarioPlayer:
         self.played = _make_played(worlds, self.slots, tables["event"].shape[1], device)
         self.play(np.arange(worlds) % self.rows)
         shared = [lanes, self.script, self.played, actors]
-        self.decide: Launchable = record(decide_scripts, worlds, [*shared, self.bounds], device)
-        self.move: Launchable = record(move_scripts, (worlds, self.slots), shared, device)
+        self.decide: Sequence[Launchable] = [record(decide_scripts, worlds, [*shared, self.bounds], device)]
+        self.move: Sequence[Launchable] = [record(move_scripts, (worlds, self.slots), shared, device)]
 
     @property
     def rows(self) -> int:
         """Rows of parameters of all scenarios."""
         return self.script.kind.shape[0]
 
-    def choose(self, mask: wp.array, episode: wp.array) -> Launchable:
-        """The launch that chooses rows for masked worlds, uint8 (rows,), by their episodes, int32 (rows,)."""
+    def choose(self, mask: wp.array, episode: wp.array) -> Sequence[Launchable]:
+        """The row of each masked world, uint8 (rows,), by its episode, int32 (rows,)."""
         worlds, device = self.played.row.shape[0], self.played.row.device
-        return record(choose_rows, worlds, [mask, episode, self.script, self.played], device)
+        return [record(choose_rows, worlds, [mask, episode, self.script, self.played], device)]
 
-    def begin(self, mask: wp.array) -> Launchable:
-        """The launch that places the actors of masked worlds, uint8 (rows,); the egos' slots must be written."""
+    def start(
+        self,
+        mask: wp.array,
+        *,
+        routes: RoutesArrays,
+        pose: wp.array,
+        speed: wp.array,
+        road: wp.array,
+        footing: Footing,
+        middle: float,
+    ) -> Sequence[Launchable]:
+        """Where the first ego of each masked world begins, over whatever was drawn before.
+
+        `pose` (rows, 3) and `speed` (rows,) of base_link, which lies `middle` m behind the middle of the box; `road`
+        (worlds,).
+        """
         worlds, device = self.played.row.shape[0], self.played.row.device
-        return record(begin_scripts, worlds, [mask, self.lanes, self.script, self.played, self.actors], device)
+        inputs = [mask, middle, self.lanes, routes, self.script, self.played, pose, speed, road, footing]
+        return [record(start_egos, worlds, inputs, device)]
+
+    def begin(self, mask: wp.array) -> Sequence[Launchable]:
+        """The actors of masked worlds, uint8 (rows,); the egos' slots must be written."""
+        worlds, device = self.played.row.shape[0], self.played.row.device
+        return [record(begin_scripts, worlds, [mask, self.lanes, self.script, self.played, self.actors], device)]
 
     def play(self, rows: NDArray[np.integer]) -> None:
         """Say which row each world plays when it begins next, (W,); on the host, between steps."""
@@ -188,10 +226,10 @@ def _compile_one(runs: Runs, actors: int, events: int) -> dict[str, NDArray[Any]
     ego = np.stack(
         [evaluate(value, values, many) for value in (scenario.ego.s, scenario.ego.speed, scenario.duration)], axis=-1
     )
-    lane = np.full(many, runs.lanes_before + scenario.ego.lane, np.int32)
+    where = np.array([runs.lanes_before + scenario.ego.lane, runs.road, runs.route], np.int32)
     return {
-        "kind": kind, "side": side, "start": start, "event": event, "values": numbers, "ego_lane": lane,
-        "ego": ego.astype(np.float32),
+        "kind": kind, "side": side, "start": start, "event": event, "values": numbers,
+        "where": np.tile(where, (many, 1)), "ego": ego.astype(np.float32),
     }  # fmt: skip
 
 

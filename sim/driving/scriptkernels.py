@@ -19,10 +19,11 @@ from __future__ import annotations
 import warp as wp
 
 from sim.actors import ActorKind
+from sim.driving.routes import RoutesArrays, route_togo
 from sim.driving.scenario import Do, When
 from sim.driving.scriptplace import along_chain, find_ahead, show
 from sim.driving.scriptstate import Bounds, Played, Script
-from sim.driving.state import ActorArrays
+from sim.driving.state import ActorArrays, Footing
 from sim.frenet import Lanes, lane_frame, lane_project
 from sim.randomization import Term, below, draw
 
@@ -56,6 +57,42 @@ def choose_rows(
     if mask[w * script.robots] != wp.uint8(0) and script.draws == 1:
         bits = draw(script.seed, TERM, w, episode[w * script.robots], -1)
         played.row[w] = below(bits, script.kind.shape[0])
+
+
+@wp.kernel
+def start_egos(
+    mask: wp.array(dtype=wp.uint8),
+    middle: float,
+    lanes: Lanes,
+    routes: RoutesArrays,
+    script: Script,
+    played: Played,
+    pose: wp.array2d(dtype=wp.float32),
+    speed: wp.array(dtype=wp.float32),
+    road: wp.array(dtype=wp.int32),
+    footing: Footing,
+) -> None:
+    """The first ego of each world whose first row is masked, where the world's row of parameters has it begin."""
+    w = wp.tid()
+    row = w * script.robots
+    if mask[row] == wp.uint8(0):
+        return
+    r = played.row[w]
+    lane = script.where[r, 0]
+    s = script.ego[r, 0] - middle
+    frame = lane_frame(lanes, lane, s)
+    pose[row, 0] = frame.x
+    pose[row, 1] = frame.y
+    pose[row, 2] = frame.heading
+    speed[row] = script.ego[r, 1]
+    road[w] = script.where[r, 1]
+    footing.route[row] = script.where[r, 2]
+    footing.lane[row] = lane
+    footing.place[row, 0] = s
+    footing.place[row, 1] = 0.0
+    footing.place[row, 2] = 0.0
+    footing.place[row, 3] = frame.curvature
+    footing.left[row] = route_togo(routes, footing.route[row], lane, s)
 
 
 @wp.kernel

@@ -26,8 +26,8 @@ class Script:
     """Actor (-1: no such event), `When`, to whom, after which event, `Do`; (R, E, 5)"""
     values: wp.array3d(dtype=wp.float32)
     """Of the trigger; speed, acceleration, distance of the action; (R, E, 4)"""
-    ego_lane: wp.array(dtype=wp.int32)
-    """Lane of the atlas where the ego begins, (R,)"""
+    where: wp.array2d(dtype=wp.int32)
+    """Lane of the atlas on which the ego begins, its road and its route; (R, 3)"""
     ego: wp.array2d(dtype=wp.float32)
     """s of the middle of its box, its speed, the run's duration; (R, 3)"""
     onward: wp.array2d(dtype=wp.int32)

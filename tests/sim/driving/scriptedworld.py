@@ -55,12 +55,16 @@ class ScriptedWorld:
         self.player = ScenarioPlayer([Runs(scenario, parameters)], self.lanes, self.actors, first=1, profile=profile)
         self.driver = driver
         rows = self.player.played.row.numpy()
-        self.lane = self.player.script.ego_lane.numpy()[rows]
+        self.lane = self.player.script.where.numpy()[rows, 0]
         self.s, self.speed = self.player.script.ego.numpy()[rows, :2].astype(float).T
         self.mask = wp.full(many, 1, dtype=wp.uint8)
         self.time = 0.0
         self.write(np.zeros(many))
-        self.player.begin(self.mask).launch()
+        self.begin(self.mask)
+
+    def begin(self, mask: wp.array) -> None:
+        for launch in self.player.begin(mask):
+            launch.launch()
 
     def write(self, accel: Floats) -> None:
         road, origin = self.road, np.array(middle(self.road))
@@ -92,10 +96,10 @@ class ScriptedWorld:
         return free[rows, nearest], speed
 
     def step(self) -> None:
-        self.player.decide.launch()
+        self.player.decide[0].launch()
         accel = self.driver(self.speed, *self.gap())
         for _ in range(5):
-            self.player.move.launch()
+            self.player.move[0].launch()
         after = np.maximum(self.speed + 0.05 * accel, 0.0)
         self.s += 0.05 * 0.5 * (self.speed + after)
         self.speed = after

@@ -40,8 +40,8 @@ from sim.driving.scenario import (
     sample,
     walk_across,
 )
-from sim.driving.script import Runs, ScenarioPlayer
-from sim.driving.state import make_actors
+from sim.driving.script import Runs, ScenarioPlayer, runs_on, scenario_atlas
+from sim.driving.state import make_actors, make_footing
 from sim.frenet import lane_arrays, middle
 from sim.road import Road
 from tests.sim.driving.scriptedworld import EGO_LENGTH, ScriptedWorld, idm
@@ -79,7 +79,7 @@ def test_actors_begin_where_the_scenario_places_them(radius: float) -> None:
         if not math.isinf(radius):  # from within the bend
             world.s[:] = 420.0
             world.write(np.zeros(1))
-            world.player.begin(world.mask).launch()
+            world.begin(world.mask)
         assert world.player.played.missing.numpy()[0] == 0
         assert world.actors.lane.numpy()[0, 1] == 1 - lane
         own = world.road.lanes[1]
@@ -358,7 +358,7 @@ def test_rows_are_drawn_by_episode_and_loaded_anew() -> None:
     for worlds in (8, 3):
         player = ScenarioPlayer([Runs(scenario, rows)], lanes, make_actors(worlds, 3, "cpu"), seed=5, pick="draw")
         mask, episode = wp.full(worlds, 1, dtype=wp.uint8), wp.full(worlds, 2, dtype=wp.int32)
-        player.choose(mask, episode).launch()
+        player.choose(mask, episode)[0].launch()
         found.append(player.played.row.numpy().copy())
     assert (found[0][:3] == found[1]).all()
     assert len(set(found[0].tolist())) > 4
@@ -377,16 +377,26 @@ def test_rows_are_drawn_by_episode_and_loaded_anew() -> None:
 def test_scenarios_of_several_families_play_side_by_side() -> None:
     start_warp()
     families = [cut_out(60.0), crossing_pedestrian(60.0), blocked_lane(60.0)]
-    runs = [Runs(each, sample(each, 1, 2), 4 * number) for number, each in enumerate(families)]
-    lanes = lane_arrays([each.road for each in families])
+    atlas = scenario_atlas(families)
+    runs = [runs_on(atlas, number, each, sample(each, 1, 2)) for number, each in enumerate(families)]
     actors = make_actors(6, 4, "cpu")
-    player = ScenarioPlayer(runs, lanes, actors)
+    player = ScenarioPlayer(runs, atlas.lanes, actors)
     assert player.rows == 6
-    assert player.script.ego_lane.numpy().tolist() == [1, 1, 6, 6, 9, 9]
-    actors.lane.numpy()[:, 0] = player.script.ego_lane.numpy()
+    mask, footing = wp.array(np.array([1, 1, 1, 1, 1, 0], np.uint8)), make_footing(6, "cpu")
+    pose, speed, road = wp.zeros((6, 3)), wp.zeros(6), wp.zeros(6, dtype=wp.int32)
+    asked = player.start(mask, routes=atlas.routes, pose=pose, speed=speed, road=road, footing=footing, middle=1.4)
+    asked[0].launch()
+    assert footing.left.numpy()[:5] == pytest.approx(2000.0 - 150.0 - 98.6)
+    assert footing.lane.numpy()[:5].tolist() == [1, 1, 6, 6, 9]
+    assert footing.route.numpy()[:5].tolist() == road.numpy()[:5].tolist() == [0, 0, 1, 1, 2]
+    assert footing.place.numpy()[:5, 0] == pytest.approx(98.6)
+    assert pose.numpy()[2, 0] == pytest.approx(98.6 - 1000.0), "about the middle of 2 km"
+    assert speed.numpy()[4] == pytest.approx(player.row_of(4)[1]["ego"])
+    assert speed.numpy()[5] == 0.0, "not masked"
+    actors.lane.numpy()[:, 0] = player.script.where.numpy()[:, 0]
     actors.place.numpy()[:, 0, 0] = 100.0
     actors.size.numpy()[:, 0] = 4.8, 1.9
-    player.begin(wp.full(6, 1, dtype=wp.uint8)).launch()
+    player.begin(wp.full(6, 1, dtype=wp.uint8))[0].launch()
     kinds = actors.kind.numpy()[:, 1:]
     assert kinds[:, :2].tolist() == [[1, 1], [1, 1], [5, -1], [5, -1], [1, -1], [1, -1]]
     assert player.row_of(3)[0].name == "crossing_pedestrian"
@@ -396,7 +406,7 @@ def test_only_masked_worlds_begin_again() -> None:
     world = ScriptedWorld(one(), np.zeros((2, 1)))
     world.run(1.0)
     before = world.actors.pose.numpy()[:, 1].copy()
-    world.player.begin(wp.array(np.array([0, 1], np.uint8))).launch()
+    world.begin(wp.array(np.array([0, 1], np.uint8)))
     after = world.actors.pose.numpy()[:, 1]
     assert (after[0] == before[0]).all()
     assert world.player.played.ticks.numpy().tolist() == [20, 0]
