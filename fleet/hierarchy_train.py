@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,17 +24,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from coordination.ports import check_free, listeners
 from fleet.findings import read_curve
-from fleet.learning import check_ranges, check_seconds, device_named, held_out_on, make_curriculum, run_watched
+from fleet.learning import check_ranges, check_seconds, device_named, held_out_on, make_curriculum
 from fleet.levels import motor_ppo, motor_task, navigate_ppo, planar_task, tune_ppo, wheel_task
+from fleet.leveltrain import freeze, has_checkpoints, learn, make_trainer, run_directory
 from fleet.metrics import TrainingMetrics
 from fleet.report import write_report
-from fleet.rundir import RunDirectory, join_run, open_run, plain
+from fleet.rundir import RunDirectory, plain
 from hierarchy.curriculum import Comparison, check_chain, read_comparison
 from sim.seeds import check_seed
 
 if TYPE_CHECKING:
-    from agents.curriculum import Curriculum
-    from agents.evaluation import HeldOut
     from agents.ppo import PpoConfig
     from agents.trainer import Trainer
     from sim.env import BatchEnv
@@ -85,7 +83,7 @@ class Config:
 def run(config: Config) -> int:
     """Every level that is not frozen yet, then the report."""
     check(config)
-    root = _directory(config)
+    root = run_directory(config)
     begin = time.monotonic()
     metrics = TrainingMetrics()
     metrics.serve(config.metrics_port)
@@ -188,12 +186,14 @@ def train_motor(config: Config, root: Path, seconds: float, metrics: TrainingMet
             for lane in range(LANES)
         ]
 
-    trainer = _trainer(
-        motor_ppo(), config.motor_steps, seconds, config, lanes(config.seed, config.worlds, place / "diverged"),
-        held_out_on(lanes(HELD_OUT + config.seed, 2 * LANES * 16), 64, device), place, {"task": plain(task)},
-    )  # fmt: skip
-    _learn(trainer, "motor", place, metrics)
-    _freeze(trainer, place, config, below={})
+    learned = lanes(config.seed, config.worlds, place / "diverged")
+    checked = held_out_on(lanes(HELD_OUT + config.seed, 2 * LANES * 16), 64, device)
+    contract, settings = learned[0].contract, {"task": plain(task)}
+    trainer = make_trainer(
+        motor_ppo(), config.motor_steps, seconds, config, learned, contract, checked, place, settings
+    )
+    learn(trainer, "motor", place, metrics)
+    freeze(trainer, place, config, below={})
     return measure_motor(root, config.seed, config.episodes)
 
 
@@ -224,21 +224,21 @@ def train_navigate(config: Config, root: Path, seconds: float, metrics: Training
         checked = make_lanes(task, HELD_OUT + seed, 64, HELD_OUT + seed, shielded=False, device=device, body=body)
         settings = {"task": plain(on_planar), "body": body, "motor": layers.hash if body == "wheeled" else ""}
         curriculum = make_curriculum(config.curriculum, lanes)
-        return _trainer(
-            ppo, steps, left, config, lanes, held_out_on(checked, 128, device), into, settings, curriculum=curriculum
-        )
+        held_out = held_out_on(checked, 128, device)
+        contract = lanes[0].contract
+        return make_trainer(ppo, steps, left, config, lanes, contract, held_out, into, settings, curriculum=curriculum)
 
     into = place / PLANAR
     into.mkdir(exist_ok=True)
     tuned = trainer(on_wheels, "wheeled", tune_ppo(), config.wheel_steps, place)
-    if not _checkpoints(place):
+    if not has_checkpoints(place):
         first = trainer(on_planar, "planar", navigate_ppo(), config.planar_steps, into)
-        _learn(first, "navigate (planar body)", into, metrics)
+        learn(first, "navigate (planar body)", into, metrics)
         tuned.learner.load({**first.learner.state(), "learning_rate": tuned.learner.state()["learning_rate"]})
         tuned.widen_as(first)
         tuned.config = replace(tuned.config, seconds=max(seconds - (time.monotonic() - begin), 1.0))
-    _learn(tuned, "navigate (on motor)", place, metrics)
-    _freeze(tuned, place, config, below={"motor": layers.hash})
+    learn(tuned, "navigate (on motor)", place, metrics)
+    freeze(tuned, place, config, below={"motor": layers.hash}, diverged=_diverged(into))
     return measure_navigate(root, config.seed, config.episodes)
 
 
@@ -255,7 +255,7 @@ def train_choices(config: Config, root: Path, seconds: float, metrics: TrainingM
         iterations=config.meta_iterations,
         worlds=min(WORLDS, 2 * config.worlds),
         seconds=seconds,
-        resume=_checkpoints(root / "meta"),
+        resume=has_checkpoints(root / "meta"),
         report=lambda progress: metrics.show("meta", progress.decisions, progress.seconds),
     )
     print(f"meta: {outcome.line()}", flush=True)
@@ -292,93 +292,7 @@ COMPARES = {"motor": measure_motor, "navigate": measure_navigate, "meta": measur
 # parts ---------------------------------------------------------------------------------------------------------
 
 
-def _trainer(
-    ppo: PpoConfig,
-    steps: int,
-    seconds: float,
-    config: Config,
-    lanes: Sequence[BatchEnv],
-    held_out: HeldOut,
-    place: Path,
-    settings: dict[str, Any],
-    curriculum: Curriculum | None = None,
-) -> Trainer:
-    import torch
-
-    from agents.trainer import Trainer, TrainerConfig
-
-    torch.set_num_threads(1)
-    rules = TrainerConfig(
-        ppo=ppo,
-        seed=config.seed,
-        steps=steps,
-        seconds=seconds,
-        stop_at_target=False,
-        check_steps=steps,
-        device=device_named(config.device),
-    )
-    return Trainer(
-        rules,
-        lanes,
-        held_out,
-        lanes[0].contract,
-        place,
-        settings={"worlds": config.worlds, **settings},
-        on_device=rules.device != "cpu",
-        curriculum=curriculum,
-    )
-
-
-def _checkpoints(place: Path) -> bool:
-    return any((place / "checkpoints").glob("*.npz"))
-
-
-def _learn(trainer: Trainer, name: str, place: Path, metrics: TrainingMetrics) -> None:
-    if _checkpoints(place):
-        left = trainer.config.seconds
-        trainer.resume(place)
-        trainer.config = replace(trainer.config, seconds=trainer.seconds + left)  # it counts what went before, too
-        print(f"{name}: resumed at {trainer.steps:,} steps", flush=True)
-        if trainer.steps >= trainer.config.steps:
-            return
-    run_watched(trainer, name, place.name, metrics)
-    if trainer.diverged:
-        print(f"{trainer.diverged} worlds blew up and ended as diverged: muster diverged {place}", flush=True)
-
-
-def _freeze(trainer: Trainer, place: Path, config: Config, *, below: dict[str, str]) -> None:
-    from agents.export import export
-
-    policy = export(
-        place,
-        trainer.learner.network,
-        trainer.learner.observation_moments,
-        trainer.contract,
-        training={
-            "below": below,
-            "steps": trainer.steps,
-            "seconds": round(trainer.seconds, 1),
-            "diverged": trainer.diverged + _diverged(place / PLANAR),
-            "simulation": trainer.simulation,
-            "command": plain(config),
-            "config": plain(trainer.config),
-            **trainer.settings,
-        },
-        evaluation={},
-    )
-    print(f"frozen: {place / 'policy.onnx'} (sha256 {policy.hash[:12]})", flush=True)
-
-
 def _diverged(place: Path) -> int:
     """Worlds that blew up in a training that is over, by its curve; 0 without one."""
     curve = read_curve(place / "train.jsonl")
     return int(curve[-1]["diverged"]) if curve else 0
-
-
-def _directory(config: Config) -> Path:
-    if config.resume:
-        return open_run(Path(config.resume)).root
-    if config.out is not None:
-        config.out.mkdir(parents=True, exist_ok=True)
-        return config.out.absolute()
-    return join_run(arguments=sys.argv[1:], config=plain(config), seed=config.seed).root
