@@ -5,6 +5,9 @@ that the step began with, for the first step of each chunk. A reader that has on
 run the same steps again. The metadata record `muster` states versions, CPU features and hashes; attachments carry what
 the steps need besides (the site).
 
+What else is recorded step by step (drives: fleet/drivelog.py) has a `Layout` of its own: channels, and how steps become
+messages.
+
 The control path only appends a tuple to a deque; frozen records make that safe. A writer thread per process encodes
 and writes one chunk per robot every CHUNK_SECONDS, then syncs the files (fleet/mcapfile.py). A power cut thus costs at
 most the newest CHUNK_SECONDS plus one sync; a killed process at most the newest CHUNK_SECONDS.
@@ -17,14 +20,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from fleet.mcapfile import McapFile
+from fleet.mcapfile import CHANNELS, McapFile
 
 CHUNK_SECONDS = 0.1
 """A chunk is closed this often, s of wall time: half of the 200 ms that may be lost (research goal)."""
@@ -45,6 +48,35 @@ class Step(msgspec.Struct, frozen=True):
     memory: Any  # as above
     """The memory that the step began with."""
     outputs: Any  # as above
+
+
+Message = tuple[int, int, int, bytes]
+"""Channel (its position from 1 on), cycle, stamp, data."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a black box holds."""
+
+    channels: tuple[str, ...]
+    messages: Callable[[Sequence[Any]], list[Message]]
+    """The messages of a chunk of steps, whatever these are"""
+
+
+def robot_messages(steps: Sequence[Step]) -> list[Message]:
+    """A robot's chunk: the memory of the first step, then inputs and outputs of all."""
+    encode = _ENCODER.encode
+    first = steps[0]
+    messages = [(2, first.cycle, first.stamp, encode(first.memory))]
+    for step in steps:
+        messages.append((1, step.cycle, step.stamp, encode(step.inputs)))
+        messages.append((3, step.cycle, step.stamp, encode(step.outputs)))
+    return messages
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+ROBOT = Layout(CHANNELS, robot_messages)
 
 
 @dataclass
@@ -75,6 +107,7 @@ class BlackBox:
         attachments: Mapping[str, bytes],
         *,
         rotate_bytes: int = ROTATE_BYTES,
+        layout: Layout = ROBOT,
     ) -> None:
         """Open nothing yet: the first flush makes the first file, after the last one that is there."""
         self.robot = robot
@@ -83,12 +116,12 @@ class BlackBox:
         self._metadata = dict(metadata)
         self._attachments = dict(attachments)
         self._rotate_bytes = rotate_bytes
-        self._queue: deque[Step] = deque()
-        self._encoder = msgspec.msgpack.Encoder()
+        self._layout = layout
+        self._queue: deque[Any] = deque()
         self._file: McapFile | None = None
         self._dirty = False
 
-    def append(self, step: Step) -> None:
+    def append(self, step: Any) -> None:  # whatever the layout takes
         """Hand one step to the writer; costs about a microsecond and never blocks or raises."""
         if len(self._queue) >= QUEUE_STEPS:
             self.counts.dropped += 1
@@ -102,8 +135,9 @@ class BlackBox:
             return
         try:
             if self._file is None:
-                self._file = McapFile(_next_path(self._directory, self.robot), self._metadata, self._attachments)
-            self.counts.bytes += self._file.write_chunk(self._encode(steps))
+                path = _next_path(self._directory, self.robot)
+                self._file = McapFile(path, self._metadata, self._attachments, self._layout.channels)
+            self.counts.bytes += self._file.write_chunk(self._layout.messages(steps))
         except OSError:
             self.counts.failed_writes += 1
             self.counts.dropped += len(steps)
@@ -140,16 +174,6 @@ class BlackBox:
             self.counts.failed_writes += 1
             self._file.abandon()
         self._file = None
-
-    def _encode(self, steps: Sequence[Step]) -> list[tuple[int, int, int, bytes]]:
-        """(channel, cycle, stamp, data) of the chunk's messages: memory of the first step, then all steps."""
-        encode = self._encoder.encode
-        first = steps[0]
-        messages = [(2, first.cycle, first.stamp, encode(first.memory))]
-        for step in steps:
-            messages.append((1, step.cycle, step.stamp, encode(step.inputs)))
-            messages.append((3, step.cycle, step.stamp, encode(step.outputs)))
-        return messages
 
 
 class Recorder:

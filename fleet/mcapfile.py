@@ -18,7 +18,7 @@ from pathlib import Path
 
 MAGIC = b"\x89MCAP0\r\n"
 CHANNELS = ("inputs", "memory", "outputs")
-"""Channel id = position + 1."""
+"""A robot's; channel id = position + 1."""
 
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, MESSAGE_INDEX, CHUNK_INDEX, ATTACHMENT = range(1, 10)
 STATISTICS, METADATA, SUMMARY_OFFSET, DATA_END = 11, 12, 14, 15
@@ -40,12 +40,19 @@ class _ChunkNote:
 class McapFile:
     """Owns the file. `size` is the end of the last whole chunk; `usable` is false once not even that could be kept."""
 
-    def __init__(self, path: Path, metadata: Mapping[str, str], attachments: Mapping[str, bytes]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        metadata: Mapping[str, str],
+        attachments: Mapping[str, bytes],
+        channels: Sequence[str] = CHANNELS,
+    ) -> None:
         """Make the file with its header; raises OSError where that fails, and leaves none then."""
         self.usable = True
         self.size = 0
         self._notes: list[_ChunkNote] = []
-        self._counts = dict.fromkeys(range(1, len(CHANNELS) + 1), 0)
+        self._channels = tuple(channels)
+        self._counts = dict.fromkeys(range(1, len(channels) + 1), 0)
         self._attachments = len(attachments)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
@@ -53,7 +60,7 @@ class McapFile:
         head = [MAGIC, _record(HEADER, _text("muster"), _text("muster 1"))]
         head.append(_record(METADATA, _text("muster"), _text_map(metadata)))
         head.extend(_attachment(name, data) for name, data in attachments.items())
-        head.append(_definitions())
+        head.append(_definitions(self._channels))
         try:
             self._put(b"".join(head))
             _sync_directory(path.parent)  # else a power cut may take the name, and with it what fdatasync saves later
@@ -103,7 +110,7 @@ class McapFile:
         """Write data end, summary and footer, and close."""
         end = _record(DATA_END, struct.pack("<I", 0))  # 0: each chunk has its own checksum
         summary_start = self.size + len(end)
-        definitions = _definitions()
+        definitions = _definitions(self._channels)
         indexes = b"".join(_chunk_index(note) for note in self._notes)
         first = min((note.first for note in self._notes), default=0)
         last = max((note.last for note in self._notes), default=0)
@@ -112,7 +119,15 @@ class McapFile:
         statistics = _record(
             STATISTICS,
             struct.pack(
-                "<QHIIIIQQ", total, len(CHANNELS), len(CHANNELS), self._attachments, 1, len(self._notes), first, last
+                "<QHIIIIQQ",
+                total,
+                len(self._channels),
+                len(self._channels),
+                self._attachments,
+                1,
+                len(self._notes),
+                first,
+                last,
             ),
             struct.pack("<I", len(counts)),
             counts,
@@ -176,12 +191,12 @@ def _attachment(name: str, data: bytes) -> bytes:
     return _record(ATTACHMENT, body, struct.pack("<I", zlib.crc32(body)))
 
 
-def _definitions() -> bytes:
+def _definitions(channels: Sequence[str]) -> bytes:
     """Schemas and channels; msgpack is self-describing, so the schemas carry names alone."""
     out = []
-    for number, name in enumerate(CHANNELS, 1):
+    for number, name in enumerate(channels, 1):
         out.append(_record(SCHEMA, struct.pack("<H", number), _text(f"muster/{name}"), _text(""), struct.pack("<I", 0)))
-    for number, name in enumerate(CHANNELS, 1):
+    for number, name in enumerate(channels, 1):
         out.append(_record(CHANNEL, struct.pack("<HH", number, number), _text(name), _text("msgpack"), _text_map({})))
     return b"".join(out)
 

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from fleet.drivefigures import contacts, figures
+from tests.fleet import drives
+
+
+def test_a_drive_at_constant_speed_by_hand() -> None:
+    found = figures(drives.course(), drives.moments(2.0))
+    assert found.steps == 40
+    assert found.seconds == pytest.approx(2.0)
+    assert found.driven == pytest.approx(40.0)
+    assert found.speed == pytest.approx(20.0)
+    assert found.speed_share == pytest.approx(20.0 / (130 / 3.6))
+    # 50 m + 20 m/s * 1.95 s behind it of 500 m
+    assert found.completion == pytest.approx((50.0 + 39.0) / 500.0)
+    assert found.interventions == {"obstacle": 10}
+    assert found.modes == {"policy": 30, "shielded": 10}
+    assert found.least_ttc == pytest.approx(6.0 - 1.95)
+    assert found.least_clearance == pytest.approx(35.0 - 1.95)
+    assert found.lateral == pytest.approx((0.4, 0.4, 0.4))
+    # 0.5 for 30 steps and 1.0 for 10, the jerk 1.5 / 0.05 twice of 39
+    assert found.accel == pytest.approx((0.5, 1.0, 1.0))
+    assert found.jerk[0] == 0.0
+    assert found.jerk[2] == pytest.approx(30.0)
+    assert found.lanes == 2
+
+
+def test_a_contact_counts_once_and_by_its_blame() -> None:
+    moments = drives.moments(0.5)
+    for step, contact, blame in (
+        (2, "car", "at fault"),
+        (3, "car", "at fault"),
+        (5, "car", "struck from behind"),
+        (8, "pedestrian", ""),
+    ):
+        moments[step] = dataclasses.replace(moments[step], contact=contact, blame=blame)
+    assert contacts(moments) == {"at fault: car": 1, "struck from behind: car": 1, "at fault: pedestrian": 1}
+    found = figures(drives.course(), moments)
+    assert found.at_fault == 2
+    assert found.plain()["at_fault"] == 2
+
+
+def test_an_empty_drive_has_zeros_and_json_has_no_infinities() -> None:
+    found = figures(drives.course(), [])
+    assert (found.steps, found.completion, found.speed, found.accel) == (0, 0.0, 0.0, ())
+    assert math.isnan(found.speed_share)
+    plain = json.loads(json.dumps(found.plain(), allow_nan=False))
+    assert plain["least_ttc"] is None
+    assert plain["speed_share"] is None
+
+
+def test_broken_invariants_are_counted_each_by_itself() -> None:
+    moments = drives.moments(0.5)
+    moments[1] = dataclasses.replace(moments[1], broken=("clearance", "speed limit"))
+    moments[2] = dataclasses.replace(moments[2], broken=("speed limit",))
+    assert figures(drives.course(), moments).broken == {"clearance": 1, "speed limit": 2}
