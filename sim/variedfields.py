@@ -23,7 +23,7 @@ A row whose range is neutral gives its worlds no field of their own and launches
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import warp as wp
@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 
 from sim.backend import Backend
 from sim.fields import Recompute
-from sim.scene import Scene
 from sim.tasks.task import Launchable
 from sim.vary import Row, Table, VaryArrays, VaryError
 
@@ -46,10 +45,29 @@ WORLDS = ("light", "cam")
 WORLD_C = wp.constant(-1)
 
 
+class Built(Protocol):
+    """What is asked of a scene: `sim.scene.Scene` or another world's."""
+
+    @property
+    def model(self) -> Any:  # mujoco.MjModel, which has no stub
+        """The compiled model; robot r's body is named robot{r}."""
+        ...
+
+    @property
+    def robots(self) -> int:
+        """Of one world."""
+        ...
+
+    @property
+    def ctrl_stride(self) -> int:
+        """Controls of one robot."""
+        ...
+
+
 class FieldWriter:
     """Writes the fields of a plant's rows at each beginning. Owns the defaults."""
 
-    def __init__(self, scene: Scene, backend: Backend, table: Table, arrays: VaryArrays) -> None:
+    def __init__(self, scene: Built, backend: Backend, table: Table, arrays: VaryArrays) -> None:
         """Raises VaryError for a row of which the scene has no element."""
         self._scene, self._backend, self._arrays = scene, backend, arrays
         working = [(number, row) for number, row in enumerate(table) if row.operation and not row.neutral]
@@ -132,7 +150,7 @@ class Recomputing:
         self._backend.recompute(self._level, self._worlds)
 
 
-def elements_of(scene: Scene, field: str) -> NDArray[np.int32]:
+def elements_of(scene: Built, field: str) -> NDArray[np.int32]:
     """Elements of a field and the robot of each (-1: the world's), (n, 2); what belongs to neither is left out."""
     model, kind = scene.model, field.partition("_")[0]
     count = len(getattr(model, field))
