@@ -72,6 +72,8 @@ class Term(IntEnum):
     BOXES = 38
     MANNERS = 39
     SCENARIO = 40
+    ROAD_START = 50
+    ROAD_COMMAND = 51
 
 
 GOLDEN = wp.constant(wp.uint64(0x9E3779B97F4A7C15))
