@@ -11,6 +11,7 @@ that may move. What the data say about each, and which cannot be told, is sim/sy
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -85,6 +86,18 @@ GRIDS = {
 """Values that are scanned, in units of scale: motor periods; shares of the nominal traction from oil to dust."""
 
 
+WHOLE_FIT = 500
+"""Candidates of a whole fit, more or less: 441 with eight parameters (40 s of a demo's black boxes), 519 with nine
+(tests/benchmarks/validate_sim.py --quick), 2026-11-21."""
+
+
+def pace(evaluations: int, seconds: float) -> str:
+    """How far a fit is after that many candidates and s of wall time, in words."""
+    left = (WHOLE_FIT - evaluations) * seconds / max(evaluations, 1)
+    told = f"some {left:.0f} s left" if left > 0.0 else "longer than usual"
+    return f"{evaluations} candidates simulated in {seconds:.0f} s, {told}"
+
+
 def scales(spec: RobotSpec) -> NDArray[np.float64]:
     """Unit of each parameter in the optimiser, (parameters,)."""
     scale = nominal(spec)
@@ -96,10 +109,16 @@ class Descent:
     """Owns the worlds that candidates are simulated in, and the spread that each channel's residuals are judged by."""
 
     def __init__(
-        self, spec: RobotSpec, parts: list[Drive], threads: int, news: Callable[[str], None] = lambda line: None
+        self,
+        spec: RobotSpec,
+        parts: list[Drive],
+        threads: int,
+        news: Callable[[str], None] = lambda line: None,
+        wall: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Fit to these pieces of driving; `news` is told of each fit."""
+        """Fit to these pieces of driving; `news` is told of each fit, with what is left of the time by `wall` (s)."""
         self.parts, self.news = parts, news
+        self._wall, self._begun = wall, wall()
         self.scale = scales(spec)
         self.start = nominal(spec) / self.scale
         """What the specification says, z (parameters,)."""
@@ -200,7 +219,8 @@ class Descent:
             reach = max(reach / 3.0, NARROW)
             if failed == 2:
                 break
-        self.news(f"{len(free)} parameters, cost {best:.0f}, {self.evaluations} candidates simulated")
+        told = pace(self.evaluations, self._wall() - self._begun)
+        self.news(f"{len(free)} parameters, cost {best:.0f}, {told}")
         return z
 
     def respread(self, z: NDArray[np.float64]) -> None:

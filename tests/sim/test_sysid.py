@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sim.candidates import NAMES, Stretch
+from sim.descent import pace
 from sim.excitation import plant_robot, record, true_parameters
 from sim.openloop import Drive, Samples
 from sim.refit import refit
@@ -106,3 +107,8 @@ def _slowed(drive: Drive) -> Drive:
         Samples(drive.pose.times, np.stack([0.053 * drive.pose.times, 0 * drive.pose.times, 0 * drive.pose.times], -1)),
         None,
     )
+
+
+def test_a_fit_says_how_long_it_still_takes() -> None:
+    assert pace(125, 10.0) == "125 candidates simulated in 10 s, some 30 s left"  # of 500 in 40 s
+    assert pace(600, 48.0) == "600 candidates simulated in 48 s, longer than usual"
