@@ -84,12 +84,12 @@ def read_cars(
     twist[row, 1] = float(qvel[world, u + 5])
     aside = float(qvel[world, u + 1]) * wp.cos(heading) - float(qvel[world, u]) * wp.sin(heading)
     twist[row, 2] = aside - float(qvel[world, u + 3]) * limits.wheel_radius
-    # the wheels' angles, left after slide, right three coordinates on: cot of the mean is the mean of the cots
+    # the mean of what both wheels say: tan(angle) = L kappa / (1 -+ kappa track / 2)
     left = wp.tan(float(qpos[world, q + 8]))
     right = wp.tan(float(qpos[world, q + 11]))
-    cars.motion[row, 1] = 0.0
-    if wp.abs(left + right) > 1.0e-9:
-        cars.motion[row, 1] = 2.0 * left * right / ((left + right) * limits.wheelbase)
+    one = left / (limits.wheelbase + limits.half_track * left)
+    two = right / (limits.wheelbase - limits.half_track * right)
+    cars.motion[row, 1] = 0.5 * (one + two)
 
 
 @wp.kernel

@@ -13,7 +13,10 @@ from sim.driving.cars import RoadCars
 from sim.driving.drive import make_car_drive, make_cars, record_car_drive
 from sim.driving.scene import RoadBody, build_road_scene, make_physics
 from sim.driving.state import make_actors
+from sim.driving.variedcars import car_rows, make_car_draws, record_renew
 from sim.robot import RobotSpec
+from sim.variedfields import FieldWriter
+from sim.vary import Table, make_arrays, vary
 
 
 class Stand:
@@ -68,3 +71,15 @@ class Stand:
                 seen.append(np.hstack([self.pose.numpy(), self.twist.numpy(), self.cars.motion.numpy()]))
         self.show_egos.launch()
         return np.array(seen, np.float64).transpose(1, 0, 2)
+
+
+def draw(stand: Stand, seed: int = 3, level: float = 1.0, **ranges: tuple[float, float]) -> None:
+    """The whole randomization, applied to a stand's cars."""
+    table = Table(car_rows(stand.spec, level)).changed(vary(**ranges).changes)
+    arrays = make_arrays(table, stand.rows, "cpu")
+    episode = wp.zeros(stand.rows, dtype=wp.int32)
+    draws = make_car_draws(table, arrays)
+    record_renew(seed, stand.mask, episode, draws, stand.drive, stand.cars, "cpu").launch()
+    if stand.scene.model is not None:
+        for launch in FieldWriter(stand.scene, stand.backend, table, arrays).begin(stand.mask):
+            launch.launch()

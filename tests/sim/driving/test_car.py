@@ -9,7 +9,6 @@ from dataclasses import replace
 import mujoco
 import numpy as np
 import pytest
-import warp as wp
 from numpy.typing import NDArray
 
 from sim.bodies.specs import CAR, amr
@@ -20,30 +19,15 @@ from sim.driving.variedcars import (
     car_rows,
     friction_least,
     latency_periods,
-    make_car_draws,
-    record_renew,
 )
 from sim.robot import SECOND, Ackermann, WrongDriveError
 from sim.specfile import SpecError
-from sim.variedfields import FieldWriter
-from sim.vary import Table, VaryError, make_arrays, vary
-from tests.sim.driving.carstand import Stand
+from sim.vary import Table, VaryError, vary
+from tests.sim.driving.carstand import Stand, draw
 
 BODIES: tuple[RoadBody, ...] = ("full", "kinematic")
 DRIVE = CAR.car
 DT = CAR.motor_period / SECOND
-
-
-def draw(stand: Stand, seed: int = 3, level: float = 1.0, **ranges: tuple[float, float]) -> None:
-    """The whole randomization, applied to a stand's cars."""
-    table = Table(car_rows(CAR, level)).changed(vary(**ranges).changes)
-    arrays = make_arrays(table, stand.rows, "cpu")
-    episode = wp.zeros(stand.rows, dtype=wp.int32)
-    draws = make_car_draws(table, arrays)
-    record_renew(seed, stand.mask, episode, draws, stand.drive, stand.cars, "cpu").launch()
-    if stand.scene.model is not None:
-        for launch in FieldWriter(stand.scene, stand.backend, table, arrays).begin(stand.mask):
-            launch.launch()
 
 
 def stop_bound(v: float) -> float:
@@ -175,6 +159,9 @@ def test_a_car_tracks_a_curvature(body: RoadBody, speed: float, curvature: float
     seen = stand.go((0.0, curvature), 60)[0]
     assert seen[-1, 4] / seen[-1, 3] == pytest.approx(curvature, rel=0.02)
     assert seen[-1, 7] == pytest.approx(curvature, rel=0.005)
+    back = stand.go((0.0, 0.0), 40)[0]
+    assert np.abs(back[:, 7]).max() <= abs(curvature) * 1.02  # and while the wheels' angles pass through zero
+    assert np.abs(back[-100:, 7]).max() < 1e-4
     stand.place(speed, curvature=curvature)
     arc = stand.go((0.0, curvature), 40)[0][-1]
     turned = curvature * speed * 2.0
