@@ -65,6 +65,8 @@ class Backend(Protocol):
 
     worlds: int
     device: str
+    captures: bool
+    """Whether steps are to be recorded as a graph and replayed; if not, the host may look between them."""
     timestep: float
     """One substep, s."""
     qpos: wp.array
@@ -197,7 +199,7 @@ class BatchBackend:
     def __init__(self, model: mujoco.MjModel, worlds: int, threads: int = 2) -> None:
         start_warp()
         self.worlds = worlds
-        self.device = "cpu"
+        self.device, self.captures = "cpu", False
         self.timestep = float(model.opt.timestep)
         self.model = model
         sleep = bool(model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP)

@@ -81,6 +81,7 @@ class WarpBackend:
         """
         start_warp()
         self.worlds, self.device, self.timestep = worlds, device, float(model.opt.timestep)
+        self.captures = True
         sizes = buffer_sizes(model)
         self.contacts = sizes.contacts if contacts is None else contacts
         self.constraints = sizes.constraints if constraints is None else constraints

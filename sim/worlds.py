@@ -28,7 +28,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from sim.backend import Backend, BatchBackend
+from sim.backend import Backend
 from sim.diverged import Recorder
 from sim.drive import DriveArrays
 from sim.errors import MusterError
@@ -200,8 +200,8 @@ class Worlds:
         if host:
             self._view |= {name: self._view[name].view(bool) for name in ("success", "collision", "ended")}
         self._step = Step(**{name: self._view[name] for name in Step.__dataclass_fields__})
-        self._captures = not isinstance(self.backend, BatchBackend)
-        why_not = "" if self._captures else "the C engine runs on the host"
+        self._captures = self.backend.captures
+        why_not = "" if self._captures else "the physics runs on the host"
         parts = getattr(self.backend, "parts", list)
         self._graph = StepGraph(self._play, self.device, parts=lambda: [*parts(), *plant.parts()], why_not=why_not)
 

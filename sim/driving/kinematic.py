@@ -133,6 +133,7 @@ class KinematicBackend:
     def __init__(self, spec: RobotSpec, worlds: int, robots: int, device: str = "cpu") -> None:
         start_warp()
         self.worlds, self.device, self.timestep = worlds, device, spec.motor_period / SECOND
+        self.captures = device != "cpu"  # a launch on the CPU costs as little by itself as in a graph
         rows = worlds * robots
 
         def floats(*shape: int) -> wp.array:

@@ -55,7 +55,7 @@ def test_missed_target_freezes_nothing_where_the_target_was_the_goal(
     assert code == 1
     said = capsys.readouterr().out
     assert "target missed" in said
-    assert "simulation: graph on cpu: none, the C engine runs on the host" in said
+    assert "simulation: graph on cpu: none, the physics runs on the host" in said
     assert not (tmp_path / "policy.onnx").exists()
     assert not (tmp_path / "policy.json").exists()
 

@@ -164,7 +164,7 @@ def test_the_c_engine_says_that_it_has_no_graph(site: Site) -> None:
     env.reset()
     for _ in range(3):
         env.step(np.zeros((1, 2), np.float32))
-    assert env.graph.line() == "graph on cpu: none, the C engine runs on the host"
+    assert env.graph.line() == "graph on cpu: none, the physics runs on the host"
 
 
 @pytest.mark.gpu
