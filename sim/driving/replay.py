@@ -134,7 +134,6 @@ def show_world(
 @wp.kernel
 def begin_replay(
     mask: wp.array(dtype=wp.uint8),
-    robots: int,
     first: int,
     slots: int,
     road: wp.array(dtype=wp.int32),
@@ -145,9 +144,9 @@ def begin_replay(
     reached: wp.array(dtype=wp.uint8),
     when: wp.array(dtype=wp.float32),
 ) -> None:
-    """The recording of each world whose first row is masked, from its beginning."""
+    """The recording of each masked world, from its beginning."""
     w = wp.tid()
-    if mask[w * robots] != wp.uint8(0):
+    if mask[w] != wp.uint8(0):
         ticks[w] = 0
         reached[w] = wp.uint8(0)
         when[w] = -1.0
@@ -206,7 +205,6 @@ class Replay:
         *,
         road: wp.array,
         first: int = 1,
-        robots: int = 1,
         profile: RoadProfile | None = None,
         period: float = PERIOD,
         step: float = STEP,
@@ -243,13 +241,13 @@ class Replay:
         shared = [first, self.slots, road, self.recordings, atlas.lanes, actors, self.ticks]
         told = [self.reached, self.when]
         watched = [step, 0.5 * period, road, self.goals, atlas.lanes, actors, self.ticks, *told]
-        self.decide: Sequence[Launchable] = [record(watch_goals, worlds, watched, device)]
-        self.move: Sequence[Launchable] = [record(move_replay, worlds, [step, *shared], device)]
-        self._begin = lambda mask: record(begin_replay, worlds, [mask, robots, *shared, *told], device)
+        self.decide: Launchable = record(watch_goals, worlds, watched, device)
+        self.move: Launchable = record(move_replay, worlds, [step, *shared], device)
+        self._begin = lambda mask: record(begin_replay, worlds, [mask, *shared, *told], device)
 
-    def begin(self, mask: wp.array) -> Sequence[Launchable]:
-        """Masked worlds, uint8 (rows,), from the beginning of the recording of the road that they are on."""
-        return [self._begin(mask)]
+    def begin(self, mask: wp.array) -> Launchable:
+        """Masked worlds, uint8 (worlds,), from the beginning of the recording of the road that they are on."""
+        return self._begin(mask)
 
     def arrays(self) -> dict[str, wp.array]:
         """What a snapshot of the worlds needs."""

@@ -2,9 +2,9 @@
 
     atlas = scenario_atlas([scenario])
     player = ScenarioPlayer([runs_on(atlas, 0, scenario, grid(scenario))], atlas.lanes, actors, first=1)
-    player.choose(mask, episode)   which row each beginning world plays
-    player.start(mask, ...)        its ego: pose, speed, lane, road and route (then the plant places the body)
-    player.begin(mask)             its actors, relative to the ego where it now stands
+    player.choose(rows, episode)   which row each beginning world plays
+    player.start(rows, ...)        its ego: pose, speed, lane, road and route (then the plant places the body)
+    player.begin(worlds)           its actors, relative to the ego where it now stands
     player.decide                  once per control step, before commands: triggers, events, the profile
     player.move                    once per motor period: the actors go on
 
@@ -112,18 +112,17 @@ class ScenarioPlayer:
         self.played = _make_played(worlds, self.slots, tables["event"].shape[1], device)
         self.play(np.arange(worlds) % self.rows)
         shared = [lanes, self.script, self.played, actors]
-        self.decide: Sequence[Launchable] = [record(decide_scripts, worlds, [*shared, self.bounds], device)]
-        self.move: Sequence[Launchable] = [record(move_scripts, (worlds, self.slots), shared, device)]
+        self.decide: Launchable = record(decide_scripts, worlds, [*shared, self.bounds], device)
+        self.move: Launchable = record(move_scripts, (worlds, self.slots), shared, device)
 
     @property
     def rows(self) -> int:
         """Rows of parameters of all scenarios."""
         return self.script.kind.shape[0]
 
-    def choose(self, mask: wp.array, episode: wp.array) -> Sequence[Launchable]:
-        """The row of each masked world, uint8 (rows,), by its episode, int32 (rows,)."""
-        worlds, device = self.played.row.shape[0], self.played.row.device
-        return [record(choose_rows, worlds, [mask, episode, self.script, self.played], device)]
+    def choose(self, mask: wp.array, episode: wp.array) -> Launchable:
+        """The row of each world all of whose rows are masked, uint8 (rows,), by its episode, int32 (rows,)."""
+        return self._record(choose_rows, [mask, episode, self.script, self.played])
 
     def start(
         self,
@@ -135,20 +134,22 @@ class ScenarioPlayer:
         road: wp.array,
         footing: Footing,
         middle: float,
-    ) -> Sequence[Launchable]:
-        """Where the first ego of each masked world begins, over whatever was drawn before.
+    ) -> Launchable:
+        """Where the first ego of each world all of whose rows are masked begins, over whatever was drawn before.
 
         `pose` (rows, 3) and `speed` (rows,) of base_link, which lies `middle` m behind the middle of the box; `road`
         (worlds,).
         """
-        worlds, device = self.played.row.shape[0], self.played.row.device
-        inputs = [mask, middle, self.lanes, routes, self.script, self.played, pose, speed, road, footing]
-        return [record(start_egos, worlds, inputs, device)]
+        return self._record(
+            start_egos, [mask, middle, self.lanes, routes, self.script, self.played, pose, speed, road, footing]
+        )
 
-    def begin(self, mask: wp.array) -> Sequence[Launchable]:
-        """The actors of masked worlds, uint8 (rows,); the egos' slots must be written."""
-        worlds, device = self.played.row.shape[0], self.played.row.device
-        return [record(begin_scripts, worlds, [mask, self.lanes, self.script, self.played, self.actors], device)]
+    def begin(self, mask: wp.array) -> Launchable:
+        """The actors of masked worlds, uint8 (worlds,); the egos' slots must be written."""
+        return self._record(begin_scripts, [mask, self.lanes, self.script, self.played, self.actors])
+
+    def _record(self, kernel: Any, inputs: list[Any]) -> Launchable:  # Warp's own types
+        return record(kernel, self.played.row.shape[0], inputs, self.played.row.device)
 
     def play(self, rows: NDArray[np.integer]) -> None:
         """Say which row each world plays when it begins next, (W,); on the host, between steps."""

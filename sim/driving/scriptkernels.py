@@ -48,13 +48,22 @@ def slip(value: float, target: float, change: float) -> float:
     return wp.clamp(target, value - change, value + change)
 
 
+@wp.func
+def begins(w: int, mask: wp.array(dtype=wp.uint8), robots: int) -> wp.bool:
+    """Whether all rows of a world are masked."""
+    for k in range(robots):  # noqa: SIM110 Warp has no `all`
+        if mask[w * robots + k] == wp.uint8(0):
+            return False
+    return True
+
+
 @wp.kernel
 def choose_rows(
     mask: wp.array(dtype=wp.uint8), episode: wp.array(dtype=wp.int32), script: Script, played: Played
 ) -> None:
-    """The row of parameters of the next episode of each world whose first row is masked."""
+    """The row of parameters of the next episode of each world all of whose rows are masked."""
     w = wp.tid()
-    if mask[w * script.robots] != wp.uint8(0) and script.draws == 1:
+    if script.draws == 1 and begins(w, mask, script.robots):
         bits = draw(script.seed, TERM, w, episode[w * script.robots], -1)
         played.row[w] = below(bits, script.kind.shape[0])
 
@@ -72,10 +81,10 @@ def start_egos(
     road: wp.array(dtype=wp.int32),
     footing: Footing,
 ) -> None:
-    """The first ego of each world whose first row is masked, where the world's row of parameters has it begin."""
+    """The first ego of each world all of whose rows are masked, where the world's row of parameters has it begin."""
     w = wp.tid()
     row = w * script.robots
-    if mask[row] == wp.uint8(0):
+    if not begins(w, mask, script.robots):
         return
     r = played.row[w]
     lane = script.where[r, 0]
@@ -99,9 +108,9 @@ def start_egos(
 def begin_scripts(
     mask: wp.array(dtype=wp.uint8), lanes: Lanes, script: Script, played: Played, actors: ActorArrays
 ) -> None:
-    """Place the actors of each world whose first row is masked, relative to its first ego."""
+    """Place the actors of each masked world relative to its first ego."""
     w = wp.tid()
-    if mask[w * script.robots] == wp.uint8(0):
+    if mask[w] == wp.uint8(0):
         return
     r = played.row[w]
     played.ticks[w] = 0

@@ -63,8 +63,7 @@ class ScriptedWorld:
         self.begin(self.mask)
 
     def begin(self, mask: wp.array) -> None:
-        for launch in self.player.begin(mask):
-            launch.launch()
+        self.player.begin(mask).launch()
 
     def write(self, accel: Floats) -> None:
         road, origin = self.road, np.array(middle(self.road))
@@ -96,10 +95,10 @@ class ScriptedWorld:
         return free[rows, nearest], speed
 
     def step(self) -> None:
-        self.player.decide[0].launch()
+        self.player.decide.launch()
         accel = self.driver(self.speed, *self.gap())
         for _ in range(5):
-            self.player.move[0].launch()
+            self.player.move.launch()
         after = np.maximum(self.speed + 0.05 * accel, 0.0)
         self.s += 0.05 * 0.5 * (self.speed + after)
         self.speed = after

@@ -46,7 +46,7 @@ def played(recording: Recorded, worlds: int = 1, actors: int = 5) -> tuple[Repla
     atlas = Atlas([recording.road], routes=[[recording.plan]])
     arrays = make_actors(worlds, actors, "cpu")
     replay = Replay([recording], atlas, arrays, road=wp.zeros(worlds, dtype=wp.int32))
-    replay.begin(wp.full(worlds, 1, dtype=wp.uint8))[0].launch()
+    replay.begin(wp.full(worlds, 1, dtype=wp.uint8)).launch()
     return replay, arrays, atlas
 
 
@@ -74,7 +74,7 @@ def test_actors_are_where_they_were_recorded(tmp_path: Path) -> None:
             assert (
                 arrays.motion.numpy()[0, 1, 1] == pytest.approx(-10.0 if tick >= 140 else 0.0, abs=1e-2) or tick == 150
             )
-        replay.move[0].launch()
+        replay.move.launch()
     assert (seen[0], seen[-1], len(seen)) == (100, 150, 51)
 
 
@@ -85,7 +85,7 @@ def test_recorded_motion_outside_the_profile_is_marked(tmp_path: Path) -> None:
     marked = []
     for _ in range(30):
         marked.append(int(arrays.violates.numpy()[0, 1]))
-        replay.move[0].launch()
+        replay.move.launch()
     assert marked == [0] * 10 + [1] * 10 + [0] * 10, "20 m/s^2 from 0.1 to 0.2 s"
     atlas = Atlas([recording.road], routes=[[recording.plan]])
     lax = Replay([recording], atlas, arrays, road=wp.zeros(1, dtype=wp.int32), profile=RoadProfile(brake=25.0))
@@ -174,11 +174,11 @@ class GoalBench:
         self.origin = np.array(atlas.origin(0))
 
     def at(self, x: float, y: float = 0.0, *, time: float = 2.0, yaw: float = 0.0, speed: float = 10.0) -> bool:
-        self.replay.begin(wp.full(1, 1, dtype=wp.uint8))[0].launch()
+        self.replay.begin(wp.full(1, 1, dtype=wp.uint8)).launch()
         self.replay.ticks.fill_(round(time / 0.01))
         self.arrays.pose.numpy()[0, 0] = (*(np.array((x, y)) - self.origin), yaw)
         self.arrays.motion.numpy()[0, 0, 0] = speed
-        self.replay.decide[0].launch()
+        self.replay.decide.launch()
         reached = bool(self.replay.reached.numpy()[0])
         assert float(self.replay.when.numpy()[0]) == pytest.approx(time if reached else -1.0, abs=1e-5)
         return reached
@@ -237,7 +237,7 @@ def test_what_was_reached_stays_reached(tmp_path: Path) -> None:
     bench = GoalBench(tmp_path, Goal((0.0, 4.0), lanes=(1,)))
     assert bench.at(60.0)
     bench.arrays.pose.numpy()[0, 0, 0] = -100.0
-    bench.replay.decide[0].launch()
+    bench.replay.decide.launch()
     assert bench.replay.reached.numpy()[0] == 1
 
 
@@ -252,7 +252,7 @@ def test_shared_files_are_played(path: Path) -> None:
     origin = np.array(atlas.origin(0))
     many = without = 0
     for tick in range(1, 300):
-        replay.move[0].launch()
+        replay.move.launch()
         for k, actor in enumerate(recording.actors):
             there = actor.trajectory.time[0] <= tick * 0.01 + recording.problem.time <= actor.trajectory.time[-1]
             assert (arrays.kind.numpy()[0, 1 + k] >= 0) == (there or not actor.moves)

@@ -358,7 +358,7 @@ def test_rows_are_drawn_by_episode_and_loaded_anew() -> None:
     for worlds in (8, 3):
         player = ScenarioPlayer([Runs(scenario, rows)], lanes, make_actors(worlds, 3, "cpu"), seed=5, pick="draw")
         mask, episode = wp.full(worlds, 1, dtype=wp.uint8), wp.full(worlds, 2, dtype=wp.int32)
-        player.choose(mask, episode)[0].launch()
+        player.choose(mask, episode).launch()
         found.append(player.played.row.numpy().copy())
     assert (found[0][:3] == found[1]).all()
     assert len(set(found[0].tolist())) > 4
@@ -385,7 +385,7 @@ def test_scenarios_of_several_families_play_side_by_side() -> None:
     mask, footing = wp.array(np.array([1, 1, 1, 1, 1, 0], np.uint8)), make_footing(6, "cpu")
     pose, speed, road = wp.zeros((6, 3)), wp.zeros(6), wp.zeros(6, dtype=wp.int32)
     asked = player.start(mask, routes=atlas.routes, pose=pose, speed=speed, road=road, footing=footing, middle=1.4)
-    asked[0].launch()
+    asked.launch()
     assert footing.left.numpy()[:5] == pytest.approx(2000.0 - 150.0 - 98.6)
     assert footing.lane.numpy()[:5].tolist() == [1, 1, 6, 6, 9]
     assert footing.route.numpy()[:5].tolist() == road.numpy()[:5].tolist() == [0, 0, 1, 1, 2]
@@ -396,7 +396,7 @@ def test_scenarios_of_several_families_play_side_by_side() -> None:
     actors.lane.numpy()[:, 0] = player.script.where.numpy()[:, 0]
     actors.place.numpy()[:, 0, 0] = 100.0
     actors.size.numpy()[:, 0] = 4.8, 1.9
-    player.begin(wp.full(6, 1, dtype=wp.uint8))[0].launch()
+    player.begin(wp.full(6, 1, dtype=wp.uint8)).launch()
     kinds = actors.kind.numpy()[:, 1:]
     assert kinds[:, :2].tolist() == [[1, 1], [1, 1], [5, -1], [5, -1], [1, -1], [1, -1]]
     assert player.row_of(3)[0].name == "crossing_pedestrian"
