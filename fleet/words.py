@@ -24,6 +24,17 @@ REASONS = {
     Reason.NO_CORRIDOR: "no permission to move",
     Reason.STALE_SCAN: "the scan is too old",
     Reason.NOT_FINITE: "a number that is none",
+    Reason.SPEED_LIMIT: "faster than is allowed there",
+    Reason.LANE_BOUNDARY: "would have left its lane",
+    Reason.VEHICLE_AHEAD: "too near behind a vehicle",
+    Reason.VEHICLE: "too near to a vehicle that keeps no lane",
+    Reason.REAR: "too near in front of somebody in that lane",
+    Reason.CROSSING: "somebody may come across",
+    Reason.PEDESTRIAN: "too near to somebody on foot",
+    Reason.UNSEEN: "could not stop within what is seen",
+    Reason.PATH_END: "could not stop before its way ends",
+    Reason.STALE_VIEW: "nothing tells where the car is",
+    Reason.STALE_OBJECTS: "nothing tells who else is there",
 }
 """Why the shield released something else, for people who do not read code."""
 

@@ -1,0 +1,313 @@
+"""Where a candidate leads a car: last command, candidate for one period, then a fail-safe plan to standstill.
+
+In the path's frame a single-track car with accelerations and curvatures that change at bounded rates goes
+
+    ds/dt = v cos(yaw) / (1 - K d),   dd/dt = v sin(yaw),   dyaw/dt = v k - K ds/dt,
+
+K the path's curvature. From now on the phases are
+
+    latency    the drive may still act on any command of that long ago, or already on the candidate: the largest
+               acceleration of them counts, and the last curvature
+    period     the candidate
+    hold       the plan's steering at constant speed (only of the family that clears shared ground)
+    stop       the plan's steering and braking until standstill
+
+Steering is a second-order law for the distance to the plan's line (`steering`), which is how the plan is driven too,
+so that what is predicted is what is done. Braking leaves what bends and evasion take of the tyres:
+a_lat^2 / lateral^2 + a_lon^2 / brake^2 <= 1. The families are lines and strengths of braking, see `family`.
+
+Every slice is stored with the interval that the body takes across the path, grown by the tracking error
+e0 + e1 t (across the path e1 counts for SETTLED at most, because steering is closed-loop), by what a candidate's
+curvature that comes early shifts it, and by the bulge between the slice's ends, a dt^2 / 8.
+"""
+
+from __future__ import annotations
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false, reportAssignmentType=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+import warp as wp
+
+from safety.reason import Reason
+from safety.roadbounds import RoadBounds
+from safety.roadsight import (
+    BEHIND_C,
+    HISTORY_C,
+    PCURVE,
+    PLEFT,
+    PLEFT_LANE,
+    PLIMIT,
+    PRIGHT,
+    PRIGHT_LANE,
+    PSHOULDER,
+    SA,
+    SD,
+    SEND,
+    SHIGH,
+    SK,
+    SLOW,
+    SRANGE,
+    SV,
+    SYAW,
+    RoadAsk,
+    RoadSight,
+    body,
+    path_index,
+    path_least,
+    path_value,
+)
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+SLICES = 56
+"""Latency (8 at most), period and stop (30, and more where bends leave little braking)."""
+
+SLICES_C = wp.constant(SLICES)
+
+STOP_SLICES = wp.constant(30.0)
+
+SLICE_TIME = wp.constant(0.1)
+"""Shortest slice of a stop, s."""
+
+SETTLED = wp.constant(1.5)
+"""s; steering takes a deviation back within that time (1.5 / OMEGA)."""
+
+OMEGA = wp.constant(1.0)
+"""rad/s; frequency of the steering law: a lane change in about 4 s, a_lat = 1.5 m/s^2 at most."""
+
+SIDEWAYS = wp.constant(1.5)
+"""Largest lateral acceleration that the steering law adds to the bend's own, m/s^2: half of ISO 11270's 3.0."""
+
+CRAWL = wp.constant(3.0)
+"""m/s; below it steering goes by distance, not by time."""
+
+LOOK_AHEAD = wp.constant(0.15)
+"""s; the bend's curvature is asked for so early: half of the steering's way to it."""
+
+HOLD = wp.constant(2.5)
+"""s; how long the family that clears shared ground goes on: a car's length and a junction's 15 m at 8 m/s."""
+
+FAMILIES = wp.constant(5)
+
+Rolled = wp.types.matrix(shape=(SLICES, 5), dtype=wp.float32)
+"""End time, s of base_link then, least and largest d of the body over the slice, error along the path."""
+
+
+@wp.struct
+class Roll:
+    """A candidate and its plan, rolled out."""
+
+    reason: wp.int32
+    slices: Rolled
+    count: wp.int32
+    low: float
+    high: float
+    margin: float
+
+
+@wp.func
+def family(row: int, f: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> wp.vec3:
+    """Line (d, m), braking (m/s^2) and hold (s) of a family; braking 0 where there is none.
+
+    0 own lane, comfortably; 1 own lane, as hard as guaranteed; 2 the neighbour lane or shoulder on the side where the
+    car is, hard; 3 clearing shared ground before a comfortable stop; 4 the other side.
+    """
+    if f == 0:
+        return wp.vec3(0.0, b.comfort, 0.0)
+    if f == 1:
+        return wp.vec3(0.0, b.brake, 0.0)
+    if f == 3:
+        return wp.vec3(0.0, b.comfort, HOLD)
+    at = BEHIND_C
+    left = sight.start[row, SD] > 0.0
+    if f == 4:
+        left = not left
+    if left:
+        width = path_least(ask.view, row, at, PLEFT_LANE)
+        if width <= 2.0 * b.half_width:
+            return wp.vec3(0.0, 0.0, 0.0)
+        return wp.vec3(path_least(ask.view, row, at, PLEFT) + 0.5 * width, b.brake, 0.0)
+    width = path_least(ask.view, row, at, PRIGHT_LANE)
+    if width <= 2.0 * b.half_width:
+        width = path_least(ask.view, row, at, PSHOULDER)
+    if width <= 2.0 * b.half_width:
+        return wp.vec3(0.0, 0.0, 0.0)
+    return wp.vec3(-path_least(ask.view, row, at, PRIGHT) - 0.5 * width, b.brake, 0.0)
+
+
+@wp.func
+def steering(d: float, side: float, cosine: float, v: float, curve: float, line: float, b: RoadBounds) -> float:
+    """The curvature that leads to a line along the path: d'' = -OMEGA^2 (d - line) - 2 OMEGA d'; side is sin(yaw)."""
+    pace = wp.max(v, CRAWL)
+    wish = -(OMEGA * OMEGA * (d - line) + 2.0 * OMEGA * pace * side)
+    wish = wp.clamp(wish, -SIDEWAYS, SIDEWAYS)
+    bend = curve * cosine / wp.max(1.0 - curve * d, 0.3)
+    return limit_curvature(bend + wish / (pace * pace), v, b)
+
+
+@wp.func
+def limit_curvature(curvature: float, v: float, b: RoadBounds) -> float:
+    """Within the steering's stop and the largest lateral acceleration."""
+    most = wp.min(b.curvature_max, b.lateral / wp.max(v * v, 1.0e-3))
+    return wp.clamp(curvature, -most, most)
+
+
+@wp.func
+def braking(strength: float, v: float, curvature: float, b: RoadBounds) -> float:
+    """What a bend leaves of a braking: the friction ellipse; a fifth of it at least, for tyres hold more than that."""
+    share = v * v * curvature / b.lateral
+    left = b.brake * wp.sqrt(wp.max(1.0 - share * share, 0.04))
+    return wp.min(strength, left)
+
+
+@wp.func
+def go(v: float, a: float, wish: float, dt: float, b: RoadBounds) -> wp.vec3:
+    """Speed and acceleration after a slice, and the way: acceleration goes to `wish` at the jerk limit."""
+    change = wp.clamp(wish - a, -b.jerk * dt, b.jerk * dt)
+    a1 = a + change
+    rise = wp.abs(change) / b.jerk
+    mean = a1 - 0.5 * change * rise / dt
+    v1 = v + mean * dt
+    if v1 > b.speed_max:
+        v1 = wp.max(v, b.speed_max)
+        mean = (v1 - v) / dt
+    if v1 <= 0.0:
+        if v <= 0.0 or mean >= 0.0:
+            return wp.vec3(0.0, wp.max(a1, 0.0), 0.0)
+        return wp.vec3(0.0, a1, -0.5 * v * v / mean)
+    return wp.vec3(v1, a1, 0.5 * (v + v1) * dt + b.jerk * dt * dt * dt / 12.0)
+
+
+@wp.func
+def pending(row: int, time: float, candidate: float, sight: RoadSight, b: RoadBounds) -> float:
+    """The largest acceleration that a drive may act on `time` after now, within its latency."""
+    most = wp.max(candidate, sight.history[row, 0, 0])
+    for i in range(1, HISTORY_C):
+        if float(i) * b.period <= b.latency - time:
+            most = wp.max(most, sight.history[row, i, 0])
+    return most
+
+
+@wp.func
+def room(row: int, k: int, ask: RoadAsk, leaves: bool) -> wp.vec2:
+    """How far left and right of the path the car may be around point k: its lane, and lanes that may be entered."""
+    left = path_least(ask.view, row, k, PLEFT) + path_least(ask.view, row, k, PLEFT_LANE)
+    beside = path_least(ask.view, row, k, PRIGHT_LANE)
+    if leaves and beside <= 0.0:
+        beside = path_least(ask.view, row, k, PSHOULDER)
+    return wp.vec2(left, path_least(ask.view, row, k, PRIGHT) + beside)
+
+
+@wp.func
+def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> Roll:
+    """Roll a candidate and a plan (line, braking, hold) out; `reason` where lane, limit, sight or path refuse it."""
+    r = Roll()
+    view = ask.view
+    v = sight.start[row, SV]
+    a = sight.start[row, SA]
+    k = sight.start[row, SK]
+    d = sight.start[row, SD]
+    yaw = sight.start[row, SYAW]
+    s = wp.float32(0.0)
+    t = wp.float32(0.0)
+    line = plan[0]
+    r.low = sight.start[row, SLOW]
+    r.high = sight.start[row, SHIGH]
+    r.margin = 1.0e3
+    if v <= 0.0 and command[0] <= 0.0 and sight.history[row, 0, 0] <= 0.0:
+        return r
+    side = wp.sin(yaw)
+    cosine = wp.cos(yaw)
+    last_k = limit_curvature(sight.history[row, 0, 1], v, b)
+    leaves = wp.abs(line) > 0.5 * b.half_width
+    grown = b.half_width + b.lane_error
+    free = room(row, BEHIND_C, ask, leaves)
+    over_left = wp.max(d + wp.max(b.front * side, 0.0) + grown - free[0], 0.0)
+    over_right = wp.max(-d + wp.max(-b.front * side, 0.0) + grown - free[1], 0.0)
+    waits = wp.max(wp.ceil(b.latency / SLICE_TIME), 1.0)
+    estimate = (v + b.accel * b.period) / plan[1] + plan[1] / b.jerk + plan[2]
+    stop_dt = wp.max(SLICE_TIME, estimate / STOP_SLICES)
+    # a candidate's curvature that comes a latency early shifts what follows until steering has taken it back
+    early = 0.5 * wp.abs(command[1] - last_k) * v * v * b.latency * SETTLED
+    wall = wp.min(sight.start[row, SEND] - b.localisation, sight.start[row, SRANGE]) - b.front
+    gentle = command[0] > -b.comfort + 1.0e-3
+    begun = b.latency + b.period
+    at = path_index(s)
+    curve = path_value(view, row, at, PCURVE)
+    before = body(d, side, curve, b)
+    for i in range(SLICES_C):
+        dt = stop_dt
+        wish = wp.float32(0.0)
+        turn = wp.float32(0.0)
+        if t < b.latency - 1.0e-5:
+            dt = b.latency / waits
+            wish = pending(row, t, command[0], sight, b)
+            turn = last_k
+        elif t < begun - 1.0e-5:
+            dt = b.period
+            wish = command[0]
+            turn = command[1]
+        else:
+            ahead = path_value(view, row, path_index(s + v * LOOK_AHEAD), PCURVE)
+            turn = steering(d, side, cosine, v, ahead, line, b)
+            if t >= begun + plan[2] - 1.0e-5:
+                wish = -braking(plan[1], v, wp.max(wp.abs(turn), wp.abs(k)), b)
+        moved = go(v, a, wish, dt, b)
+        way = moved[2]
+        if moved[0] <= 0.0 and way <= 0.0 and t >= begun - 1.0e-5:
+            break
+        k1 = limit_curvature(k + wp.clamp(turn - k, -b.curvature_rate * dt, b.curvature_rate * dt), v, b)
+        bend = 1.0 / wp.max(1.0 - curve * d, 0.3)
+        # to the middle of the slice with half the turn, then on in that direction
+        half = 0.5 * (0.5 * (k + k1) * way - curve * way * cosine * bend)
+        across = side + half * cosine
+        along = cosine - half * side
+        yaw = yaw + 2.0 * half
+        d = d + way * across
+        s = s + way * along * bend
+        t = t + dt
+        v = moved[0]
+        a = moved[1]
+        k = k1
+        side = wp.sin(yaw)
+        cosine = wp.cos(yaw)
+        e = b.e0 + b.e1 * wp.min(t, SETTLED) + early
+        at = path_index(s)
+        point = int(at)
+        curve = path_value(view, row, at, PCURVE)
+        after = body(d, side, curve, b)
+        bulge = 0.125 * (b.lateral + 0.5) * dt * dt
+        low = wp.min(before[0], after[0]) - e - bulge
+        high = wp.max(before[1], after[1]) + e + bulge
+        before = after
+        error = b.e0 + b.e1 * t + 0.125 * (b.brake + b.accel) * dt * dt
+        r.slices[i, 0] = t
+        r.slices[i, 1] = s
+        r.slices[i, 2] = low
+        r.slices[i, 3] = high
+        r.slices[i, 4] = error
+        r.count = i + 1
+        r.low = wp.min(r.low, low)
+        r.high = wp.max(r.high, high)
+        gap = wall - s - error
+        if not (gap > 0.0):
+            r.reason = Reason.UNSEEN
+            if sight.start[row, SEND] <= sight.start[row, SRANGE]:
+                r.reason = Reason.PATH_END
+            return r
+        r.margin = wp.min(r.margin, gap)
+        if gentle and t > b.latency + 1.0e-5 and v > path_least(view, row, point, PLIMIT) + b.limit_slack:
+            r.reason = Reason.SPEED_LIMIT
+            return r
+        free = room(row, point, ask, leaves)
+        left = free[0] + over_left - d - wp.max(b.front * side, 0.0)
+        right = free[1] + over_right + d - wp.max(-b.front * side, 0.0)
+        inside = wp.min(left, right) - grown - e
+        # one that already is outside comes back: nowhere deeper than now
+        if not (inside > -1.0e-3) and not (over_left + over_right > 0.0 and inside > -e - 1.0e-3):
+            r.reason = Reason.LANE_BOUNDARY
+            return r
+        if v <= 0.0 and t >= begun - 1.0e-5:
+            break
+        if i == SLICES_C - 1:
+            r.reason = Reason.UNSEEN  # no standstill within the slices: nothing is verified
+    return r

@@ -1,0 +1,331 @@
+"""The road's shield: RSS behind a lead in closed form, its reasons, and nobody touched who keeps to the profile.
+
+The simulations are adversarial within the bounds (tests/safety/roadworld.py); each is run again with one assumption of
+the shield broken and must find contacts then, so that zero means something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import warp as wp
+
+from safety.reason import Reason
+from safety.roadbounds import RoadShieldError
+from safety.roadshield import RoadShield
+from safety.rss import Rules, following
+from sim.driving.profile import RoadProfile
+from tests.safety.roadworld import CAR, RoadWorld
+from tests.safety.roadworld import WIDTH as LANE
+
+SPEC = replace(CAR, tracking_e0=0.05, tracking_e1=0.05)
+NOSE = SPEC.length - SPEC.car.rear_overhang
+
+
+def lead_states(rows: int, seed: int) -> tuple[RoadWorld, np.ndarray]:
+    """Egos behind one lead at random speeds and gaps, no errors of sensors; the gaps between bumpers, m."""
+    world = RoadWorld(rows, 1, spec=SPEC, noise=0.0, limit=40.0)
+    world.shield.bounds.speed_error = 0.0
+    world.shield.bounds.limit_slack = 10.0
+    rng = np.random.default_rng(seed)
+    world.put(0.0, 0.0, rng.uniform(0.0, 33.0, rows))
+    gap = rng.uniform(0.5, 130.0, rows)
+    o = world.others
+    o.kind[:], o.v[:, 0] = 1, rng.uniform(0.0, 33.0, rows)
+    o.s[:, 0] = NOSE + gap + 0.5 * o.length[:, 0] + 0.2  # 0.2 is the spread that sense() states
+    world.sense()
+    world.seen["range"][...] = 400.0
+    world.judge(np.stack([rng.uniform(-6.0, 3.0, rows), np.zeros(rows)], -1))
+    return world, gap
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_released_accelerations_keep_the_rss_distance(seed: int) -> None:
+    """100,000 states in all: what is released never needs more room than Shalev-Shwartz's definition 1 leaves."""
+    rows = 20_000
+    world, gap = lead_states(rows, seed)
+    released, verified = world.released[:, 0], world.out.margin.numpy() >= 0.0
+    asked = world.inputs.command.numpy()[:, 0].astype(float)
+    moves = verified & ((world.v > 0.05) | (released > 0.0))
+    assert moves.sum() > 0.25 * rows
+    assert (gap > needed(world, released))[moves].all()
+    # and no more than errors (0.05 m + 0.05 m/s t), slices and the ramp of braking ask for
+    ramp = world.v * 0.5 * (SPEC.car.brake_min + np.maximum(asked, 0.0)) / SPEC.car.jerk_max
+    far = world.v**2 / 12.0 + world.v > 150.0  # 180 m of path are all that is known
+    ample = (gap > needed(world, asked) + ramp + 1.0) & ~far
+    assert ample.sum() > 0.25 * rows
+    assert (world.out.reason.numpy()[ample] == Reason.NONE).mean() > 0.998
+
+
+def needed(world: RoadWorld, accel: np.ndarray) -> np.ndarray:
+    """The distance of definition 1 when the car does `accel` for a period after its latency, then brakes."""
+    rho, late, brake = SPEC.latency_bound + world.period, SPEC.latency_bound, SPEC.car.brake_min
+    lead = Rules(brake_hardest=world.profile.brake)
+    v, u = world.v, world.others.v[:, 0]
+    slower = np.maximum(v + np.minimum(accel, 0.0) * world.period, 0.0)
+    braked = v * late + 0.5 * (v + slower) * world.period + slower**2 / (2 * brake) - u**2 / (2 * world.profile.brake)
+    faster = [
+        following(a, b, Rules(reaction=rho, accel=max(c, 0.0), brake=brake, speed=1e3), lead)
+        for a, b, c in zip(v, u, accel, strict=True)
+    ]
+    return np.where(accel < 0.0, np.maximum(braked, 0.0), faster)
+
+
+def run(
+    world: RoadWorld,
+    steps: int,
+    policy: Callable[[int], np.ndarray],
+    others: Callable[[int, float], None],
+    exempt: Callable[[], np.ndarray] | None = None,
+) -> tuple[int, float]:
+    """Worlds in which a moving ego touched somebody who may not be touched, and the mean speed."""
+    hit, speed = np.zeros(world.worlds, bool), 0.0
+    for k in range(steps):
+        world.sense()
+        world.judge(policy(k))
+        touched = world.drive(lambda dt, k=k: others(k, dt)) & (world.v > 0.05)[:, None]
+        if exempt is not None:
+            touched &= ~exempt()
+        hit |= touched.any(1)
+        speed += float(world.v.mean())
+    return int(hit.sum()), speed / steps
+
+
+def throttle(world: RoadWorld) -> Callable[[int], np.ndarray]:
+    """Full speed ahead, along the lane."""
+
+    def policy(_: int) -> np.ndarray:
+        _, d, turn = world.frenet()
+        steer = world.curvature - 0.02 * (d - world.lane * LANE) - 0.3 * turn
+        return np.stack([np.full(world.worlds, 3.0), steer], -1)
+
+    return policy
+
+
+def leads(curvature: float, policy: str, worlds: int, steps: int, broken: bool, seed: int = 0) -> tuple[int, float]:
+    """Behind leads that brake and speed up as hard as they may, at random."""
+    world = RoadWorld(worlds, 1, curvature, spec=SPEC, seed=seed)
+    if broken:
+        world.shield.bounds.other_brake *= 0.5
+    rng = np.random.default_rng(seed + 1)
+    world.put(-900.0, 0.0, rng.uniform(5.0, 25.0, worlds))
+    o, begin = world.others, world.frenet()[0]
+    o.kind[:], o.s[:, 0], o.v[:, 0] = 1, begin + rng.uniform(60.0, 100.0, worlds), rng.uniform(5.0, 25.0, worlds)
+    accel = np.zeros((worlds, 1))
+
+    def others(k: int, dt: float) -> None:
+        nonlocal accel
+        # dt is a fifth of a step: a change every second or so
+        accel = np.where(rng.random((worlds, 1)) < 0.01, rng.choice([-8.0, -8.0, 0.0, 2.0, 3.5], (worlds, 1)), accel)
+        v = np.clip(o.v + accel * dt, 0.0, 36.0)
+        o.s += 0.5 * (o.v + v) * dt
+        o.v = v
+
+    def weave(k: int) -> np.ndarray:
+        swing = curvature + 0.01 * np.sin(0.1 * k + np.arange(worlds))
+        return np.stack([np.full(worlds, 3.0), swing], -1)
+
+    def drawn(_: int) -> np.ndarray:
+        return np.stack([rng.uniform(-3.0, 3.0, worlds), curvature + rng.normal(0.0, 0.02, worlds)], -1)
+
+    policies = {"throttle": throttle(world), "weave": weave, "random": drawn}
+    return run(world, steps, policies[policy], others)
+
+
+@pytest.mark.parametrize(("curvature", "policy"), [(0.0, "throttle"), (1 / 400, "random"), (-1 / 300, "weave")])
+def test_no_lead_is_hit_however_it_brakes(curvature: float, policy: str) -> None:
+    hits, speed = leads(curvature, policy, 30, 240, broken=False)
+    assert hits == 0
+    assert speed > 8.0
+
+
+def test_leads_that_brake_twice_as_hard_as_assumed_are_hit() -> None:
+    assert leads(0.0, "throttle", 30, 240, broken=True)[0] > 3
+
+
+def walkers(worlds: int, steps: int, broken: bool, seed: int = 0) -> tuple[int, float]:
+    """People who now and then walk at where the car will be, as fast as they may."""
+    world = RoadWorld(worlds, 6, spec=SPEC, seed=seed, limit=15.0)
+    if broken:
+        world.shield.bounds.pedestrian = 0.0
+        world.noise = 0.0
+    rng = np.random.default_rng(seed + 1)
+    world.put(-100.0, 0.0, 10.0)
+    o = world.others
+    o.kind[:], o.length[:], o.width[:] = 5, 0.5, 0.5
+    o.s[:] = rng.uniform(-60.0, 60.0, o.s.shape)
+    o.d[:] = rng.choice([-1.0, 1.0], o.s.shape) * rng.uniform(2.5, 5.0, o.s.shape)
+    waits = rng.uniform(0.5, 3.0, o.s.shape)
+
+    def others(k: int, dt: float) -> None:
+        s, d, _ = world.frenet()
+        goes = o.s - s[:, None] - NOSE < waits * world.v[:, None]
+        ds, dd = s[:, None] + 2.0 - o.s, d[:, None] - o.d
+        step = np.where(goes, 1.6 * dt / np.maximum(np.hypot(0.2 * ds, dd), 0.3), 0.0)
+        o.s += 0.2 * step * ds
+        o.d += step * dd
+
+    return run(world, steps, throttle(world), others)
+
+
+def test_nobody_on_foot_is_hit() -> None:
+    hits, speed = walkers(30, 200, broken=False)
+    assert hits == 0
+    assert speed > 3.0
+
+
+def test_people_faster_than_assumed_are_hit() -> None:
+    assert walkers(30, 200, broken=True)[0] > 3
+
+
+def crossers(worlds: int, steps: int, broken: bool, seed: int = 0) -> tuple[int, float]:
+    """Traffic across the lane: it speeds up and brakes at random, and enters no ground that the car is on if it can."""
+    world = RoadWorld(worlds, 6, crossing=True, spec=SPEC, seed=seed, limit=14.0)
+    if broken:
+        world.shield.bounds.other_accel, world.shield.bounds.speed_error = 0.0, -12.0
+    rng = np.random.default_rng(seed + 1)
+    world.put(-120.0 - 60.0 * rng.random(worlds), 0.0, 8.0)
+    o = world.others
+    o.kind[:], o.across[:] = 1, True
+    o.v[:], o.s[:] = rng.uniform(3.0, 14.0, o.v.shape), -40.0 - 25.0 * np.arange(6) - 30.0 * rng.random((worlds, 1))
+    accel, held = np.zeros(o.v.shape), np.zeros(o.v.shape, bool)
+
+    def others(k: int, dt: float) -> None:
+        nonlocal accel, held
+        accel = np.where(rng.random(o.v.shape) < 0.02, rng.choice([-4.0, 0.0, 2.0, 3.5], o.v.shape), accel)
+        s, _, _ = world.frenet()
+        occupied = ((s + NOSE > -3.0) & (s - SPEC.car.rear_overhang < 3.0))[:, None]
+        gap = -0.5 * LANE - 0.9 - (o.s + 0.5 * o.length)
+        need = o.v**2 / 8.0
+        held = occupied & (gap > 0.0) & (held | ((gap > need + 0.1) & (gap < need + 0.1 * o.v + 1.0)))
+        a = np.where(held, -np.minimum(o.v**2 / (2.0 * np.maximum(gap, 0.05)) + 0.2, 8.0), accel)
+        before = np.concatenate([np.full((worlds, 1), 1e9), o.s[:, :-1]], 1)
+        a = np.where(before - o.s - 4.5 < 1.0 * o.v + 3.0, -6.0, a)
+        v = np.clip(o.v + a * dt, 0.0, 1.2 * 14.0)
+        o.s += 0.5 * (o.v + v) * dt
+        o.v = v
+
+    return run(world, steps, throttle(world), others)
+
+
+def test_nobody_who_comes_across_is_hit() -> None:
+    hits, speed = crossers(25, 300, broken=False)
+    assert hits == 0
+    assert speed > 8.0
+
+
+def test_traffic_across_faster_than_assumed_is_hit() -> None:
+    assert crossers(60, 300, broken=True)[0] > 1
+
+
+def test_a_profile_in_which_leads_brake_less_than_we_do_is_refused() -> None:
+    with pytest.raises(RoadShieldError, match=r"raise `brake` of the road profile to 6\.0"):
+        RoadShield(SPEC, RoadProfile(brake=5.9))
+
+
+def reason_of(world: RoadWorld, a: float, k: float = 0.0) -> Reason:
+    """Why the first row's proposal is refused."""
+    world.sense()
+    world.judge(np.tile((a, k), (world.worlds, 1)))
+    return Reason(int(world.out.reason.numpy()[0]))
+
+
+def alone(v: float, d: float = 0.0, limit: float = 30.0) -> RoadWorld:
+    world = RoadWorld(1, 2, spec=SPEC, noise=0.0, limit=limit)
+    world.put(0.0, d, v)
+    return world
+
+
+def test_each_invariant_has_its_own_reason() -> None:
+    assert reason_of(alone(20.0), 1.0) is Reason.NONE
+    assert reason_of(alone(20.0), 9.0) is Reason.LIMITS
+    assert reason_of(alone(20.0, limit=20.0), 3.0) is Reason.SPEED_LIMIT
+    assert reason_of(alone(20.0, d=-0.6), 0.0, -0.005) is Reason.LANE_BOUNDARY
+    assert reason_of(alone(36.0, limit=40.0), 0.0) is Reason.NONE
+    world = alone(20.0)
+    world.sense()
+    world.seen["path_lane"][:, 20:] = -1  # the way ends 45 m ahead; 20 m/s stop within 39 m
+    world.judge(np.array([[3.0, 0.0]]))
+    assert world.out.reason.numpy()[0] == Reason.PATH_END
+    world.sense()
+    world.seen["path_lane"][...] = 0
+    world.seen["range"][...] = 40.0
+    world.judge(np.array([[3.0, 0.0]]))
+    assert world.out.reason.numpy()[0] == Reason.UNSEEN
+
+
+def with_one(speed: float, kind: int = 1, **other: float) -> RoadWorld:
+    """An ego in the right lane and somebody else."""
+    world = alone(speed)
+    world.others.kind[:, 0] = kind
+    for name, value in other.items():
+        getattr(world.others, name)[:, 0] = value
+    return world
+
+
+def test_whoever_is_there_has_a_reason_of_its_own() -> None:
+    assert reason_of(with_one(20.0, s=30.0, v=10.0), 0.0) is Reason.VEHICLE_AHEAD
+    assert reason_of(with_one(20.0, s=30.0, d=LANE, v=10.0), 0.0) is Reason.NONE  # keeps its lane beside ours
+    assert reason_of(with_one(20.0, s=30.0, d=LANE, v=10.0, lateral=-0.6), 0.0) is Reason.VEHICLE  # leaves it
+    assert reason_of(with_one(20.0, s=30.0, d=LANE, v=10.0, lateral=0.6), 0.0) is Reason.NONE  # to the other side
+    assert reason_of(with_one(10.0, 5, s=12.0, d=-3.0), 0.0) is Reason.PEDESTRIAN
+    # about to enter the left lane, where one at 30 m/s comes from behind
+    assert reason_of(drifting(-20.0), 0.0) is Reason.REAR
+    assert reason_of(drifting(-120.0), 0.0) is Reason.NONE
+
+
+def drifting(s: float) -> RoadWorld:
+    """An ego about to enter the left lane at 15 m/s, with a vehicle at 30 m/s there."""
+    world = alone(15.0, d=0.9)
+    world.yaw[:] = 0.06
+    o = world.others
+    o.kind[:, 0], o.s[:, 0], o.d[:, 0], o.v[:, 0] = 1, s, LANE, 30.0
+    return world
+
+
+@pytest.mark.parametrize(
+    ("array", "value", "reason"),
+    [
+        ("motion", np.nan, Reason.NOT_FINITE),
+        ("age", 1.0, Reason.STALE_VIEW),
+        ("list_age", 1.0, Reason.STALE_OBJECTS),
+        ("pose", np.inf, Reason.NOT_FINITE),
+    ],
+)
+def test_the_stored_plan_brings_a_car_to_rest_whatever_its_sensors_say(
+    array: str, value: float, reason: Reason
+) -> None:
+    world = RoadWorld(4, 1, 1 / 200, spec=SPEC, noise=0.0)
+    world.put(-100.0, 0.2, 20.0)
+    for k in range(160):
+        world.sense()
+        if k >= 10:
+            world.seen[array][...] = value
+        world.judge(np.tile((1.0, 0.005), (4, 1)))
+        if k >= 10:
+            assert (world.out.reason.numpy() == reason).all()
+        world.drive()
+        _, d, _ = world.frenet()
+        assert (np.abs(d) + 0.5 * SPEC.width < 0.5 * LANE).all()
+    assert (world.v == 0.0).all()
+
+
+def test_rows_do_not_depend_on_each_other_and_a_reset_forgets_one_row() -> None:
+    together, alone_ = lead_states(50, 3)[0], RoadWorld(1, 1, spec=SPEC, noise=0.0, limit=40.0)
+    alone_.shield = together.shield
+    for name in ("pose", "motion", "where", "path", "path_lane", "path_s", "objects", "object_kind", "object_lane"):
+        alone_.seen[name][...] = together.seen[name][17:18]
+    alone_.seen["range"][...] = 400.0
+    alone_.judge(together.inputs.command.numpy()[17:18].astype(float))
+    np.testing.assert_array_equal(alone_.released[0], together.released[17])
+    before = {name: getattr(together.memory, name).numpy().copy() for name in ("plan", "path", "state", "history")}
+    mask = np.zeros(50, np.uint8)
+    mask[17] = 1
+    together.shield.reset(wp.array(mask, device="cpu"), together.memory)
+    for name, values in before.items():
+        after = getattr(together.memory, name).numpy()
+        np.testing.assert_array_equal(np.delete(after, 17, 0), np.delete(values, 17, 0))
+    assert not together.memory.plan.numpy()[17].any()
