@@ -72,6 +72,8 @@ class Term(IntEnum):
     BOXES = 38
     MANNERS = 39
     SCENARIO = 40
+    TRAFFIC = 41
+    WALKERS = 42
     ROAD_START = 50
     ROAD_COMMAND = 51
 

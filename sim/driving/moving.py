@@ -1,0 +1,148 @@
+"""Traffic's motor period: vehicles along and across their lanes, speeds and accelerations within their bounds.
+
+Along the lane a vehicle does what was decided, v' = a. Across it steers for `aim` (0, or the middle of the lane beside)
+plus its wandering, with bounded lateral speed and acceleration; one that stands does not move sideways. The pose
+follows from the lane: x(s) + d n(s), yaw turned by atan2(v_across, v_along).
+"""
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false, reportAssignmentType=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+
+from __future__ import annotations
+
+import warp as wp
+
+from sim.driving.following import Rules, choose
+from sim.driving.looking import forget
+from sim.driving.movers import MapArrays, MoverArrays
+from sim.driving.state import ActorArrays
+from sim.frenet import Lanes, lane_frame
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+CHANGE_SPEED = 1.2
+"""Lateral speed of a lane change, m/s (R157's cut-ins: 0.9 to 1.8 m/s; profile.lateral_change is the bound)."""
+
+KEEP_SPEED = 0.25
+"""Lateral speed of one that keeps its lane, m/s; below `RoadProfile.lateral`."""
+
+LATERAL_ACCEL = 0.8
+"""m/s^2 (R157, 5.2.6.4.1.1 allows 1 m/s^2 for lane changes)."""
+
+APPROACH = 0.6
+"""Lateral speed for each metre of distance to the aim, 1/s: lateral acceleration stays below 0.8 m/s^2 at the end."""
+
+SLANT = 0.2
+"""Lateral speed is at most this share of the speed: an angle of 11 degrees to the lane."""
+
+PARKED = -1000.0
+"""x and y of slots without anybody, m from the road's middle: away from everybody, and still a number."""
+
+CHANGE_C = wp.constant(CHANGE_SPEED)
+KEEP_C = wp.constant(KEEP_SPEED)
+LATERAL_C = wp.constant(LATERAL_ACCEL)
+APPROACH_C = wp.constant(APPROACH)
+SLANT_C = wp.constant(SLANT)
+PARKED_C = wp.constant(PARKED)
+
+
+@wp.func
+def vanish(actors: ActorArrays, movers: MoverArrays, world: int, i: int) -> None:
+    """An empty slot."""
+    actors.kind[world, i] = -1
+    actors.lane[world, i] = -1
+    actors.violates[world, i] = wp.uint8(0)
+    for k in range(3):
+        actors.motion[world, i, k] = 0.0
+        actors.place[world, i, k] = 0.0
+    actors.pose[world, i, 0] = PARKED_C
+    actors.pose[world, i, 1] = PARKED_C - 20.0 * float(i)
+    actors.pose[world, i, 2] = 0.0
+    movers.side[world, i] = 0
+    movers.crossed[world, i] = 0
+    movers.pending[world, i] = 0
+    movers.rest[world, i] = 0
+    movers.before[world, i] = -1
+    movers.leave[world, i] = -1
+    movers.stood[world, i] = 0
+    movers.ahead[world, i] = -1
+    movers.crossing[world, i] = -1
+    movers.walk[world, i] = 0
+    movers.also_s[world, i] = 0.0
+    movers.aim[world, i] = 0.0
+    movers.driven[world, i] = 0.0
+    movers.gap[world, i] = 0.0
+    movers.accel[world, i] = 0.0
+    movers.along[world, i] = 0.0
+    movers.pace[world, i] = 0.0
+    for hop in range(movers.path.shape[2]):
+        movers.path_at[world, i, hop] = 0.0
+    forget(movers, world, i)
+
+
+@wp.func
+def put(lanes: Lanes, actors: ActorArrays, world: int, i: int) -> None:
+    """The pose that follows from lane, s and d."""
+    lane = actors.lane[world, i]
+    frame = lane_frame(lanes, lane, actors.place[world, i, 0])
+    d = actors.place[world, i, 1]
+    across = actors.place[world, i, 2]
+    v = actors.motion[world, i, 0]
+    along = wp.sqrt(wp.max(v * v - across * across, 0.0))
+    actors.pose[world, i, 0] = frame.x - d * wp.sin(frame.heading)
+    actors.pose[world, i, 1] = frame.y + d * wp.cos(frame.heading)
+    slant = across / wp.max(along, 1e-3)
+    square = slant * slant
+    actors.pose[world, i, 2] = frame.heading + slant * (1.0 - square * (1.0 / 3.0 - 0.2 * square))  # atan below 0.2
+    actors.motion[world, i, 2] = frame.curvature * along
+
+
+@wp.kernel(module="sim.driving.traffic")
+def move(rules: Rules, map: MapArrays, lanes: Lanes, actors: ActorArrays, movers: MoverArrays) -> None:
+    """One motor period of traffic's vehicles."""
+    world, k = wp.tid()
+    i = rules.robots + k
+    lane = actors.lane[world, i]
+    if actors.kind[world, i] < 0 or lane < 0:
+        return
+    dt = rules.period
+    before = actors.motion[world, i, 0]
+    v = wp.max(before + movers.accel[world, i] * dt, 0.0)
+    mean = 0.5 * (before + v)
+    s = actors.place[world, i, 0]
+    d = actors.place[world, i, 1]
+    across = actors.place[world, i, 2]
+    frame = lane_frame(lanes, lane, s)
+    # across
+    aim = movers.aim[world, i]
+    fastest = rules.lateral
+    if movers.side[world, i] != 0 or wp.abs(d) > rules.wander + 0.1:
+        fastest = wp.min(CHANGE_C, rules.lateral_change)
+    else:
+        fastest = wp.min(KEEP_C, rules.lateral)
+    fastest = wp.min(fastest, SLANT_C * v)
+    wish = wp.clamp(APPROACH_C * (aim - d), -fastest, fastest)
+    across = wp.clamp(wish, across - LATERAL_C * dt, across + LATERAL_C * dt)
+    across = wp.clamp(across, -SLANT_C * v, SLANT_C * v)
+    d += across * dt
+    # along
+    straight = wp.sqrt(wp.max(mean * mean - across * across, 0.0))
+    s += straight * dt / wp.max(1.0 - frame.curvature * d, 0.2)
+    movers.driven[world, i] = movers.driven[world, i] + mean * dt
+    actors.motion[world, i, 0] = v
+    actors.motion[world, i, 1] = (v - before) / dt
+    if s > lanes.length[lane]:
+        onward = choose(map, movers.key[world, i], lane)
+        if onward < 0:
+            vanish(actors, movers, world, i)
+            return
+        s -= lanes.length[lane]
+        movers.before[world, i] = lane
+        actors.lane[world, i] = onward
+        movers.also[world, i] = -1
+    actors.place[world, i, 0] = s
+    actors.place[world, i, 1] = d
+    actors.place[world, i, 2] = across
+    put(lanes, actors, world, i)

@@ -1,0 +1,355 @@
+"""People who walk along the road, over its crossings and on: when they step out, and when drivers may count on it.
+
+A walker comes along the walkway for `LEG` metres, crosses, and goes on as far on the other side; then it is somebody
+else, at another crossing. At the kerb it looks at every vehicle whose path leads over the crossing and waits for those
+that would be there before it has passed their lane with MARGIN to spare, unless they stand or can stop comfortably and
+are traffic, which does stop (sim/driving/surveying.py). Some do not look (`walker_careless`). Nobody walks into a
+vehicle that stands in the way, and nobody is faster than `RoadProfile.pedestrian`. People are discs of 0.25 m.
+"""
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false, reportAssignmentType=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+
+from __future__ import annotations
+
+import numpy as np
+import warp as wp
+
+from sim.actors import ActorKind
+from sim.driving.atlas import Atlas, CrossingArrays
+from sim.driving.following import Rules, path_distance
+from sim.driving.movers import MoverArrays
+from sim.driving.moving import vanish
+from sim.driving.spawning import nearest_ego
+from sim.driving.state import ActorArrays
+from sim.driving.walking import LEG_C, STRIP_C, crossing_length
+from sim.frenet import Lanes, lane_frame
+from sim.people import PERSON_RADIUS
+from sim.randomization import Term, absorb, below, draw_from, stream, unit
+from sim.road import LaneKind, Road
+from sim.vary import VaryArrays, drawn
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+MARGIN = 1.5
+"""Time that a walker leaves between itself and a vehicle, s (own choice: twice what R157 takes for a reaction)."""
+
+TRUST = 2.5
+"""Braking of traffic that walkers count on, m/s^2: comfortable, well below `YIELD_BRAKE` with which drivers stop."""
+
+NEAR, FAR_OFF = 25.0, 160.0
+"""Walkers appear at crossings so far from an ego, m: not in front of it, and where it will come by."""
+
+TERM = wp.constant(int(Term.WALKERS))
+PEDESTRIAN_C = wp.constant(int(ActorKind.PEDESTRIAN))
+RADIUS_C = wp.constant(float(PERSON_RADIUS))
+MARGIN_C = wp.constant(MARGIN)
+TRUST_C = wp.constant(TRUST)
+NEAR_C = wp.constant(NEAR)
+FAR_OFF_C = wp.constant(FAR_OFF)
+OFFSET = wp.constant(0)  # columns of a walker's `manner`: its place across the crossing, m
+CARELESS = wp.constant(1)
+KERB = wp.constant(0.4)  # m before the first lane where one waits
+
+
+@wp.struct
+class WayArrays:
+    """What walkers know of crossings, precomputed of an atlas."""
+
+    kerb: wp.array2d(dtype=wp.float32)
+    """From each end to the first lane for vehicles, m, (C, 2)"""
+    inset: wp.array2d(dtype=wp.float32)
+    """From each end to the middle of the walkway, m, (C, 2)"""
+    leg: wp.array3d(dtype=wp.float32)
+    """Direction away from each end along which people come and go, (C, 2, 2)"""
+    first: wp.array(dtype=wp.int32)
+    """Of each crossing's meetings, (C + 1,)"""
+    row: wp.array(dtype=wp.int32)
+    """Row in `CrossingArrays`, (M,)"""
+    lane: wp.array(dtype=wp.int32)
+    """Lane of each row of `CrossingArrays`, (M,)"""
+
+
+def way_arrays(atlas: Atlas) -> WayArrays:
+    """The precomputed arrays of an atlas."""
+    crossings = atlas.crossings
+    crossing, along = crossings.crossing.numpy(), crossings.along.numpy()
+    lane = np.repeat(np.arange(int(atlas.first[-1])), np.diff(crossings.lane_first.numpy()))
+    every = [(number, each) for number, road in enumerate(atlas.roads) for each in road.crossings]
+    kerb, inset, leg = np.zeros((len(every), 2)), np.zeros((len(every), 2)), np.zeros((len(every), 2, 2))
+    walkways = [_walkways(road) for road in atlas.roads]
+    for index, (number, each) in enumerate(every):
+        met = along[crossing == index]
+        if len(met):
+            kerb[index] = max(met.min() - 1.7, 0.0), max(each.length - met.max() - 1.7, 0.0)
+        ends = np.array([each.start, each.end])
+        inward = (ends[1] - ends[0]) / max(each.length, 1e-9)
+        for end in (0, 1):
+            towards = inward if end == 0 else -inward
+            inset[index, end], leg[index, end] = _leg(walkways[number], ends[end], towards, float(kerb[index, end]))
+    order = np.argsort(crossing, kind="stable")
+    arrays = WayArrays()
+    floats = {"kerb": kerb, "inset": inset, "leg": leg}
+    whole = {
+        "first": np.concatenate([[0], np.cumsum(np.bincount(crossing, minlength=len(every)))]),
+        "row": order, "lane": lane,
+    }  # fmt: skip
+    for name, values in floats.items():
+        setattr(arrays, name, wp.array(values.astype(np.float32), dtype=wp.float32, device=atlas.device))
+    for name, values in whole.items():
+        setattr(arrays, name, wp.array(values.astype(np.int32), dtype=wp.int32, device=atlas.device))
+    return arrays
+
+
+def _walkways(road: Road) -> np.ndarray:
+    """Points of the walkways' centres with their headings and the way left either way, (points, 5)."""
+    parts = [
+        np.column_stack([lane.centre, lane.heading, lane.s, lane.length - lane.s])
+        for lane in road.lanes
+        if lane.kind == LaneKind.WALKWAY
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, 5))
+
+
+def _leg(points: np.ndarray, end: np.ndarray, inward: np.ndarray, kerb: float) -> tuple[float, np.ndarray]:
+    """How far inside the end the walkway's middle is, and the direction in which it leads on furthest."""
+    inside = 0.5 * kerb
+    if len(points):
+        distance = np.hypot(*(points[:, :2] - (end + inside * inward)).T)
+        nearest = int(distance.argmin())
+        if distance[nearest] < 1.0:
+            _, _, heading, back, onward = points[nearest]
+            sign = 1.0 if onward >= back else -1.0
+            return inside, sign * np.array([np.cos(heading), np.sin(heading)])
+    return 0.0, -inward
+
+
+@wp.func
+def walker_place(
+    crossings: CrossingArrays, ways: WayArrays, crossing: int, side: int, along: float, offset: float
+) -> wp.vec3:
+    """x, y and direction after `along` metres of a walker's way that begins at the first (1) or second (-1) end."""
+    begin = wp.where(side > 0, 0, 1)
+    end = 1 - begin
+    ax = crossings.ends[crossing, 2 * begin]
+    ay = crossings.ends[crossing, 2 * begin + 1]
+    length = crossing_length(crossings, crossing)
+    dx = (crossings.ends[crossing, 2 * end] - ax) / length
+    dy = (crossings.ends[crossing, 2 * end + 1] - ay) / length
+    on = along - LEG_C
+    start = ways.inset[crossing, begin]
+    stop = length - ways.inset[crossing, end]
+    place = wp.clamp(on, start, stop)
+    x = ax + place * dx - offset * dy
+    y = ay + place * dy + offset * dx
+    yaw = wp.atan2(dy, dx)
+    if on < start:
+        x += (start - on) * ways.leg[crossing, begin, 0]
+        y += (start - on) * ways.leg[crossing, begin, 1]
+        yaw = wp.atan2(-ways.leg[crossing, begin, 1], -ways.leg[crossing, begin, 0])
+    if on > stop:
+        x += (on - stop) * ways.leg[crossing, end, 0]
+        y += (on - stop) * ways.leg[crossing, end, 1]
+        yaw = wp.atan2(ways.leg[crossing, end, 1], ways.leg[crossing, end, 0])
+    return wp.vec3(x, y, yaw)
+
+
+@wp.func
+def put_walker(
+    lanes: Lanes, crossings: CrossingArrays, ways: WayArrays, actors: ActorArrays, movers: MoverArrays, world: int,
+    i: int, speed: float,
+) -> None:  # fmt: skip
+    """The pose of a walker, and the lane that it is on."""
+    crossing = movers.crossing[world, i]
+    side = movers.walk[world, i]
+    along = movers.along[world, i]
+    place = walker_place(crossings, ways, crossing, side, along, movers.manner[world, i, OFFSET])
+    actors.pose[world, i, 0] = place[0]
+    actors.pose[world, i, 1] = place[1]
+    actors.pose[world, i, 2] = place[2]
+    actors.motion[world, i, 0] = speed
+    actors.motion[world, i, 1] = 0.0
+    actors.motion[world, i, 2] = 0.0
+    actors.lane[world, i] = -1
+    on = along - LEG_C
+    if side < 0:
+        on = crossing_length(crossings, crossing) - on
+    for k in range(ways.first[crossing], ways.first[crossing + 1]):
+        row = ways.row[k]
+        if wp.abs(crossings.along[row] - on) < 2.5:
+            lane = ways.lane[row]
+            frame = lane_frame(lanes, lane, crossings.s[row])
+            sin = wp.sin(frame.heading)
+            cos = wp.cos(frame.heading)
+            dx = place[0] - frame.x
+            dy = place[1] - frame.y
+            d = dy * cos - dx * sin
+            if d < frame.left and d > -frame.right:
+                actors.lane[world, i] = lane
+                actors.place[world, i, 0] = wp.clamp(crossings.s[row] + dx * cos + dy * sin, 0.0, lanes.length[lane])
+                actors.place[world, i, 1] = d
+                actors.place[world, i, 2] = speed * (wp.sin(place[2]) * cos - wp.cos(place[2]) * sin)
+
+
+@wp.func
+def safe_to_cross(
+    rules: Rules,
+    crossings: CrossingArrays,
+    ways: WayArrays,
+    actors: ActorArrays,
+    movers: MoverArrays,
+    world: int,
+    i: int,
+) -> bool:
+    """Whether every vehicle on its way over the crossing comes later, stands, or stops."""
+    crossing = movers.crossing[world, i]
+    on = movers.along[world, i] - LEG_C
+    length = crossing_length(crossings, crossing)
+    walkers = rules.robots + rules.vehicles
+    for k in range(ways.first[crossing], ways.first[crossing + 1]):
+        row = ways.row[k]
+        there = crossings.along[row]
+        if movers.walk[world, i] < 0:
+            there = length - there
+        until = (there + STRIP_C - on) / movers.pace[world, i] + MARGIN_C
+        for j in range(actors.kind.shape[1]):
+            if actors.kind[world, j] >= 0 and actors.kind[world, j] != PEDESTRIAN_C:
+                half = 0.5 * actors.size[world, j, 0]
+                way = path_distance(movers, world, j, ways.lane[row], crossings.begin[row]) - half
+                clear = way + 2.0 * half + crossings.end[row] - crossings.begin[row]
+                v = actors.motion[world, j, 0]
+                if way < wp.inf and clear > 0.0:
+                    if way <= 0.0:
+                        return False
+                    stops = j >= rules.robots and j < walkers and way > v * v / (2.0 * TRUST_C) + 0.5 * v
+                    if way < v * until and not stops and (v > 0.3 or way < 0.3):
+                        return False
+    return True
+
+
+@wp.func
+def walks_into(actors: ActorArrays, rules: Rules, world: int, x: float, y: float) -> bool:
+    """Whether a place is within an arm's length of a vehicle's box."""
+    for j in range(actors.kind.shape[1]):
+        if actors.kind[world, j] >= 0 and actors.kind[world, j] != PEDESTRIAN_C:
+            dx = x - actors.pose[world, j, 0]
+            dy = y - actors.pose[world, j, 1]
+            if dx * dx + dy * dy < 144.0:
+                sin = wp.sin(actors.pose[world, j, 2])
+                cos = wp.cos(actors.pose[world, j, 2])
+                reach = RADIUS_C + 0.25
+                ahead = wp.abs(dx * cos + dy * sin) - 0.5 * actors.size[world, j, 0]
+                aside = wp.abs(dy * cos - dx * sin) - 0.5 * actors.size[world, j, 1]
+                if ahead < reach and aside < reach:
+                    return True
+    return False
+
+
+@wp.func
+def come(
+    rules: Rules, lanes: Lanes, crossings: CrossingArrays, ways: WayArrays, vary: VaryArrays, base: int,
+    actors: ActorArrays, movers: MoverArrays, world: int, road: int, i: int, key: wp.uint64, tries: int,
+) -> None:  # fmt: skip
+    """Somebody at the beginning of a way over a crossing, if one of the tried ones lies where walkers appear."""
+    row = world * rules.robots
+    first = crossings.first[road]
+    many = crossings.first[road + 1] - first
+    if many == 0:
+        return
+    for k in range(tries):
+        crossing = first + below(draw_from(key, 8 + k), many)
+        side = wp.where((draw_from(key, 0) >> wp.uint32(31)) == wp.uint32(0), 1, -1)
+        width = wp.max(0.5 * crossings.width[crossing] - 0.5, 0.0)
+        offset = width * (2.0 * unit(draw_from(key, 1)) - 1.0)
+        along = 2.0 * unit(draw_from(key, 2))
+        place = walker_place(crossings, ways, crossing, side, along, offset)
+        away = nearest_ego(rules, actors, world, place[0], place[1])
+        if movers.walk[world, i] == 0 and away > NEAR_C and away < FAR_OFF_C:
+            movers.walk[world, i] = side
+            movers.crossing[world, i] = crossing
+            movers.along[world, i] = along
+            movers.manner[world, i, OFFSET] = offset
+            movers.manner[world, i, CARELESS] = wp.where(
+                unit(draw_from(key, 3)) < drawn(vary, base + 11, row, draw_from(key, 4)), 1.0, 0.0
+            )
+            movers.pace[world, i] = wp.min(drawn(vary, base + 10, row, draw_from(key, 5)), rules.pedestrian)
+            movers.life[world, i] = movers.life[world, i] + 1
+            actors.kind[world, i] = PEDESTRIAN_C
+            actors.size[world, i, 0] = 2.0 * RADIUS_C
+            actors.size[world, i, 1] = 2.0 * RADIUS_C
+            put_walker(lanes, crossings, ways, actors, movers, world, i, 0.0)
+
+
+@wp.kernel(module="sim.driving.traffic")
+def begin_walkers(
+    rules: Rules, lanes: Lanes, crossings: CrossingArrays, ways: WayArrays, vary: VaryArrays, base: int,
+    road: wp.array(dtype=wp.int32), episode: wp.array(dtype=wp.int32), mask: wp.array(dtype=wp.uint8),
+    actors: ActorArrays, movers: MoverArrays,
+) -> None:  # fmt: skip
+    """The walkers of masked worlds, after their vehicles (which emptied the slots)."""
+    world, k = wp.tid()
+    if mask[world] == wp.uint8(0):
+        return
+    i = rules.robots + rules.vehicles + k
+    start = stream(rules.seed, TERM, world, episode[world * rules.robots])
+    density = drawn(vary, base + 12, world * rules.robots, draw_from(start, -1))
+    key = absorb(start, i)
+    if unit(draw_from(key, -1)) < density:
+        movers.present[world, i] = wp.uint8(1)
+        come(rules, lanes, crossings, ways, vary, base, actors, movers, world, road[world], i, key, 8)
+
+
+@wp.kernel(module="sim.driving.traffic")
+def think_walkers(
+    rules: Rules, lanes: Lanes, crossings: CrossingArrays, ways: WayArrays, vary: VaryArrays, base: int,
+    road: wp.array(dtype=wp.int32), episode: wp.array(dtype=wp.int32), actors: ActorArrays, movers: MoverArrays,
+) -> None:  # fmt: skip
+    """Who steps out, who waits, and who comes anew; once in a control step."""
+    world, k = wp.tid()
+    i = rules.robots + rules.vehicles + k
+    movers.granted[world, i] = 0
+    if movers.walk[world, i] == 0:
+        if movers.present[world, i] != wp.uint8(0) and (movers.clock[world] + i) % 20 == 0:
+            start = stream(rules.seed, TERM, world, episode[world * rules.robots])
+            key = absorb(absorb(absorb(start, i), 1 + movers.life[world, i]), movers.clock[world])
+            come(rules, lanes, crossings, ways, vary, base, actors, movers, world, road[world], i, key, 2)
+        return
+    crossing = movers.crossing[world, i]
+    side = movers.walk[world, i]
+    along = movers.along[world, i]
+    on = along - LEG_C
+    step = movers.pace[world, i] * rules.step
+    kerb = ways.kerb[crossing, wp.where(side > 0, 0, 1)] - KERB
+    go = wp.int32(1)
+    looks = on <= kerb and on + step > kerb and movers.manner[world, i, CARELESS] == 0.0
+    if looks and not safe_to_cross(rules, crossings, ways, actors, movers, world, i):
+        go = 0
+    if go == 1 and on > kerb - 1.0:
+        ahead = walker_place(crossings, ways, crossing, side, along + step + 0.1, movers.manner[world, i, OFFSET])
+        here = walker_place(crossings, ways, crossing, side, along, movers.manner[world, i, OFFSET])
+        if walks_into(actors, rules, world, ahead[0], ahead[1]) and not walks_into(
+            actors, rules, world, here[0], here[1]
+        ):
+            go = 0
+    movers.granted[world, i] = go
+
+
+@wp.kernel(module="sim.driving.traffic")
+def move_walkers(
+    rules: Rules, lanes: Lanes, crossings: CrossingArrays, ways: WayArrays, actors: ActorArrays, movers: MoverArrays
+) -> None:
+    """One motor period of everybody who walks."""
+    world, k = wp.tid()
+    i = rules.robots + rules.vehicles + k
+    if movers.walk[world, i] == 0:
+        return
+    speed = wp.where(movers.granted[world, i] != 0, movers.pace[world, i], 0.0)
+    movers.along[world, i] = movers.along[world, i] + speed * rules.period
+    if movers.along[world, i] > 2.0 * LEG_C + crossing_length(crossings, movers.crossing[world, i]):
+        life = movers.life[world, i]
+        vanish(actors, movers, world, i)
+        movers.life[world, i] = life
+        return
+    put_walker(lanes, crossings, ways, actors, movers, world, i, speed)
