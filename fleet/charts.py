@@ -35,8 +35,24 @@ class Line:
     """Go sideways, then up: for counts."""
 
 
-def line_chart(lines: Sequence[Line], x_name: str, y_name: str, y_range: tuple[float, float] | None = None) -> str:
-    """Curves over a common grid. Lines without points are left out."""
+@dataclass(frozen=True)
+class Span:
+    """A stretch of the x axis that is marked behind the curves."""
+
+    name: str
+    begin: float
+    end: float
+    colour: str
+
+
+def line_chart(
+    lines: Sequence[Line],
+    x_name: str,
+    y_name: str,
+    y_range: tuple[float, float] | None = None,
+    spans: Sequence[Span] = (),
+) -> str:
+    """Curves over a common grid, with marked stretches behind them. Lines without points are left out."""
     lines = [line for line in lines if len(line.x)]
     if not lines:
         return ""
@@ -52,6 +68,10 @@ def line_chart(lines: Sequence[Line], x_name: str, y_name: str, y_range: tuple[f
         )
 
     parts = [_grid(at, ticks(x_low, x_high), ticks(y_low, y_high), x_name, y_name)]
+    for span in spans:
+        (left, top), (right, bottom) = at(span.begin, y_high), at(span.end, y_low)
+        place = f'x="{left:.1f}" y="{top:.1f}" width="{max(right - left, 1.0):.1f}" height="{bottom - top:.1f}"'
+        parts.append(f'<rect {place} fill="{span.colour}" opacity=".28"><title>{html.escape(span.name)}</title></rect>')
     for line in lines:
         points: list[tuple[float, float]] = []
         for x, y in zip(line.x, line.y, strict=True):

@@ -8,6 +8,7 @@ auditor's findings and what the run was started with. A part that the run did no
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def render(findings: Findings, trace: Trace | None) -> str:
         _latency(findings),
         _contacts(findings),
         _audit(findings),
-        _facts(findings),
+        how_it_was_run(findings.record, _hashes(findings)),
     ]
     content = _tiles(findings) + cards(found)
     return sheet(f"muster {findings.name}", f"muster run {findings.name}", _subtitle(findings), content)
@@ -307,8 +308,12 @@ def _audit(findings: Findings) -> str:
     return card("The auditor", content, note)
 
 
-def _facts(findings: Findings) -> str:
-    record = findings.record
+def _hashes(findings: Findings) -> list[tuple[str, str]]:
+    return [("floor's hash", f"<code>{findings.plant['site_hash'][:24]}</code>")] if findings.plant else []
+
+
+def how_it_was_run(record: dict[str, Any], known: Sequence[tuple[str, str]] = ()) -> str:
+    """The card of a run.json: command, values, machine and versions, with `known` (what, HTML) between them."""
     if not record:
         return ""
     rows: list[tuple[str, str]] = []
@@ -317,8 +322,7 @@ def _facts(findings: Findings) -> str:
     if record.get("config"):
         given = (f"{name}={value}" for name, value in record["config"].items() if value not in ("", None))
         rows.append(("values", html.escape(", ".join(given))))
-    if findings.plant:
-        rows.append(("floor's hash", f"<code>{findings.plant['site_hash'][:24]}</code>"))
+    rows += known
     cpu: dict[str, Any] = record.get("cpu", {})
     if cpu:
         rows.append(("processor", html.escape(f"{cpu.get('model', '')} ({cpu.get('cores', '?')} cores)")))

@@ -6,8 +6,10 @@ above is alone, and the result says why in one line. Pillow and imageio-ffmpeg c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +24,13 @@ from sim.trace import ViewError
 
 EDGE = 3
 """Pixels of the frame around the view from behind, at 720 lines."""
+
+
+class Side(Enum):
+    """The upper corner that the view from behind is in."""
+
+    LEFT = 0
+    RIGHT = 1
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,7 @@ def check_look(look: Look) -> None:
 
 def frames(drive: Drive, look: Look) -> Iterator[tuple[NDArray[np.uint8], str]]:
     """Frames (height, width, 3) of one drive, and why the view from behind is missing, if it is."""
+    side = Side.LEFT
     from sim.driving.chase import FromBehind, sizes_of
     from sim.opengl import OpenGLError
 
@@ -109,7 +119,8 @@ def frames(drive: Drive, look: Look) -> Iterator[tuple[NDArray[np.uint8], str]]:
         for moment in shown:
             frame = above.frame(moment)
             if behind is not None:
-                frame = inset(frame, behind.frame(moment))
+                side = free_side(side, above, moment, look)
+                frame = inset(frame, behind.frame(moment), side)
             yield np.ascontiguousarray(frame), trouble
     finally:
         if behind is not None:
@@ -127,13 +138,31 @@ def chosen(drive: Drive, look: Look) -> list[Moment]:
     return [drive.moments[row] for row in rows.tolist()]
 
 
-def inset(frame: NDArray[np.uint8], picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The frame with a smaller picture in its upper right corner, framed in white."""
+def free_side(side: Side, above: FromAbove, moment: Moment, look: Look) -> Side:
+    """The upper corner that hides neither the ego nor what lies ahead of it; the same as before where both would do.
+
+    A frame that follows the ego has it on one side and what lies ahead on the other, so of the upper corners the left
+    one is free while it drives to the north-east or south-west. In one that stays, the inset makes way for the ego.
+    """
+    if above.follows:
+        slope = math.sin(2.0 * moment.pose[2])
+        return side if abs(slope) < 0.35 else Side.LEFT if slope > 0.0 else Side.RIGHT
+    column, row = above.window.pixels(np.array(moment.pose[:2])).tolist()
+    if row > (look.inset + 0.15) * look.height:
+        return side
+    share = column / look.width
+    if side is Side.LEFT:
+        return Side.RIGHT if share < look.inset + 0.08 else side
+    return Side.LEFT if share > 1.0 - look.inset - 0.08 else side
+
+
+def inset(frame: NDArray[np.uint8], picture: NDArray[np.uint8], side: Side) -> NDArray[np.uint8]:
+    """The frame with a smaller picture in an upper corner, framed in white."""
     edge = max(round(EDGE * len(frame) / 720), 1)
     gap = round(20 * len(frame) / 720)
     height, width = picture.shape[:2]
     whole = frame.copy()
-    top, left = gap, frame.shape[1] - gap - width
+    top, left = gap, gap if side is Side.LEFT else frame.shape[1] - gap - width
     whole[top - edge : top + height + edge, left - edge : left + width + edge] = 250
     whole[top : top + height, left : left + width] = picture
     return whole

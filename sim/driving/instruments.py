@@ -52,7 +52,7 @@ def write(frame: NDArray[np.uint8], course: Course, moment: Moment) -> NDArray[n
 
     picture = Image.fromarray(frame)
     unit = frame.shape[0] / 720.0
-    width, height = round(372 * unit), round(148 * unit)
+    width, height = round(372 * unit), round(174 * unit)
     x, y = round(20 * unit), frame.shape[0] - height - round(20 * unit)
     picture.paste(BACK, (x, y, x + width, y + height), _plate(width, height, round(14 * unit)))
     draw = ImageDraw.Draw(picture)
@@ -60,43 +60,29 @@ def write(frame: NDArray[np.uint8], course: Course, moment: Moment) -> NDArray[n
     def say(column: float, row: float, text: str, size: float, colour: Bytes = INK, anchor: str = "ls") -> None:
         draw.text((x + column * unit, y + row * unit), text, fill=colour, font=_font(round(size * unit)), anchor=anchor)
 
-    say(104, 68, f"{3.6 * moment.speed:.0f}", 56, anchor="rs")
-    say(112, 68, "km/h", 17, SOFT)
+    say(20, 28, course.name if len(course.name) < 34 else course.name[:32] + "...", 16, SOFT)
+    say(104, 94, f"{3.6 * moment.speed:.0f}", 56, anchor="rs")
+    say(112, 94, "km/h", 17, SOFT)
     sign = _sign(moment.limit, round(58 * unit))
-    picture.paste(sign, (x + round(168 * unit), y + round(20 * unit)), sign)
-    say(352, 44, f"{int(moment.time // 60)}:{moment.time % 60:04.1f}", 22, anchor="rs")
+    picture.paste(sign, (x + round(168 * unit), y + round(42 * unit)), sign)
+    say(352, 70, f"{int(moment.time // 60)}:{moment.time % 60:04.1f}", 22, anchor="rs")
     if math.isfinite(moment.left):
         left = f"{moment.left:.0f} m" if moment.left < 1000.0 else f"{moment.left / 1000.0:.1f} km"
-        say(352, 68, f"{left} to go", 15, SOFT, anchor="rs")
+        say(352, 94, f"{left} to go", 15, SOFT, anchor="rs")
     colour = tone(moment)
-    chip = (x + 20 * unit, y + 88 * unit, x + 34 * unit, y + 102 * unit)
+    chip = (x + 20 * unit, y + 114 * unit, x + 34 * unit, y + 128 * unit)
     draw.ellipse(chip, fill=colour)
     said = SAID.get(moment.mode, moment.mode) if course.shielded or moment.mode != "policy" else "no shield"
-    say(44, 101, said + (f": {moment.reason}" if moment.reason else ""), 17)
+    say(44, 127, said + (f": {moment.reason}" if moment.reason else ""), 17)
     if moment.contact:
-        say(20, 132, f"contact: {moment.contact}, {moment.blame}".rstrip(", "), 16, TONES["stopped"])
+        say(20, 158, f"contact: {moment.contact}, {moment.blame}".rstrip(", "), 16, TONES["stopped"])
     elif math.isfinite(moment.margin):
         share = min(max(moment.margin / FULL, 0.0), 1.0)
-        bar = (x + 88 * unit, y + 122 * unit, x + 288 * unit, y + 130 * unit)
+        bar = (x + 88 * unit, y + 148 * unit, x + 288 * unit, y + 156 * unit)
         draw.rectangle(bar, fill=(62, 70, 80))
         draw.rectangle((bar[0], bar[1], bar[0] + share * (bar[2] - bar[0]), bar[3]), fill=colour)
-        say(20, 132, "margin", 15, SOFT)
-        say(352, 132, f"{moment.margin:.1f} m", 15, SOFT, anchor="rs")
-    return np.asarray(picture)
-
-
-def caption(frame: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
-    """The frame with one line of text at the upper left."""
-    from PIL import Image, ImageDraw
-
-    picture = Image.fromarray(frame)
-    unit = frame.shape[0] / 720.0
-    font = _font(round(18 * unit))
-    box = font.getbbox(text)
-    width, height = round(box[2] + 28 * unit), round(34 * unit)
-    at = round(20 * unit)
-    picture.paste(BACK, (at, at, at + width, at + height), _plate(width, height, round(9 * unit)))
-    ImageDraw.Draw(picture).text((at + 14 * unit, at + 0.5 * height), text, fill=INK, font=font, anchor="lm")
+        say(20, 158, "margin", 15, SOFT)
+        say(352, 158, f"{moment.margin:.1f} m", 15, SOFT, anchor="rs")
     return np.asarray(picture)
 
 

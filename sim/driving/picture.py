@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sim.driving.drawn import COLOURS, GRASS, DrawnRoad, drawn_road, hull
 from sim.driving.figures import EGO, HALO, SHADOW, actor_parts, car_parts, shadow
-from sim.driving.instruments import TONES, caption, tone, write
+from sim.driving.instruments import TONES, tone, write
 from sim.driving.moment import CarSize, Course, Moment
 from sim.driving.raster import Brush, Bytes, Part, Sheet, disc, window_at
 from sim.driving.scenery import scenery
@@ -70,12 +70,20 @@ class FromAbove:
         self._route, self._reached = self._way(), 0
         self._trail: deque[tuple[float, float, float]] = deque()
         self._look: tuple[float, float, float] | None = None
+        self.window = window_at(0.0, 0.0, self.scale, width, height)
+        """What the last frame showed"""
+
+    @property
+    def follows(self) -> bool:
+        """Whether the frame goes with the ego, instead of showing the road whole."""
+        return self._fixed is None
 
     def frame(self, moment: Moment, *, words: bool = True) -> NDArray[np.uint8]:
         """One moment, (height, width, 3)."""
         size = self.course.size
         x, y = size.middle(*moment.pose)
         window = window_at(*(self._fixed or self._ahead(moment, x, y)), self.scale, self.width, self.height)
+        self.window = window
         brush = Brush(self._sheet.cut(window), window)
         self._draw_route(brush, x, y)
         if moment.reach:
@@ -85,7 +93,7 @@ class FromAbove:
         self._follow(brush, moment.time, x, y)
         self._actors(brush, moment, (x, y, moment.pose[2]))
         frame = brush.frame()
-        return caption(write(frame, self.course, moment), self.course.name) if words else frame
+        return write(frame, self.course, moment) if words else frame
 
     def _fit(self) -> tuple[float, tuple[float, float] | None]:
         """Pixels per metre, and the middle of the frame where the road is shown whole."""

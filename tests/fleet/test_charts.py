@@ -1,10 +1,28 @@
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
 
-from fleet.charts import Line, bar_chart, heat_colours, line_chart, number, png, range_chart, share_chart, ticks
+from fleet.charts import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Line,
+    Span,
+    bar_chart,
+    heat_colours,
+    line_chart,
+    number,
+    png,
+    range_chart,
+    share_chart,
+    ticks,
+)
 
 
 def test_a_picture_survives_the_png() -> None:
@@ -44,3 +62,15 @@ def test_a_line_spans_the_chart() -> None:
 def test_heat_goes_from_pale_to_dark() -> None:
     brightness = heat_colours(np.linspace(0.0, 1.0, 11)).sum(axis=-1)
     assert (np.diff(brightness.astype(int)) < 0).all()
+
+
+def test_spans_are_marked_behind_the_curves_at_their_place() -> None:
+    chart = line_chart([Line("y", [0.0, 10.0], [0.0, 1.0])], "x", "y", (0.0, 1.0), [Span("here", 2.5, 5.0, "#abc")])
+    found = re.search(r'<rect x="([0-9.]+)" y="[0-9.]+" width="([0-9.]+)" height="([0-9.]+)" fill="#abc"', chart)
+    assert found is not None
+    whole = WIDTH - LEFT - RIGHT
+    assert float(found[1]) == pytest.approx(LEFT + 0.25 * whole, abs=0.1)
+    assert float(found[2]) == pytest.approx(0.25 * whole, abs=0.1)
+    assert float(found[3]) == pytest.approx(HEIGHT - TOP - BOTTOM, abs=0.1)
+    assert chart.index("<rect") < chart.index("<path")
+    assert "<title>here</title>" in chart

@@ -11,8 +11,9 @@ from sim.actors import ActorKind
 from sim.driving.chase import FromBehind, build, sizes_of
 from sim.driving.drawn import drawn_road
 from sim.driving.figures import BRAKE, EGO
-from sim.driving.film import Drive, Look, chosen, film, frames
+from sim.driving.film import Drive, Look, Side, chosen, film, frames, free_side
 from sim.driving.moment import Moment
+from sim.driving.picture import FromAbove
 from sim.driving.scenery import scenery
 from sim.driving.solids import actor
 from sim.opengl import OpenGLError
@@ -46,6 +47,21 @@ def test_moments_are_chosen_by_the_video_s_speed(road: Road) -> None:
     assert chosen(Drive(drive.course, []), Look()) == []
 
 
+def test_the_inset_hides_neither_the_ego_nor_what_lies_ahead(road: Road) -> None:
+    above, look = FromAbove(course_on(road, 1), 1280, 720), Look()
+    assert above.follows
+    side, height, width = Side.LEFT, 0.4 * 720 + 40, 0.4 * 1280 + 40
+    for yaw in np.linspace(0.0, 2.0 * np.pi, 33).tolist():
+        x, y, _ = place_on(road, 1, 300.0)
+        moment = moment_at((x, y, yaw), speed=30.0, time=100.0 * yaw)  # long enough for the frame to settle
+        above.frame(moment, words=False)
+        side = free_side(side, above, moment, look)
+        ahead = np.array([(x + far * np.cos(yaw), y + far * np.sin(yaw)) for far in (0.0, 15.0, 30.0, 45.0)])
+        columns, rows = above.window.pixels(ahead).T
+        hidden = (rows < height) & ((columns < width) if side is Side.LEFT else (columns > 1280 - width))
+        assert not hidden.any(), yaw
+
+
 @needs_opengl
 def test_the_view_from_behind_shows_the_ego_its_plan_and_the_brake_lights_ahead(road: Road) -> None:
     moments = drive_on(road, 0.0).moments
@@ -77,7 +93,8 @@ def test_a_video_has_both_views_and_a_frame_for_each_moment(road: Road, tmp_path
     with_inset, _ = next(frames(drive_on(road, 0.0), look))
     alone, _ = next(frames(drive_on(road, 0.0), dataclasses.replace(look, inset=0.0)))
     differs = (with_inset != alone).any(axis=-1)
-    assert differs[8:115, 280:470].mean() > 0.9
+    assert differs[8:115, 10:196].mean() > 0.9
+    assert not differs[:, 220:].any()
     assert not differs[130:].any()
 
 
