@@ -74,6 +74,9 @@ class Term(IntEnum):
     SCENARIO = 40
     TRAFFIC = 41
     WALKERS = 42
+    ROAD_SENSING = 43
+    OBJECT_LIST = 44
+    OWN_PLACE = 45
     ROAD_START = 50
     ROAD_COMMAND = 51
 

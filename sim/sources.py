@@ -54,6 +54,10 @@ DATASHEETS: Mapping[str, str] = {
     "GVT": "Euro NCAP TB 025, Global Vehicle Target: 4,023 mm x 1,712 mm x 1,427 mm",
     "iBooster": "Bosch iBooster: full braking pressure within 120 ms",
     "VLP-16": "Velodyne VLP-16: 100 m, 3 cm, 20 turns a second at most",
+    "RT3000": "Oxford Technical Solutions RT3000: heading 0.2 degrees by metre of antenna separation, velocity"
+    " 0.05 km/h rms (RT user manual, tables 3 to 5)",
+    "GR-3": "Topcon GR-3, operator's manual, specifications: RTK 10 mm and 1 ppm, 10 Hz",
+    "Trimble 5700": "Trimble 5700, user guide, table 9.2: RTK with a latency under 20 ms 2 cm and 2 ppm",
     "Kiva": "Kiva's drive units: E. Guizzo, IEEE Spectrum, July 2008",
 }  # fmt: skip
 """Products and the document that states the numbers."""
@@ -73,6 +77,8 @@ NORMS: Mapping[str, str] = {
     "ISO 11270": "Lane keeping assistance: lateral acceleration of 3 m/s^2 at most",
     "ISO 15622": "Adaptive cruise control: braking of 3.5 m/s^2 at most at speed",
     "EU 1230/2012": "Masses of vehicles: 75 kg a person",
+    "TR 22.837": "3GPP TR 22.837, 5.28.6: automotive radars: 250 to 300 m, +-0.1 to 0.4 m, +-0.1 to 0.3 degrees, +-0.03"
+    " to 0.12 m/s, 5 to 20 a second; sensing in 50 ms, missed detections 10 % at most",
     "SBS": "Smart Battery Data Specification 1.1, RelativeStateOfCharge(): whole per cents",
 }
 """Standards and rules of a trade, with what is taken from them."""
@@ -81,7 +87,8 @@ PUBLISHED: Mapping[str, str] = {
     "EuRoC": "Burri et al.: The EuRoC micro aerial vehicle datasets, 2016, imu0/sensor.yaml (an ADIS16448)",
     "Chong 1997": "Chong and Kleeman: Accurate odometry and error modelling for a mobile robot, ICRA 1997",
     "Pacejka": "Pacejka: Tyre and vehicle dynamics, chapter 3",
-    "Reid 2019": "Reid et al.: Localization requirements for autonomous vehicles: 0.10 m (95 %) on local streets",
+    "Reid 2019": "Reid et al.: Localization requirements for autonomous vehicles: on local streets 0.10 m (95 %), and"
+    " an alert limit of 0.29 m",
     "ACCURE": "ACCURE: state of charge estimation errors for LFP batteries: 15 % where nothing corrects them",
 }
 """Published measurements."""
