@@ -10,6 +10,9 @@ z3 = pytest.importorskip("z3", reason="z3 is not installed (extra `prove`)")
 
 from safety.dynamics import needed_gap  # noqa: E402
 from safety.proofs import longitudinal as law  # noqa: E402
+from safety.proofs import road  # noqa: E402
+from sim.bodies.specs import CAR  # noqa: E402
+from sim.driving.profile import RoadProfile  # noqa: E402
 from sim.robot import RobotSpec  # noqa: E402
 
 SHIPPED = law.Parameters.of(RobotSpec())
@@ -57,3 +60,22 @@ def test_the_proved_term_is_the_function_that_robots_run() -> None:
 def test_the_command_prints_every_obligation(capsys: pytest.CaptureFixture[str]) -> None:
     assert law.main() == 0
     assert capsys.readouterr().out.count("proved") == len(law.OBLIGATIONS)
+
+
+def test_behind_a_vehicle_every_lemma_is_proved_from_the_shipped_car_and_profile() -> None:
+    for result in road.prove_road(road.RoadParameters.of(CAR, RoadProfile())):
+        assert result.proved, (result.name, result.counterexample)
+
+
+def test_others_that_brake_less_than_the_car_refute_what_rss_assumes_in_silence() -> None:
+    weak = road.RoadParameters.of(CAR, RoadProfile(brake=5.0))
+    results = {result.name[:2]: result for result in road.prove_road(weak)}
+    assert [name for name, result in results.items() if not result.proved] == ["R2", "R5"]
+    assert "d = -" in results["R2"].counterexample  # a gap below 0 while the car is still the faster one
+
+
+def test_a_release_test_that_forgets_the_reaction_is_refuted() -> None:
+    shipped = road.RoadParameters.of(CAR, RoadProfile())
+    assumptions, _ = road.release_leaves_room(replace(shipped, rho="0.05"))
+    _, conclusion = road.release_leaves_room(shipped)
+    assert not road.prove("planted", (assumptions, conclusion)).proved

@@ -1,0 +1,191 @@
+"""The road's fallback: what drives a car to a minimal-risk state when its policy cannot.
+
+    STOP       brake comfortably in the own lane, until rest
+    SHOULDER   steer onto a hard shoulder that is free beside the lane, and stop there
+    DONE       at rest, and stays so
+
+It starts with the shoulder where one begins within sight and nobody stands on the way there, otherwise it stops in
+the lane: a lane is no place to stay, but nothing is gained by driving on without a policy. It only proposes: the shield
+judges its commands like any other, and where the view has failed plays the stored plan, which ends in rest too. Without
+a shield it brakes as hard as comfort allows by the best estimate that there is, and steers by its last believed path.
+
+One kernel over rows; `RoadFallbackMemory` is all that it remembers.
+"""
+
+from __future__ import annotations
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false, reportAssignmentType=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import warp as wp
+
+from safety.dynamics import finite
+from safety.roadbounds import RoadBounds, RoadRules, road_bounds
+from safety.roadplan import LOOK_AHEAD, braking, steering
+from safety.roadsight import (
+    BEHIND_C,
+    OBJECTS_C,
+    OX,
+    OY,
+    PCURVE,
+    PRIGHT,
+    PRIGHT_LANE,
+    PSHOULDER,
+    REST,
+    STEP_C,
+    path_index,
+    path_least,
+    path_value,
+    project,
+)
+from sim.driving.profile import RoadProfile
+from sim.driving.state import View
+from sim.launches import Launchable, record
+from sim.robot import RobotSpec
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+
+class RoadPhase(IntEnum):
+    """What the fallback is doing."""
+
+    STOP = 0
+    SHOULDER = 1
+    DONE = 2
+
+
+STOP = wp.constant(int(RoadPhase.STOP))
+SHOULDER = wp.constant(int(RoadPhase.SHOULDER))
+DONE = wp.constant(int(RoadPhase.DONE))
+
+SLACK = wp.constant(0.4)
+"""m of a shoulder beyond the car's width, so that it is entered at all."""
+
+ENTER_SPEED = wp.constant(8.0)
+"""m/s held while the car still is between lane and shoulder: at rest there it would block both."""
+
+
+@dataclass(frozen=True)
+class RoadFallbackMemory:
+    """What the fallback remembers of each row."""
+
+    phase: wp.array
+    """`RoadPhase`, int32 (rows,)"""
+    last: wp.array
+    """Acceleration and curvature proposed last, float32 (rows, 2)"""
+
+
+@dataclass
+class RoadFallback:
+    """Owns the recorded launch, not the memory."""
+
+    spec: RobotSpec
+    profile: RoadProfile = field(default_factory=RoadProfile)
+    rules: RoadRules = field(default_factory=RoadRules)
+    bounds: RoadBounds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bounds = road_bounds(self.spec, self.profile, self.rules)
+
+    def init(self, rows: int, device: str = "cpu") -> RoadFallbackMemory:
+        """Memory for `rows` cars whose fallback has just been called."""
+        return RoadFallbackMemory(
+            phase=wp.zeros(rows, dtype=wp.int32, device=device),
+            last=wp.zeros((rows, 2), dtype=wp.float32, device=device),
+        )
+
+    def record(self, view: View, mask: wp.array, memory: RoadFallbackMemory, command: wp.array) -> Launchable:
+        """The launch that writes a proposal (rows, 2) for the rows whose mask (uint8, (rows,)) is set.
+
+        Rows whose mask is not set forget: their next call begins anew.
+        """
+        inputs = [view, self.bounds, mask, memory.phase, memory.last, command]
+        return record(propose_stop, mask.shape[0], inputs, mask.device)
+
+    def reset(self, mask: wp.array, memory: RoadFallbackMemory) -> None:
+        """Forget the rows whose mask is set."""
+        wp.launch(begin_anew, mask.shape[0], [mask, memory.phase, memory.last], device=mask.device)
+
+
+@wp.kernel
+def begin_anew(
+    mask: wp.array(dtype=wp.uint8), phase: wp.array(dtype=wp.int32), last: wp.array2d(dtype=wp.float32)
+) -> None:
+    """Rows whose mask is set have not been called yet."""
+    row = wp.tid()
+    if mask[row] != wp.uint8(0):
+        phase[row] = STOP
+        last[row, 0] = 0.0
+        last[row, 1] = 0.0
+
+
+@wp.func
+def shoulder_line(view: View, row: int, v: float, b: RoadBounds) -> float:
+    """The middle of a shoulder that is free for as long as it takes to stop on it, d in m; 0 without one."""
+    pace = wp.max(v, ENTER_SPEED)
+    far = wp.min(pace * 5.0 + 0.5 * pace * pace / b.comfort, 180.0)
+    last = wp.min(BEHIND_C + int(far / STEP_C) + 2, BEHIND_C + 60)
+    line = wp.float32(0.0)
+    for k in range(BEHIND_C, last):
+        width = view.path[row, k, PSHOULDER]
+        if view.path_lane[row, k] < 0 or view.path[row, k, PRIGHT_LANE] > 0.0:
+            return 0.0
+        if not (width >= 2.0 * b.half_width + SLACK):
+            return 0.0
+        line = -(view.path[row, k, PRIGHT] + 0.5 * width)
+    for j in range(OBJECTS_C):
+        if view.object_kind[row, j] >= 0:
+            at = project(view, row, last, view.objects[row, j, OX], view.objects[row, j, OY])
+            if at[0] > -10.0 and at[0] < far + 10.0 and at[1] < -path_least(view, row, BEHIND_C, PRIGHT):
+                return 0.0
+    return line
+
+
+@wp.kernel
+def propose_stop(
+    view: View,
+    b: RoadBounds,
+    mask: wp.array(dtype=wp.uint8),
+    phase: wp.array(dtype=wp.int32),
+    last: wp.array2d(dtype=wp.float32),
+    command: wp.array2d(dtype=wp.float32),
+) -> None:
+    """The fallback's proposal for each masked row."""
+    row = wp.tid()
+    if mask[row] == wp.uint8(0):
+        phase[row] = STOP
+        last[row, 1] = 0.0
+        return
+    v = view.motion[row, 0]
+    d = view.where[row, 0]
+    yaw = view.where[row, 1]
+    sum = v + d + yaw + view.path[row, BEHIND_C, PCURVE] + view.motion[row, 2]
+    if not (finite(sum) and view.path_lane[row, BEHIND_C] >= 0):
+        # nothing to steer by: straight on where the wheels point, to rest
+        command[row, 0] = -b.comfort
+        command[row, 1] = last[row, 1]
+        return
+    fresh = view.age[row] <= b.age and view.list_age[row] <= b.list_age
+    if v <= REST:
+        phase[row] = DONE
+    line = wp.float32(0.0)
+    if phase[row] != DONE and fresh:
+        line = shoulder_line(view, row, v, b)
+        if line < 0.0:
+            phase[row] = SHOULDER
+        elif phase[row] == SHOULDER:
+            phase[row] = STOP
+    curve = path_value(view, row, path_index(v * LOOK_AHEAD), PCURVE)
+    turn = steering(d, wp.sin(yaw), wp.cos(yaw), wp.max(v, 0.0), curve, line, b)
+    a = -braking(b.comfort, v, turn, b)
+    if line < 0.0 and d > line + 0.3 and v < ENTER_SPEED:
+        a = wp.min(1.0, ENTER_SPEED - v)
+    if phase[row] == DONE:
+        a = -1.0
+        turn = last[row, 1]
+    command[row, 0] = a
+    command[row, 1] = turn
+    last[row, 0] = a
+    last[row, 1] = turn

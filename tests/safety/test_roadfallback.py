@@ -1,0 +1,87 @@
+"""The fallback alone brings cars to rest in their lane or on a shoulder, from any state, with its sensors failing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import warp as wp
+
+from safety.roadfallback import RoadFallback, RoadPhase
+from sim.driving.state import PathColumn
+from tests.safety.roadworld import CAR, RoadWorld
+from tests.safety.roadworld import WIDTH as LANE
+
+SPEC = replace(CAR, tracking_e0=0.05, tracking_e1=0.05)
+
+
+class Called:
+    """Worlds whose cars the fallback drives through the shield."""
+
+    def __init__(self, worlds: int, curvature: float, shoulder: float = 0.0, seed: int = 0) -> None:
+        self.world = RoadWorld(worlds, 3, curvature, spec=SPEC, seed=seed)
+        self.fallback = RoadFallback(SPEC)
+        self.memory = self.fallback.init(worlds)
+        self.command = wp.zeros((worlds, 2), dtype=wp.float32, device="cpu")
+        mask = wp.array(np.ones(worlds, np.uint8), device="cpu")
+        self.launch = self.fallback.record(self.world.view, mask, self.memory, self.command)
+        self.shoulder = shoulder
+
+    def step(self, fault: str = "") -> np.ndarray:
+        """One period; whom the cars touched."""
+        world = self.world
+        world.sense()
+        path = world.seen["path"]
+        path[:, :, PathColumn.SHOULDER] = np.where(world.lane == 0, self.shoulder, 0.0)[:, None]
+        if fault == "dead":
+            world.seen["motion"][...] = np.nan
+            world.seen["pose"][...] = np.nan
+        elif fault:
+            world.seen[fault][...] = 9.0
+        self.launch.launch()
+        world.judge(self.command.numpy().astype(float))
+        return world.drive()
+
+
+@pytest.mark.parametrize("fault", ["", "age", "list_age", "dead"])
+@pytest.mark.parametrize("curvature", [0.0, 1 / 150])
+def test_every_car_comes_to_rest_in_its_lane(curvature: float, fault: str) -> None:
+    called = Called(40, curvature)
+    world = called.world
+    rng = np.random.default_rng(1)
+    fastest = min(30.0, 0.9 * np.sqrt(3.0 / max(curvature, 1e-3)))
+    world.put(-300.0, rng.uniform(-0.5, 0.5, 40), rng.uniform(0.0, fastest, 40))
+    world.yaw += rng.uniform(-0.01, 0.01, 40)
+    touched = False
+    for k in range(320):
+        touched |= bool(called.step(fault if k >= 10 else "").any())
+    _, d, _ = world.frenet()
+    assert not touched
+    assert (world.v == 0.0).all()
+    assert (np.abs(d) + 0.5 * SPEC.width < 0.5 * LANE).all()
+    if fault != "dead":
+        assert (called.memory.phase.numpy() == RoadPhase.DONE).all()
+
+
+def test_a_free_shoulder_is_taken_and_a_blocked_one_is_not() -> None:
+    called = Called(2, 0.0, shoulder=3.0)
+    world = called.world
+    world.put(-300.0, 0.0, 20.0)
+    o = world.others
+    o.kind[1, 0], o.s[1, 0], o.d[1, 0] = 0, -200.0, -0.5 * LANE - 1.5
+    for _ in range(400):
+        called.step()
+    _, d, _ = world.frenet()
+    assert (world.v == 0.0).all()
+    assert d[0] + 0.5 * SPEC.width < -0.5 * LANE  # the whole car is off the lane
+    assert abs(d[1]) < 0.3
+
+
+def test_a_car_that_is_no_longer_masked_forgets() -> None:
+    called = Called(1, 0.0)
+    called.world.put(0.0, 0.0, 0.0)
+    called.step()
+    assert called.memory.phase.numpy()[0] == RoadPhase.DONE
+    called.fallback.reset(wp.array(np.ones(1, np.uint8), device="cpu"), called.memory)
+    assert called.memory.phase.numpy()[0] == RoadPhase.STOP
