@@ -138,7 +138,7 @@ class Senses:
         named: dict[str, wp.array] = {}
         for name in ("match", "own", "lists", "tracks"):
             named |= struct_arrays(f"senses.{name}", getattr(self, name))
-        return named
+        return named | ({"senses.scan": self.lidar.scan} if self.lidar is not None else {})
 
 
 @wp.kernel

@@ -56,38 +56,51 @@ class Bench:
     def __init__(
         self, sensors: RoadSensors | None = None, *, worlds: int = 1, others: int = 4, seed: int = 5,
         level: float = 1.0, speed: float = 20.0, changes: Sequence[Change] = (),
+        device: str = "cpu",
     ) -> None:  # fmt: skip
         sensors = sensors or RoadSensors()
         road = straight_road()
-        self.atlas = Atlas([road], routes=[[RoutePlan(1, 50.0, 1, 5900.0)]])
+        self.atlas = Atlas([road], routes=[[RoutePlan(1, 50.0, 1, 5900.0)]], device=device)
         self.x0, self.y0 = self.atlas.origin(0)
-        actors, footing = make_actors(worlds, others + 1, "cpu"), make_footing(worlds, "cpu")
-        view = make_view(worlds, "cpu")
+        actors, footing = make_actors(worlds, others + 1, device), make_footing(worlds, device)
+        view = make_view(worlds, device)
         self.table = Table(road_sensor_rows(sensors, CAR, level)).changed(changes)
-        varies = make_arrays(self.table, worlds, "cpu")
+        varies = make_arrays(self.table, worlds, device)
         arrays = {"pose": (worlds, 3), "motion": (worlds, 4)}
-        made = {name: wp.zeros(shape, dtype=wp.float32, device="cpu") for name, shape in arrays.items()}
-        counts = {name: wp.zeros(worlds, dtype=wp.int32, device="cpu") for name in ("episode", "step")}
-        mask, everyone = (wp.full(worlds, 1, dtype=wp.uint8, device="cpu") for _ in range(2))
+        made = {name: wp.zeros(shape, dtype=wp.float32, device=device) for name, shape in arrays.items()}
+        counts = {name: wp.zeros(worlds, dtype=wp.int32, device=device) for name in ("episode", "step")}
+        mask, everyone = (wp.full(worlds, 1, dtype=wp.uint8, device=device) for _ in range(2))
         self.senses = Senses(
             sensors, CAR, RoadTruth(self.atlas, actors, footing, **made, **counts), view, robots=1, table=self.table,
-            values=varies.values, seed=seed,
+            values=varies.values, seed=seed, device=device,
         )  # fmt: skip
-        self.mask, self.worlds = mask.numpy(), worlds
-        self.pose, self.motion = made["pose"].numpy(), made["motion"].numpy()
-        self.episode, self.step = counts["episode"].numpy(), counts["step"].numpy()
-        self.kind, self.place, self.lane = actors.kind.numpy(), actors.place.numpy(), actors.lane.numpy()
-        self.others, self.drive, self.size = actors.pose.numpy(), actors.motion.numpy(), actors.size.numpy()
-        self.view = {name: getattr(view, name).numpy() for name in view._cls.vars}
-        self.own = {name: getattr(self.senses.own, name).numpy() for name in ("error", "radius", "faulty")}
-        self.values = varies.values.numpy()
-        self._draw = lambda: wp.launch(draw_episodes, worlds, [seed, counts["episode"], mask, varies], device="cpu")
+        self._told: list[tuple[wp.array, NDArray]] = []
+        self._read: list[tuple[NDArray, wp.array]] = []
+        self.mask, self.worlds, self._apart = self._tell(mask), worlds, device != "cpu"
+        self.pose, self.motion = self._tell(made["pose"]), self._tell(made["motion"])
+        self.episode, self.step = self._tell(counts["episode"]), self._tell(counts["step"])
+        self.kind, self.place, self.lane = (self._tell(getattr(actors, name)) for name in ("kind", "place", "lane"))
+        self.others, self.drive, self.size = (self._tell(getattr(actors, name)) for name in ("pose", "motion", "size"))
+        self.view = {name: self._hear(getattr(view, name)) for name in view._cls.vars}
+        self.own = {name: self._hear(getattr(self.senses.own, name)) for name in ("error", "radius", "faulty")}
+        self._draw = lambda: wp.launch(draw_episodes, worlds, [seed, counts["episode"], mask, varies], device=device)
         self._begin, self._look = self.senses.begin(mask), self.senses.look(everyone)
         self.motion[:, 0] = speed
         self.put(0, 100.0, lane=1, speed=speed)
         footing.lane.fill_(1)
-        footing.place.numpy()[:, 0] = 100.0 - MIDDLE
-        self.footing = footing.lane.numpy()
+        place = np.zeros((worlds, 4), np.float32)
+        place[:, 0] = 100.0 - MIDDLE
+        footing.place.assign(place)
+
+    def _tell(self, array: wp.array) -> NDArray:
+        """What a test writes of an array: on the CPU the array itself."""
+        self._told.append((array, array.numpy()))
+        return self._told[-1][1]
+
+    def _hear(self, array: wp.array) -> NDArray:
+        """What a test reads of an array."""
+        self._read.append((array.numpy(), array))
+        return self._read[-1][0]
 
     def put(
         self, actor: int, s: float | NDArray[np.floating], d: float | NDArray[np.floating] = 0.0, *, lane: int = 1,
@@ -109,6 +122,7 @@ class Bench:
         chosen = self.mask != 0
         self.episode[chosen] += 1
         self.step[chosen] = 0
+        self._send()
         self._draw()
         for launch in self._begin:
             launch.launch()
@@ -116,8 +130,15 @@ class Bench:
 
     def look(self) -> None:
         """Look at the step that it is."""
+        self._send()
         for launch in self._look:
             launch.launch()
+        for values, array in self._read if self._apart else ():
+            values[...] = array.numpy()
+
+    def _send(self) -> None:
+        for array, values in self._told if self._apart else ():
+            array.assign(values)
 
     def go(self, steps: int = 1) -> None:
         """Everybody drives on for some steps along x, and the cars look at each."""

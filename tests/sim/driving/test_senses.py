@@ -246,10 +246,10 @@ def test_looking_twice_in_a_step_changes_nothing() -> None:
         assert np.array_equal(values, bench.view[name]), name
 
 
-def drive(worlds: int, *, restart: bool = False) -> Bench:
+def drive(worlds: int, *, restart: bool = False, device: str = "cpu") -> Bench:
     """Worlds with faults, of which odd ones begin again on the way if asked."""
     faults = one_fault("ghost", 0.5, 1.0, 50.0)
-    bench = Bench(faults, worlds=worlds, others=6)
+    bench = Bench(faults, worlds=worlds, others=6, device=device)
     for actor in range(1, 7):
         for world in range(worlds):
             place = np.random.default_rng([world, actor]).uniform(40.0, 200.0)
@@ -276,6 +276,13 @@ def test_beginning_some_worlds_touches_no_other() -> None:
     for name, array in alone.senses.arrays().items():
         assert np.array_equal(array.numpy()[::2], state[name].numpy()[::2]), name
     assert not np.array_equal(alone.view["pose"][1::2], beside.view["pose"][1::2])
+
+
+@pytest.mark.gpu
+def test_a_cuda_device_sees_the_same() -> None:
+    here, there = drive(8, restart=True), drive(8, restart=True, device="cuda")
+    for name, values in here.view.items():
+        assert np.allclose(values, there.view[name], rtol=1e-5, atol=2e-3), name
 
 
 # faults -------------------------------------------------------------------------------------------------------------
