@@ -26,7 +26,7 @@ from safety.dynamics import finite
 from safety.reason import Reason
 from safety.roadbounds import RoadBounds
 from sim.actors import ActorKind
-from sim.driving.atlas import ConflictArrays
+from sim.driving.maparrays import ConflictArrays
 from sim.driving.state import OBJECTS, PATH, PATH_BEHIND, PATH_STEP, ObjectColumn, PathColumn, View
 from sim.frenet import Lanes
 

@@ -4,7 +4,7 @@ A `Lane` is what one stream of vehicles drives on: a left and a right border in 
 the centre between them; arc length s, heading and curvature follow from the centre. Lanes know each other by index:
 successors and predecessors, the neighbour on either side (same direction, a change is allowed or not), the oncoming
 lane. `Road` is the network; `graph` is its networkx DiGraph for routing (`sim/roadgraph.py`). Where two lanes share
-ground without being neighbours, `conflicts` says from which s to which s of each.
+ground without being neighbours, `Conflict` says from which s to which s of each (sim/roadconflicts.py).
 
 Readers: sim/opendrive.py, sim/commonroad.py; generator: sim/roadgen.py. This module needs numpy alone.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -180,11 +180,6 @@ class Road:
         points = np.concatenate([border for lane in self.lanes for border in (lane.left, lane.right)])
         return (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
 
-    @cached_property
-    def conflicts(self) -> tuple[Conflict, ...]:
-        """Every pair of driving lanes that share ground without adjoining or following each other, both ways round."""
-        return tuple(_conflicts(self.lanes))
-
     def nearest(
         self, x: float, y: float, kinds: Iterable[LaneKind] = (LaneKind.DRIVING,)
     ) -> list[tuple[int, float, float]]:
@@ -256,51 +251,3 @@ def check_road(road: Road) -> Road:
             if index not in following.predecessors:
                 raise RoadError(f"{road.name}: lane {following.name} does not name its predecessor {lane.name}; add it")
     return road
-
-
-def _conflicts(lanes: Sequence[Lane]) -> Iterable[Conflict]:
-    driving = [index for index, lane in enumerate(lanes) if lane.kind == LaneKind.DRIVING]
-    boxes = {
-        index: (
-            np.minimum(lanes[index].left, lanes[index].right).min(0),
-            np.maximum(lanes[index].left, lanes[index].right).max(0),
-        )
-        for index in driving
-    }
-    for first, a in enumerate(driving):
-        for b in driving[first + 1 :]:
-            low = np.maximum(boxes[a][0], boxes[b][0])
-            high = np.minimum(boxes[a][1], boxes[b][1])
-            if (low >= high).any() or _adjoin(lanes, a, b):
-                continue
-            found = _shared(lanes[a], lanes[b]), _shared(lanes[b], lanes[a])
-            if found[0] is None or found[1] is None:
-                continue
-            kind = ConflictKind.CROSS
-            if set(lanes[a].successors) & set(lanes[b].successors):
-                kind = ConflictKind.MERGE
-            elif set(lanes[a].predecessors) & set(lanes[b].predecessors):
-                kind = ConflictKind.SPLIT
-            yield Conflict(a, b, *found[0], *found[1], kind)
-            yield Conflict(b, a, *found[1], *found[0], kind)
-
-
-def _adjoin(lanes: Sequence[Lane], a: int, b: int) -> bool:
-    """Neighbours, either way round, or one follows the other: they share a border or an end, no ground."""
-    one, other = lanes[a], lanes[b]
-    beside = (one.left_neighbour, one.right_neighbour, one.oncoming, *one.successors, *one.predecessors)
-    back = (other.left_neighbour, other.right_neighbour, other.oncoming, *other.successors, *other.predecessors)
-    return b in beside or a in back
-
-
-def _shared(lane: Lane, other: Lane) -> tuple[float, float] | None:
-    """The s of a lane, first to last, at which its middle strip of half its width touches that of the other."""
-    from scipy.spatial import KDTree
-
-    distance, point = KDTree(other.centre).query(lane.centre)
-    touched = np.flatnonzero(distance < 0.25 * (lane.width + other.width[point]) + 0.5 * STEP)
-    if len(touched) == 0:
-        return None
-    reach = 0.5 * float(other.width.max())  # vehicles are as wide as half a lane at least: widen by the other's half
-    begin = max(float(lane.s[touched[0]]) - reach, 0.0)
-    return begin, min(float(lane.s[touched[-1]]) + reach, lane.length)

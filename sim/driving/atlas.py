@@ -23,52 +23,13 @@ from collections.abc import Sequence
 import numpy as np
 import warp as wp
 
-from sim.driving.routes import RoutePlan, RoutesArrays, plan_routes, route_arrays
+from sim.driving.maparrays import ConflictArrays, CrossingArrays, RoutesArrays
+from sim.driving.routes import RoutePlan, plan_routes, route_arrays
 from sim.frenet import lane_arrays, middle
 from sim.road import Crossing, Lane, LaneKind, Road, RoadError
+from sim.roadconflicts import find_conflicts
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
-
-
-@wp.struct
-class ConflictArrays:
-    """Stretches of lanes that share ground with other lanes (`sim.road.Conflict`), both ways round; N in all."""
-
-    first: wp.array(dtype=wp.int32)
-    """Of each lane, rising with `begin`; (L + 1,)"""
-    other: wp.array(dtype=wp.int32)
-    """The other lane, (N,)"""
-    begin: wp.array(dtype=wp.float32)
-    """s on the lane, m, (N,)"""
-    end: wp.array(dtype=wp.float32)
-    other_begin: wp.array(dtype=wp.float32)
-    """s on the other lane, m, (N,)"""
-    other_end: wp.array(dtype=wp.float32)
-    kind: wp.array(dtype=wp.int32)
-    """`sim.road.ConflictKind`, (N,)"""
-
-
-@wp.struct
-class CrossingArrays:
-    """Where people cross: C crossings, M meetings of a lane with one."""
-
-    first: wp.array(dtype=wp.int32)
-    """Of each road, (R + 1,)"""
-    ends: wp.array2d(dtype=wp.float32)
-    """x, y of the middle of one end and of the other, m; (C, 4)"""
-    width: wp.array(dtype=wp.float32)
-    """m, (C,)"""
-    lane_first: wp.array(dtype=wp.int32)
-    """Of each lane's meetings, rising with `begin`; (L + 1,)"""
-    crossing: wp.array(dtype=wp.int32)
-    """Which crossing, (M,)"""
-    s: wp.array(dtype=wp.float32)
-    """Where the lane's centre meets the crossing's middle line, m on the lane, (M,)"""
-    begin: wp.array(dtype=wp.float32)
-    """From where to where the lane's strip and the crossing's share ground, m on the lane, (M,)"""
-    end: wp.array(dtype=wp.float32)
-    along: wp.array(dtype=wp.float32)
-    """Where on the crossing that is, m from its first end, (M,)"""
 
 
 class Atlas:
@@ -120,7 +81,7 @@ class Atlas:
         rows = [
             (first + each.lane, first + each.other, each)
             for first, road in zip(self.first.tolist(), self.roads, strict=False)
-            for each in road.conflicts
+            for each in find_conflicts(road)
         ]
         rows.sort(key=lambda row: (row[0], row[2].begin, row[1]))
         arrays = ConflictArrays()

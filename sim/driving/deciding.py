@@ -22,11 +22,10 @@ from __future__ import annotations
 import warp as wp
 
 from sim.actors import ActorKind
-from sim.driving.atlas import ConflictArrays
 from sim.driving.following import Rules, also_distance, idm, meets, path_distance, rss_gap, same_share, side_lane
 from sim.driving.looking import CLAIMS_C, HOPS_C, PEDESTRIAN_C
+from sim.driving.maparrays import ConflictArrays, RoutesArrays
 from sim.driving.movers import MapArrays, MoverArrays
-from sim.driving.routes import RoutesArrays
 from sim.driving.state import ActorArrays
 from sim.driving.surveying import ACCEL, BRAKE, HEADWAY, POLITE, THRESHOLD, allowed_speed, stop_before
 from sim.frenet import Lanes

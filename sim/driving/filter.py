@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import warp as wp
 
-from sim.driving.atlas import ConflictArrays
+from sim.driving.maparrays import ConflictArrays
 from sim.driving.state import View
 from sim.frenet import Lanes
 

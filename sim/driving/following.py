@@ -20,9 +20,8 @@ from __future__ import annotations
 
 import warp as wp
 
-from sim.driving.atlas import ConflictArrays
+from sim.driving.maparrays import ConflictArrays, RoutesArrays
 from sim.driving.movers import MapArrays, MoverArrays
-from sim.driving.routes import RoutesArrays
 from sim.frenet import LINKS, Lanes
 from sim.road import ConflictKind
 

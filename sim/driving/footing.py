@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from sim.driving.routes import RoutesArrays, route_next, route_togo
+from sim.driving.maparrays import RoutesArrays, route_next, route_togo
 from sim.driving.state import Footing
 from sim.frenet import Lanes, lane_frame, lane_project, lane_search
 

@@ -16,8 +16,8 @@ import warp as wp
 
 from sim.actors import ActorKind
 from sim.driving.following import LINKS_C, Rules, choose, follow_route, same_share, side_lane
+from sim.driving.maparrays import RoutesArrays
 from sim.driving.movers import CLAIMS, FAR, HOPS, Manner, MapArrays, MoverArrays
-from sim.driving.routes import RoutesArrays
 from sim.driving.state import ActorArrays
 from sim.frenet import Lanes, lane_frame, lane_project
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sim.driving.atlas import Atlas
 from sim.frenet import LINKS
 from sim.road import ConflictKind, LaneKind, Road
+from sim.roadconflicts import find_conflicts
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -221,7 +222,7 @@ def map_arrays(atlas: Atlas) -> MapArrays:
             onward[first + index, : len(on)], count[first + index] = np.add(on, first), len(on)
             turns = [abs(road.lanes[k].heading[-1] - road.lanes[k].heading[0]) for k in on]
             straight[first + index] = first + on[int(np.argmin(turns))] if on else -1
-        for each in road.conflicts:
+        for each in find_conflicts(road):
             if each.kind != ConflictKind.SPLIT:
                 entry[first + each.lane] = min(entry[first + each.lane], each.begin)
     crossings = atlas.crossings
@@ -250,7 +251,7 @@ def map_arrays(atlas: Atlas) -> MapArrays:
         "onward": onward, "many": count, "straight": straight, "wall": wall,
         "spot_first": np.concatenate([[0], np.cumsum([len(each) for each in spots])]),
         "spot_lane": [lane for lane, _ in rows], "fast": fast,
-        "tight": [bool(road.conflicts) for road in atlas.roads],
+        "tight": [bool(find_conflicts(road)) for road in atlas.roads],
     }  # fmt: skip
     floats = {
         "pace": _pace(atlas), "entry": np.minimum(entry, FAR), "stop": stop, "line": line, "past": past, "way": way,

@@ -25,6 +25,7 @@ import warp as wp
 
 from sim.driving.atlas import Atlas
 from sim.driving.footing import onward
+from sim.driving.maparrays import RoutesArrays, route_next, route_togo
 from sim.driving.pathframe import (
     BEHIND_C,
     CURVATURE_C,
@@ -41,7 +42,6 @@ from sim.driving.pathframe import (
     Y_C,
 )
 from sim.driving.profile import RoadProfile
-from sim.driving.routes import RoutesArrays, route_next, route_togo
 from sim.driving.state import Footing, View
 from sim.frenet import Lanes, lane_frame, lane_project, lane_search
 from sim.road import LaneKind

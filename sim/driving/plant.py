@@ -34,8 +34,8 @@ from sim.driving.atlas import Atlas
 from sim.driving.cars import RoadCars
 from sim.driving.drive import make_car_drive, make_cars, record_car_drive
 from sim.driving.footing import find_footing, onward
+from sim.driving.maparrays import RoutesArrays
 from sim.driving.pathframe import make_around, map_objects
-from sim.driving.routes import RoutesArrays
 from sim.driving.scene import PARKED, RoadBody, build_road_scene, make_physics
 from sim.driving.state import OBJECTS, ActorArrays, Footing, make_actors, make_footing, make_view
 from sim.driving.touching import record_touching

@@ -21,6 +21,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
+from sim.driving.maparrays import RoutesArrays
 from sim.road import Floats, Lane, LaneKind, Road, RoadError
 from sim.roadgraph import SPEED, road_graph
 
@@ -51,42 +52,6 @@ class RoutePlan:
     goal_s: float
     also: tuple[int, ...] = ()
     """Lanes beside the goal's that count as well, at the same share of their length."""
-
-
-@wp.struct
-class RoutesArrays:
-    """K routes of all roads; M is the number of lanes of the road with the most."""
-
-    road: wp.array(dtype=wp.int32)
-    """(K,)"""
-    first: wp.array(dtype=wp.int32)
-    """First lane of its road, (K,)"""
-    road_first: wp.array(dtype=wp.int32)
-    """First route of each road, (R + 1,)"""
-    start_lane: wp.array(dtype=wp.int32)
-    """Lane of the atlas, (K,)"""
-    start_s: wp.array(dtype=wp.float32)
-    goal_lane: wp.array(dtype=wp.int32)
-    goal_s: wp.array(dtype=wp.float32)
-    length: wp.array(dtype=wp.float32)
-    """From start to goal, m, (K,)"""
-    next_lane: wp.array2d(dtype=wp.int32)
-    """Lane of the atlas to take next, -1 where the road ends; column: lane less `first`; (K, M)"""
-    togo: wp.array2d(dtype=wp.float32)
-    """From a lane's beginning to the goal, m, inf where there is no way; less the s on the lane it is what is left, so
-    that it is negative beyond the goal; (K, M)"""
-
-
-@wp.func
-def route_next(routes: RoutesArrays, route: int, lane: int) -> int:
-    """The lane to take from a lane of the route's road."""
-    return routes.next_lane[route, lane - routes.first[route]]
-
-
-@wp.func
-def route_togo(routes: RoutesArrays, route: int, lane: int, s: float) -> float:
-    """Metres left to the goal."""
-    return routes.togo[route, lane - routes.first[route]] - s
 
 
 class _Ways:

@@ -28,8 +28,8 @@ import warp as wp
 from numpy.typing import NDArray
 
 from sim.driving.atlas import Atlas
+from sim.driving.maparrays import RoutesArrays
 from sim.driving.profile import RoadProfile
-from sim.driving.routes import RoutesArrays
 from sim.driving.scenario import EGO, Floats, Scenario, ScenarioError, check, evaluate
 from sim.driving.scriptkernels import begin_scripts, choose_rows, decide_scripts, move_scripts, start_egos
 from sim.driving.scriptstate import Bounds, Played, Script

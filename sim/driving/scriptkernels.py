@@ -19,7 +19,7 @@ from __future__ import annotations
 import warp as wp
 
 from sim.actors import ActorKind
-from sim.driving.routes import RoutesArrays, route_togo
+from sim.driving.maparrays import RoutesArrays, route_togo
 from sim.driving.scenario import Do, When
 from sim.driving.scriptplace import along_chain, find_ahead, show
 from sim.driving.scriptstate import Bounds, Played, Script

@@ -20,7 +20,7 @@ import warp as wp
 
 from sim.driving.atlas import Atlas
 from sim.driving.contract import SIDE
-from sim.driving.routes import RoutesArrays, route_togo
+from sim.driving.maparrays import RoutesArrays, route_togo
 from sim.driving.state import Footing
 from sim.frenet import Lanes, lane_frame
 from sim.randomization import Term, below, draw, unit

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import warp as wp
 
-from sim.driving.atlas import ConflictArrays, CrossingArrays
 from sim.driving.following import SPLIT_C, Rules, idm, pace_at, safe_accel
 from sim.driving.looking import HOPS_C, PEDESTRIAN_C
+from sim.driving.maparrays import ConflictArrays, CrossingArrays
 from sim.driving.movers import PACE_BRAKE, Manner, MapArrays, MoverArrays
 from sim.driving.state import ActorArrays
 from sim.driving.walking import about_to_cross

@@ -18,8 +18,9 @@ import numpy as np
 import warp as wp
 
 from sim.actors import ActorKind
-from sim.driving.atlas import Atlas, CrossingArrays
+from sim.driving.atlas import Atlas
 from sim.driving.following import Rules, path_distance
+from sim.driving.maparrays import CrossingArrays
 from sim.driving.movers import MoverArrays
 from sim.driving.moving import vanish
 from sim.driving.spawning import nearest_ego

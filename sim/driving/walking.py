@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import warp as wp
 
-from sim.driving.atlas import CrossingArrays
 from sim.driving.following import Rules
+from sim.driving.maparrays import CrossingArrays
 from sim.driving.movers import MoverArrays
 from sim.driving.state import ActorArrays
 

@@ -11,6 +11,7 @@ from sim.driving.routes import RoutePlan
 from sim.errors import MusterError
 from sim.frenet import lane_arrays
 from sim.road import LaneKind, Road, RoadError
+from sim.roadconflicts import find_conflicts
 from sim.roadfile import load_road
 from sim.roadgen import generate_highway, generate_rural, generate_town
 
@@ -51,7 +52,8 @@ def test_conflicts_are_the_roads_own() -> None:
         for row in range(first[lane], first[lane + 1]):
             found.add((lane, conflicts.other.numpy()[row], round(float(conflicts.end.numpy()[row]), 3)))
     assert found == {
-        (ATLAS.first[1] + each.lane, ATLAS.first[1] + each.other, round(each.end, 3)) for each in ROADS[1].conflicts
+        (ATLAS.first[1] + each.lane, ATLAS.first[1] + each.other, round(each.end, 3))
+        for each in find_conflicts(ROADS[1])
     }
 
 

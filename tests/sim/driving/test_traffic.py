@@ -17,6 +17,7 @@ from sim.driving.profile import RoadProfile
 from sim.driving.state import make_actors
 from sim.driving.traffic import TrafficConfig, traffic_rows
 from sim.road import STEP, Lane, Road
+from sim.roadconflicts import find_conflicts
 from sim.roadgen import generate_highway, generate_rural, generate_town
 from sim.vary import Table
 from tests.sim.driving.trafficrules import Watch, contacts, make_site, put, sharing
@@ -69,7 +70,7 @@ def test_what_is_checked_would_be_found() -> None:
     """Two vehicles in one place, and two on ground that their lanes share, are reported."""
     actors = make_actors(1, 3, "cpu")
     road, first = TOWN.roads[0], int(TOWN.first[0])
-    conflict = next(each for each in road.conflicts if each.kind == 0)
+    conflict = next(each for each in find_conflicts(road) if each.kind == 0)
     put(TOWN, actors, 0, 0, first + conflict.lane, 0.5 * (conflict.begin + conflict.end), 0.0)
     put(TOWN, actors, 0, 1, first + conflict.other, 0.5 * (conflict.other_begin + conflict.other_end), 0.0)
     assert sharing(TOWN, actors, slice(0, 3)) == [(0, 0, 1)]
@@ -98,7 +99,7 @@ def test_a_vehicle_lets_another_go_first_and_then_goes() -> None:
     road, first = atlas.roads[0], 0
     straight = [
         each
-        for each in road.conflicts
+        for each in find_conflicts(road)
         if each.kind == 0 and max(np.abs(road.lanes[k].curvature).max() for k in (each.lane, each.other)) < 0.02
     ]
     conflict = min(straight, key=lambda each: abs(each.begin - each.other_begin))

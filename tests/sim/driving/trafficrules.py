@@ -12,6 +12,7 @@ from sim.driving.profile import RoadProfile
 from sim.driving.state import ActorArrays, make_actors
 from sim.driving.traffic import Traffic, TrafficConfig
 from sim.road import ConflictKind
+from sim.roadconflicts import find_conflicts
 
 
 @dataclass
@@ -114,7 +115,7 @@ def sharing(atlas: Atlas, actors: ActorArrays, vehicles: slice) -> list[tuple[in
                 on.setdefault(int(lane[world, slot]), []).append(slot)
         road = int(atlas.road_of[next(iter(on))])
         first = int(atlas.first[road])
-        for each in atlas.roads[road].conflicts:
+        for each in find_conflicts(atlas.roads[road]):
             if each.kind == ConflictKind.SPLIT or each.lane > each.other:
                 continue
             for i in on.get(first + each.lane, ()):
