@@ -51,6 +51,7 @@ COMMANDS = {
     "hierarchy": Command(
         "fleet.hierarchy_train", "train motor, navigate and meta bottom-up, each beside its twin", "sim,train"
     ),
+    "driving-train": Command("fleet.driving_train", "train the driving skills and the manoeuvre policy", "sim,train"),
     "evaluate": Command("fleet.evaluate", "measure a frozen policy on unseen layouts", "sim,train"),
     "sim": Command("fleet.plant", "the plant: simulate a site with robots and people", "sim"),
     "validate-sim": Command(

@@ -19,13 +19,15 @@ from sim.errors import MusterError
 
 if TYPE_CHECKING:
     from agents.curriculum import Curriculum, CurriculumName
+    from agents.device_rollout import DeviceEnvironment
     from agents.evaluation import HeldOut
     from agents.trainer import Outcome, Progress, Trainer
     from fleet.metrics import TrainingMetrics
+    from sim.driving.env import RoadConfig
     from sim.env import BatchEnv
     from sim.tasks.task import TaskConfig
 
-Config = TypeVar("Config", bound="TaskConfig")
+Config = TypeVar("Config", bound="TaskConfig | RoadConfig")
 
 
 def check_seconds(seconds: float) -> None:
@@ -97,7 +99,7 @@ def make_curriculum(name: CurriculumName, lanes: Sequence[BatchEnv]) -> Curricul
     return None if name == "none" else Curriculum(CurriculumConfig(name), lanes[0].table)
 
 
-def held_out_on(environments: Sequence[BatchEnv], episodes: int, device: str) -> HeldOut:
+def held_out_on(environments: Sequence[DeviceEnvironment], episodes: int, device: str) -> HeldOut:
     """Held-out checks of environments that live on `device`."""
     from agents.device_rollout import OnHost
     from agents.evaluation import HeldOut

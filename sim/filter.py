@@ -108,7 +108,7 @@ class Filter(Protocol):
         """Memory for `rows` robots at rest."""
         ...
 
-    def launch(self, inputs: FilterInputs, memory: Any, out: FilterOutputs) -> None:
+    def launch(self, inputs: Any, memory: Any, out: FilterOutputs) -> None:
         """Judge every row; no allocation, no host read."""
         ...
 

@@ -38,11 +38,14 @@ LOOKS_N = wp.constant(len(PREVIEW))
 
 LANE_SKILL, CHANGE_SKILL, PULL_SKILL, ROUTE = wp.constant(0), wp.constant(1), wp.constant(2), wp.constant(3)
 
+SOON, LATER = wp.constant(0.1), wp.constant(0.6)
+"""Times ahead whose curvature is steered for, s; of hand-driven towns the pair with the least distance to the line."""
+
 BORDER_GAP = wp.constant(0.3)
 """Room that a car pulled over leaves to the lane's border where there is no shoulder, m."""
 
-LEAST_LIMIT = wp.constant(2.0)
-"""m/s; a slower limit is taken for this much where speeds are compared with it."""
+SLOW = wp.constant(3.0)
+"""m/s; where less is allowed, speeds are compared as if this much were."""
 
 JUMP = wp.constant(1.0)
 """m; d that jumps by more within a step belongs to another lane: no car moves sideways as fast."""
@@ -113,9 +116,11 @@ def told(row: int, action: wp.array2d(dtype=wp.float32), view: View, limits: Lim
     a = wp.where(a > 0.0, a * limits.accel, a * limits.brake)
     v = view.motion[row, 0]
     span = wp.min(STEERING_C, SIDE_C / wp.max(v * v, 1.0))
-    # where the car will be when the steering answers
-    here = path_at(view, row, 0.15 * v)
-    bend = here.curvature / wp.max(1.0 - here.curvature * view.where[row, 0], 0.3)
+    # the lane as the steering will have answered: bends of streets begin at once, steering takes most of a second
+    soon = path_at(view, row, SOON * v)
+    later = path_at(view, row, LATER * v)
+    curvature = 0.5 * (soon.curvature + later.curvature)
+    bend = curvature / wp.max(1.0 - curvature * view.where[row, 0], 0.3)
     kappa = bend + wp.clamp(action[row, 1], -1.0, 1.0) * span
     return wp.vec2(a, wp.clamp(kappa, -limits.bend, limits.bend))
 
@@ -360,7 +365,6 @@ def advance(
     here = path_at(view, row, 0.0)
     lead = lead_speed(row, view, around, v, limits)
     brisk = allowed_speed(row, view, lead, v, limits) * wish.pace[row]
-    limit = wp.max(here.limit * wish.pace[row], LEAST_LIMIT)
     course.way[row] = course.way[row] + v * dt
     course.allowed[row] = course.allowed[row] + brisk * dt
     aside = d - wish.line[row]
@@ -378,9 +382,8 @@ def advance(
         near = wp.exp(-aside * aside)
         reward -= dt * (0.2 + 0.1 * v * near)
     else:
-        reward += dt * wp.min(v / limit, 1.0)
-        reward -= dt * 4.0 * wp.max(v / limit - 1.0, 0.0)
-        reward -= dt * 0.5 * wp.max(v - brisk - 1.0, 0.0) / limit
+        # as fast as one may, neither slower nor faster: limit, bends and who drives ahead are in `brisk`
+        reward += dt * wp.max(1.0 - wp.abs(v - brisk) / wp.max(brisk, SLOW), -2.0)
     headway = v * 1.0 + 2.0
     if lead[0] < headway:
         reward -= dt * 2.0 * (1.0 - lead[0] / headway)

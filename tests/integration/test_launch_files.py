@@ -17,8 +17,8 @@ ENVIRONMENT = {"MUSTER_RUN": "runs/x", "MUSTER_PLANT": "tcp://127.0.0.1:1", "MUS
 
 def test_the_launch_files_are_there() -> None:
     assert FILES == [
-        "hierarchy_train.launch.yaml", "warehouse.launch.yaml", "warehouse_demo.launch.yaml",
-        "warehouse_train.launch.yaml",
+        "driving_train.launch.yaml", "hierarchy_train.launch.yaml", "warehouse.launch.yaml",
+        "warehouse_demo.launch.yaml", "warehouse_train.launch.yaml",
     ]  # fmt: skip
 
 

@@ -1,0 +1,206 @@
+"""`muster driving-train`: train the driving policies bottom-up, each frozen before the next.
+
+    lane, change, pull_over   the skills, twenty decisions a second
+    manoeuvre                 one decision a second, over the frozen skills
+
+Each level is a folder of the run with its curve, its checkpoints, its frozen policy and, in its manifest, the hashes of
+the levels that it was trained on. `minutes` shares its budget out by SHARES. The exit code is 0 when every level that
+was asked for is frozen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coordination.ports import check_free, listeners
+from fleet.learning import check_ranges, check_seconds, device_named, held_out_on
+from fleet.leveltrain import freeze, learn, make_trainer, run_directory
+from fleet.metrics import TrainingMetrics
+from fleet.rundir import plain
+from sim.seeds import check_seed
+
+if TYPE_CHECKING:
+    from sim.driving.env import RoadConfig
+    from sim.driving.skill import Skill
+    from sim.vary import Table
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+LEVELS = ("lane", "change", "pull_over", "manoeuvre")
+"""Bottom-up: the order of training, and the names of the folders."""
+
+STEPS = {"lane": 6_000_000, "change": 3_000_000, "pull_over": 1_500_000, "manoeuvre": 400_000}
+"""Decisions of each level at full length."""
+
+SHARES = {"lane": 0.4, "change": 0.25, "pull_over": 0.1, "manoeuvre": 0.25}
+"""Of the wall time."""
+
+MANIFEST = "policy.json"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Train lane, change, pull_over and manoeuvre one after the other, each frozen before the next."""
+
+    seconds: float = 2400.0
+    """Budget of wall time for all levels, s."""
+    steps: float = 1.0
+    """Share of the levels' full numbers of decisions; 0.1 trains a tenth."""
+    seed: int = 1
+    """Of roads, weights and noise, at every level."""
+    worlds: int = 256
+    """Worlds that are simulated side by side."""
+    traffic: int = 16
+    """Other vehicles in each world."""
+    randomization: str = ""
+    """File with other ranges of what varies (sim/varyfile.py); empty: the tasks' own."""
+    device: str = "cpu"
+    """Where levels learn: cpu or cuda."""
+    out: Path | None = None
+    """Directory to write into; the launch's run directory, or a new one under runs/, when left out."""
+    resume: str = ""
+    """Run directory to go on with; empty for a new run."""
+    metrics_port: int = 0
+    """Port of /metrics on 127.0.0.1; 0 for none."""
+
+
+def check(config: Config, made_later: Path | None = None) -> None:
+    """Raise `TrainingError` for values that cannot work, before anything is made for them."""
+    from agents.errors import TrainingError
+
+    check_seconds(config.seconds)
+    check_seed(config.seed)
+    check_ranges(config.randomization)
+    if not 0.0 < config.steps <= 100.0:
+        raise TrainingError(
+            f"--steps: expected a share above 0 and up to 100, got {config.steps:g}; give for example 1"
+        )
+    if config.worlds < 2 or config.worlds % 2:
+        raise TrainingError(f"--worlds: expected worlds in pairs, one for each lane, got {config.worlds}; add one")
+    if not 0 <= config.traffic <= 48:
+        raise TrainingError(f"--traffic: expected 0 to 48 vehicles, got {config.traffic}; give for example 16")
+    device_named(config.device)
+    check_free(ports(config))
+
+
+def ports(config: Config) -> dict[str, str]:
+    """What the process listens on, by option."""
+    return listeners(metrics_port=config.metrics_port)
+
+
+def randomization(config: Config) -> dict[str, Table]:
+    """What varies in the training, for `muster launch FILE --show-randomization`."""
+    return {"drive": make_task(config, "lane").table()}
+
+
+def make_task(config: Config, skill: Skill) -> RoadConfig:
+    """What a level drives, with the ranges of `--randomization`. Raises VaryError where they are out of bounds."""
+    from fleet.learning import varied
+    from sim.driving.env import RoadConfig
+
+    return varied(RoadConfig(skill=skill, traffic=config.traffic), config.randomization)
+
+
+def run(config: Config) -> int:
+    """Every level that is not frozen yet."""
+    check(config)
+    root = run_directory(config)
+    begin = time.monotonic()
+    metrics = TrainingMetrics()
+    metrics.serve(config.metrics_port)
+    print(f"training to drive, bottom-up, seed {config.seed}, into {root}", flush=True)
+    train_levels(config, root, metrics, config.seconds)
+    print(f"driving trained in {time.monotonic() - begin:.0f} s", flush=True)
+    return 0
+
+
+def train_levels(config: Config, root: Path, metrics: TrainingMetrics, seconds: float) -> None:
+    """Every level in its folder of `root`; one that is frozen already is left as it is.
+
+    What is left of a level's share of the time goes to the next ones.
+    """
+    left, shares = seconds, dict(SHARES)
+    for level in LEVELS:
+        place = root / level
+        share = left * shares[level] / sum(shares.values())
+        del shares[level]
+        if (place / MANIFEST).exists():
+            print(f"{level} is frozen already", flush=True)
+            continue
+        place.mkdir(parents=True, exist_ok=True)
+        begin = time.monotonic()
+        if level == "manoeuvre":
+            train_manoeuvre(config, root, share, metrics)
+        else:
+            train_skill(config, root, level, share, metrics)
+        left = max(left - (time.monotonic() - begin), 1.0)
+
+
+def train_skill(config: Config, root: Path, skill: Skill, seconds: float, metrics: TrainingMetrics) -> None:
+    """One skill on the kinematic body, half of its worlds under the shield."""
+    from agents.driving import HELD_OUT, TRAINING, make_road_lanes, skill_ppo
+
+    task, place, device = make_task(config, skill), root / skill, device_named(config.device)
+    lanes = make_road_lanes(
+        task, TRAINING + 100 * config.seed, config.worlds, config.seed, shielded=True, device=device,
+        diverged=place / "diverged",
+    )  # fmt: skip
+    checked = make_road_lanes(task, HELD_OUT, 64, HELD_OUT + config.seed, shielded=False, device=device)
+    trainer = make_trainer(
+        skill_ppo(), _steps(config, skill), seconds, config, lanes, lanes[0].contract,
+        held_out_on(checked, 200, device), place, {"task": plain(task)},
+    )  # fmt: skip
+    learn(trainer, skill, place, metrics)
+    freeze(trainer, place, config, below={})
+
+
+def train_manoeuvre(config: Config, root: Path, seconds: float, metrics: TrainingMetrics) -> None:
+    """The choice of skills, on the frozen ones."""
+    from agents.driving import HELD_OUT, TRAINING, make_road_lanes, manoeuvre_ppo, over_skills
+    from agents.layers import read_layers
+    from sim.driving.contract import SKILLS
+
+    task, place, device = make_task(config, "route"), root / "manoeuvre", device_named(config.device)
+    skills = {name: read_layers(root / name) for name in SKILLS}
+    lanes = over_skills(
+        make_road_lanes(
+            task, TRAINING + 100 * config.seed, config.worlds, config.seed, shielded=True, device=device,
+            diverged=place / "diverged",
+        ),
+        skills,
+    )  # fmt: skip
+    checked = over_skills(
+        make_road_lanes(task, HELD_OUT, 64, HELD_OUT + config.seed, shielded=False, device=device), skills
+    )
+    trainer = make_trainer(
+        manoeuvre_ppo(), _steps(config, "manoeuvre"), seconds, config, lanes, lanes[0].contract,
+        held_out_on(checked, 100, device), place, {"task": plain(task)},
+    )  # fmt: skip
+    learn(trainer, "manoeuvre", place, metrics)
+    freeze(trainer, place, config, below={name: layers.hash for name, layers in skills.items()})
+
+
+def _steps(config: Config, level: str) -> int:
+    return max(int(STEPS[level] * config.steps), 1)
+
+
+def read_levels(root: Path) -> dict[str, str]:
+    """The policies' hashes by level; PolicyError for a folder that lacks one, ChainError where they do not fit."""
+    from agents.policy import Policy
+    from hierarchy.curriculum import ChainError
+
+    hashes = {level: Policy.load(root / level).hash for level in LEVELS}
+    below = json.loads((root / "manoeuvre" / MANIFEST).read_text()).get("training", {}).get("below", {})
+    for level in LEVELS[:-1]:
+        if below.get(level) != hashes[level]:
+            raise ChainError(
+                f"{root}: expected manoeuvre to be trained on {level} {hashes[level][:12]}, its manifest names "
+                f"{str(below.get(level))[:12]}; train manoeuvre again on it"
+            )
+    return hashes

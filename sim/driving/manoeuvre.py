@@ -1,0 +1,193 @@
+"""The manoeuvre level: once a second, which skill drives, how fast, and to which side; frozen skills drive in between.
+
+`Manoeuvres` is a drive along routes (`sim.driving.skill`, skill "route") as an environment of its own: an action is a
+choice (`manoeuvre_contract`), a step is a second of driving, a reward is what that second gave. Episodes end within a
+step where they end; the row goes on in its next episode at once, with nothing wished until the next choice.
+
+    decide    action -> Wish: a lane to the left or right where there is one, a pace, or a stop at the side
+    drive     each control step: the skill that the wish asks for answers the observation
+"""
+
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+# pyright: reportInvalidTypeForm=false, reportOptionalMemberAccess=false
+# Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from sim.driving.contract import OBSERVATION, SKILLS, manoeuvre_contract
+from sim.driving.env import RoadEnv
+from sim.driving.pathframe import path_at
+from sim.driving.skill import Driving
+from sim.driving.skillkernels import Wish
+from sim.driving.state import View
+from sim.launches import record
+from sim.perceptron import Layers, Net, answer, make_net
+from sim.robot import SECOND
+from sim.tasks.task import Outcome, make_outcome
+from sim.worlds import ActionError, Array, Step
+
+wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+PERIOD = 1.0
+"""Between two choices, s."""
+
+ASKED = wp.constant(1.0 / 3.0)
+"""An action above it (below its negative) asks for something: a third of the range for each of three choices."""
+
+SLOWEST = wp.constant(0.5)
+"""Least share of the allowed speed that a manoeuvre may ask for."""
+
+
+@wp.kernel
+def decide(action: wp.array2d(dtype=wp.float32), view: View, wish: Wish) -> None:
+    """What each row's action asks for; a change of lane under way is let finish unless the other side is asked for."""
+    row = wp.tid()
+    here = path_at(view, row, 0.0)
+    side = wp.int32(0)
+    if action[row, 0] > ASKED and here.left_lane > 0.0:
+        side = 1
+    if action[row, 0] < -ASKED and here.right_lane > 0.0:
+        side = -1
+    if wish.side[row] == 0 or wish.side[row] * side < 0:
+        wish.side[row] = side
+    pace = wp.clamp(action[row, 1], -1.0, 1.0)
+    wish.pace[row] = SLOWEST + (1.0 - SLOWEST) * 0.5 * (pace + 1.0)
+    wish.pull[row] = wp.uint8(wp.where(action[row, 2] > ASKED, 1, 0))
+
+
+@wp.kernel
+def drive(
+    lane: Net,
+    change: Net,
+    pull_over: Net,
+    wish: Wish,
+    seen: wp.array2d(dtype=wp.float32),
+    action: wp.array2d(dtype=wp.float32),
+) -> None:
+    """The answer of the skill that each row's wish asks for."""
+    row = wp.tid()
+    said = wp.vec2()
+    if wish.pull[row] != wp.uint8(0):
+        said = answer(row, seen, pull_over)
+    elif wish.side[row] != 0:
+        said = answer(row, seen, change)
+    else:
+        said = answer(row, seen, lane)
+    action[row, 0] = said[0]
+    action[row, 1] = said[1]
+
+
+@wp.kernel
+def gather(
+    first: int,
+    inner: Outcome,
+    seen: wp.array2d(dtype=wp.float32),
+    outer: Outcome,
+    kept: wp.array2d(dtype=wp.float32),
+) -> None:
+    """Add a control step's outcome to the choice's; what comes after an episode's end belongs to the next choice."""
+    row = wp.tid()
+    if first != 0:
+        outer.reward[row] = 0.0
+        outer.ended[row] = wp.uint8(0)
+        outer.terminated[row] = wp.uint8(0)
+        outer.truncated[row] = wp.uint8(0)
+        outer.ending[row] = wp.uint8(0)
+        outer.success[row] = wp.uint8(0)
+        outer.collision[row] = wp.uint8(0)
+    if outer.ended[row] != wp.uint8(0):
+        return
+    outer.reward[row] = outer.reward[row] + inner.reward[row]
+    if inner.ended[row] != wp.uint8(0):
+        outer.ended[row] = wp.uint8(1)
+        outer.terminated[row] = inner.terminated[row]
+        outer.truncated[row] = inner.truncated[row]
+        outer.ending[row] = inner.ending[row]
+        outer.success[row] = inner.success[row]
+        outer.collision[row] = inner.collision[row]
+        for k in range(seen.shape[1]):
+            kept[row, k] = seen[row, k]
+
+
+class Manoeuvres:
+    """An environment of choices over a `RoadEnv` of the skill "route"; `agents.rollout.Environment`."""
+
+    def __init__(self, environment: RoadEnv, skills: Mapping[str, Layers], period: float = PERIOD) -> None:
+        """`skills`: the frozen policies by name, all of SKILLS; `period` s. Raises ValueError for another set."""
+        if set(skills) != set(SKILLS):
+            raise ValueError(f"expected the skills {', '.join(SKILLS)}, got {', '.join(sorted(skills)) or 'none'}")
+        if not isinstance(environment.task, Driving) or environment.task.skill != "route":
+            raise ValueError("expected drives along routes, RoadConfig(skill='route'), got another task")
+        task = environment.task
+        self.environment, self.task = environment, task
+        self.rows, self.device = environment.rows, environment.device
+        self.contract = manoeuvre_contract(environment.spec, period)
+        self.observation_size, self.action_size = OBSERVATION, self.contract.action_size
+        self.steps = max(round(period * SECOND / environment.spec.period), 1)
+        """Control steps of a choice."""
+        rows, device = self.rows, self.device
+        self.action = wp.zeros((rows, self.action_size), dtype=wp.float32, device=device)
+        self.outcome = make_outcome(rows, device)
+        self.final_observation = wp.zeros_like(task.observation)
+        nets = [make_net(skills[name], rows, device, OBSERVATION, "driving") for name in SKILLS]
+        view = environment.plant.view
+        self._decide = record(decide, rows, [self.action, view, task.wish], device)
+        self._drive = record(drive, rows, [*nets, task.wish, task.observation, task.action], device)
+        self._gather = [
+            record(gather, rows, [first, task.outcome, environment.final_observation, self.outcome,
+                                  self.final_observation], device)
+            for first in (1, 0)
+        ]  # fmt: skip
+        host = device == "cpu"
+        shown = {name: getattr(self.outcome, name) for name in self.outcome._cls.vars}
+        shown |= {"observation": task.observation, "final_observation": self.final_observation}
+        shown |= {"bumped": environment.state.bumped}
+        views: dict[str, Any] = {name: array.numpy() if host else array for name, array in shown.items()}
+        if host:
+            views |= {name: views[name].view(bool) for name in ("success", "collision")}
+        self._step = Step(**{name: views[name] for name in Step.__dataclass_fields__})
+        self.watch: Callable[[], None] | None = None
+        """Called after every control step, for recorders and pictures."""
+
+    def reset(self, rows: NDArray[np.bool_] | None = None) -> Array:
+        """Begin the next episode of the rows that are set, all for None; (rows, observation)."""
+        return self.environment.reset(rows)
+
+    def step(self, action: NDArray[np.float32] | wp.array | None = None) -> Step:
+        """One choice of every row and the driving that follows; action (rows, 3) in [-1, 1].
+
+        None: `self.action` holds it already. Numbers that are not finite ask for nothing. Raises ActionError for
+        another shape.
+        """
+        if action is not None:
+            if tuple(np.shape(action)) != self.action.shape:
+                raise ActionError(f"expected an action of shape {self.action.shape}, (rows, 3), got {np.shape(action)}")
+            self.action.assign(action)
+        self._decide.launch()
+        for k in range(self.steps):
+            self._drive.launch()
+            self.environment.step()
+            self._gather[min(k, 1)].launch()
+            if self.watch is not None:
+                self.watch()
+        return self._step
+
+    def end_rollout(self) -> None:
+        """As the environment's."""
+        self.environment.end_rollout()
+
+    def snapshot(self) -> Mapping[str, NDArray[Any]]:  # arrays of any dtype
+        """The environment's: a choice leaves nothing beside the wish, which is the task's."""
+        return self.environment.snapshot()
+
+    def restore(self, saved: Mapping[str, NDArray[Any]], /) -> None:  # arrays of any dtype
+        """Go on from a snapshot, bit for bit."""
+        self.environment.restore(saved)

@@ -1,0 +1,174 @@
+"""The road's environment whole: traffic, people, senses, skills and manoeuvres over them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from sim.bounds import ConfigError
+from sim.driving.atlas import Atlas
+from sim.driving.contract import OBSERVATION, SKILLS
+from sim.driving.env import RoadConfig, RoadEnv
+from sim.driving.manoeuvre import Manoeuvres
+from sim.perceptron import Layers
+from sim.tasks.task import Ending
+from sim.vary import VaryError, vary
+from sim.worlds import ActionError
+from tests.sim.driving.plainworld import by_hand, plain_atlas
+
+
+@pytest.fixture(scope="module")
+def atlas() -> Atlas:
+    return plain_atlas()
+
+
+def road_env(atlas: Atlas, worlds: int, skill: str = "lane", **options: object) -> RoadEnv:
+    return RoadEnv(atlas, RoadConfig(skill=skill, traffic=8, walkers=2), worlds=worlds, seed=5, threads=1, **options)  # type: ignore[arg-type]
+
+
+def with_care(seen: np.ndarray) -> np.ndarray:
+    """By hand, behind whoever drives ahead (IDM's gap term on the observation of vehicles)."""
+    action = by_hand(seen)
+    v, gap, faster = seen[:, 0] * 30.0, seen[:, 36] * 50.0, seen[:, 37] * 15.0
+    wished = 2.0 + np.maximum(0.0, 1.5 * v - v * faster / 4.0)
+    action[:, 0] = np.minimum(action[:, 0], 0.5 * (1.0 - (wished / np.maximum(gap, 0.1)) ** 2))
+    return np.clip(action, -1.0, 1.0)
+
+
+def frozen(outputs: int, seed: int) -> Layers:
+    """A policy that says little, as an untrained one does."""
+    draws = np.random.default_rng(seed)
+    sizes = (OBSERVATION, 8, outputs)
+    return Layers(
+        shift=np.zeros(OBSERVATION, np.float32),
+        scale=np.ones(OBSERVATION, np.float32),
+        weights=tuple((0.1 * draws.standard_normal((b, a))).astype(np.float32) for a, b in pairwise(sizes)),
+        biases=tuple(np.zeros(b, np.float32) for b in sizes[1:]),
+        hash=f"{seed}",
+    )
+
+
+def test_others_are_seen_and_a_careful_driver_touches_few_of_them(atlas: Atlas) -> None:
+    env = road_env(atlas, 32)
+    env.reset()
+    assert (env.view.object_kind.numpy() >= 0).any(axis=1).mean() > 0.8
+    endings: list[int] = []
+    for _ in range(400):
+        step = env.step(with_care(np.array(env.observation.numpy())))
+        assert np.isfinite(step.observation).all()
+        assert np.isfinite(step.reward).all()
+        endings += step.ending[step.ending > 0].tolist()
+    assert Ending.DIVERGED not in endings
+    assert endings.count(Ending.COLLIDED) <= 3
+
+
+def test_who_drives_on_without_looking_collides(atlas: Atlas) -> None:
+    env = road_env(atlas, 32)
+    env.reset()
+    collided = 0
+    for _ in range(400):
+        action = by_hand(np.array(env.observation.numpy()))
+        action[:, 0] = 1.0
+        collided += int(env.step(action).collision.sum())
+    assert collided > 0
+
+
+def test_a_world_lives_the_same_life_whatever_the_number_of_worlds(atlas: Atlas) -> None:
+    few, many = road_env(atlas, 2), road_env(atlas, 6)
+    few.reset()
+    many.reset()
+    for _ in range(80):
+        action = with_care(np.array(many.observation.numpy()))
+        many.step(action)
+        few.step(action[:2])
+        assert np.array_equal(few.observation.numpy(), many.observation.numpy()[:2])
+        assert np.array_equal(few.plant.actors.pose.numpy(), many.plant.actors.pose.numpy()[:2])
+
+
+@pytest.mark.parametrize("body", ["kinematic", "full"])
+def test_a_snapshot_goes_on_bit_for_bit(atlas: Atlas, body: str) -> None:
+    env = road_env(atlas, 4, body=body)
+
+    def drive(steps: int) -> list[np.ndarray]:
+        seen = []
+        for _ in range(steps):
+            env.step(with_care(np.array(env.observation.numpy())))
+            seen.append(np.concatenate([env.observation.numpy().ravel(), env.plant.actors.pose.numpy().ravel()]))
+        return seen
+
+    env.reset()
+    drive(30)
+    saved = env.snapshot()
+    first = drive(40)
+    env.restore(saved)
+    assert all(np.array_equal(a, b) for a, b in zip(first, drive(40), strict=True))
+
+
+def test_what_varies_is_one_table_and_refuses_what_is_out_of_bounds(atlas: Atlas) -> None:
+    names = {row.name for row in RoadConfig().table()}
+    assert {"tyre_friction", "payload", "brake_strength", "steer_lag", "drive_lag", "traffic_headway"} <= names
+    fixed = RoadConfig(traffic=2, walkers=0, randomization=vary(tyre_friction=(0.8, 0.8)))
+    env = RoadEnv(atlas, fixed, worlds=4, seed=1, threads=1)
+    env.reset()
+    assert np.allclose(env.plant.cars.friction.numpy(), 0.8)
+    with pytest.raises(VaryError, match="tyre_friction"):
+        RoadConfig(randomization=vary(tyre_friction=(0.1, 0.2))).table()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"skill": "fly"}, "skill"),
+        ({"traffic": -1}, "traffic"),
+        ({"walkers": 1000}, "walkers"),
+        ({"time_limit": 0.01}, "time_limit"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_one_line(change: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        RoadConfig(**change).check()  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_a_choice_drives_for_a_second_and_asks_for_what_there_is(atlas: Atlas) -> None:
+    env = Manoeuvres(road_env(atlas, 8, "route"), {name: frozen(2, k) for k, name in enumerate(SKILLS)})
+    env.reset()
+    before = env.environment.state.step.numpy().copy()
+    left = env.environment.view.path.numpy()[:, 4, 6] > 0.0
+    action = np.zeros((8, 3), np.float32)
+    action[:, 0] = 1.0
+    step = env.step(action)
+    going = ~np.array(step.terminated | step.truncated, bool)
+    assert (env.environment.state.step.numpy() - before)[going].tolist() == [20] * int(going.sum())
+    side = env.task.wish.side.numpy()
+    assert (side[~left & going] == 0).all()
+    assert env.contract.action_size == 3
+    with pytest.raises(ActionError):
+        env.step(np.zeros((8, 2), np.float32))
+    with pytest.raises(ValueError, match="skills"):
+        Manoeuvres(road_env(atlas, 2, "route"), {"lane": frozen(2, 0)})
+    with pytest.raises(ValueError, match="route"):
+        Manoeuvres(road_env(atlas, 2, "lane"), {name: frozen(2, k) for k, name in enumerate(SKILLS)})
+
+
+def test_the_reward_of_a_choice_is_what_its_seconds_gave(atlas: Atlas) -> None:
+    env = Manoeuvres(road_env(atlas, 6, "route"), {name: frozen(2, k) for k, name in enumerate(SKILLS)})
+    env.reset()
+    rewards, ended = [], []
+
+    def watch() -> None:
+        rewards.append(env.task.outcome.reward.numpy().copy())
+        ended.append(env.task.outcome.ended.numpy().astype(bool))
+
+    env.watch = watch
+    for _ in range(10):
+        rewards.clear()
+        ended.clear()
+        step = env.step(np.zeros((6, 3), np.float32))
+        for row in range(6):
+            over = [k for k in range(20) if ended[k][row]]
+            last = over[0] if over else 19
+            assert step.reward[row] == pytest.approx(sum(each[row] for each in rewards[: last + 1]), abs=1e-4)
+            assert bool(step.terminated[row] | step.truncated[row]) == bool(over)
