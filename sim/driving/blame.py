@@ -103,6 +103,10 @@ class BlameArrays:
     """How long braking harder than comfort still counts, s, (rows,)"""
     before: wp.array2d(dtype=wp.uint8)
     """What touched one motor period before, (rows, A)"""
+    ended_counts: wp.array2d(dtype=wp.int32)
+    """`counts`, `noted` and `many` of the episode before: worlds begin the next one within the step that ends it"""
+    ended_noted: wp.array3d(dtype=wp.float32)
+    ended_many: wp.array(dtype=wp.int32)
 
 
 @wp.struct
@@ -245,14 +249,20 @@ def judge_contacts(
 
 @wp.kernel
 def begin_judging(mask: wp.array(dtype=wp.uint8), blame: BlameArrays) -> None:
-    """Nothing has happened in the masked rows."""
+    """Nothing has happened in the masked rows; what had is the episode's before."""
     row = wp.tid()
     if mask[row] == wp.uint8(0):
         return
+    many = blame.many[row]
+    blame.ended_many[row] = many
+    for k in range(wp.min(many, NOTED_C)):
+        for j in range(blame.noted.shape[2]):
+            blame.ended_noted[row, k, j] = blame.noted[row, k, j]
     blame.many[row] = 0
     blame.ticks[row] = 0
     blame.braked[row] = 0.0
     for k in range(blame.counts.shape[1]):
+        blame.ended_counts[row, k] = blame.counts[row, k]
         blame.counts[row, k] = 0
     for slot in range(blame.before.shape[1]):
         blame.before[row, slot] = wp.uint8(0)
@@ -306,9 +316,11 @@ class Judge:
         rows, slots = touching.shape
         device = touching.device
         self.blame = BlameArrays()
-        self.blame.counts = wp.zeros((rows, len(Blame)), dtype=wp.int32, device=device)
-        self.blame.noted = wp.zeros((rows, NOTED, len(Noted)), dtype=wp.float32, device=device)
-        for name in ("many", "ticks"):
+        for name in ("counts", "ended_counts"):
+            setattr(self.blame, name, wp.zeros((rows, len(Blame)), dtype=wp.int32, device=device))
+        for name in ("noted", "ended_noted"):
+            setattr(self.blame, name, wp.zeros((rows, NOTED, len(Noted)), dtype=wp.float32, device=device))
+        for name in ("many", "ended_many", "ticks"):
             setattr(self.blame, name, wp.zeros(rows, dtype=wp.int32, device=device))
         self.blame.braked = wp.zeros(rows, dtype=wp.float32, device=device)
         self.blame.before = wp.zeros((rows, slots), dtype=wp.uint8, device=device)
@@ -321,13 +333,14 @@ class Judge:
         rows, device = self.blame.many.shape[0], self.blame.many.device
         return record(begin_judging, rows, [mask, self.blame], device)
 
-    def verdicts(self, row: int) -> list[Verdict]:
-        """The first contacts of a row's episode, up to NOTED; on the host."""
-        many = min(int(self.blame.many.numpy()[row]), NOTED)
+    def verdicts(self, row: int, *, ended: bool = False) -> list[Verdict]:
+        """The first contacts of a row's episode, or of the one that `ended` before it, up to NOTED; on the host."""
+        blame = self.blame
+        many, noted = (blame.ended_many, blame.ended_noted) if ended else (blame.many, blame.noted)
         found = []
-        for values in self.blame.noted.numpy()[row, :many].tolist():
-            blame, slot, kind, *numbers = values
-            found.append(Verdict(Blame(int(blame)), int(slot), ActorKind(int(kind)), *numbers))
+        for values in noted.numpy()[row, : min(int(many.numpy()[row]), NOTED)].tolist():
+            kind, slot, actor, *numbers = values
+            found.append(Verdict(Blame(int(kind)), int(slot), ActorKind(int(actor)), *numbers))
         return found
 
     def arrays(self) -> dict[str, wp.array]:

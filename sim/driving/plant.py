@@ -31,6 +31,7 @@ from sim.bounds import check_named, check_whole
 from sim.device import check_device, start_warp
 from sim.diverged import Recorder
 from sim.driving.atlas import Atlas
+from sim.driving.blame import Judge
 from sim.driving.cars import RoadCars
 from sim.driving.drive import make_car_drive, make_cars, record_car_drive
 from sim.driving.footing import find_footing, onward
@@ -42,7 +43,7 @@ from sim.driving.touching import record_touching
 from sim.driving.variedcars import make_car_draws, record_renew
 from sim.frenet import Lanes
 from sim.launches import Launchable, Several, record
-from sim.robot import RobotSpec
+from sim.robot import SECOND, RobotSpec
 from sim.rows import RobotArrays, make_robots, open_step
 from sim.seeds import SEEDS, seed_key
 from sim.tasks.task import struct_arrays
@@ -262,11 +263,19 @@ class RoadPlant:
             self.scene, self.drive, self.cars, self.backend.qpos, self.backend.qvel, self.backend.ctrl, device
         )
         self._touching = wp.zeros((self.rows, actors), dtype=wp.uint8, device=device)
+        self.judge = Judge(
+            lanes=atlas.lanes, actors=self.actors, twist=self.state.twist, motion=self.motion, touching=self._touching,
+            robots=robots, comfort=spec.car.brake_comfort, middle=spec.middle, step=spec.motor_period / SECOND,
+        )  # fmt: skip
+        """Whose doing each contact of each row's episode was."""
+        self.overrule: Callable[[wp.array], Sequence[Launchable]] = lambda mask: ()
+        """Launches after a task drew where masked rows (uint8 (rows,)) begin: a scenario puts its ego elsewhere."""
         self._show_others = self._bodies.show_others()
         self._after_physics = [
             self._bodies.read(),
             self._bodies.show_egos(),
             record_touching(robots, self.actors, self._touching, device),
+            self.judge.watch,
             self.record(note_contacts, self.rows, [self._touching, self.state]),
         ]
         self.true_motion = wp.zeros((self.rows, 4), dtype=wp.float32, device=device)
@@ -321,7 +330,7 @@ class RoadPlant:
         worlds = self.record(find_whole, self.worlds, [self.robots, mask, whole])
         others = [worlds, *(mover.begin(whole) for mover in self.movers)] if self.movers else []
         shown = (self._bodies.show_egos(), self._show_footing(), self._tell_motion)
-        return Several((rolls, placed, *shown, *others, self._show_others))
+        return Several((rolls, placed, *shown, *others, self._show_others, self.judge.begin(mask)))
 
     def sense(self, mask: wp.array, *, begins: bool = False) -> Sequence[Launchable]:
         """The launches by which the masked rows fill their views; `begins`: their episodes have just begun."""
@@ -369,6 +378,7 @@ class RoadPlant:
             **struct_arrays("footing", self.footing),
             **struct_arrays("view", self.view),
             **struct_arrays("around", self.around),
+            **self.judge.arrays(),
             "road": self.road,
             "start_speed": self.start_speed,
             "true_motion": self.true_motion,

@@ -9,6 +9,7 @@ that runs the way the ego faces; who begins on the lane of oncoming traffic is p
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,9 @@ import numpy as np
 
 from sim.actors import Actor, Goal, Problem
 from sim.commonroad import read_commonroad
+from sim.driving.atlas import Atlas
 from sim.driving.routes import RoutePlan
+from sim.driving.starts import Place, Places, route_places
 from sim.road import Floats, LaneKind, Road, RoadError, project
 
 AFTER = 2.0
@@ -158,6 +161,23 @@ def _spot(road: Road, place: tuple[float, float], heading: float | None) -> Spot
 
 def _turn(heading: float, lane: float) -> float:
     return math.remainder(heading - lane, math.tau)
+
+
+def recorded_places(recordings: Sequence[Recorded | None], middle: float) -> Places:
+    """Where a task's episodes begin on the roads of an atlas: as recorded; of roads without a recording on routes.
+
+    `middle`: how far the middle of the ego's box lies ahead of base_link, m.
+    """
+
+    def places(atlas: Atlas, road: int) -> Iterable[Place]:
+        recording = recordings[road]
+        if recording is None:
+            yield from route_places(atlas, road)
+            return
+        at = recording.rear_axle(middle)
+        yield Place(at.lane, at.s, at.s, 0, atlas.route_of(road)[0], recording.problem.speed, at.d, at.turn)
+
+    return places
 
 
 def lanes_along(road: Road, actor: Actor) -> tuple[np.ndarray, Floats]:

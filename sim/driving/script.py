@@ -8,8 +8,8 @@
     player.decide                  once per control step, before commands: triggers, events, the profile
     player.move                    once per motor period: the actors go on
 
-Each world plays one row by itself, so that a world is the same however many there are. Rows of several scenarios may
-stand side by side: `Runs` after `Runs`. Nothing is decided on the host.
+`join` does all of that in a `RoadPlant`. Each world plays one row by itself, so that a world is the same however many
+there are. Rows of several scenarios may stand side by side: `Runs` after `Runs`. Nothing is decided on the host.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import warp as wp
@@ -37,6 +37,9 @@ from sim.driving.state import ActorArrays, Footing
 from sim.frenet import Lanes
 from sim.launches import Launchable, record
 from sim.tasks.task import struct_arrays
+
+if TYPE_CHECKING:
+    from sim.driving.plant import RoadPlant
 
 PERIOD, STEP = 0.05, 0.01
 """Decisions and movements, s: the car's control and motor periods."""
@@ -150,6 +153,22 @@ class ScenarioPlayer:
 
     def _record(self, kernel: Any, inputs: list[Any]) -> Launchable:  # Warp's own types
         return record(kernel, self.played.row.shape[0], inputs, self.played.row.device)
+
+    def join(self, plant: RoadPlant) -> ScenarioPlayer:
+        """Itself, as a mover whose rows say where the plant's episodes begin; before the plant's task is built."""
+        plant.overrule = lambda mask: [
+            self.choose(mask, plant.state.episode),
+            self.start(
+                mask,
+                routes=plant.atlas.routes,
+                pose=plant.state.pose,
+                speed=plant.start_speed,
+                road=plant.road,
+                footing=plant.footing,
+                middle=plant.spec.middle,
+            ),
+        ]
+        return self
 
     def play(self, rows: NDArray[np.integer]) -> None:
         """Say which row each world plays when it begins next, (W,); on the host, between steps."""

@@ -122,6 +122,7 @@ class Driving:
                 [plant.seed, plant.robots, mask, plant.atlas.lanes, plant.atlas.routes, self._starts, plant.state,
                  plant.road, plant.footing, self._side, plant.start_speed],
             ),
+            *plant.overrule(mask),
             plant.record(begin, plant.rows, [mask, self.limits, self._side, self.wish, self.course]),
         ]  # fmt: skip
 

@@ -190,6 +190,8 @@ def test_a_contact_counts_once_until_it_ends() -> None:
     assert (first.time, second.time) == pytest.approx((0.01, 0.08))
     bench.judge.begin(wp.full(1, 1, dtype=wp.uint8)).launch()
     assert bench.judge.verdicts(0) == []
+    assert bench.judge.verdicts(0, ended=True) == [first, second]
+    assert bench.judge.blame.ended_counts.numpy().tolist() == [[1, 0, 0, 0, 1]]
 
 
 def test_all_contacts_are_counted_though_few_are_noted() -> None:
