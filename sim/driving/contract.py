@@ -30,10 +30,10 @@ SPEED, FORCE, NEAR, FAR = 30.0, 5.0, 2.0, 50.0
 BEND = 0.05
 """What one stands for, 1/m: a bend of 20 m."""
 
-OWN, PLACE, WISH, LANES, GOAL = 6, 4, 3, 4, 3
+OWN, PLACE, WISH, ALLOWED, LANES, GOAL = 6, 4, 3, 2, 4, 3
 """Numbers of the fields."""
 
-OBSERVATION = OWN + PLACE + WISH + 2 * len(PREVIEW) + LANES + GOAL + 4 * len(ROLES) + 4 * 2 * CROSSERS
+OBSERVATION = OWN + PLACE + WISH + ALLOWED + 2 * len(PREVIEW) + LANES + GOAL + 4 * len(ROLES) + 4 * 2 * CROSSERS
 """Numbers of an observation."""
 
 STEERING = 0.06
@@ -53,6 +53,7 @@ def fields(period: float) -> tuple[Field, ...]:
         field("own", OWN, f"{SPEED} m/s, {FORCE} m/s^2 along, across, rad/s; told {FORCE} m/s^2, {BEND}/m", "B", 10.0),
         field("place", PLACE, f"{NEAR} m to the line to follow, rad, {NEAR} m to both borders", "lane", 10.0),
         field("wish", WISH, "lanes to the left, pull over, share of the allowed speed", "", 3.0),
+        field("allowed", ALLOWED, f"{SPEED} m/s, {FORCE} m/s more: by limits, bends and vehicles ahead", "", 3.0),
         field("preview", 2 * len(PREVIEW), f"{BEND} 1/m, {SPEED} m/s at {PREVIEW} s", "lane", 10.0),
         field("lanes", LANES, "1: left, right, shoulder; 100 m to the end of the road", "lane", 1.0),
         field("goal", GOAL, "500 m left, lane changes to the left, 300 m until the last of them", "lane", 10.0),

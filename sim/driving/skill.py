@@ -62,7 +62,7 @@ def make_wish(rows: int, device: str) -> Wish:
         setattr(wish, name, wp.zeros(rows, dtype=wp.int32, device=device))
     wish.pull = wp.zeros(rows, dtype=wp.uint8, device=device)
     wish.pace = wp.full(rows, 1.0, dtype=wp.float32, device=device)
-    for name in ("line", "last_d"):
+    for name in ("line", "brisk", "gap", "last_d"):
         setattr(wish, name, wp.zeros(rows, dtype=wp.float32, device=device))
     return wish
 
@@ -99,7 +99,7 @@ class Driving:
             plant.record(
                 advance,
                 rows,
-                [plant.robots, self.limits, plant.diverged, plant.view, plant.around, plant.footing, plant.drive,
+                [plant.robots, self.limits, plant.diverged, plant.view, plant.footing, plant.drive,
                  plant.state, plant.motion, self.wish, self.course, self.outcome],
             )
         ]  # fmt: skip

@@ -17,7 +17,7 @@ import warp as wp
 from sim.actors import ActorKind
 from sim.drive import DriveArrays
 from sim.driving.contract import BEND, CROSSERS, FAR, FORCE, NEAR, PREVIEW, SIDE, SPEED, STEERING
-from sim.driving.pathframe import STEP_C, Around, path_at, path_end
+from sim.driving.pathframe import CURVATURE_C, LIMIT_C, POINTS_C, STEP_C, Around, path_at, path_end
 from sim.driving.state import OBJECTS, PATH_BEHIND, Footing, View
 from sim.rows import RobotArrays, is_lost
 from sim.tasks.task import COLLIDED_C, DIVERGED_C, LEFT_C, RUNNING_C, SUCCEEDED_C, TIMED_OUT_C, Outcome, close
@@ -44,6 +44,18 @@ SOON, LATER = wp.constant(0.1), wp.constant(0.6)
 BORDER_GAP = wp.constant(0.3)
 """Room that a car pulled over leaves to the lane's border where there is no shoulder, m."""
 
+ON_LINE, STRAIGHT = wp.constant(0.35), wp.constant(0.06)
+"""m and rad; so near a car is on a line: within a third of what a lane leaves beside it."""
+
+EARLY = wp.constant(1.5)
+"""Deceleration towards bends and lower limits, m/s^2: as traffic's (sim/driving/movers.py)."""
+
+TOO_FAST = wp.constant(3.0)
+"""How much more it costs to be faster than allowed than to be as much slower."""
+
+PULL_SPEED, EASE = wp.constant(8.0), wp.constant(2.5)
+"""m/s; at which a car goes to the side, and by how much less than its speed is allowed at once while it slows down."""
+
 SLOW = wp.constant(3.0)
 """m/s; where less is allowed, speeds are compared as if this much were."""
 
@@ -69,6 +81,10 @@ class Wish:
     """Share of the allowed speed, (rows,)"""
     line: wp.array(dtype=wp.float32)
     """The d of the line to follow, m, (rows,)"""
+    brisk: wp.array(dtype=wp.float32)
+    """What a brisk driver would drive there, m/s, (rows,)"""
+    gap: wp.array(dtype=wp.float32)
+    """To the nearest thing in the way ahead, m, (rows,)"""
     last_d: wp.array(dtype=wp.float32)
     """d at the observation before, m, (rows,)"""
     crossed: wp.array(dtype=wp.int32)
@@ -179,6 +195,37 @@ def take(near: Nearest, role: int, gap: float, along: float, v: float, across: f
     return near
 
 
+@wp.func
+def lead_speed(row: int, view: View, around: Around, v: float, limits: Limits) -> wp.vec2:
+    """Gap to the nearest thing in the way ahead, m (1e6: none), and its speed along the path, m/s."""
+    gap = wp.float32(1.0e6)
+    speed = wp.float32(0.0)
+    for j in range(OBJECTS_C):
+        if view.object_kind[row, j] >= 0:
+            s = around.objects[row, j, 0]
+            if s > 0.0 and wp.abs(around.objects[row, j, 1]) < around.objects[row, j, 5] + limits.half_width + 0.2:
+                ahead = s - limits.front - around.objects[row, j, 4]
+                if ahead < gap:
+                    gap = wp.max(ahead, 0.0)
+                    speed = wp.max(around.objects[row, j, 2], 0.0)
+    return wp.vec2(gap, speed)
+
+
+@wp.func
+def allowed_speed(row: int, view: View, lead: wp.vec2, v: float, limits: Limits) -> float:
+    """What a brisk driver would drive here: limit, bends ahead at comfort, and what drives ahead."""
+    speed = view.path[row, BEHIND_C, LIMIT_C]
+    for k in range(BEHIND_C, POINTS_C):
+        s = float(k - BEHIND_C) * STEP_C
+        bend = wp.sqrt(SIDE_C / wp.max(wp.abs(view.path[row, k, CURVATURE_C]), 1.0e-4))
+        cap = wp.min(view.path[row, k, LIMIT_C], bend)
+        speed = wp.min(speed, wp.sqrt(cap * cap + 2.0 * EARLY * s))
+    if lead[0] < 1.0e5:
+        # as close as 1.5 s and 3 m behind it
+        speed = wp.min(speed, wp.max(lead[1] + 0.5 * (lead[0] - 3.0 - 1.5 * lead[1]), 0.0))
+    return speed
+
+
 @wp.kernel
 def observe(
     mask: wp.array(dtype=wp.uint8),
@@ -215,7 +262,16 @@ def observe(
     out[row, 10] = float(wp.clamp(wish.side[row], -3, 3))
     out[row, 11] = float(wish.pull[row])
     out[row, 12] = wish.pace[row]
-    k = wp.int32(13)
+    lead = lead_speed(row, view, around, v, limits)
+    brisk = allowed_speed(row, view, lead, v, limits) * wish.pace[row]
+    if wish.pull[row] != wp.uint8(0):
+        wanted = wp.where(wp.abs(d - line) < ON_LINE, 0.0, PULL_SPEED)
+        brisk = wp.min(brisk, wp.max(wanted, v - EASE))
+    wish.brisk[row] = brisk
+    wish.gap[row] = lead[0]
+    out[row, 13] = brisk / SPEED_C
+    out[row, 14] = wp.clamp((brisk - v) / FORCE_C, -3.0, 3.0)
+    k = wp.int32(15)
     for i in range(LOOKS_N):
         point = path_at(view, row, wp.max(LOOKS[i] * v, 2.0 * float(i + 1)))
         out[row, k] = wp.clamp(point.curvature / BEND_C, -5.0, 5.0)
@@ -305,46 +361,12 @@ def observe(
         k += 4
 
 
-@wp.func
-def lead_speed(row: int, view: View, around: Around, v: float, limits: Limits) -> wp.vec2:
-    """Gap to the nearest thing in the way ahead, m (1e6: none), and its speed along the path, m/s."""
-    gap = wp.float32(1.0e6)
-    speed = wp.float32(0.0)
-    for j in range(OBJECTS_C):
-        if view.object_kind[row, j] >= 0:
-            s = around.objects[row, j, 0]
-            if s > 0.0 and wp.abs(around.objects[row, j, 1]) < around.objects[row, j, 5] + limits.half_width + 0.2:
-                ahead = s - limits.front - around.objects[row, j, 4]
-                if ahead < gap:
-                    gap = wp.max(ahead, 0.0)
-                    speed = wp.max(around.objects[row, j, 2], 0.0)
-    return wp.vec2(gap, speed)
-
-
-@wp.func
-def allowed_speed(row: int, view: View, lead: wp.vec2, v: float, limits: Limits) -> float:
-    """What a brisk driver would drive here: limit, bends ahead at comfort, and what drives ahead."""
-    here = path_at(view, row, 0.0)
-    speed = here.limit
-    for i in range(LOOKS_N):
-        s = LOOKS[i] * wp.max(v, 2.0)
-        point = path_at(view, row, s)
-        bend = wp.sqrt(SIDE_C / wp.max(wp.abs(point.curvature), 1.0e-4))
-        cap = wp.min(point.limit, bend)
-        speed = wp.min(speed, wp.sqrt(cap * cap + 2.0 * SIDE_C * s))
-    if lead[0] < 1.0e5:
-        # as close as 1.5 s and 3 m behind it
-        speed = wp.min(speed, wp.max(lead[1] + 0.5 * (lead[0] - 3.0 - 1.5 * lead[1]), 0.0))
-    return speed
-
-
 @wp.kernel
 def advance(
     robots: int,
     limits: Limits,
     diverged: wp.array(dtype=wp.uint8),
     view: View,
-    around: Around,
     footing: Footing,
     drive: DriveArrays,
     state: RobotArrays,
@@ -363,8 +385,7 @@ def advance(
     d = footing.place[row, 1]
     theta = footing.place[row, 2]
     here = path_at(view, row, 0.0)
-    lead = lead_speed(row, view, around, v, limits)
-    brisk = allowed_speed(row, view, lead, v, limits) * wish.pace[row]
+    brisk = wish.brisk[row]
     course.way[row] = course.way[row] + v * dt
     course.allowed[row] = course.allowed[row] + brisk * dt
     aside = d - wish.line[row]
@@ -378,15 +399,12 @@ def advance(
         0.3 * wp.min(aside * aside, 4.0) + 1.0 * theta * theta + 0.02 * across * across + 0.01 * along * along
     )
     reward -= 0.05 * jerk * jerk + 0.1 * swing * swing
-    if limits.skill == PULL_SKILL:
-        near = wp.exp(-aside * aside)
-        reward -= dt * (0.2 + 0.1 * v * near)
-    else:
-        # as fast as one may, neither slower nor faster: limit, bends and who drives ahead are in `brisk`
-        reward += dt * wp.max(1.0 - wp.abs(v - brisk) / wp.max(brisk, SLOW), -2.0)
+    # as fast as one may, neither slower nor faster: limit, bends and who drives ahead are in `brisk`
+    off = wp.where(v > brisk, TOO_FAST * (v - brisk), brisk - v)
+    reward += dt * wp.max(1.0 - off / wp.max(brisk, SLOW), -2.0)
     headway = v * 1.0 + 2.0
-    if lead[0] < headway:
-        reward -= dt * 2.0 * (1.0 - lead[0] / headway)
+    if wish.gap[row] < headway:
+        reward -= dt * 2.0 * (1.0 - wish.gap[row] / headway)
     refused = (
         wp.abs(drive.released[row, 0] - state.proposed[row, 0]) > 1.0e-3
         or wp.abs(drive.released[row, 1] - state.proposed[row, 1]) > 1.0e-5
@@ -394,7 +412,7 @@ def advance(
     if refused:
         course.refused[row] = course.refused[row] + 1
         reward -= 0.02
-    on_line = wp.abs(aside) < 0.35 and wp.abs(theta) < 0.06
+    on_line = wp.abs(aside) < ON_LINE and wp.abs(theta) < STRAIGHT
     if limits.skill == PULL_SKILL:
         on_line = on_line and v < 0.1
     if on_line:

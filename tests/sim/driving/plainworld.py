@@ -93,7 +93,7 @@ def by_hand(seen: NDArray[np.float32], pull: bool = False) -> NDArray[np.float32
     v, side, turn = seen[:, 0] * SPEED, seen[:, 6] * 2.0, seen[:, 7]
     allowed = np.full(len(seen), np.inf)
     for i, time in enumerate(PREVIEW):
-        bend, limit = np.abs(seen[:, 13 + 2 * i]) * BEND, seen[:, 14 + 2 * i] * SPEED
+        bend, limit = np.abs(seen[:, 15 + 2 * i]) * BEND, seen[:, 16 + 2 * i] * SPEED
         here = np.minimum(limit, np.sqrt(SIDE / np.maximum(bend, 1e-4)))
         allowed = np.minimum(allowed, np.sqrt(here**2 + 3.0 * time * v))
     if pull:

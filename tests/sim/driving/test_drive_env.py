@@ -31,7 +31,7 @@ def road_env(atlas: Atlas, worlds: int, skill: str = "lane", **options: object) 
 def with_care(seen: np.ndarray) -> np.ndarray:
     """By hand, behind whoever drives ahead (IDM's gap term on the observation of vehicles)."""
     action = by_hand(seen)
-    v, gap, faster = seen[:, 0] * 30.0, seen[:, 36] * 50.0, seen[:, 37] * 15.0
+    v, gap, faster = seen[:, 0] * 30.0, seen[:, 38] * 50.0, seen[:, 39] * 15.0
     wished = 2.0 + np.maximum(0.0, 1.5 * v - v * faster / 4.0)
     action[:, 0] = np.minimum(action[:, 0], 0.5 * (1.0 - (wished / np.maximum(gap, 0.1)) ** 2))
     return np.clip(action, -1.0, 1.0)

@@ -34,7 +34,7 @@ def test_who_follows_the_line_keeps_the_lane_and_the_limit(atlas: Atlas, body: s
         step = env.step(by_hand(seen))
         endings += step.ending[step.ending > 0].tolist()
         aside.append(np.abs(seen[:, 6] * 2.0))
-        fast.append(seen[:, 0] / seen[:, 14])  # of the limit a quarter of a second ahead
+        fast.append(seen[:, 0] / seen[:, 16])  # of the limit a quarter of a second ahead
     assert np.quantile(np.concatenate(fast), 0.99) < 1.1
     assert Ending.COLLIDED not in endings
     assert Ending.DIVERGED not in endings
