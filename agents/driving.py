@@ -24,12 +24,12 @@ LANES = 2
 """Environments that one trainer steps in threads: the two cores that the project plans for."""
 
 ROADS = 12
-"""Roads of each lane of environments, a third of each kind."""
+"""Roads of each lane of environments, half of them towns: what is hard is there."""
 
 TRAINING, HELD_OUT, EVALUATION = 0, 1_000_000, 2_000_000
 """First road seed of each range."""
 
-KINDS = (generate_highway, generate_rural, generate_town)
+KINDS = (generate_highway, generate_town, generate_rural, generate_town)
 
 
 def training_atlas(first: int, roads: int = ROADS, device: str = "cpu") -> Atlas:
@@ -48,6 +48,7 @@ def make_road_lanes(
     device: str = "cpu",
     diverged: Path | None = None,
     curriculum: bool = False,
+    roads: int = ROADS,
 ) -> Sequence[RoadEnv]:
     """LANES environments of `worlds` worlds in all, each on roads and with draws of its own.
 
@@ -59,7 +60,7 @@ def make_road_lanes(
         raise TrainingError(f"expected worlds in pairs, one for each of {LANES} lanes, got {worlds}; try {better}")
     return [
         RoadEnv(
-            training_atlas(first + 1000 * lane, device=device),
+            training_atlas(first + 1000 * lane, roads, device),
             task,
             worlds=worlds // LANES,
             seed=seed * LANES + lane,
@@ -81,7 +82,7 @@ def over_skills(lanes: Sequence[RoadEnv], skills: Mapping[str, Layers]) -> list[
 
 def skill_ppo() -> PpoConfig:
     """Twenty decisions a second: a horizon of 2.5 s, little noise on the steering."""
-    return PpoConfig(gamma=0.98, hidden=(64, 64), log_std=-0.7, anneal=0.5)
+    return PpoConfig(gamma=0.99, hidden=(64, 64), log_std=-0.7, anneal=0.5)
 
 
 def manoeuvre_ppo() -> PpoConfig:

@@ -58,6 +58,8 @@ class Config:
     """Worlds that are simulated side by side."""
     traffic: int = 16
     """Other vehicles in each world."""
+    roads: int = 12
+    """Roads that each half of the worlds learns on."""
     randomization: str = ""
     """File with other ranges of what varies (sim/varyfile.py); empty: the tasks' own."""
     device: str = "cpu"
@@ -85,8 +87,12 @@ def check(config: Config, made_later: Path | None = None) -> None:
         raise TrainingError(f"--worlds: expected worlds in pairs, one for each lane, got {config.worlds}; add one")
     if not 0 <= config.traffic <= 48:
         raise TrainingError(f"--traffic: expected 0 to 48 vehicles, got {config.traffic}; give for example 16")
+    if not 1 <= config.roads <= 1000:
+        raise TrainingError(f"--roads: expected 1 to 1000 roads, got {config.roads}; give for example 12")
     device_named(config.device)
     check_free(ports(config))
+    if config.randomization:  # else nothing can be wrong, and the task takes seconds to import
+        make_task(config, "lane")
 
 
 def ports(config: Config) -> dict[str, str]:
@@ -149,9 +155,11 @@ def train_skill(config: Config, root: Path, skill: Skill, seconds: float, metric
     task, place, device = make_task(config, skill), root / skill, device_named(config.device)
     lanes = make_road_lanes(
         task, TRAINING + 100 * config.seed, config.worlds, config.seed, shielded=True, device=device,
-        diverged=place / "diverged",
+        diverged=place / "diverged", roads=config.roads,
     )  # fmt: skip
-    checked = make_road_lanes(task, HELD_OUT, 64, HELD_OUT + config.seed, shielded=False, device=device)
+    checked = make_road_lanes(
+        task, HELD_OUT, 64, HELD_OUT + config.seed, shielded=False, device=device, roads=config.roads
+    )
     trainer = make_trainer(
         skill_ppo(), _steps(config, skill), seconds, config, lanes, lanes[0].contract,
         held_out_on(checked, 200, device), place, {"task": plain(task)},
@@ -171,12 +179,13 @@ def train_manoeuvre(config: Config, root: Path, seconds: float, metrics: Trainin
     lanes = over_skills(
         make_road_lanes(
             task, TRAINING + 100 * config.seed, config.worlds, config.seed, shielded=True, device=device,
-            diverged=place / "diverged",
+            diverged=place / "diverged", roads=config.roads,
         ),
         skills,
     )  # fmt: skip
     checked = over_skills(
-        make_road_lanes(task, HELD_OUT, 64, HELD_OUT + config.seed, shielded=False, device=device), skills
+        make_road_lanes(task, HELD_OUT, 64, HELD_OUT + config.seed, shielded=False, device=device, roads=config.roads),
+        skills,
     )
     trainer = make_trainer(
         manoeuvre_ppo(), _steps(config, "manoeuvre"), seconds, config, lanes, lanes[0].contract,

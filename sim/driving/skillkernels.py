@@ -446,6 +446,8 @@ def advance(
         reward -= 10.0
     elif arrived:
         how = SUCCEEDED_C
+        if limits.skill == ROUTE:
+            reward += 5.0
     elif done:
         how = SUCCEEDED_C
         reward += 5.0
