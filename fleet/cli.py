@@ -52,6 +52,9 @@ COMMANDS = {
         "fleet.hierarchy_train", "train motor, navigate and meta bottom-up, each beside its twin", "sim,train"
     ),
     "driving-train": Command("fleet.driving_train", "train the driving skills and the manoeuvre policy", "sim,train"),
+    "drive": Command(
+        "fleet.driving", "drive a car on roads with shield and black box: video, report, logs", "sim,train,view"
+    ),
     "evaluate": Command("fleet.evaluate", "measure a frozen policy on unseen layouts", "sim,train"),
     "sim": Command("fleet.plant", "the plant: simulate a site with robots and people", "sim"),
     "validate-sim": Command(

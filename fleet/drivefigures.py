@@ -1,8 +1,7 @@
 """What a drive comes to, in the field's terms: completion, speed, contacts by class, interventions, TTC, comfort.
 
 `figures(course, moments)` reduces a drive's control steps. Percentiles of comfort are over the steps in which the car
-moved; jerk is the difference of the acceleration from step to step. A contact counts once from its first step to its
-last; its class and blame are those of the first.
+moved; jerk is the difference of the acceleration from step to step. A contact stands in the step in which it begins.
 """
 
 from __future__ import annotations
@@ -21,6 +20,9 @@ MOVING = 0.05
 """Speed from which a car moves, m/s: the bound of a contact at fault."""
 
 PERCENTILES = (50.0, 95.0, 99.0)
+
+GOAL = "goal reached"
+"""Ending of a drive that completed its route."""
 
 AT_FAULT = "at fault"
 """Blame of contacts that count."""
@@ -56,6 +58,7 @@ class DriveFigures:
     broken: dict[str, int] = field(default_factory=dict)
     """Control steps by invariant that did not hold"""
     steps: int = 0
+    ending: str = ""
     least_ttc: float = math.inf
     """s"""
     least_clearance: float = math.inf
@@ -89,6 +92,9 @@ def figures(course: Course, moments: Sequence[Moment]) -> DriveFigures:
     jerk = np.abs(np.diff(accel)) / course.period
     left = [moment.left for moment in moments if math.isfinite(moment.left)]
     behind = 1.0 - max(left[-1], 0.0) / course.length if left and course.length > 0.0 else 0.0
+    ending = moments[-1].ending if moments else ""
+    if ending == GOAL:
+        behind = 1.0
     return DriveFigures(
         name=course.name,
         seed=course.seed,
@@ -106,6 +112,7 @@ def figures(course: Course, moments: Sequence[Moment]) -> DriveFigures:
         modes=dict(Counter(moment.mode for moment in moments)),
         broken=dict(Counter(name for moment in moments for name in moment.broken)),
         steps=len(moments),
+        ending=ending,
         least_ttc=min((moment.ttc for moment in moments), default=math.inf),
         least_clearance=min((moment.clearance for moment in moments), default=math.inf),
         accel=_percentiles(np.abs(accel[moving])),
@@ -115,14 +122,8 @@ def figures(course: Course, moments: Sequence[Moment]) -> DriveFigures:
 
 
 def contacts(moments: Iterable[Moment]) -> Counter[str]:
-    """Contacts by blame and what was touched, each once."""
-    found: Counter[str] = Counter()
-    before = ""
-    for moment in moments:
-        if moment.contact and not before:
-            found[f"{moment.blame or AT_FAULT}: {moment.contact}"] += 1
-        before = moment.contact
-    return found
+    """Contacts by blame and what was touched."""
+    return Counter(f"{moment.blame or AT_FAULT}: {moment.contact}" for moment in moments if moment.contact)
 
 
 def _percentiles(values: np.ndarray) -> tuple[float, ...]:

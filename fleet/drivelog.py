@@ -62,6 +62,7 @@ class DriveStep(msgspec.Struct, frozen=True):
     broken: tuple[str, ...]
     contact: str
     blame: str
+    ending: str = ""
 
 
 class TrafficStep(msgspec.Struct, frozen=True):
@@ -191,6 +192,7 @@ def _drive_step(moment: Moment) -> DriveStep:
         broken=tuple(moment.broken),
         contact=moment.contact,
         blame=moment.blame,
+        ending=moment.ending,
     )
 
 

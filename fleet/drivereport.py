@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from fleet.report import how_it_was_run
 from fleet.rundir import MOMENT, RunDirectory, read_record
 from fleet.sheet import card, cards, sheet, table
 from sim.driving.moment import Moment
+from sim.driving.picture import FromAbove
 from sim.driving.roadmap import drive_map
 from sim.files import write_atomic
 
@@ -58,9 +60,10 @@ def write_drive_report(directory: RunDirectory, *, trouble: str = "") -> Path:
     """
     drives = read_drives(directory.blackbox)
     record = read_record(directory) if directory.record.exists() else {}
-    curve = read_curve(directory.root / "train.jsonl")
+    folders = sorted(directory.root.glob("*/train.jsonl"), key=lambda path: path.stat().st_mtime)
+    curves = {path.parent.name: read_curve(path) for path in folders}  # in the order of training
     video = directory.root / VIDEO
-    page = render(directory.root.name, drives, record, curve, video if video.exists() else None, trouble)
+    page = render(directory.root.name, drives, record, curves, video if video.exists() else None, trouble)
     write_atomic(directory.report, page)
     return directory.report
 
@@ -69,21 +72,21 @@ def render(
     name: str,
     drives: Sequence[RecordedDrive],
     record: dict[str, Any],
-    curve: Sequence[dict[str, float]] = (),
+    curves: Mapping[str, Sequence[dict[str, float]]] | None = None,
     video: Path | None = None,
     trouble: str = "",
 ) -> str:
     """The page."""
     found = [figures(drive.course, drive.moments) for drive in drives]
     shown = [
-        _video(video, trouble),
+        _video(video, trouble, drives),
         _drives(found),
         *(_course(drive, figure) for drive, figure in zip(drives, found, strict=True)),
         _interventions(found),
         _contacts(found),
         _invariants(found),
         _comfort(found),
-        _curve(curve),
+        *(_curve(name, curve) for name, curve in (curves or {}).items()),
         how_it_was_run(record, _hashes(drives)),
     ]
     return sheet(f"muster {name}", f"muster drives {name}", _subtitle(found, record), _tiles(found) + cards(shown))
@@ -127,23 +130,36 @@ def _tiles(found: Sequence[DriveFigures]) -> str:
     return f'<div class="tiles">{"".join(shown)}</div>'
 
 
-def _video(video: Path | None, trouble: str) -> str:
+def _video(video: Path | None, trouble: str, drives: Sequence[RecordedDrive]) -> str:
     if video is None:
         return card("Video", f"<p>{html.escape(trouble)}</p>", wide=True) if trouble else ""
     source = html.escape(video.name)
     if video.stat().st_size <= EMBEDDED:
         source = "data:video/mp4;base64," + base64.b64encode(video.read_bytes()).decode()
     look = 'controls muted playsinline preload="metadata" style="width:100%;border-radius:6px"'
-    content = f'<video {look} src="{source}"></video>'
+    content = f'<video {look} poster="{_poster(drives)}" src="{source}"></video>'
     names = [("stored stopping plan", "rgb(46,168,98)"), ("where others may be meanwhile", "rgb(246,178,58)")]
     names += [("shield intervenes", "rgb(240,150,36)"), ("the car", "rgb(28,116,232)")]
     return card("Video", content + legend(names), trouble, wide=True)
 
 
+def _poster(drives: Sequence[RecordedDrive]) -> str:
+    """A moment of the first drive as a JPEG data address: what is seen before anybody starts the video."""
+    from PIL import Image
+
+    first = next((drive for drive in drives if drive.moments), None)
+    if first is None:
+        return ""
+    frame = FromAbove(first.course).frame(first.moments[len(first.moments) // 3])
+    out = io.BytesIO()
+    Image.fromarray(frame).save(out, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+
+
 def _drives(found: Sequence[DriveFigures]) -> str:
     head = (
-        "road", "shield", "route", "completed", "time", "mean speed", "of the limit", "interventions", "at fault",
-        "other contacts", "least TTC", "least clearance",
+        "road", "shield", "ended", "route", "completed", "time", "mean speed", "of the limit", "interventions",
+        "at fault", "other contacts", "least TTC", "least clearance",
     )  # fmt: skip
     rows = []
     for figure in found:
@@ -153,6 +169,7 @@ def _drives(found: Sequence[DriveFigures]) -> str:
             (
                 html.escape(figure.name),
                 "on" if figure.shielded else "off",
+                html.escape(figure.ending),
                 f"{figure.length:,.0f} m",
                 f"{100 * figure.completion:.1f} %",
                 f"{figure.seconds:.0f} s",
@@ -169,7 +186,7 @@ def _drives(found: Sequence[DriveFigures]) -> str:
         "interventions: share of the control steps in which the released command is not the policy's; "
         "clearance and time to collision (TTC) from true places"
     )
-    return card("Drives", table(head, rows, numbers=len(head) - 2) if rows else "<p>none</p>", note, wide=True)
+    return card("Drives", table(head, rows, numbers=len(head) - 3) if rows else "<p>none</p>", note, wide=True)
 
 
 def _course(drive: RecordedDrive, figure: DriveFigures) -> str:
@@ -289,8 +306,8 @@ def _comfort(found: Sequence[DriveFigures]) -> str:
     return card("Comfort", content, "percentiles of the sizes while the car moved") if rows else ""
 
 
-def _curve(curve: Sequence[dict[str, float]]) -> str:
-    """The learning curve: shares over control steps."""
+def _curve(level: str, curve: Sequence[dict[str, float]]) -> str:
+    """The learning curve of a level: shares over decisions."""
     if not curve:
         return ""
     names = (
@@ -305,7 +322,7 @@ def _curve(curve: Sequence[dict[str, float]]) -> str:
         lines.append(Line(name, [entry["steps"] for entry in rows], [entry[key] for entry in rows], colour, dots=dots))
     last = curve[-1]
     note = f"{last['steps']:,.0f} steps in {last['seconds']:.0f} s of wall time"
-    return card("Learning curve", line_chart(lines, "control steps", "share", (0.0, 1.0)), note)
+    return card(f"Learning curve: {level}", line_chart(lines, "decisions", "share", (0.0, 1.0)), note)
 
 
 def _hashes(drives: Sequence[RecordedDrive]) -> list[tuple[str, str]]:

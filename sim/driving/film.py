@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
@@ -110,21 +111,24 @@ def frames(drive: Drive, look: Look) -> Iterator[tuple[NDArray[np.uint8], str]]:
     above = FromAbove(drive.course, look.width, look.height, drawn=drawn)
     width, height = round(look.width * look.inset), round(look.height * look.inset)
     behind, trouble = None, ""
-    if width >= 64 and height >= 36:
+    # OpenGL is bound to the thread that made it, and draws there while the view from above is drawn here
+    with ThreadPoolExecutor(1, "behind") as thread:
+        if width >= 64 and height >= 36:
+            try:
+                behind = thread.submit(FromBehind, drive.course, sizes_of(shown), width, height, drawn=drawn).result()
+            except OpenGLError as error:
+                trouble = str(error)
         try:
-            behind = FromBehind(drive.course, sizes_of(shown), width, height, drawn=drawn)
-        except OpenGLError as error:
-            trouble = str(error)
-    try:
-        for moment in shown:
-            frame = above.frame(moment)
+            for moment in shown:
+                drawing = thread.submit(behind.frame, moment) if behind is not None else None
+                frame = above.frame(moment)
+                if drawing is not None:
+                    side = free_side(side, above, moment, look)
+                    frame = inset(frame, drawing.result(), side)
+                yield np.ascontiguousarray(frame), trouble
+        finally:
             if behind is not None:
-                side = free_side(side, above, moment, look)
-                frame = inset(frame, behind.frame(moment), side)
-            yield np.ascontiguousarray(frame), trouble
-    finally:
-        if behind is not None:
-            behind.close()
+                thread.submit(behind.close).result()
 
 
 def chosen(drive: Drive, look: Look) -> list[Moment]:

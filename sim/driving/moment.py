@@ -1,7 +1,7 @@
 """One control step of a drive as records, pictures and reports have it.
 
 A drive is a `Course` (what stays) and `Moment`s (what changes), whoever drove: the environment, a recording or a
-script. Numbers are float64 or what the arrays hold; coordinates are those of `sim.driving.state`: metres about the
+script. Coordinates are those of `sim.driving.state`: metres about the
 middle of the road's bounds. Words (mode, reason, blame) are plain text, so that this module knows no shield.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sim.road import Road
 
-Floats = NDArray[np.floating]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Moment:
     """The shield's: distance left to the nearest of its bounds, m; negative while the stored plan plays"""
     plan: Floats = field(default_factory=lambda: np.zeros((0, 3)))
     """The stored stopping plan: poses of base_link, the first where it is, (k, 3)"""
-    reach: tuple[NDArray[np.float64], ...] = ()
+    reach: tuple[Floats, ...] = ()
     """Where others may be while it plays: outlines (corners, 2)"""
     lane: int = -1
     """Lane of the road that base_link is on, -1 for none"""
@@ -117,10 +117,12 @@ class Moment:
     broken: tuple[str, ...] = ()
     """Invariants that do not hold: clearance, speed limit, lane boundary"""
     contact: str = ""
-    """What the ego touches: car, pedestrian, ...; empty for nothing"""
+    """What the ego begins to touch in this step: car, pedestrian, ...; empty for nothing"""
     blame: str = ""
-    """Of a contact: at fault, or why not"""
+    """Of that contact: at fault, or why not"""
     others: Others = field(default_factory=nobody)
+    ending: str = ""
+    """Of a drive's last moment: how it ended"""
 
     @property
     def speed(self) -> float:

@@ -18,7 +18,7 @@ import warp as wp
 from sim.actors import ActorKind
 from sim.driving.following import Rules, choose, rss_gap, side_lane
 from sim.driving.movers import FAR, Manner, MapArrays, MoverArrays
-from sim.driving.standing import put, stand_on, vanish
+from sim.driving.moving import put, vanish
 from sim.driving.state import ActorArrays
 from sim.frenet import Lanes, lane_frame
 from sim.randomization import Term, absorb, below, draw_from, stream, unit
@@ -230,8 +230,7 @@ def appear(
             actors.motion[world, i, 0] = v
             actors.motion[world, i, 1] = 0.0
             movers.life[world, i] = movers.life[world, i] + 1
-            stand_on(lanes, actors, movers, world, i)
-            put(actors, movers, world, i, s, 0.0, 0.0, v)
+            put(lanes, actors, world, i)
             return True
     return False
 

@@ -31,19 +31,24 @@ def test_a_drive_at_constant_speed_by_hand() -> None:
     assert found.lanes == 2
 
 
-def test_a_contact_counts_once_and_by_its_blame() -> None:
+def test_contacts_count_by_their_blame() -> None:
     moments = drives.moments(0.5)
     for step, contact, blame in (
         (2, "car", "at fault"),
-        (3, "car", "at fault"),
+        (3, "truck", "at fault"),
         (5, "car", "struck from behind"),
         (8, "pedestrian", ""),
     ):
         moments[step] = dataclasses.replace(moments[step], contact=contact, blame=blame)
-    assert contacts(moments) == {"at fault: car": 1, "struck from behind: car": 1, "at fault: pedestrian": 1}
+    assert contacts(moments) == {
+        "at fault: car": 1,
+        "at fault: truck": 1,
+        "struck from behind: car": 1,
+        "at fault: pedestrian": 1,
+    }
     found = figures(drives.course(), moments)
-    assert found.at_fault == 2
-    assert found.plain()["at_fault"] == 2
+    assert found.at_fault == 3
+    assert found.plain()["at_fault"] == 3
 
 
 def test_an_empty_drive_has_zeros_and_json_has_no_infinities() -> None:

@@ -58,7 +58,7 @@ def test_the_page_loads_nothing(run: RunDirectory) -> None:
     (run.root / VIDEO).write_bytes(b"not a film, but bytes")
     page = write_drive_report(run).read_text(encoding="utf-8")
     assert 'src="data:video/mp4;base64,' in page
-    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert not re.search(r'(src|href|poster)="(?!data:)', page)
     assert "http" not in page.replace("http-equiv", "")
 
 
@@ -76,9 +76,10 @@ def test_a_learning_curve_is_shown_where_something_was_trained(run: RunDirectory
     assert "Learning curve" not in write_drive_report(run).read_text(encoding="utf-8")
     lines = '{"steps": 1000, "seconds": 2.0, "success": 0.1}\n'
     lines += '{"steps": 2000, "seconds": 4.0, "success": 0.4, "held_out_success": 0.5}\n'
-    (run.root / "train.jsonl").write_text(lines, encoding="utf-8")
+    (run.root / "lane").mkdir()
+    (run.root / "lane" / "train.jsonl").write_text(lines, encoding="utf-8")
     page = write_drive_report(run).read_text(encoding="utf-8")
-    assert "Learning curve" in page
+    assert "Learning curve: lane" in page
     assert "2,000 steps in 4 s" in page
 
 

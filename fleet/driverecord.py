@@ -1,0 +1,219 @@
+"""A drive as moments while an environment is driven: what each control step was, in truth and as decided.
+
+A moment's places are those at the step's beginning, its commands, margin and reason those that were decided on them.
+`DriveRecorder.take` is called after each control step. When the episode ends the environment begins the next one at
+once, so the last moment's decision is read from what the step left, and nothing after it is recorded.
+
+Invariants, clearance and time to collision are the witness's (sim/driving/witness.py), from true places.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleet.drivefigures import AT_FAULT, GOAL
+from safety.reason import Reason
+from safety.roadshield import RoadShield
+from safety.roadstored import stored_plan
+from sim.driving.blame import Blame
+from sim.driving.env import RoadEnv
+from sim.driving.moment import Course, Moment, Others
+from sim.driving.reachsets import ReachSets
+from sim.driving.replay import Replay
+from sim.driving.state import ObjectColumn
+from sim.driving.witness import Ground, boxes, broken, nearest, time_to_collision
+from sim.tasks.task import Ending
+
+ENDINGS = {
+    Ending.SUCCEEDED: GOAL,
+    Ending.COLLIDED: "contact",
+    Ending.TIMED_OUT: "time is up",
+    Ending.LEFT: "left its lane",
+    Ending.DIVERGED: "diverged",
+}
+
+BLAMES = {
+    Blame.AT_FAULT: AT_FAULT,
+    Blame.STANDING: "touched while standing",
+    Blame.BEHIND: "struck from behind",
+    Blame.LATERAL: "struck from the side",
+    Blame.BOUNDS: "by one outside its bounds",
+}
+
+AMPLE = 900.0
+"""Margins above it mean that nothing bounds the car, m: shields say 1000 where there is nothing to be near to."""
+
+COLUMNS = [
+    int(column)
+    for column in (
+        ObjectColumn.X, ObjectColumn.Y, ObjectColumn.YAW, ObjectColumn.SPEED, ObjectColumn.LENGTH, ObjectColumn.WIDTH,
+        ObjectColumn.LANE_S, ObjectColumn.LANE_D, ObjectColumn.LATERAL,
+    )
+]  # fmt: skip
+"""What reach sets are drawn from."""
+
+NEAR = 90.0
+"""m; reach sets of who is farther away are not drawn."""
+
+ASIDE = 1.5
+"""m across the ego's heading; sets of who follows it so closely in line are not drawn: they would cover its own way."""
+
+
+@dataclass
+class _Before:
+    """Where everything was when a step began."""
+
+    pose: tuple[float, float, float]
+    motion: tuple[float, float, float, float]
+    lane: int
+    place: list[float]
+    left: float
+    others: Others
+    kinds: NDArray[np.int32]
+    seen: NDArray[np.float64]
+    seen_lanes: NDArray[np.int32]
+
+
+class DriveRecorder:
+    """Makes moments of the first car of an environment's first world. Owns what was there before the step."""
+
+    def __init__(self, env: RoadEnv, course: Course) -> None:
+        """Call after `reset`: the drive begins where everything is now."""
+        self._env, self._course = env, course
+        self._ground, self._reach = Ground(course.road), ReachSets(course.road, env.config.profile)
+        self._limits = np.array([lane.limit for lane in course.road.lanes])
+        self._step = 0
+        self._read = _reading(env)
+        self._judged = 0
+        self._goals = next((mover for mover in env.plant.movers if isinstance(mover, Replay)), None)
+        self._before = self._look()
+        self.over = False
+        """Whether the last moment was the drive's last."""
+
+    def take(self) -> Moment:
+        """The control step that has just been made."""
+        read, before, env = self._read, self._before, self._env
+        ended = int(read["ending"][0])
+        ending = ENDINGS.get(Ending(ended), "") if ended else ""
+        if not ended and self._goals is not None and self._goals.reached.numpy()[0]:
+            ending = GOAL
+        released = (float(read["released"][0, 0]), float(read["released"][0, 1]))
+        proposed = (float(read["proposed"][0, 0]), float(read["proposed"][0, 1])) if env.filter else released
+        margin, reason = float(read["margin"][0]), Reason(int(read["reason"][0]))
+        plan, reach = np.zeros((0, 3)), ()
+        if isinstance(env.filter, RoadShield):
+            plan = stored_plan(env.filter_memory, 0, env.filter.bounds, before.pose, before.motion[0])
+            reach = self._sets(before, 0.1 * max(len(plan) - 1, 0))
+        moment = self._moment(before, proposed, released, margin, reason, plan, reach, ending, bool(ended))
+        self._step += 1
+        self.over = bool(ending)
+        if not self.over:
+            self._before = self._look()
+        return moment
+
+    def _moment(
+        self,
+        before: _Before,
+        proposed: tuple[float, float],
+        released: tuple[float, float],
+        margin: float,
+        reason: Reason,
+        plan: NDArray[np.float64],
+        reach: tuple[NDArray[np.float64], ...],
+        ending: str,
+        ended: bool,
+    ) -> Moment:
+        size, others = self._course.size, before.others
+        extent = (size.length, size.width)
+        middle = (*size.middle(*before.pose), before.pose[2])
+        clearance = nearest(middle, extent, others.pose, others.size)
+        ttc = time_to_collision(middle, extent, before.motion[0], others.pose, others.size, others.motion[:, 0])
+        limit = float(self._limits[before.lane]) if before.lane >= 0 else math.inf
+        box = boxes(np.array([middle]), np.array([extent]))[0]
+        verdicts = self._env.plant.judge.verdicts(0, ended=ended)[self._judged :]
+        self._judged += len(verdicts)
+        verdict = min(verdicts, key=lambda each: each.blame, default=None)
+        shielded = self._env.filter is not None
+        mode = "stopped" if shielded and margin < 0.0 else "shielded" if shielded and reason else "policy"
+        return Moment(
+            time=self._step * self._course.period,
+            pose=before.pose,
+            motion=before.motion,
+            proposed=proposed,
+            released=released,
+            mode=mode,
+            reason=reason.name.lower().replace("_", " ") if reason else "",
+            margin=margin if shielded and margin < AMPLE else math.inf,
+            plan=plan,
+            reach=reach,
+            lane=before.lane,
+            s=before.place[0],
+            d=before.place[1],
+            limit=limit,
+            left=before.left,
+            clearance=clearance,
+            ttc=ttc,
+            sensed=int((before.kinds >= 0).sum()),
+            broken=broken(
+                clearance=clearance,
+                speed=before.motion[0],
+                limit=limit,
+                on_ground=self._ground.holds(box, before.pose[2]),
+            ),
+            contact=verdict.kind.name.lower() if verdict is not None else "",
+            blame=BLAMES[verdict.blame] if verdict is not None else "",
+            others=others,
+            ending=ending,
+        )
+
+    def _look(self) -> _Before:
+        read = self._read
+        first = self._env.robots
+        there = np.flatnonzero(read["kind"][0, first:] >= 0) + first
+        others = Others(
+            read["kind"][0, there].copy(),
+            read["actor_pose"][0, there].astype(np.float64),
+            read["actor_motion"][0, there].astype(np.float64),
+            read["actor_size"][0, there].astype(np.float64),
+        )
+        x, y, yaw = (float(value) for value in read["pose"][0, :3])
+        speed, accel, curvature, rate = (float(value) for value in read["motion"][0])
+        return _Before(
+            pose=(x, y, yaw),
+            motion=(speed, accel, curvature, rate),
+            lane=int(read["lane"][0]),
+            place=[float(value) for value in read["place"][0]],
+            left=float(read["left"][0]),
+            others=others,
+            kinds=read["object_kind"][0].copy(),
+            seen=read["objects"][0][:, COLUMNS].astype(np.float64),
+            seen_lanes=read["object_lane"][0].copy(),
+        )
+
+    def _sets(self, before: _Before, time: float) -> tuple[NDArray[np.float64], ...]:
+        x, y, yaw = before.pose
+        dx, dy = before.seen[:, 0] - x, before.seen[:, 1] - y
+        follows = (dx * np.cos(yaw) + dy * np.sin(yaw) < 0.0) & (np.abs(dy * np.cos(yaw) - dx * np.sin(yaw)) < ASIDE)
+        rows = np.flatnonzero((np.hypot(dx, dy) < NEAR) & (before.kinds >= 0) & ~follows)
+        return self._reach.outlines(
+            before.kinds[rows].tolist(), before.seen[rows], before.seen_lanes[rows].tolist(), time
+        )
+
+
+def _reading(env: RoadEnv) -> dict[str, NDArray[Any]]:  # arrays of several dtypes
+    """The environment's own arrays, which every step writes anew."""
+    plant = env.plant
+    arrays = {
+        "pose": plant.state.pose, "motion": plant.true_motion, "lane": plant.footing.lane, "place": plant.footing.place,
+        "left": plant.footing.left, "kind": plant.actors.kind, "actor_pose": plant.actors.pose,
+        "actor_motion": plant.actors.motion, "actor_size": plant.actors.size, "objects": plant.view.objects,
+        "object_kind": plant.view.object_kind, "object_lane": plant.view.object_lane,
+        "proposed": plant.state.proposed, "released": plant.drive.released, "margin": env.margin, "reason": env.reason,
+        "ending": env.task.outcome.ending,
+    }  # fmt: skip
+    return {name: array.numpy() for name, array in arrays.items()}

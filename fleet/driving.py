@@ -1,0 +1,200 @@
+"""`muster drive`: drives a car on roads, with shield and black box, and leaves video, report and logs.
+
+    muster drive --site town:7,highway:3 --policy runs/<run>    frozen policies (muster driving-train), generated roads
+    muster drive --site FILE.xml --policy runs/<run>            the planning problem of a CommonRoad file
+    muster drive                                                trains briefly, then drives with what was learned
+
+One drive after the other: `--drives` in all, the roads in turn, each with a seed of its own for its route, traffic and
+everything that varies. The run directory gets `blackbox/drive<k>-0.mcap` (fleet/drivelog.py), `drives.jsonl` with the
+figures of each drive, `drive.mp4` and `report.html`. The exit code is 0 when no drive had a contact at fault.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from coordination.ports import check_free, listeners
+from fleet.learning import check_seconds
+from fleet.rundir import RunDirectory, join_run, plain
+from sim.bounds import check_number, check_whole
+from sim.seeds import check_seed
+
+if TYPE_CHECKING:
+    from fleet.drivefigures import DriveFigures
+    from fleet.drivers import Driver
+    from fleet.venues import Among, Venue
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+DRIVES_MAX = 1000
+"""Drives of a run at most: each leaves 3 MB a minute. Campaigns count contacts without logs."""
+
+OTHERS_MAX = 48
+"""Other vehicles, and people: more do not fit into half a kilometre of road."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Drive on roads, with shield and black box; leave video, report and logs."""
+
+    site: str = "town:7,highway:3,town:12,rural:5"
+    """Roads between commas: town:SEED, highway:SEED, rural:SEED, a file .xodr or .xml"""
+    policy: str = ""
+    """Run directory of frozen driving policies; empty: train briefly first"""
+    train_seconds: float = 210.0
+    """How long that training may take, s"""
+    drives: int = 4
+    """How many, the roads in turn"""
+    seconds: float = 60.0
+    """Bound of each drive, s"""
+    seed: int = 1
+    """Of routes, traffic and everything that varies; drive k has seed + k"""
+    shield: bool = True
+    """Let the shield judge every command"""
+    body: Literal["kinematic", "full"] = "kinematic"
+    """The car's body: single-track with error bounds, or MuJoCo with suspension and tyres"""
+    traffic: int = 16
+    """Other vehicles (not in recorded scenarios)"""
+    walkers: int = 6
+    """People on foot (not in recorded scenarios)"""
+    video: bool = True
+    """Draw drive.mp4"""
+    video_speed: float = 2.0
+    """Simulated seconds in one second of video"""
+    video_seconds: float = 30.0
+    """Simulated seconds of each drive that the video shows"""
+    out: Path | None = None
+    """Directory for the run directory; runs/ when left out"""
+    metrics_port: int = 0
+    """Port of the training's /metrics; 0 for none"""
+
+
+def check(config: Config, made_later: Path | None = None) -> None:
+    """Raise `MusterError` for values, roads and policies that cannot work, before anything is made."""
+    from fleet.venues import read_venues
+    from sim.driving.film import Look, check_look
+
+    check_whole("--drives", config.drives, 1, DRIVES_MAX)
+    for name, value in (("--traffic", config.traffic), ("--walkers", config.walkers)):
+        check_whole(name, value, 0, OTHERS_MAX)
+    check_number("--seconds", config.seconds, 1.0, 3600.0)
+    check_number("--video-seconds", config.video_seconds, 1.0, 3600.0)
+    check_seed(config.seed)
+    check_seconds(config.train_seconds)
+    check_free(ports(config))
+    if config.video:
+        check_look(Look(speed=config.video_speed))
+    read_venues(config.site)
+    if config.policy and made_later is None:
+        from fleet.drivers import Learned
+
+        Learned(Path(config.policy))
+
+
+def ports(config: Config) -> dict[str, str]:
+    """What the process listens on, by option."""
+    return listeners(metrics_port=config.metrics_port)
+
+
+def run(config: Config) -> int:
+    """Train if asked to, drive, film, report; 0 when no contact was at fault, else 1."""
+    from fleet.drivereport import write_drive_report
+    from fleet.drivers import Learned
+    from fleet.venues import Among, read_venues
+
+    check(config)
+    parent = Path("runs") if config.out is None else config.out
+    directory = join_run(parent, arguments=sys.argv[1:], config=plain(config), seed=config.seed)
+    place = Path(config.policy) if config.policy else train(config, directory)
+    driver, venues = Learned(place), read_venues(config.site)
+    among = Among(config.seconds, config.traffic, config.walkers, config.shield, config.body)
+    found: list[DriveFigures] = []
+    for number in range(config.drives):
+        begin = time.monotonic()
+        figures = drive(venues[number % len(venues)], config.seed + number, driver, among, directory, number)
+        found.append(figures)
+        print(f"{line_of(figures)}, driven in {time.monotonic() - begin:.0f} s", flush=True)
+    trouble = film_drives(config, directory) if config.video else ""
+    write_drive_report(directory, trouble=trouble)
+    print(f"report  {directory.report}", flush=True)
+    contacts = sum(each.at_fault for each in found)
+    if contacts:
+        print(f"{contacts} contacts at fault", flush=True)
+    return 1 if contacts else 0
+
+
+def drive(venue: Venue, seed: int, driver: Driver, among: Among, directory: RunDirectory, number: int) -> DriveFigures:
+    """One drive into its black box; its figures. Raises what the environment does for roads that cannot be driven."""
+    from fleet.drivefigures import figures
+    from fleet.drivelog import recording
+    from fleet.driverecord import DriveRecorder
+    from fleet.venues import course_of, make_env
+    from sim.driving.moment import Moment
+
+    env = make_env(venue, seed, among)
+    env.reset()
+    course = course_of(venue, env, seed, driver.name)
+    recorder, moments = DriveRecorder(env, course), list[Moment]()
+    with recording(directory.blackbox, course, {"body": among.body}, f"drive{number}") as box:
+
+        def watch() -> bool:
+            if not recorder.over:
+                moments.append(recorder.take())
+                box.append(moments[-1])
+            return recorder.over
+
+        driver.drive(env, watch)
+    found = figures(course, moments)
+    with (directory.root / "drives.jsonl").open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(found.plain()) + "\n")
+    return found
+
+
+def train(config: Config, directory: RunDirectory) -> Path:
+    """Train every level briefly into the run directory; returns where the policies are."""
+    from fleet import driving_train
+    from fleet.metrics import TrainingMetrics
+
+    print(f"training to drive for {config.train_seconds:.0f} s, seed {config.seed}, into {directory.root}", flush=True)
+    metrics = TrainingMetrics()
+    metrics.serve(config.metrics_port)
+    told = driving_train.Config(seconds=config.train_seconds, seed=config.seed, out=directory.root)
+    driving_train.train_levels(told, directory.root, metrics, config.train_seconds)
+    return directory.root
+
+
+def film_drives(config: Config, directory: RunDirectory) -> str:
+    """Draw drive.mp4 from the black boxes; why it is not whole, in one line, else nothing."""
+    from fleet.drivelog import read_drives
+    from fleet.drivereport import VIDEO
+    from sim.driving.film import Drive, Look, film
+
+    begin = time.monotonic()
+    drives = [Drive(each.course, each.moments) for each in read_drives(directory.blackbox)]
+    look = Look(speed=config.video_speed, seconds=config.video_seconds)
+    done = film(drives, directory.root / VIDEO, look)
+    print(f"video   {done.path}, {done.frames} frames in {time.monotonic() - begin:.0f} s", flush=True)
+    if done.trouble:
+        print(f"no view from behind: {done.trouble}", flush=True)
+        return f"no view from behind: {done.trouble}"
+    return ""
+
+
+def line_of(figures: DriveFigures) -> str:
+    """A drive in one line."""
+    steps = max(figures.steps, 1)
+    words = [
+        f"{figures.name}: {figures.ending or 'cut off'} after {figures.seconds:.0f} s",
+        f"{100 * figures.completion:.0f} % of {figures.length:,.0f} m",
+        f"{3.6 * figures.speed:.0f} km/h",
+        f"{100 * sum(figures.interventions.values()) / steps:.1f} % of the steps intervened",
+    ]
+    words += [f"{count} x {name}" for name, count in figures.contacts.items()]
+    return ", ".join(words)

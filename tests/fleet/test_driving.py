@@ -1,0 +1,142 @@
+"""`muster drive`: what it refuses, what a drive records, what a run leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fleet import cli
+from fleet.drivelog import read_drives
+from fleet.driverecord import DriveRecorder
+from fleet.venues import Among, course_of, make_env, make_venue, read_venues
+from sim.driving.env import RoadEnv
+from sim.driving.moment import Moment
+from sim.road import RoadError
+from tests.fleet.drivepolicies import write_driving_policies
+from tests.sim.driving.plainworld import by_hand
+
+
+def moments_of(
+    site: str, among: Among, act: Callable[[np.ndarray], np.ndarray] = by_hand
+) -> tuple[RoadEnv, list[Moment]]:
+    venue = make_venue(site)
+    env = make_env(venue, 3, among)
+    env.reset()
+    recorder = DriveRecorder(env, course_of(venue, env, 3, "by hand"))
+    found: list[Moment] = []
+    while not recorder.over:
+        env.step(act(np.array(env.observation.numpy())))
+        found.append(recorder.take())
+    return env, found
+
+
+def test_a_drive_is_recorded_step_by_step_as_it_was_decided() -> None:
+    env, found = moments_of("highway:3", Among(seconds=4.0, traffic=8, walkers=0))
+    assert len(found) == 80
+    assert found[-1].ending == "time is up"
+    assert [round(moment.time, 9) for moment in found[:3]] == [0.0, 0.05, 0.1]
+    way = np.array([moment.pose[:2] for moment in found])
+    speed = np.array([moment.speed for moment in found])
+    assert np.hypot(*np.diff(way, axis=0).T) == pytest.approx(0.05 * speed[:-1], abs=0.05)
+    left = np.array([moment.left for moment in found])
+    assert left[0] - left[-1] == pytest.approx(0.05 * speed[:-1].sum(), rel=0.02)
+    assert all(moment.limit == pytest.approx(130 / 3.6) for moment in found)
+    assert all(moment.broken == () for moment in found)
+    assert max(len(moment.others.kind) for moment in found) > 0
+    for moment in found[5:-1]:  # with the episode the shield forgets its plan
+        assert len(moment.plan) > 5
+        assert np.allclose(moment.plan[0], moment.pose)
+        if moment.mode == "policy":
+            assert moment.proposed == moment.released
+            assert moment.reason == ""
+        else:
+            assert moment.reason
+    assert env.filter is not None
+
+
+def test_who_drives_wild_is_held_by_the_shield_and_every_reason_is_told() -> None:
+    def wild(seen: np.ndarray) -> np.ndarray:
+        return np.array([[1.0, 0.8]], np.float32)
+
+    _, found = moments_of("highway:3", Among(seconds=4.0, traffic=8, walkers=0), wild)
+    assert sum(moment.intervened for moment in found) > 0.5 * len(found)
+    assert all(moment.proposed != moment.released and moment.reason for moment in found if moment.intervened)
+    assert not any(moment.contact for moment in found)
+    _, bare = moments_of("highway:3", Among(seconds=4.0, traffic=8, walkers=0, shield=False), wild)
+    assert not any(moment.intervened for moment in bare)
+    assert bare[-1].ending == "left its lane" or any("lane boundary" in moment.broken for moment in bare)
+
+
+@pytest.mark.parametrize(
+    ("site", "why"),
+    [
+        ("nowhere", "expected a road"),
+        ("town:x", "whole number"),
+        ("town:1,,town:2", "between commas"),
+        ("missing.xml", "missing.xml"),
+        ("missing.xodr", "missing.xodr"),
+    ],
+)
+def test_roads_that_are_none_are_refused(site: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["drive", "--site", site]) == 2
+    said = capsys.readouterr().err
+    assert why in said
+    assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "why"),
+    [
+        ("--drives", "0", "from 1 to 1000"),
+        ("--seconds", "0", "of 1 or more"),
+        ("--seconds", "inf", "finite"),
+        ("--traffic", "-1", "from 0 to 48"),
+        ("--seed", "-1", "seed"),
+        ("--video-speed", "0", "speed above 0"),
+        ("--policy", "nowhere", "expected driving policies in nowhere"),
+        ("--body", "flying", "one of kinematic, full"),
+        ("--train-seconds", "0", "--seconds"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_before_anything_is_made(
+    option: str,
+    value: str,
+    why: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["drive", option, value]) == 2
+    said = capsys.readouterr().err
+    assert why in said
+    assert len(said.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_venues_stand_between_commas() -> None:
+    assert [venue.name for venue in read_venues("town:1, highway:2")] == ["town:1", "highway:2"]
+    with pytest.raises(RoadError, match="between commas"):
+        read_venues("")
+
+
+def test_a_run_leaves_black_boxes_figures_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policies = write_driving_policies(tmp_path / "policies")
+    words = ["drive", "--policy", str(policies), "--site", "highway:3,rural:2", "--drives", "3", "--seconds", "2"]
+    code = cli.main([*words, "--traffic", "4", "--walkers", "0", "--no-video", "--out", str(tmp_path / "runs")])
+    (run,) = (tmp_path / "runs").iterdir()
+    drives = read_drives(run / "blackbox")
+    assert [drive.course.name for drive in drives] == ["highway:3", "rural:2", "highway:3"]
+    assert [drive.course.seed for drive in drives] == [1, 2, 3]
+    assert drives[0].course.driver.startswith("policy ")
+    lines = [json.loads(line) for line in (run / "drives.jsonl").read_text().splitlines()]
+    assert [line["steps"] for line in lines] == [len(drive.moments) for drive in drives]
+    assert code == (1 if sum(line["at_fault"] for line in lines) else 0)
+    assert "highway:3" in (run / "report.html").read_text()
+    said = capsys.readouterr().out
+    assert said.count("driven in") == 3
+    assert str(run / "report.html") in said
