@@ -1,6 +1,7 @@
 """`muster driving-train`: train the driving policies bottom-up, each frozen before the next.
 
-    lane, change, pull_over   the skills, twenty decisions a second
+    motor                     corrects the firmware, fifty decisions a second (fleet/roadmotor.py)
+    lane, change, pull_over   the skills, twenty decisions a second, on the frozen motor level
     manoeuvre                 one decision a second, over the frozen skills
 
 Each level is a folder of the run with its curve, its checkpoints, its frozen policy and, in its manifest, the hashes of
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,18 +28,19 @@ from sim.seeds import check_seed
 if TYPE_CHECKING:
     from sim.driving.env import RoadConfig
     from sim.driving.skill import Skill
+    from sim.perceptron import Layers
     from sim.vary import Table
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-LEVELS = ("lane", "change", "pull_over", "manoeuvre")
+LEVELS = ("motor", "lane", "change", "pull_over", "manoeuvre")
 """Bottom-up: the order of training, and the names of the folders."""
 
-STEPS = {"lane": 6_000_000, "change": 3_000_000, "pull_over": 1_500_000, "manoeuvre": 400_000}
+STEPS = {"motor": 2_000_000, "lane": 6_000_000, "change": 3_000_000, "pull_over": 1_500_000, "manoeuvre": 400_000}
 """Decisions of each level at full length."""
 
-SHARES = {"lane": 0.4, "change": 0.25, "pull_over": 0.1, "manoeuvre": 0.25}
+SHARES = {"motor": 0.1, "lane": 0.4, "change": 0.2, "pull_over": 0.1, "manoeuvre": 0.2}
 """Of the wall time."""
 
 MANIFEST = "policy.json"
@@ -46,7 +48,7 @@ MANIFEST = "policy.json"
 
 @dataclass(frozen=True)
 class Config:
-    """Train lane, change, pull_over and manoeuvre one after the other, each frozen before the next."""
+    """Train motor, lane, change, pull_over and manoeuvre one after the other, each frozen before the next."""
 
     seconds: float = 2400.0
     """Budget of wall time for all levels, s."""
@@ -102,15 +104,20 @@ def ports(config: Config) -> dict[str, str]:
 
 def randomization(config: Config) -> dict[str, Table]:
     """What varies in the training, for `muster launch FILE --show-randomization`."""
-    return {"drive": make_task(config, "lane").table()}
+    from fleet.roadmotor import motor_task
+
+    tables = {"motor": motor_task(config.randomization, make_task(config, "lane").table()).table()}
+    return {**tables, "drive": make_task(config, "lane").table()}
 
 
-def make_task(config: Config, skill: Skill) -> RoadConfig:
+def make_task(config: Config, skill: Skill, motor: Layers | None = None) -> RoadConfig:
     """What a level drives, with the ranges of `--randomization`. Raises VaryError where they are out of bounds."""
     from fleet.learning import varied
+    from fleet.roadmotor import motor_task
     from sim.driving.env import RoadConfig
 
-    return varied(RoadConfig(skill=skill, traffic=config.traffic), config.randomization)
+    elsewhere = {row.name for row in motor_task("").table()}
+    return varied(RoadConfig(skill=skill, traffic=config.traffic, motor=motor), config.randomization, elsewhere)
 
 
 def run(config: Config) -> int:
@@ -141,18 +148,31 @@ def train_levels(config: Config, root: Path, metrics: TrainingMetrics, seconds: 
             continue
         place.mkdir(parents=True, exist_ok=True)
         begin = time.monotonic()
-        if level == "manoeuvre":
+        if level == "motor":
+            train_motor(config, root, share, metrics)
+        elif level == "manoeuvre":
             train_manoeuvre(config, root, share, metrics)
         else:
             train_skill(config, root, level, share, metrics)
         left = max(left - (time.monotonic() - begin), 1.0)
 
 
+def train_motor(config: Config, root: Path, seconds: float, metrics: TrainingMetrics) -> None:
+    """The level below the skills, and how it compares with the firmware alone."""
+    from fleet import roadmotor
+
+    elsewhere = make_task(config, "lane").table()
+    done = roadmotor.train_motor(config, root, seconds, metrics, steps=_steps(config, "motor"), elsewhere=elsewhere)
+    print(done.line(), flush=True)
+
+
 def train_skill(config: Config, root: Path, skill: Skill, seconds: float, metrics: TrainingMetrics) -> None:
     """One skill on the kinematic body, half of its worlds under the shield."""
     from agents.driving import HELD_OUT, TRAINING, make_road_lanes, skill_ppo
+    from agents.layers import read_layers
 
-    task, place, device = make_task(config, skill), root / skill, device_named(config.device)
+    motor = read_layers(root / "motor")
+    task, place, device = make_task(config, skill, motor), root / skill, device_named(config.device)
     lanes = make_road_lanes(
         task, TRAINING + 100 * config.seed, config.worlds, config.seed, shielded=True, device=device,
         diverged=place / "diverged", roads=config.roads,
@@ -162,10 +182,10 @@ def train_skill(config: Config, root: Path, skill: Skill, seconds: float, metric
     )
     trainer = make_trainer(
         skill_ppo(), _steps(config, skill), seconds, config, lanes, lanes[0].contract,
-        held_out_on(checked, 200, device), place, {"task": plain(task)},
+        held_out_on(checked, 200, device), place, {"task": plain(replace(task, motor=None))},
     )  # fmt: skip
     learn(trainer, skill, place, metrics)
-    freeze(trainer, place, config, below={})
+    freeze(trainer, place, config, below={"motor": motor.hash})
 
 
 def train_manoeuvre(config: Config, root: Path, seconds: float, metrics: TrainingMetrics) -> None:
@@ -174,8 +194,8 @@ def train_manoeuvre(config: Config, root: Path, seconds: float, metrics: Trainin
     from agents.layers import read_layers
     from sim.driving.contract import SKILLS
 
-    task, place, device = make_task(config, "route"), root / "manoeuvre", device_named(config.device)
-    skills = {name: read_layers(root / name) for name in SKILLS}
+    motor, skills = read_layers(root / "motor"), {name: read_layers(root / name) for name in SKILLS}
+    task, place, device = make_task(config, "route", motor), root / "manoeuvre", device_named(config.device)
     lanes = over_skills(
         make_road_lanes(
             task, TRAINING + 100 * config.seed, config.worlds, config.seed, shielded=True, device=device,
@@ -189,10 +209,10 @@ def train_manoeuvre(config: Config, root: Path, seconds: float, metrics: Trainin
     )
     trainer = make_trainer(
         manoeuvre_ppo(), _steps(config, "manoeuvre"), seconds, config, lanes, lanes[0].contract,
-        held_out_on(checked, 100, device), place, {"task": plain(task)},
+        held_out_on(checked, 100, device), place, {"task": plain(replace(task, motor=None))},
     )  # fmt: skip
     learn(trainer, "manoeuvre", place, metrics)
-    freeze(trainer, place, config, below={name: layers.hash for name, layers in skills.items()})
+    freeze(trainer, place, config, below={"motor": motor.hash} | {name: layers.hash for name, layers in skills.items()})
 
 
 def _steps(config: Config, level: str) -> int:
@@ -205,11 +225,12 @@ def read_levels(root: Path) -> dict[str, str]:
     from hierarchy.curriculum import ChainError
 
     hashes = {level: Policy.load(root / level).hash for level in LEVELS}
-    below = json.loads((root / "manoeuvre" / MANIFEST).read_text()).get("training", {}).get("below", {})
-    for level in LEVELS[:-1]:
-        if below.get(level) != hashes[level]:
-            raise ChainError(
-                f"{root}: expected manoeuvre to be trained on {level} {hashes[level][:12]}, its manifest names "
-                f"{str(below.get(level))[:12]}; train manoeuvre again on it"
-            )
+    for level in LEVELS:
+        below = json.loads((root / level / MANIFEST).read_text()).get("training", {}).get("below", {})
+        for lower, trained in below.items():
+            if trained != hashes[lower]:
+                raise ChainError(
+                    f"{root}: expected {level} to be trained on {lower} {hashes[lower][:12]}, its manifest names "
+                    f"{trained[:12]}; train {level} again on it"
+                )
     return hashes

@@ -15,6 +15,7 @@ from sim.bounds import ConfigError, check_named, check_number, check_whole
 from sim.diverged import Recorder
 from sim.driving.atlas import Atlas
 from sim.driving.filter import RoadInputs
+from sim.driving.motornet import motor_rows
 from sim.driving.plant import Mover, RoadPlant
 from sim.driving.profile import RoadProfile
 from sim.driving.scene import RoadBody
@@ -26,6 +27,7 @@ from sim.driving.starts import Places
 from sim.driving.traffic import Traffic, TrafficConfig, traffic_rows
 from sim.driving.variedcars import car_rows
 from sim.filter import Filter
+from sim.perceptron import Layers
 from sim.robot import SECOND, RobotSpec
 from sim.specfile import check_spec
 from sim.vary import Row, Table, Variation
@@ -55,6 +57,8 @@ class RoadConfig:
     """s; 0: the skill's own"""
     randomization: Variation = Variation()  # noqa: RUF009  # frozen
     """What is said of `rows`."""
+    motor: Layers | None = None
+    """A frozen motor policy that corrects the firmware (sim/driving/motornet.py); None: the firmware alone"""
 
     def check(self) -> None:
         """Raise for the first number that no environment can have: ConfigError, SpecError, SensorError."""
@@ -77,9 +81,11 @@ class RoadConfig:
         return self.time_limit or TIMES[self.skill]
 
     def rows(self) -> tuple[Row, ...]:
-        """What varies: car, senses, traffic."""
+        """What varies: car, senses, traffic, and the motor policy's own sensors where there is one."""
         level = self.randomization.level
-        return (*car_rows(self.spec, level), *road_sensor_rows(self.sensors, self.spec, level), *traffic_rows())
+        motor = () if self.motor is None else motor_rows(level)
+        senses = road_sensor_rows(self.sensors, self.spec, level)
+        return (*car_rows(self.spec, level), *senses, *traffic_rows(), *motor)
 
     def table(self) -> Table:
         """What varies, with what this configuration says of it. Raises VaryError for a row out of its bounds."""
@@ -130,6 +136,7 @@ class RoadEnv(Worlds):
             threads=threads,
             device=device,
             filtered=filter is not None,
+            motor=config.motor,
         )
         self.scene, self.view = plant.scene, plant.view
         truth = RoadTruth(

@@ -47,8 +47,17 @@ BORDER_GAP = wp.constant(0.3)
 ON_LINE, STRAIGHT = wp.constant(0.35), wp.constant(0.06)
 """m and rad; so near a car is on a line: within a third of what a lane leaves beside it."""
 
+ASIDE = wp.constant(0.2)
+"""Room beside the car within which something is in its way, m."""
+
+COMES, FORESEEN, SPARE = wp.constant(0.5), wp.constant(5.0), wp.constant(1.0)
+"""m/s across from which somebody comes to the path; how far ahead that is looked at, and what is kept free, s."""
+
 EARLY = wp.constant(1.5)
 """Deceleration towards bends and lower limits, m/s^2: as traffic's (sim/driving/movers.py)."""
+
+WAITING = wp.constant(0.2)
+"""What a second of a route costs, of what one at the limit earns."""
 
 TOO_FAST = wp.constant(3.0)
 """How much more it costs to be faster than allowed than to be as much slower."""
@@ -197,17 +206,31 @@ def take(near: Nearest, role: int, gap: float, along: float, v: float, across: f
 
 @wp.func
 def lead_speed(row: int, view: View, around: Around, v: float, limits: Limits) -> wp.vec2:
-    """Gap to the nearest thing in the way ahead, m (1e6: none), and its speed along the path, m/s."""
+    """Gap to the nearest thing in the way ahead, m (1e6: none), and its speed along the path, m/s.
+
+    In the way is also who comes across it and would be there when we are, a second more or less.
+    """
     gap = wp.float32(1.0e6)
     speed = wp.float32(0.0)
     for j in range(OBJECTS_C):
         if view.object_kind[row, j] >= 0:
             s = around.objects[row, j, 0]
-            if s > 0.0 and wp.abs(around.objects[row, j, 1]) < around.objects[row, j, 5] + limits.half_width + 0.2:
-                ahead = s - limits.front - around.objects[row, j, 4]
-                if ahead < gap:
-                    gap = wp.max(ahead, 0.0)
-                    speed = wp.max(around.objects[row, j, 2], 0.0)
+            d = around.objects[row, j, 1]
+            across = around.objects[row, j, 3]
+            half = around.objects[row, j, 4]
+            ahead = s - limits.front - half
+            beside = wp.abs(d) - (around.objects[row, j, 5] + limits.half_width + ASIDE)
+            in_way = s > 0.0 and beside < 0.0
+            if s > 0.0 and beside >= 0.0 and across * d < 0.0 and wp.abs(across) > COMES:
+                enters = beside / wp.abs(across)
+                leaves = (2.0 * wp.abs(d) - beside) / wp.abs(across)
+                fast = wp.max(v, 2.0)
+                arrives = wp.max(ahead, 0.0) / fast
+                passed = (ahead + 2.0 * half + limits.front + limits.rear) / fast
+                in_way = enters < FORESEEN and arrives < leaves + SPARE and passed > enters - SPARE
+            if in_way and ahead < gap:
+                gap = wp.max(ahead, 0.0)
+                speed = wp.max(around.objects[row, j, 2], 0.0)
     return wp.vec2(gap, speed)
 
 
@@ -401,7 +424,12 @@ def advance(
     reward -= 0.05 * jerk * jerk + 0.1 * swing * swing
     # as fast as one may, neither slower nor faster: limit, bends and who drives ahead are in `brisk`
     off = wp.where(v > brisk, TOO_FAST * (v - brisk), brisk - v)
-    reward += dt * wp.max(1.0 - off / wp.max(brisk, SLOW), -2.0)
+    if limits.skill == ROUTE:  # who chooses is paid for getting on: standing still, however well, earns nothing
+        reward += dt * (
+            wp.min(v / wp.max(here.limit, SLOW), 1.0) - WAITING - wp.min(wp.max(v - brisk, 0.0) / SLOW, 1.0)
+        )
+    else:
+        reward += dt * wp.max(1.0 - off / wp.max(brisk, SLOW), -2.0)
     headway = v * 1.0 + 2.0
     if wish.gap[row] < headway:
         reward -= dt * 2.0 * (1.0 - wish.gap[row] / headway)
