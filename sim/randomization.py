@@ -79,6 +79,10 @@ class Term(IntEnum):
     OWN_PLACE = 45
     ROAD_START = 50
     ROAD_COMMAND = 51
+    MOTOR_SENSORS = 52
+    MOTOR_NOISE = 53
+    MOTOR_COMMAND = 54
+    MOTOR_START = 55
 
 
 GOLDEN = wp.constant(wp.uint64(0x9E3779B97F4A7C15))

@@ -27,7 +27,7 @@ from sim.driving.looking import CLAIMS_C, HOPS_C, PEDESTRIAN_C
 from sim.driving.maparrays import ConflictArrays, RoutesArrays
 from sim.driving.movers import MapArrays, MoverArrays
 from sim.driving.state import ActorArrays
-from sim.driving.surveying import ACCEL, BRAKE, HEADWAY, POLITE, THRESHOLD, allowed_speed, stop_before
+from sim.driving.surveying import ACCEL, BRAKE, HEADWAY, POLITE, THRESHOLD, stop_before
 from sim.frenet import Lanes
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -41,6 +41,14 @@ THINK = 20
 SHORTER = 50.0
 """A lane whose way is so much shorter than one's own is not taken without need, m: a lane of deceleration."""
 
+EXIT = 40.0
+"""Before the end of a lane that a route leaves to the side, an ego of the law rather waits than misses it, m."""
+
+EXIT_BRAKE = 1.5
+"""and brakes for it once that takes so much, m/s^2: a comfortable deceleration."""
+
+EXIT_C = wp.constant(EXIT)
+EXIT_BRAKE_C = wp.constant(EXIT_BRAKE)
 KEEP_RIGHT_C = wp.constant(KEEP_RIGHT)
 THINK_C = wp.constant(THINK)
 SHORTER_C = wp.constant(SHORTER)
@@ -223,8 +231,49 @@ def gain(
     return then - now + movers.manner[world, i, POLITE] * others
 
 
-@wp.kernel(module="sim.driving.traffic")
-def decide(
+@wp.func
+def route_side(lanes: Lanes, routes: RoutesArrays, route: int, movers: MoverArrays, world: int, i: int) -> int:
+    """To which side an ego's route asks it to change within the path that it looks at, 0 for none."""
+    if route >= 0:
+        for hop in range(HOPS_C):
+            lane = movers.path[world, i, hop]
+            if lane >= 0:
+                onward = routes.next_lane[route, lane - routes.first[route]]
+                if onward >= 0 and onward == lanes.enter[lane, 0]:
+                    return 1
+                if onward >= 0 and onward == lanes.enter[lane, 1]:
+                    return -1
+    return 0
+
+
+@wp.func
+def route_allows(routes: RoutesArrays, route: int, lane: int, other: int) -> bool:
+    """Whether an ego is as near to its goal on a lane beside."""
+    if route < 0:
+        return True
+    here = routes.togo[route, lane - routes.first[route]]
+    there = routes.togo[route, other - routes.first[route]]
+    return there <= here + SHORTER_C and routes.next_lane[route, other - routes.first[route]] != lane
+
+
+@wp.func
+def exit_brake(
+    rules: Rules, lanes: Lanes, routes: RoutesArrays, route: int, movers: MoverArrays, world: int, i: int, v: float
+) -> float:
+    """Acceleration of an ego whose lane is left by its route before the lane's end: wait there rather than miss it."""
+    if route < 0:
+        return rules.accel
+    lane = movers.path[world, i, 0]
+    onward = routes.next_lane[route, lane - routes.first[route]]
+    if onward >= 0 and (onward == lanes.enter[lane, 0] or onward == lanes.enter[lane, 1]):
+        way = wp.max(movers.path_at[world, i, 0] + lanes.length[lane] - EXIT_C, 0.1)
+        if v * v > 2.0 * EXIT_BRAKE_C * way:
+            return wp.max(-v * v / (2.0 * way), -rules.brake_least)
+    return rules.accel
+
+
+@wp.func
+def decide_one(
     rules: Rules,
     map: MapArrays,
     lanes: Lanes,
@@ -233,17 +282,17 @@ def decide(
     route: wp.array(dtype=wp.int32),
     actors: ActorArrays,
     movers: MoverArrays,
+    world: int,
+    i: int,
 ) -> None:
-    """Grants, changes of lane, and the acceleration until the next step, of each ego and each of traffic's vehicles."""
-    world, i = wp.tid()
+    """The same for one of them."""
     lane = movers.path[world, i, 0]
     if lane < 0:
         return
-    s = actors.place[world, i, 0]
     v = actors.motion[world, i, 0]
     half = 0.5 * actors.size[world, i, 0]
     a = movers.accel[world, i]
-    v0 = allowed_speed(map, lanes, movers, world, i, s, v)
+    v0 = movers.allowed[world, i]
     slots = rules.robots + rules.vehicles
     if movers.line[world, i] < wp.inf:
         asks = movers.ticket[world, i] >= 0 and movers.ready[world, i] != 0
@@ -260,8 +309,13 @@ def decide(
     if actors.kind[world, i] == BICYCLE_C:
         top = rules.cyclist_accel
     movers.accel[world, i] = wp.clamp(a, -rules.brake, top)
-    if i < rules.robots and rules.drive_egos == 0:
-        return
+    if i < rules.robots:
+        if rules.drive_egos == 0:
+            return
+        movers.accel[world, i] = wp.min(
+            movers.accel[world, i],
+            exit_brake(rules, lanes, routes, route[world * rules.robots + i], movers, world, i, v),
+        )
     # lanes
     if movers.side[world, i] != 0 or movers.claim[world, i, 0] >= 0 or lanes.junction[lane] >= 0:
         return
@@ -277,14 +331,11 @@ def decide(
         needed = 1
     opposed = wp.int32(0)
     if i < rules.robots:
-        on = route[world * rules.robots + i]
-        if on >= 0:
-            here = lane - routes.first[on]
-            there = other - routes.first[on]
-            if routes.next_lane[on, here] == other:
-                needed = 1
-            elif routes.togo[on, there] > routes.togo[on, here] + SHORTER_C or routes.next_lane[on, there] == lane:
-                opposed = 1
+        wanted = route_side(lanes, routes, route[world * rules.robots + i], movers, world, i)
+        if wanted == side:
+            needed = 1
+        elif wanted != 0 or not route_allows(routes, route[world * rules.robots + i], lane, other):
+            opposed = 1
     phase = (2 * i + wp.where(side > 0, 0, 11)) % THINK_C
     if needed == 0:
         if opposed != 0 or clock % THINK_C != phase or movers.rest[world, i] > 0:
@@ -297,3 +348,21 @@ def decide(
     bias = wp.where(side > 0, KEEP_RIGHT_C, -KEEP_RIGHT_C)
     if found > movers.manner[world, i, THRESHOLD] + bias:
         movers.pending[world, i] = side
+
+
+@wp.kernel(module="sim.driving.traffic")
+def decide(
+    rules: Rules,
+    map: MapArrays,
+    lanes: Lanes,
+    conflicts: ConflictArrays,
+    routes: RoutesArrays,
+    route: wp.array(dtype=wp.int32),
+    actors: ActorArrays,
+    movers: MoverArrays,
+    each: int,
+) -> None:
+    """Grants, changes of lane, and the acceleration until the next step, of each ego and each of traffic's vehicles."""
+    world, part = wp.tid()
+    for i in range(part * each, wp.min((part + 1) * each, rules.robots + rules.vehicles)):
+        decide_one(rules, map, lanes, conflicts, routes, route, actors, movers, world, i)

@@ -17,6 +17,13 @@ it within a slip of the true speed (antilock brakes and traction control), and t
 arc. A car does not reverse: at rest its brakes hold it until it is told to accelerate, and setpoints of braking are
 forgotten there. Memory is `sim.drive.DriveArrays`, where columns 0 and 1 of commands, setpoint and output are
 acceleration and curvature and `brake` is what the brakes give when told brake_min, and `CarArrays`.
+
+A motor policy (sim/driving/motornet.py) may correct what drive, brakes and steering are told, before their lags:
+
+    s_a + c_a, |c_a| <= ACCEL_CORRECTION          s_d + c_d, |c_d| <= `steering_room`: STEER_CORRECTION, SIDE_CORRECTION
+
+within the car's own limits, never above speed_max, and never weakening the brakes where a stop may be meant: told to
+brake comfortably or harder, or in a bend that takes half of lateral_max. Without a policy corrections are 0.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -59,7 +66,19 @@ its share while the car pitches and rolls."""
 STOP_TIME = wp.constant(0.03)
 """Time constant of the last of a stop, s: three motor periods, so that brakes do not push the full body backwards."""
 
+ACCEL_CORRECTION = 0.8
+"""m/s^2; what the slowest drive lags behind the fastest ramp, 0.06 s x 12.65 m/s^3."""
+
+STEER_CORRECTION = 0.03
+"""rad; what steering and yaw lag behind the fastest turn of the wheel, (0.05 + 0.028) s x 0.4 rad/s."""
+
+SIDE_CORRECTION = 1.0
+"""m/s^2 across that a correction of the steering is worth at most: a third of lateral_max."""
+
 GRIP_SHARE_C = wp.constant(GRIP_SHARE)
+ACCEL_CORRECTION_C = wp.constant(ACCEL_CORRECTION)
+STEER_CORRECTION_C = wp.constant(STEER_CORRECTION)
+SIDE_CORRECTION_C = wp.constant(SIDE_CORRECTION)
 DAMPING_C = wp.constant(WHEEL_DAMPING)
 MIDDLE_C = wp.constant(MIDDLE)
 GRAVITY_C = wp.constant(GRAVITY)
@@ -79,6 +98,10 @@ class CarArrays:
     """The speed that the full body's wheels are held to, m/s, (rows,)."""
     motion: wp.array2d(dtype=wp.float32)
     """True acceleration along x_B over the last motor period and curvature of the steering, (rows, 2)."""
+    correction: wp.array2d(dtype=wp.float32)
+    """What a motor policy adds to what the drive and the steering are told, m/s^2 and rad, (rows, 2)."""
+    asked: wp.array(dtype=wp.float32)
+    """What drive and brakes were told last, the correction included, m/s^2, (rows,)."""
 
 
 @wp.struct
@@ -87,6 +110,7 @@ class CarLimits:
 
     accel_max: float
     brake_min: float
+    brake_comfort: float
     jerk_max: float
     lateral_max: float
     speed_max: float
@@ -107,7 +131,9 @@ class CarLimits:
 def limits_of(spec: RobotSpec) -> CarLimits:
     """A car's numbers."""
     limits, drive = CarLimits(), spec.car
-    for name in ("accel_max", "brake_min", "jerk_max", "lateral_max", "speed_max", "steer_max", "steer_rate"):
+    for name in (
+        "accel_max", "brake_min", "brake_comfort", "jerk_max", "lateral_max", "speed_max", "steer_max", "steer_rate",
+    ):  # fmt: skip
         setattr(limits, name, float(getattr(drive, name)))
     limits.wheelbase, limits.wheel_radius = float(drive.wheelbase), float(drive.wheel_radius - TYRE_SINK)
     limits.half_track = float(drive.track / 2.0)
@@ -119,10 +145,11 @@ def limits_of(spec: RobotSpec) -> CarLimits:
 def make_cars(rows: int, device: str) -> CarArrays:
     """Cars without lag or load at rest on dry asphalt."""
     cars = CarArrays()
-    for name in ("steer_lag", "load", "reference"):
+    for name in ("steer_lag", "load", "reference", "asked"):
         setattr(cars, name, wp.zeros(rows, dtype=wp.float32, device=device))
     cars.friction = wp.full(rows, 0.9, dtype=wp.float32, device=device)
-    cars.motion = wp.zeros((rows, 2), dtype=wp.float32, device=device)
+    for name in ("motion", "correction"):
+        setattr(cars, name, wp.zeros((rows, 2), dtype=wp.float32, device=device))
     return cars
 
 
@@ -143,6 +170,51 @@ def steering_angle(wheelbase: float, curvature: float) -> float:
 def lagged(now: float, goal: float, lag: float, dt: float) -> float:
     """A first-order lag, one step on."""
     return now + (goal - now) * dt / (lag + dt)
+
+
+@wp.func
+def bounded(told_a: float, told_k: float, v: float, limits: CarLimits) -> wp.vec2:
+    """A command as the firmware takes it at a speed: acceleration, and angle of the mean front wheel."""
+    a = wp.clamp(told_a, -limits.brake_min, limits.accel_max)
+    a = wp.min(a, wp.max((limits.speed_max - v) / GOVERNOR_TIME, -limits.brake_min))
+    most = sharpest(v, limits)
+    return wp.vec2(a, steering_angle(limits.wheelbase, wp.clamp(told_k, -most, most)))
+
+
+@wp.func
+def sharpest(v: float, limits: CarLimits) -> float:
+    """The largest curvature at a speed, 1/m."""
+    return wp.min(wp.tan(limits.steer_max) / limits.wheelbase, limits.lateral_max / wp.max(v * v, 1.0e-3))
+
+
+@wp.func
+def steering_room(v: float, limits: CarLimits) -> float:
+    """By how much a motor policy may correct the steering at a speed, rad."""
+    return wp.min(STEER_CORRECTION_C, limits.wheelbase * SIDE_CORRECTION_C / wp.max(v * v, 1.0))
+
+
+@wp.func
+def may_weaken(told_a: float, across: float, limits: CarLimits) -> bool:
+    """Whether a motor policy may weaken the brakes: no stop of a shield brakes as little as this."""
+    return told_a > 1.0e-3 - limits.brake_comfort and wp.abs(across) <= 0.5 * limits.lateral_max
+
+
+@wp.func
+def corrected_drive(a: float, told_a: float, across: float, v: float, correction: float, limits: CarLimits) -> float:
+    """What drive and brakes are told where the setpoint is `a`; `a` itself where the correction is 0."""
+    c = wp.clamp(correction, -ACCEL_CORRECTION_C, ACCEL_CORRECTION_C)
+    if not may_weaken(told_a, across, limits):
+        c = wp.min(c, 0.0)
+    high = wp.min(limits.accel_max, (limits.speed_max - v) / GOVERNOR_TIME)
+    return wp.clamp(a + c, wp.min(a, -limits.brake_min), wp.max(a, high))
+
+
+@wp.func
+def corrected_steering(angle: float, v: float, correction: float, limits: CarLimits) -> float:
+    """What the steering is told where the setpoint is `angle`; `angle` itself where the correction is 0."""
+    room = steering_room(v, limits)
+    most = steering_angle(limits.wheelbase, sharpest(v, limits))
+    return wp.clamp(angle + wp.clamp(correction, -room, room), wp.min(angle, -most), wp.max(angle, most))
 
 
 @wp.kernel
@@ -172,15 +244,16 @@ def step_car_drive(
     if period < drive.latency[row]:
         told_a = drive.before[row, 0]
         told_k = drive.before[row, 1]
-    told_a = wp.clamp(told_a, -limits.brake_min, limits.accel_max)
-    told_a = wp.min(told_a, wp.max((limits.speed_max - v) / GOVERNOR_TIME, -limits.brake_min))
+    told = bounded(told_a, told_k, v, limits)
+    told_a = told[0]
     # drive and brakes; antilock brakes and traction control find what the tyres have left beside the bend
     across = v * v * drive.output[row, 1]
     grip = GRIP_SHARE_C * GRAVITY_C * cars.friction[row]
     along = wp.sqrt(wp.max(grip * grip - across * across, 0.0))
     jerk = limits.jerk_max * dt
     a = drive.setpoint[row, 0] + wp.clamp(told_a - drive.setpoint[row, 0], -jerk, jerk)
-    given = lagged(drive.output[row, 0], a, drive.lag[row], dt)
+    asked = corrected_drive(a, told_a, across, v, cars.correction[row, 0], limits)
+    given = lagged(drive.output[row, 0], asked, drive.lag[row], dt)
     holds = wp.bool(False)
     if v < STANDS and told_a <= 0.0:
         a = 0.0
@@ -191,16 +264,16 @@ def step_car_drive(
         given = wp.max(given, 0.0)
     drive.setpoint[row, 0] = a
     drive.output[row, 0] = given
+    cars.asked[row] = asked
     if given < 0.0:
         given *= drive.brake[row] / limits.brake_min
     given = wp.clamp(given, -along, along)
     # steering
-    most = wp.min(wp.tan(limits.steer_max) / limits.wheelbase, limits.lateral_max / wp.max(v * v, 1.0e-3))
-    told = steering_angle(limits.wheelbase, wp.clamp(told_k, -most, most))
     now = steering_angle(limits.wheelbase, drive.setpoint[row, 1])
     rate = limits.steer_rate * dt
-    angle = now + wp.clamp(told - now, -rate, rate)
-    turned = lagged(steering_angle(limits.wheelbase, drive.output[row, 1]), angle, cars.steer_lag[row], dt)
+    angle = now + wp.clamp(told[1] - now, -rate, rate)
+    turns = corrected_steering(angle, v, cars.correction[row, 1], limits)
+    turned = lagged(steering_angle(limits.wheelbase, drive.output[row, 1]), turns, cars.steer_lag[row], dt)
     curvature = wp.tan(turned) / limits.wheelbase
     drive.setpoint[row, 1] = wp.tan(angle) / limits.wheelbase
     drive.output[row, 1] = curvature

@@ -166,7 +166,8 @@ class RoadEnv(Worlds):
             step=config.spec.period / SECOND,
             period=config.spec.motor_period / SECOND,
         )
-        plant.complete(senses, [self.traffic, *(movers(plant) if movers is not None else ())])
+        # traffic begins last: it keeps away from whom scenarios and recordings have placed
+        plant.complete(senses, [*(movers(plant) if movers is not None else ()), self.traffic])
         task = Driving(plant, config.skill, config.limit, places)
         inputs = RoadInputs(
             command=plant.state.proposed,

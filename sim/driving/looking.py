@@ -17,7 +17,8 @@ import warp as wp
 from sim.actors import ActorKind
 from sim.driving.following import LINKS_C, Rules, choose, follow_route, same_share, side_lane
 from sim.driving.maparrays import RoutesArrays
-from sim.driving.movers import CLAIMS, FAR, HOPS, Manner, MapArrays, MoverArrays
+from sim.driving.movers import FAR, Manner, MapArrays, MoverArrays
+from sim.driving.standing import CLAIMS_C, HOPS_C, forget, stand_on
 from sim.driving.state import ActorArrays
 from sim.frenet import Lanes, lane_frame, lane_project
 
@@ -33,25 +34,8 @@ WANDER, PHASE = wp.constant(int(Manner.WANDER)), wp.constant(int(Manner.PHASE))
 WAVE_C = wp.constant(6.2831853 / WAVE)
 CURVED = wp.constant(0.02)  # 1/m: in bends tighter than 50 m nobody wanders
 PEDESTRIAN_C = wp.constant(int(ActorKind.PEDESTRIAN))
-HOPS_C = wp.constant(HOPS)
-CLAIMS_C = wp.constant(CLAIMS)
 FAR_C = wp.constant(FAR)
 PATIENCE_C = wp.constant(PATIENCE)
-
-
-@wp.func
-def forget(movers: MoverArrays, world: int, i: int) -> None:
-    """Nobody, or nobody who drives on a lane."""
-    for hop in range(HOPS_C):
-        movers.path[world, i, hop] = -1
-    for k in range(CLAIMS_C):
-        movers.claim[world, i, k] = -1
-        movers.want[world, i, k] = -1
-    movers.also[world, i] = -1
-    movers.ticket[world, i] = -1
-    movers.ready[world, i] = 0
-    movers.granted[world, i] = 0
-    movers.line[world, i] = wp.inf
 
 
 @wp.func
@@ -69,7 +53,7 @@ def change_lane(lanes: Lanes, actors: ActorArrays, movers: MoverArrays, world: i
     s = actors.place[world, i, 0]
     d = actors.place[world, i, 1]
     if side == 0:
-        if wp.abs(lane_frame(lanes, lane, s).curvature) < CURVED:
+        if wp.abs(movers.base[world, i, 6]) < CURVED:
             phase = movers.driven[world, i] * WAVE_C + movers.manner[world, i, PHASE]
             movers.aim[world, i] = movers.manner[world, i, WANDER] * wp.sin(phase)
         return
@@ -272,8 +256,8 @@ def ask(
             movers.stood[world, i] = 0
 
 
-@wp.kernel(module="sim.driving.traffic")
-def look(
+@wp.func
+def look_one(
     rules: Rules,
     map: MapArrays,
     lanes: Lanes,
@@ -281,9 +265,10 @@ def look(
     route: wp.array(dtype=wp.int32),
     actors: ActorArrays,
     movers: MoverArrays,
+    world: int,
+    i: int,
 ) -> None:
-    """Everybody's paths, second lanes and requests; `route` of each ego (rows,), -1 where it follows none."""
-    world, i = wp.tid()
+    """The same for one of them."""
     kind = actors.kind[world, i]
     if kind < 0 or kind == PEDESTRIAN_C or actors.lane[world, i] < 0:
         forget(movers, world, i)
@@ -291,6 +276,7 @@ def look(
     ego = i < rules.robots
     if i >= rules.robots and i < rules.robots + rules.vehicles:
         change_lane(lanes, actors, movers, world, i)
+        stand_on(lanes, actors, movers, world, i)
     else:
         straddle(lanes, actors, movers, world, i)
     if ego and rules.drive_egos != 0:
@@ -304,3 +290,20 @@ def look(
     else:
         movers.line[world, i] = wp.inf
         movers.ticket[world, i] = -1
+
+
+@wp.kernel(module="sim.driving.traffic")
+def look(
+    rules: Rules,
+    map: MapArrays,
+    lanes: Lanes,
+    routes: RoutesArrays,
+    route: wp.array(dtype=wp.int32),
+    actors: ActorArrays,
+    movers: MoverArrays,
+    each: int,
+) -> None:
+    """Everybody's paths, second lanes and requests; `route` of each ego (rows,), -1 where it follows none."""
+    world, part = wp.tid()
+    for i in range(part * each, wp.min((part + 1) * each, actors.kind.shape[1])):
+        look_one(rules, map, lanes, routes, route, actors, movers, world, i)

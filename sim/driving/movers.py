@@ -125,6 +125,10 @@ class MoverArrays:
     """To that one, m"""
     accel: wp.array2d(dtype=wp.float32)
     """What it does until the next step, m/s^2"""
+    allowed: wp.array2d(dtype=wp.float32)
+    """Speed from which limits and bends ahead can be met, m/s"""
+    base: wp.array3d(dtype=wp.float32)
+    """Frame of its lane when the control step began: s, x, y, heading, its cosine and sine, curvature; BASE"""
     crossing: wp.array2d(dtype=wp.int32)
     """Crossing of the atlas that a walker is on its way over, -1"""
     along: wp.array2d(dtype=wp.float32)
@@ -135,11 +139,14 @@ class MoverArrays:
     """`sim.driving.walkers.Walk`"""
 
 
+BASE = 7
+"""Columns of `MoverArrays.base`."""
+
 WHOLE = ("key", "life", "also", "before", "side", "crossed", "pending", "rest", "leave", "ticket", "ready", "granted",
          "stood", "ahead", "crossing", "walk")  # fmt: skip
-FLOATS = ("also_s", "aim", "driven", "line", "gap", "accel", "along", "pace")
+FLOATS = ("also_s", "aim", "driven", "line", "gap", "accel", "allowed", "along", "pace")
 DEEP = {"path": (wp.int32, HOPS), "path_at": (wp.float32, HOPS), "claim": (wp.int32, CLAIMS),
-        "want": (wp.int32, CLAIMS), "manner": (wp.float32, len(Manner))}  # fmt: skip
+        "want": (wp.int32, CLAIMS), "manner": (wp.float32, len(Manner)), "base": (wp.float32, BASE)}  # fmt: skip
 
 
 def make_movers(worlds: int, actors: int, device: str) -> MoverArrays:
@@ -192,7 +199,7 @@ class MapArrays:
     spot_lane: wp.array(dtype=wp.int32)
     spot_s: wp.array(dtype=wp.float32)
     fast: wp.array(dtype=wp.int32)
-    """Whether a road is too fast for bicycles (a limit over 70 km/h on its widest lanes); (R,)"""
+    """Whether a road is too fast for bicycles, (R,)"""
     tight: wp.array(dtype=wp.int32)
     """Whether lanes of a road cross each other, so that long vehicles would not get round its corners; (R,)"""
 
@@ -200,8 +207,8 @@ class MapArrays:
 FAR = 1e6
 """Longer than any road, m."""
 
-BICYCLES = 105.0 / 3.6
-"""Roads with a faster limit have no bicycles, m/s: those of 100 km/h have some, motorways have none."""
+BICYCLES = 65.0 / 3.6
+"""Roads with a faster limit have no bicycles, m/s: where nobody can overtake them, they would lead every queue."""
 
 
 def map_arrays(atlas: Atlas) -> MapArrays:

@@ -15,10 +15,10 @@ from __future__ import annotations
 import warp as wp
 
 from sim.driving.following import Rules, choose
-from sim.driving.looking import forget
 from sim.driving.movers import MapArrays, MoverArrays
+from sim.driving.standing import put, stand_on, vanish
 from sim.driving.state import ActorArrays
-from sim.frenet import Lanes, lane_frame
+from sim.frenet import Lanes
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -37,73 +37,24 @@ APPROACH = 0.6
 SLANT = 0.2
 """Lateral speed is at most this share of the speed: an angle of 11 degrees to the lane."""
 
-PARKED = -1000.0
-"""x and y of slots without anybody, m from the road's middle: away from everybody, and still a number."""
-
 CHANGE_C = wp.constant(CHANGE_SPEED)
 KEEP_C = wp.constant(KEEP_SPEED)
 LATERAL_C = wp.constant(LATERAL_ACCEL)
 APPROACH_C = wp.constant(APPROACH)
 SLANT_C = wp.constant(SLANT)
-PARKED_C = wp.constant(PARKED)
 
 
 @wp.func
-def vanish(actors: ActorArrays, movers: MoverArrays, world: int, i: int) -> None:
-    """An empty slot."""
-    actors.kind[world, i] = -1
-    actors.lane[world, i] = -1
-    actors.violates[world, i] = wp.uint8(0)
-    for k in range(3):
-        actors.motion[world, i, k] = 0.0
-        actors.place[world, i, k] = 0.0
-    actors.pose[world, i, 0] = PARKED_C
-    actors.pose[world, i, 1] = PARKED_C - 20.0 * float(i)
-    actors.pose[world, i, 2] = 0.0
-    movers.side[world, i] = 0
-    movers.crossed[world, i] = 0
-    movers.pending[world, i] = 0
-    movers.rest[world, i] = 0
-    movers.before[world, i] = -1
-    movers.leave[world, i] = -1
-    movers.stood[world, i] = 0
-    movers.ahead[world, i] = -1
-    movers.crossing[world, i] = -1
-    movers.walk[world, i] = 0
-    movers.also_s[world, i] = 0.0
-    movers.aim[world, i] = 0.0
-    movers.driven[world, i] = 0.0
-    movers.gap[world, i] = 0.0
-    movers.accel[world, i] = 0.0
-    movers.along[world, i] = 0.0
-    movers.pace[world, i] = 0.0
-    for hop in range(movers.path.shape[2]):
-        movers.path_at[world, i, hop] = 0.0
-    forget(movers, world, i)
-
-
-@wp.func
-def put(lanes: Lanes, actors: ActorArrays, world: int, i: int) -> None:
-    """The pose that follows from lane, s and d."""
-    lane = actors.lane[world, i]
-    frame = lane_frame(lanes, lane, actors.place[world, i, 0])
-    d = actors.place[world, i, 1]
-    across = actors.place[world, i, 2]
-    v = actors.motion[world, i, 0]
-    along = wp.sqrt(wp.max(v * v - across * across, 0.0))
-    actors.pose[world, i, 0] = frame.x - d * wp.sin(frame.heading)
-    actors.pose[world, i, 1] = frame.y + d * wp.cos(frame.heading)
-    slant = across / wp.max(along, 1e-3)
-    square = slant * slant
-    actors.pose[world, i, 2] = frame.heading + slant * (1.0 - square * (1.0 / 3.0 - 0.2 * square))  # atan below 0.2
-    actors.motion[world, i, 2] = frame.curvature * along
-
-
-@wp.kernel(module="sim.driving.traffic")
-def move(rules: Rules, map: MapArrays, lanes: Lanes, actors: ActorArrays, movers: MoverArrays) -> None:
-    """One motor period of traffic's vehicles."""
-    world, k = wp.tid()
-    i = rules.robots + k
+def move_one(
+    rules: Rules,
+    map: MapArrays,
+    lanes: Lanes,
+    actors: ActorArrays,
+    movers: MoverArrays,
+    world: int,
+    i: int,
+) -> None:
+    """The same for one of them."""
     lane = actors.lane[world, i]
     if actors.kind[world, i] < 0 or lane < 0:
         return
@@ -114,7 +65,6 @@ def move(rules: Rules, map: MapArrays, lanes: Lanes, actors: ActorArrays, movers
     s = actors.place[world, i, 0]
     d = actors.place[world, i, 1]
     across = actors.place[world, i, 2]
-    frame = lane_frame(lanes, lane, s)
     # across
     aim = movers.aim[world, i]
     fastest = rules.lateral
@@ -129,7 +79,7 @@ def move(rules: Rules, map: MapArrays, lanes: Lanes, actors: ActorArrays, movers
     d += across * dt
     # along
     straight = wp.sqrt(wp.max(mean * mean - across * across, 0.0))
-    s += straight * dt / wp.max(1.0 - frame.curvature * d, 0.2)
+    s += straight * dt / wp.max(1.0 - movers.base[world, i, 6] * d, 0.2)
     movers.driven[world, i] = movers.driven[world, i] + mean * dt
     actors.motion[world, i, 0] = v
     actors.motion[world, i, 1] = (v - before) / dt
@@ -142,7 +92,24 @@ def move(rules: Rules, map: MapArrays, lanes: Lanes, actors: ActorArrays, movers
         movers.before[world, i] = lane
         actors.lane[world, i] = onward
         movers.also[world, i] = -1
+        actors.place[world, i, 0] = s
+        stand_on(lanes, actors, movers, world, i)
     actors.place[world, i, 0] = s
     actors.place[world, i, 1] = d
     actors.place[world, i, 2] = across
-    put(lanes, actors, world, i)
+    put(actors, movers, world, i, s, d, across, v)
+
+
+@wp.kernel(module="sim.driving.traffic")
+def move(
+    rules: Rules,
+    map: MapArrays,
+    lanes: Lanes,
+    actors: ActorArrays,
+    movers: MoverArrays,
+    each: int,
+) -> None:
+    """One motor period of traffic's vehicles."""
+    world, part = wp.tid()
+    for i in range(part * each, wp.min((part + 1) * each, rules.vehicles)):
+        move_one(rules, map, lanes, actors, movers, world, rules.robots + i)

@@ -4,8 +4,8 @@ Rows are cars, row = world * robots + robot. `RoadPlant` owns the arrays of all 
 move them through one control step:
 
     open      actions that are no numbers are refused; flags are cleared, time goes on (the task then writes commands)
-    move      others decide; then 5 times: others move 10 ms -> drive writes controls -> physics -> poses, contacts;
-              then on which lane each car stands
+    move      others decide; then 5 times: others move 10 ms -> motor policy, if any -> drive writes controls
+              -> physics -> poses, contacts; then on which lane each car stands
     sense     what masked rows sense of themselves, their lane and others, into `view`
     renew     masked rows: next episode number, drive, tyres and load drawn
     place     masked rows: the car where `state.pose` says, rolling; others begin around it
@@ -36,6 +36,7 @@ from sim.driving.cars import RoadCars
 from sim.driving.drive import make_car_drive, make_cars, record_car_drive
 from sim.driving.footing import find_footing, onward
 from sim.driving.maparrays import RoutesArrays
+from sim.driving.motornet import FrozenMotor
 from sim.driving.pathframe import make_around, map_objects
 from sim.driving.scene import PARKED, RoadBody, build_road_scene, make_physics
 from sim.driving.state import OBJECTS, ActorArrays, Footing, make_actors, make_footing, make_view
@@ -43,6 +44,7 @@ from sim.driving.touching import record_touching
 from sim.driving.variedcars import make_car_draws, record_renew
 from sim.frenet import Lanes
 from sim.launches import Launchable, Several, record
+from sim.perceptron import Layers
 from sim.robot import SECOND, RobotSpec
 from sim.rows import RobotArrays, make_robots, open_step
 from sim.seeds import SEEDS, seed_key
@@ -214,11 +216,13 @@ class RoadPlant:
         threads: int = 2,
         device: str = "cpu",
         filtered: bool = False,
+        motor: Layers | None = None,
     ) -> None:
         """Build scene and physics; `complete` adds who else is on the road and what is sensed of it.
 
-        `actors` counts the egos' slots too. `filtered`: a filter makes `drive.released` of `state.proposed`. Raises
-        SpecError for a car that cannot be, ConfigError for another number, name or device that cannot.
+        `actors` counts the egos' slots too. `filtered`: a filter makes `drive.released` of `state.proposed`. `motor`: a
+        frozen motor policy that corrects the firmware; `vary` must have `motor_rows` then. Raises SpecError for a car
+        that cannot be, ConfigError for another number, name or device that cannot, ValueError for another policy.
         """
         start_warp()
         for name, value in (("worlds", worlds), ("robots", robots), ("threads", threads)):
@@ -271,6 +275,9 @@ class RoadPlant:
         self.overrule: Callable[[wp.array], Sequence[Launchable]] = lambda mask: ()
         """Launches after a task drew where masked rows (uint8 (rows,)) begin: a scenario puts its ego elsewhere."""
         self._show_others = self._bodies.show_others()
+        self.every_period: list[Launchable] = []
+        """Before the drives, once a motor period: who corrects them."""
+        self._motor = None if motor is None else self._on_motor(motor)
         self._after_physics = [
             self._bodies.read(),
             self._bodies.show_egos(),
@@ -286,6 +293,14 @@ class RoadPlant:
             self.record(find_footing, self.rows, [atlas.lanes, atlas.routes, self.state.pose, self.footing]),
             self._show_footing(),
         ]
+
+    def _on_motor(self, layers: Layers) -> FrozenMotor:
+        motor = FrozenMotor(
+            layers, self.spec, seed=self.seed, table=self.table, varies=self.varies, state=self.state, drive=self.drive,
+            cars=self.cars, device=self.device,
+        )  # fmt: skip
+        self.every_period.append(motor.step)
+        return motor
 
     def complete(self, senses: Sense, movers: Sequence[Mover]) -> None:
         """Who fills the view, and who else is on the road; once, before a task is built."""
@@ -316,7 +331,8 @@ class RoadPlant:
         drawn = record_renew(self.seed, mask, state.episode, self._draws, self.drive, self.cars, self.device)
         fields = self._fields.begin(mask) if self._fields is not None else ()
         begun = self.record(next_episode, self.rows, [mask, state])
-        return Several((begun, drawn, *fields, self._bodies.grip(mask)))
+        motor = () if self._motor is None else (self._motor.begin(mask),)
+        return Several((begun, drawn, *fields, self._bodies.grip(mask), *motor))
 
     def leave(self, mask: wp.array) -> Launchable:
         """The launch after which the masked rows' poses are those of cars that take no part; then `place` follows."""
@@ -350,6 +366,8 @@ class RoadPlant:
             for launch in self._move:
                 launch.launch()
             self._show_others.launch()
+            for launch in self.every_period:
+                launch.launch()
             drive.launch()
             if self.recorder is not None:
                 self.recorder.inputs(period)
@@ -385,6 +403,6 @@ class RoadPlant:
             "vary.values": self.varies.values,
             "vary.pinned": self.varies.pinned,
         }
-        for part in (self.senses, *self.movers):
+        for part in (self.senses, self._motor, *self.movers):
             named |= part.arrays() if part is not None else {}
         return named

@@ -18,7 +18,7 @@ import warp as wp
 from sim.actors import ActorKind
 from sim.driving.following import Rules, choose, rss_gap, side_lane
 from sim.driving.movers import FAR, Manner, MapArrays, MoverArrays
-from sim.driving.moving import put, vanish
+from sim.driving.standing import put, stand_on, vanish
 from sim.driving.state import ActorArrays
 from sim.frenet import Lanes, lane_frame
 from sim.randomization import Term, absorb, below, draw_from, stream, unit
@@ -230,7 +230,8 @@ def appear(
             actors.motion[world, i, 0] = v
             actors.motion[world, i, 1] = 0.0
             movers.life[world, i] = movers.life[world, i] + 1
-            put(lanes, actors, world, i)
+            stand_on(lanes, actors, movers, world, i)
+            put(actors, movers, world, i, s, 0.0, 0.0, v)
             return True
     return False
 

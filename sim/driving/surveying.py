@@ -18,7 +18,7 @@ import warp as wp
 from sim.driving.following import SPLIT_C, Rules, idm, pace_at, safe_accel
 from sim.driving.looking import HOPS_C, PEDESTRIAN_C
 from sim.driving.maparrays import ConflictArrays, CrossingArrays
-from sim.driving.movers import PACE_BRAKE, Manner, MapArrays, MoverArrays
+from sim.driving.movers import HOPS, PACE_BRAKE, Manner, MapArrays, MoverArrays
 from sim.driving.state import ActorArrays
 from sim.driving.walking import about_to_cross
 from sim.frenet import Lanes
@@ -39,6 +39,8 @@ SHARE, HEADWAY, ACCEL, BRAKE, POLITE, THRESHOLD, TOP = (
     wp.constant(int(x))
     for x in (Manner.SHARE, Manner.HEADWAY, Manner.ACCEL, Manner.BRAKE, Manner.POLITE, Manner.THRESHOLD, Manner.TOP)
 )
+Path = wp.types.vector(length=HOPS, dtype=wp.int32)
+Ways = wp.types.vector(length=HOPS, dtype=wp.float32)
 PACE_BRAKE_C = wp.constant(PACE_BRAKE)
 SETTLE_C = wp.constant(SETTLE)
 YIELD_C = wp.constant(YIELD_BRAKE)
@@ -112,8 +114,8 @@ def intruding(
     return found
 
 
-@wp.kernel(module="sim.driving.traffic")
-def survey(
+@wp.func
+def survey_one(
     rules: Rules,
     map: MapArrays,
     lanes: Lanes,
@@ -121,9 +123,10 @@ def survey(
     crossings: CrossingArrays,
     actors: ActorArrays,
     movers: MoverArrays,
+    world: int,
+    i: int,
 ) -> None:
-    """Acceleration, leader and readiness of each ego and each of traffic's vehicles."""
-    world, i = wp.tid()
+    """The same for one of them."""
     movers.ready[world, i] = 0
     movers.ahead[world, i] = -1
     lane = movers.path[world, i, 0]
@@ -133,6 +136,7 @@ def survey(
     v = actors.motion[world, i, 0]
     half = 0.5 * actors.size[world, i, 0]
     v0 = allowed_speed(map, lanes, movers, world, i, s, v)
+    movers.allowed[world, i] = v0
     free = movers.manner[world, i, ACCEL]
     share = v / v0
     a = free * (1.0 - share * share * share * share)
@@ -151,8 +155,12 @@ def survey(
     room = wp.int32(1)
     rearmost = float(wp.inf)
     junction = wp.int32(-1)  # hop of the next lane that shares ground with others
+    path = Path()
+    at = Ways()
     for hop in range(HOPS_C):
         there = movers.path[world, i, hop]
+        path[hop] = there
+        at[hop] = movers.path_at[world, i, hop]
         near = junction < 0 and there >= 0 and movers.path_at[world, i, hop] < 50.0
         if near and conflicts.first[there + 1] > conflicts.first[there]:
             junction = hop
@@ -164,12 +172,10 @@ def survey(
             if actors.kind[world, j] == PEDESTRIAN_C:
                 beside = -1
             for hop in range(HOPS_C):
-                there = movers.path[world, i, hop]
-                if there >= 0:
-                    if there == other:
-                        x = wp.min(x, positive(movers.path_at[world, i, hop] + actors.place[world, j, 0], j < i))
-                    elif there == beside:
-                        x = wp.min(x, positive(movers.path_at[world, i, hop] + movers.also_s[world, j], j < i))
+                if path[hop] == other:
+                    x = wp.min(x, positive(at[hop] + actors.place[world, j, 0], j < i))
+                elif path[hop] == beside and beside >= 0:
+                    x = wp.min(x, positive(at[hop] + movers.also_s[world, j], j < i))
             if also >= 0:
                 if also == other:
                     x = wp.min(x, positive(actors.place[world, j, 0] - movers.also_s[world, i], j < i))
@@ -181,6 +187,8 @@ def survey(
             reach = 0.5 * actors.size[world, j, 0]
             if x < wp.inf:
                 front = actors.motion[world, j, 0]
+                if actors.kind[world, j] == PEDESTRIAN_C:
+                    front = 0.0  # across the lane
                 gap = x - half - reach
                 a = wp.min(a, approach(rules, movers, world, i, v, v0, gap, front))
                 if gap < nearest:
@@ -223,6 +231,23 @@ def survey(
     movers.accel[world, i] = a
     if movers.ticket[world, i] >= 0 and room == 1 and unclaimed > movers.line[world, i] + half:
         movers.ready[world, i] = 1
+
+
+@wp.kernel(module="sim.driving.traffic")
+def survey(
+    rules: Rules,
+    map: MapArrays,
+    lanes: Lanes,
+    conflicts: ConflictArrays,
+    crossings: CrossingArrays,
+    actors: ActorArrays,
+    movers: MoverArrays,
+    each: int,
+) -> None:
+    """Acceleration, leader and readiness of each ego and each of traffic's vehicles."""
+    world, part = wp.tid()
+    for i in range(part * each, wp.min((part + 1) * each, rules.robots + rules.vehicles)):
+        survey_one(rules, map, lanes, conflicts, crossings, actors, movers, world, i)
 
 
 @wp.func

@@ -19,6 +19,7 @@ What it does not do: overtake where there is no lane to do so, obey traffic ligh
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import warp as wp
 
@@ -31,6 +32,7 @@ from sim.driving.moving import move
 from sim.driving.profile import RoadProfile
 from sim.driving.spawning import begin_traffic, renew_traffic
 from sim.driving.state import ActorArrays
+from sim.driving.steering import steer_egos  # noqa: F401 its kernel belongs to the same Warp module
 from sim.driving.surveying import survey
 from sim.driving.walkers import begin_walkers, move_walkers, think_walkers, way_arrays
 from sim.fields import Recompute
@@ -138,31 +140,37 @@ class Traffic:
 
     def _decide(self) -> list[Launchable]:
         atlas, c, rules = self.atlas, self.config, self.rules
-        driven = (self.worlds, self._robots + c.vehicles)
+        driven = self._robots + c.vehicles
         drawn = [self.vary, self.first_row, self._road, self._episode, self.actors, self.movers]
         state = [self.actors, self.movers]
-        ways = [rules, atlas.lanes, atlas.crossings, self.ways]
         on_route = [atlas.routes, self._route, *state]
+        ways = [rules, atlas.lanes, atlas.crossings, self.ways]
         return [
             self._record(renew_traffic, self.worlds, [rules, self.map, atlas.lanes, *drawn]),
-            self._record(look, (self.worlds, self.slots), [rules, self.map, atlas.lanes, *on_route]),
-            self._record(think_walkers, (self.worlds, c.walkers), [*ways, *drawn]),
-            self._record(
-                survey, driven, [rules, self.map, atlas.lanes, atlas.conflicts, atlas.crossings, *state]
-            ),
-            self._record(decide, driven, [rules, self.map, atlas.lanes, atlas.conflicts, *on_route]),
-        ]  # fmt: skip
+            self._each(look, self.slots, [rules, self.map, atlas.lanes, *on_route]),
+            self._each(think_walkers, c.walkers, [*ways, *drawn]),
+            self._each(survey, driven, [rules, self.map, atlas.lanes, atlas.conflicts, atlas.crossings, *state]),
+            self._each(decide, driven, [rules, self.map, atlas.lanes, atlas.conflicts, *on_route]),
+        ]
 
     def _move(self) -> list[Launchable]:
         atlas, c, state = self.atlas, self.config, [self.actors, self.movers]
         ways = [self.rules, atlas.lanes, atlas.crossings, self.ways]
         return [
-            self._record(move, (self.worlds, c.vehicles), [self.rules, self.map, atlas.lanes, *state]),
-            self._record(move_walkers, (self.worlds, c.walkers), [*ways, *state]),
+            self._each(move, c.vehicles, [self.rules, self.map, atlas.lanes, *state]),
+            self._each(move_walkers, c.walkers, [*ways, *state]),
         ]
 
-    def _record(self, kernel: object, dim: int | tuple[int, ...], inputs: list[object]) -> Launchable:
+    def _record(self, kernel: Any, dim: int | tuple[int, int], inputs: list[object]) -> Launchable:  # Warp's own types
         return record(kernel, dim=dim, inputs=inputs, device=self.atlas.device)
+
+    def _each(self, kernel: Any, many: int, inputs: list[object]) -> Launchable:  # Warp's own types
+        """A kernel over actors: a thread for each on a GPU; one for all of a world on the CPU.
+
+        There a thread copies its arguments, 4 kB of structures, which takes as long as a vehicle's motor period.
+        """
+        each = max(many, 1) if self.atlas.device == "cpu" else 1
+        return self._record(kernel, (self.worlds, -(-many // each)), [*inputs, each])
 
 
 def _rules(config: TrafficConfig, robots: int, seed: int, step: float, period: float, drive_egos: bool) -> Rules:

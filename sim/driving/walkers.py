@@ -22,8 +22,8 @@ from sim.driving.atlas import Atlas
 from sim.driving.following import Rules, path_distance
 from sim.driving.maparrays import CrossingArrays
 from sim.driving.movers import MoverArrays
-from sim.driving.moving import vanish
 from sim.driving.spawning import nearest_ego
+from sim.driving.standing import vanish
 from sim.driving.state import ActorArrays
 from sim.driving.walking import LEG_C, STRIP_C, crossing_length
 from sim.frenet import Lanes, lane_frame
@@ -302,14 +302,22 @@ def begin_walkers(
         come(rules, lanes, crossings, ways, vary, base, actors, movers, world, road[world], i, key, 8)
 
 
-@wp.kernel(module="sim.driving.traffic")
-def think_walkers(
-    rules: Rules, lanes: Lanes, crossings: CrossingArrays, ways: WayArrays, vary: VaryArrays, base: int,
-    road: wp.array(dtype=wp.int32), episode: wp.array(dtype=wp.int32), actors: ActorArrays, movers: MoverArrays,
-) -> None:  # fmt: skip
-    """Who steps out, who waits, and who comes anew; once in a control step."""
-    world, k = wp.tid()
-    i = rules.robots + rules.vehicles + k
+@wp.func
+def think_walker(
+    rules: Rules,
+    lanes: Lanes,
+    crossings: CrossingArrays,
+    ways: WayArrays,
+    vary: VaryArrays,
+    base: int,
+    road: wp.array(dtype=wp.int32),
+    episode: wp.array(dtype=wp.int32),
+    actors: ActorArrays,
+    movers: MoverArrays,
+    world: int,
+    i: int,
+) -> None:
+    """The same for one of them."""
     movers.granted[world, i] = 0
     if movers.walk[world, i] == 0:
         if movers.present[world, i] != wp.uint8(0) and (movers.clock[world] + i) % 20 == 0:
@@ -338,12 +346,50 @@ def think_walkers(
 
 
 @wp.kernel(module="sim.driving.traffic")
-def move_walkers(
-    rules: Rules, lanes: Lanes, crossings: CrossingArrays, ways: WayArrays, actors: ActorArrays, movers: MoverArrays
+def think_walkers(
+    rules: Rules,
+    lanes: Lanes,
+    crossings: CrossingArrays,
+    ways: WayArrays,
+    vary: VaryArrays,
+    base: int,
+    road: wp.array(dtype=wp.int32),
+    episode: wp.array(dtype=wp.int32),
+    actors: ActorArrays,
+    movers: MoverArrays,
+    each: int,
 ) -> None:
-    """One motor period of everybody who walks."""
-    world, k = wp.tid()
-    i = rules.robots + rules.vehicles + k
+    """Who steps out, who waits, and who comes anew; once in a control step."""
+    world, part = wp.tid()
+    for k in range(part * each, wp.min((part + 1) * each, rules.walkers)):
+        think_walker(
+            rules,
+            lanes,
+            crossings,
+            ways,
+            vary,
+            base,
+            road,
+            episode,
+            actors,
+            movers,
+            world,
+            rules.robots + rules.vehicles + k,
+        )
+
+
+@wp.func
+def move_walker(
+    rules: Rules,
+    lanes: Lanes,
+    crossings: CrossingArrays,
+    ways: WayArrays,
+    actors: ActorArrays,
+    movers: MoverArrays,
+    world: int,
+    i: int,
+) -> None:
+    """The same for one of them."""
     if movers.walk[world, i] == 0:
         return
     speed = wp.where(movers.granted[world, i] != 0, movers.pace[world, i], 0.0)
@@ -354,3 +400,19 @@ def move_walkers(
         movers.life[world, i] = life
         return
     put_walker(lanes, crossings, ways, actors, movers, world, i, speed)
+
+
+@wp.kernel(module="sim.driving.traffic")
+def move_walkers(
+    rules: Rules,
+    lanes: Lanes,
+    crossings: CrossingArrays,
+    ways: WayArrays,
+    actors: ActorArrays,
+    movers: MoverArrays,
+    each: int,
+) -> None:
+    """One motor period of everybody who walks."""
+    world, part = wp.tid()
+    for k in range(part * each, wp.min((part + 1) * each, rules.walkers)):
+        move_walker(rules, lanes, crossings, ways, actors, movers, world, rules.robots + rules.vehicles + k)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sim.bodies.specs import CAR
 from sim.driving.atlas import Atlas
 from sim.driving.contract import BEND, PREVIEW, SIDE, SPEED, STEERING
+from sim.driving.motornet import motor_rows
 from sim.driving.path import before_lanes, make_lane_errors, make_match, see_path, start_match
 from sim.driving.plant import RoadPlant
 from sim.driving.scene import RoadBody
@@ -18,6 +19,7 @@ from sim.driving.skill import Driving, Skill
 from sim.driving.state import View
 from sim.driving.variedcars import car_rows
 from sim.launches import Launchable
+from sim.perceptron import Layers
 from sim.roadgen import generate_highway, generate_rural, generate_town
 from sim.tasks.task import struct_arrays
 from sim.vary import Table
@@ -78,11 +80,13 @@ def plain_worlds(
     seed: int = 3,
     body: RoadBody = "kinematic",
     atlas: Atlas | None = None,
+    motor: Layers | None = None,
 ) -> Worlds:
     """Worlds of a skill with nobody else on the road."""
+    table = Table((*car_rows(CAR), *(motor_rows() if motor is not None else ())))
     plant = RoadPlant(
-        atlas or plain_atlas(), CAR, worlds=worlds, robots=robots, actors=robots, vary=Table(car_rows(CAR)), seed=3,
-        body=body, threads=1,
+        atlas or plain_atlas(), CAR, worlds=worlds, robots=robots, actors=robots, vary=table, seed=3, body=body,
+        threads=1, motor=motor,
     )  # fmt: skip
     plant.complete(Plain(plant), [])
     return Worlds(plant, Driving(plant, skill, 20.0), about={})

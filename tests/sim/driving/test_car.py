@@ -30,9 +30,9 @@ DRIVE = CAR.car
 DT = CAR.motor_period / SECOND
 
 
-def stop_bound(v: float) -> float:
-    """Distance of: coast for latency_bound, then brake by brake_min at jerk_max; m. Worked as integrals by hand."""
-    b, j = DRIVE.brake_min, DRIVE.jerk_max
+def stop_bound(v: float, b: float = DRIVE.brake_min) -> float:
+    """Distance of: coast for latency_bound, then brake by `b` at jerk_max; m. Worked as integrals by hand."""
+    j = DRIVE.jerk_max
     ramp = b / j
     if v <= b * ramp / 2.0:  # it stands while braking still grows: v = j t^2 / 2
         t = math.sqrt(2.0 * v / j)

@@ -6,18 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import warp as wp
 
 from sim.bodies.specs import CAR
 from sim.driving.atlas import Atlas
 from sim.driving.blame import Blame
-from sim.driving.families import KMH, decelerating_lead
+from sim.driving.env import RoadConfig, RoadEnv
+from sim.driving.families import KMH, cut_in, decelerating_lead
 from sim.driving.plant import RoadPlant
 from sim.driving.recorded import from_commonroad, recorded_places
 from sim.driving.replay import Replay
-from sim.driving.scenario import grid
+from sim.driving.scenario import grid, sample
 from sim.driving.script import ScenarioPlayer, runs_on, scenario_atlas
 from sim.driving.skill import Driving
 from sim.driving.starts import Places
+from sim.driving.state import make_actors
+from sim.driving.touching import record_touching
 from sim.driving.variedcars import car_rows
 from sim.vary import Table
 from sim.worlds import Worlds
@@ -75,3 +79,39 @@ def test_recordings_begin_as_recorded(tmp_path: Path) -> None:
         env.step(np.array([[0.0, 0.0]], np.float32))
     assert plant.actors.kind.numpy()[0, 1] == 1
     assert plant.actors.pose.numpy()[0, 1, 0] + atlas.origin(0)[0] == pytest.approx(40.0, abs=0.02)
+
+
+def test_traffic_keeps_away_from_whom_a_scenario_places() -> None:
+    """Cut-ins among sixteen vehicles: when worlds begin nobody overlaps; scripted actors keep their slots."""
+    scenario = cut_in(60.0)
+    rows = sample(scenario, 2, 24)
+    atlas = scenario_atlas([scenario])
+    players: list[ScenarioPlayer] = []
+
+    def movers(plant: RoadPlant) -> list[ScenarioPlayer]:
+        runs = [runs_on(atlas, 0, scenario, rows)]
+        players.append(ScenarioPlayer(runs, atlas.lanes, plant.actors, first=17, pick="draw", seed=3).join(plant))
+        return players
+
+    env = RoadEnv(atlas, RoadConfig(traffic=16, walkers=0), worlds=24, movers=movers, slots=1, threads=1)
+    env.reset()
+    actors = env.plant.actors
+    assert (actors.kind.numpy()[:, 17] == 1).all()
+    assert (actors.kind.numpy()[:, 1:17] >= 0).sum() > 100
+    played = players[0].played.row.numpy()
+    assert len(set(played.tolist())) > 10
+    assert actors.motion.numpy()[:, 0, 0] == pytest.approx(rows[played, 0], abs=0.05)
+    place = actors.place.numpy()[:, 17, 0] - actors.place.numpy()[:, 0, 0]
+    expected = rows[played, 2] + 2.0 * rows[played, 1] + 0.5 * (actors.size.numpy()[:, 0, 0] + 4.6)
+    assert place == pytest.approx(expected, abs=0.1)
+    touching = wp.zeros((24, 18), dtype=wp.uint8)
+    for slot in (0, 17):  # the oracle asks for the slots of egos: put the scripted actor there
+        order = [slot, *(k for k in range(18) if k != slot)]
+        shown = make_actors(24, 18, "cpu")
+        for name in ("kind", "pose", "size"):
+            getattr(shown, name).assign(getattr(actors, name).numpy()[:, order])
+        record_touching(1, shown, touching, "cpu").launch()
+        assert not touching.numpy().any()
+    for _ in range(60):
+        env.step(np.zeros((24, 2), np.float32))
+    assert (actors.kind.numpy()[:, 17] == 1).all()

@@ -417,3 +417,31 @@ def test_events_that_name_nobody_are_refused() -> None:
     scenario = one(brake(3.0), Trigger(When.GAP, 3.0, to=4))
     with pytest.raises(ScenarioError, match="event 0: expected an actor of the 1 that there are"):
         ScenarioPlayer([Runs(scenario, NOTHING)], lane_arrays(scenario.road), make_actors(1, 3, "cpu"))
+
+
+@pytest.mark.gpu
+def test_a_cuda_device_plays_the_same() -> None:
+    """Before an ego that is told to drive and never does, so that only the players move."""
+    start_warp()
+    scenario = cut_in(60.0, -300.0)
+    rows = sample(scenario, 5, 32)
+    found = []
+    for device in ("cpu", "cuda:0"):
+        actors = make_actors(32, 2, device)
+        player = ScenarioPlayer([Runs(scenario, rows)], lane_arrays(scenario.road, device), actors)
+        for name, value in (("kind", 1), ("lane", 1), ("place", (100.0, 0.0, 0.0)), ("size", (4.8, 1.9))):
+            array = getattr(actors, name)
+            values = array.numpy().copy()
+            values[:, 0] = value
+            array.assign(values)
+        motion = actors.motion.numpy().copy()
+        motion[:, 0, 0] = rows[:, 0]
+        actors.motion.assign(motion)
+        player.begin(wp.full(32, 1, dtype=wp.uint8, device=device)).launch()
+        for _ in range(160):
+            player.decide.launch()
+            for _ in range(5):
+                player.move.launch()
+        found.append({name: getattr(actors, name).numpy() for name in ("pose", "motion", "place", "lane", "violates")})
+    for name, values in found[0].items():
+        assert values == pytest.approx(found[1][name], abs=2e-3), name
