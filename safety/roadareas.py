@@ -68,21 +68,22 @@ def way_to(lanes: Lanes, lane: int, s: float, target: int, most: float) -> float
     first = lanes.length[lane] - s
     if first > most:
         return best
-    for i in range(LINKS_C):
+    links = wp.int32(LINKS_C)  # a variable, so that Warp does not write 84 cases out
+    for i in range(links):
         one = lanes.successors[lane, i]
         if one >= 0:
             if one == target:
                 best = wp.min(best, first)
             second = first + lanes.length[one]
             if second <= most:
-                for j in range(LINKS_C):
+                for j in range(links):
                     two = lanes.successors[one, j]
                     if two >= 0:
                         if two == target:
                             best = wp.min(best, second)
                         third = second + lanes.length[two]
                         if third <= most:
-                            for k in range(LINKS_C):
+                            for k in range(links):
                                 if lanes.successors[two, k] == target:
                                     best = wp.min(best, third)
     return best

@@ -179,7 +179,7 @@ def propose_stop(
             phase[row] = STOP
     curve = path_value(view, row, path_index(v * LOOK_AHEAD), PCURVE)
     turn = steering(d, wp.sin(yaw), wp.cos(yaw), wp.max(v, 0.0), curve, line, b)
-    a = -braking(b.comfort, v, turn, b)
+    a = -braking(b.comfort, line, v, turn, b)
     if line < 0.0 and d > line + 0.3 and v < ENTER_SPEED:
         a = wp.min(1.0, ENTER_SPEED - v)
     if phase[row] == DONE:

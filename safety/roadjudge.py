@@ -228,12 +228,13 @@ def judge_road(row: int, a: float, k: float, first: int, ask: RoadAsk, sight: Ro
     verdict = RoadVerdict()
     verdict.reason = Reason.VEHICLE_AHEAD
     verdict.culprit = first
-    if not hopeless(row, first, a, b.comfort, sight, b):
-        verdict = judge_plan(row, command, family(row, 0, ask, sight, b), first, ask, sight, b)
     told = verdict
     changes = wp.abs(sight.start[row, SD]) > CHANGING
-    for f in range(1, FAMILIES):
+    many = wp.int32(FAMILIES)  # a variable: Warp writes loops over constants out, and this one is a large module
+    for f in range(many):
         useful = verdict.reason != 0
+        if f == 0:
+            useful = not hopeless(row, first, a, b.comfort, sight, b)
         if f == 1:
             useful = useful and not hopeless(row, verdict.culprit, a, b.brake, sight, b)
         if f == 3:
@@ -244,7 +245,7 @@ def judge_road(row: int, a: float, k: float, first: int, ask: RoadAsk, sight: Ro
             plan = family(row, f, ask, sight, b)
             if plan[1] > 0.0:
                 verdict = judge_plan(row, command, plan, verdict.culprit, ask, sight, b)
-                if f == 1:
+                if f <= 1:
                     told = verdict
     if verdict.reason != 0:
         return told

@@ -12,9 +12,10 @@ K the path's curvature. From now on the phases are
     hold       the plan's steering at constant speed (only of the family that clears shared ground)
     stop       the plan's steering and braking until standstill
 
-Steering is a second-order law for the distance to the plan's line (`steering`), which is how the plan is driven too,
-so that what is predicted is what is done. Braking leaves what bends and evasion take of the tyres:
-a_lat^2 / lateral^2 + a_lon^2 / brake^2 <= 1. The families are lines and strengths of braking, see `family`.
+A plan that brakes less than what is under way counts from the first moment at which it may rule. Steering is a
+second-order law for the distance to the plan's line (`steering`), which is how the plan is driven too, so that what is
+predicted is what is done. In the lane brakes and bends are guaranteed together (docs/decisions.md); on the way to
+another line a_lat^2 / lateral^2 + a_lon^2 / brake^2 <= 1. The families are lines and strengths of braking (`family`).
 
 Every slice is stored with the interval that the body takes across the path, grown by the tracking error
 e0 + e1 t (across the path e1 counts for SETTLED at most, because steering is closed-loop), by what a candidate's
@@ -152,11 +153,12 @@ def limit_curvature(curvature: float, v: float, b: RoadBounds) -> float:
 
 
 @wp.func
-def braking(strength: float, v: float, curvature: float, b: RoadBounds) -> float:
-    """What a bend leaves of a braking: the friction ellipse; a fifth of it at least, for tyres hold more than that."""
+def braking(strength: float, line: float, v: float, curvature: float, b: RoadBounds) -> float:
+    """A plan's braking: on the way to another line inside the friction ellipse (a fifth at least), else in full."""
+    if line == 0.0:
+        return strength
     share = v * v * curvature / b.lateral
-    left = b.brake * wp.sqrt(wp.max(1.0 - share * share, 0.04))
-    return wp.min(strength, left)
+    return wp.min(strength, b.brake * wp.sqrt(wp.max(1.0 - share * share, 0.04)))
 
 
 @wp.func
@@ -181,7 +183,8 @@ def go(v: float, a: float, wish: float, dt: float, b: RoadBounds) -> wp.vec3:
 def pending(row: int, time: float, candidate: float, sight: RoadSight, b: RoadBounds) -> float:
     """The largest acceleration that a drive may act on `time` after now, within its latency."""
     most = wp.max(candidate, sight.history[row, 0, 0])
-    for i in range(1, HISTORY_C):
+    many = wp.int32(HISTORY_C)
+    for i in range(1, many):
         if float(i) * b.period <= b.latency - time:
             most = wp.max(most, sight.history[row, i, 0])
     return most
@@ -231,6 +234,10 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
     wall = wp.min(sight.start[row, SEND] - b.localisation, sight.start[row, SRANGE]) - b.front
     gentle = command[0] > -b.comfort + 1.0e-3
     begun = b.latency + b.period
+    # what the plan asks for when it begins: it may rule as early as a period from now
+    soon = -braking(plan[1], line, v, k, b)
+    if plan[2] > 0.0:
+        soon = wp.float32(0.0)
     at = path_index(s)
     curve = path_value(view, row, at, PCURVE)
     before = body(d, side, curve, b)
@@ -242,15 +249,17 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
             dt = b.latency / waits
             wish = pending(row, t, command[0], sight, b)
             turn = last_k
+            if t > b.period - 1.0e-5:
+                wish = wp.max(wish, soon)
         elif t < begun - 1.0e-5:
             dt = b.period
-            wish = command[0]
+            wish = wp.max(command[0], soon)
             turn = command[1]
         else:
             ahead = path_value(view, row, path_index(s + v * LOOK_AHEAD), PCURVE)
             turn = steering(d, side, cosine, v, ahead, line, b)
             if t >= begun + plan[2] - 1.0e-5:
-                wish = -braking(plan[1], v, wp.max(wp.abs(turn), wp.abs(k)), b)
+                wish = -braking(plan[1], line, v, wp.max(wp.abs(turn), wp.abs(k)), b)
         moved = go(v, a, wish, dt, b)
         way = moved[2]
         if moved[0] <= 0.0 and way <= 0.0 and t >= begun - 1.0e-5:

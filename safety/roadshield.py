@@ -23,6 +23,7 @@ from safety.dynamics import finite
 from safety.roadareas import look_areas
 from safety.roadbounds import RoadBounds, RoadRules, RoadShieldError, road_bounds
 from safety.roadjudge import judge_road
+from safety.roadmitigation import mitigate
 from safety.roadplan import SLICE_TIME, braking, go, limit_curvature, steering
 from safety.roadsight import (
     AREAS,
@@ -123,7 +124,7 @@ class RoadShield:
         """Raises RoadShieldError where car, profile and rules do not fit each other."""
         self.bounds = road_bounds(self.spec, self.profile, self.rules)
         room = (HISTORY - 1) * self.bounds.period
-        if self.bounds.latency > min(room, 8.0 * float(SLICE_TIME)):
+        if self.bounds.latency > min(room, 8.0 * float(SLICE_TIME)) + 1.0e-6:
             raise RoadShieldError(
                 f"car {self.spec.name}: the latency bound is {self.bounds.latency} s, the shield remembers commands "
                 f"for {min(room, 8.0 * float(SLICE_TIME)):.2f} s; lower the latency or lengthen the period"
@@ -340,7 +341,9 @@ def play_road(row: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds, kept: Roa
         return wp.vec2(STANDING, kept.history[row, 0, 1])
     a = wp.float32(0.0)
     if time >= kept.plan[row, 2]:
-        a = -braking(kept.plan[row, 1], v, wp.max(wp.abs(steer), wp.abs(k)), b)
+        a = -braking(kept.plan[row, 1], kept.plan[row, 0], v, wp.max(wp.abs(steer), wp.abs(k)), b)
+    if seen:
+        a = mitigate(row, a, ask, sight, b)
     return wp.vec2(a, steer)
 
 

@@ -332,8 +332,8 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
     lane = view.object_lane[row, j]
     offset = view.objects[row, j, OLANE_D]
     lateral = view.objects[row, j, OLATERAL]
-    strays = kind != BICYCLE_KIND and wp.abs(offset) > b.wander + spread
-    keeps = lane >= 0 and wp.abs(lateral) <= b.keeping and not strays
+    strays = kind != BICYCLE_KIND and wp.abs(offset) >= b.wander + spread
+    keeps = lane >= 0 and wp.abs(lateral) < b.keeping and not strays
     same = c >= PARALLEL
     beside = sight.objects[row, j, HIGH_D] > sight.start[row, SLOW] and (
         sight.objects[row, j, LOW_D] < sight.start[row, SHIGH]
@@ -366,20 +366,24 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
         if same and behind:
             sight.object_mode[row, j] = REAR
         return 0
-    if same and behind:
-        sight.object_mode[row, j] = REAR
-        return 0
     if same and sight.objects[row, j, HIGH_S] <= b.front:
-        return 0  # beside us and not ahead: whoever leaves a lane into us has us where we are
+        # beside or behind us: whoever leaves a lane into us has us where we are
+        sight.objects[row, j, ALONG] = 1.0
+        sight.objects[row, j, ACROSS] = 0.0
+        if behind:
+            sight.object_mode[row, j] = REAR
+            if d * lateral < 0.0:
+                sight.object_mode[row, j] = ABSENT  # it comes to us, not we to it
+        return 0
     if lane < 0:
         sight.objects[row, j, GOES_LEFT] = b.change
         sight.objects[row, j, GOES_RIGHT] = b.change
         return 0
     quick = wp.max(b.change, wp.abs(lateral))
     sign = wp.sign(c)
-    if sign * lateral > b.keeping or (strays and sign * offset > 0.0 and sign * lateral > -b.keeping):
+    if sign * lateral >= b.keeping or (strays and sign * offset > 0.0 and sign * lateral > -b.keeping):
         sight.objects[row, j, GOES_LEFT] = quick
-    if sign * lateral < -b.keeping or (strays and sign * offset < 0.0 and sign * lateral < b.keeping):
+    if sign * lateral <= -b.keeping or (strays and sign * offset < 0.0 and sign * lateral < b.keeping):
         sight.objects[row, j, GOES_RIGHT] = quick
     sight.objects[row, j, ALONG] = sign
     sight.objects[row, j, ACROSS] = 0.0
