@@ -15,6 +15,7 @@ import numpy as np
 from agents.errors import PolicyError
 from agents.layers import read_layers
 from agents.policy import Policy
+from fleet.driving_train import LEVELS, read_levels
 from sim.driving.contract import SKILLS, drive_contract, manoeuvre_contract
 from sim.driving.env import RoadEnv
 from sim.driving.manoeuvre import PERIOD, Manoeuvres
@@ -35,15 +36,18 @@ class Driver(Protocol):
 
 
 class Learned:
-    """The frozen policies of a folder: lane, change, pull_over and manoeuvre, as `muster driving-train` leaves them."""
+    """The frozen policies of a folder: motor, skills and manoeuvre, as `muster driving-train` leaves them."""
 
     def __init__(self, place: Path) -> None:
-        """Raises `PolicyError` for a folder that lacks a level."""
-        missing = [level for level in (*SKILLS, TOP) if not (place / level / "policy.json").exists()]
+        """Raises `PolicyError` for a folder that lacks a level, `ChainError` for levels not trained on each other."""
+        missing = [level for level in LEVELS if not (place / level / "policy.json").exists()]
         if missing:
             raise PolicyError(
                 f"expected driving policies in {place}, got none in {', '.join(missing)}; give a run of driving-train"
             )
+        read_levels(place)
+        self.motor = read_layers(place / "motor")
+        """What the car that these policies were trained on is corrected by."""
         self._skills = {name: read_layers(place / name) for name in SKILLS}
         self._policies = {name: Policy.load(place / name) for name in SKILLS}
         self._top = Policy.load(place / TOP)

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+BRIEFLY = 0.2
+"""Share of the levels' full numbers of decisions that a brief training takes: what two cores learn in three minutes."""
+
 DRIVES_MAX = 1000
 """Drives of a run at most: each leaves 3 MB a minute. Campaigns count contacts without logs."""
 
@@ -114,7 +117,7 @@ def run(config: Config) -> int:
     directory = join_run(parent, arguments=sys.argv[1:], config=plain(config), seed=config.seed)
     place = Path(config.policy) if config.policy else train(config, directory)
     driver, venues = Learned(place), read_venues(config.site)
-    among = Among(config.seconds, config.traffic, config.walkers, config.shield, config.body)
+    among = Among(config.seconds, config.traffic, config.walkers, config.shield, config.body, driver.motor)
     found: list[DriveFigures] = []
     for number in range(config.drives):
         begin = time.monotonic()
@@ -165,7 +168,7 @@ def train(config: Config, directory: RunDirectory) -> Path:
     print(f"training to drive for {config.train_seconds:.0f} s, seed {config.seed}, into {directory.root}", flush=True)
     metrics = TrainingMetrics()
     metrics.serve(config.metrics_port)
-    told = driving_train.Config(seconds=config.train_seconds, seed=config.seed, out=directory.root)
+    told = driving_train.Config(seconds=config.train_seconds, steps=BRIEFLY, seed=config.seed, out=directory.root)
     driving_train.train_levels(told, directory.root, metrics, config.train_seconds)
     return directory.root
 

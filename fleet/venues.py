@@ -23,6 +23,7 @@ from sim.driving.moment import CarSize, Course
 from sim.driving.recorded import Recorded, from_commonroad, recorded_places
 from sim.driving.replay import Replay
 from sim.driving.scene import RoadBody
+from sim.perceptron import Layers
 from sim.road import Road, RoadError
 from sim.roadfile import load_road
 from sim.robot import SECOND
@@ -57,6 +58,8 @@ class Among:
     """Slots of people on foot"""
     shield: bool = True
     body: RoadBody = "kinematic"
+    motor: Layers | None = None
+    """A frozen motor policy; None: the firmware alone"""
 
 
 def read_venues(text: str) -> list[Venue]:
@@ -81,7 +84,9 @@ def make_env(venue: Venue, seed: int, among: Among) -> RoadEnv:
     recorded = venue.recorded
     shield = RoadShield(CAR) if among.shield else None
     seconds = min(among.seconds, venue.seconds)
-    config = RoadConfig(skill="route", traffic=among.traffic, walkers=among.walkers, time_limit=seconds)
+    config = RoadConfig(
+        skill="route", traffic=among.traffic, walkers=among.walkers, time_limit=seconds, motor=among.motor
+    )
     if recorded is None:
         atlas = Atlas([venue.road], routes=ROUTES, seed=seed)
         return RoadEnv(atlas, config, worlds=1, seed=seed, filter=shield, body=among.body, threads=1)

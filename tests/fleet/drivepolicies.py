@@ -12,11 +12,13 @@ from agents.normalize import Moments
 from sim.bodies.specs import CAR
 from sim.driving.contract import SKILLS, drive_contract, manoeuvre_contract
 from sim.driving.manoeuvre import PERIOD
+from sim.driving.motor import motor_contract
 
 
 def write_driving_policies(place: Path) -> Path:
     """Untrained policies of every level, which say next to nothing: the car rolls on along its lane."""
-    contracts = {name: drive_contract(name, CAR) for name in SKILLS} | {"manoeuvre": manoeuvre_contract(CAR, PERIOD)}
+    contracts = {"motor": motor_contract(CAR), **{name: drive_contract(name, CAR) for name in SKILLS}}
+    contracts["manoeuvre"] = manoeuvre_contract(CAR, PERIOD)
     for number, (name, contract) in enumerate(contracts.items()):
         network = ActorCritic(
             contract.observation_size, contract.action_size, (8,), generator=torch.Generator().manual_seed(number)
