@@ -29,22 +29,17 @@ from sim.bodies.specs import CAR
 from sim.bounds import check_number
 from sim.driving.atlas import Atlas
 from sim.driving.drive import ACCEL_CORRECTION, SIDE_CORRECTION, STEER_CORRECTION, limits_of
-from sim.driving.motorkernels import (
+from sim.driving.motorkernels import Following, advance, begin, command_cars, correct, observe
+from sim.driving.motornet import make_motor, make_motor_draws, motor_rows
+from sim.driving.motorsense import (
     ASK,
     DRIFT_UNIT,
     FORCE_UNIT,
     HISTORY,
     OBSERVATION,
     SPEED_UNIT,
-    Following,
-    advance,
-    begin,
     begin_motor,
-    command_cars,
-    correct,
-    observe,
 )
-from sim.driving.motornet import make_motor, make_motor_draws, motor_rows
 from sim.driving.plant import RoadPlant
 from sim.driving.scene import RoadBody
 from sim.driving.variedcars import car_rows

@@ -2,7 +2,7 @@
 
 It is asked every 20 ms of a row's episode, whatever the control period of the task: 20 ms do not divide 50 ms, so that
 each row counts its motor periods (`MotorArrays.count`, part of every snapshot). It answers on the CPU and in a device's
-graph alike (sim/perceptron.py) and sees by the functions of its own task (sim/driving/motorkernels.py), so that it
+graph alike (sim/perceptron.py) and sees by the functions of its own task (sim/driving/motorsense.py), so that it
 answers here as it did where it was trained. Its sensors' errors are rows of the plant's table (`motor_rows`).
 """
 
@@ -17,7 +17,7 @@ import warp as wp
 
 from sim.drive import DriveArrays
 from sim.driving.drive import CarArrays, limits_of
-from sim.driving.motorkernels import HISTORY, OBSERVATION, MotorArrays, MotorDraws, begin_motor, step_motor
+from sim.driving.motorsense import HISTORY, OBSERVATION, MotorArrays, MotorDraws, begin_motor, step_motor
 from sim.fields import Recompute
 from sim.launches import Launchable, record
 from sim.perceptron import Layers, make_net

@@ -15,7 +15,7 @@ from fleet.metrics import TrainingMetrics
 from fleet.roadmotor import compare_motor, firmware, motor_ppo, train_motor, velocity_error
 from hierarchy.curriculum import read_comparison
 from sim.driving.motor import MotorConfig, motor_contract
-from sim.driving.motorkernels import OBSERVATION
+from sim.driving.motorsense import OBSERVATION
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from sim.bodies.specs import CAR
 from sim.bounds import ConfigError
 from sim.driving.atlas import Atlas
 from sim.driving.drive import ACCEL_CORRECTION, SIDE_CORRECTION, STEER_CORRECTION
+from sim.driving.env import RoadConfig, RoadEnv
 from sim.driving.motor import Blind, MotorConfig, MotorTask, motor_car, motor_contract, motor_worlds
-from sim.driving.motorkernels import ASK, FORGET, OBSERVATION
 from sim.driving.motornet import motor_rows
+from sim.driving.motorsense import ASK, FORGET, OBSERVATION
 from sim.driving.plant import RoadPlant
 from sim.driving.scene import RoadBody
 from sim.driving.variedcars import car_rows
@@ -366,3 +367,23 @@ def test_a_frozen_policy_answers_at_50_hz_within_steps_of_50_ms_as_in_its_own_ta
             own.step(answer(net, own.observe()))
     np.testing.assert_allclose(frozen.numpy(), task_of(own).motor.told.numpy(), atol=near * 10.0)
     np.testing.assert_allclose(other.state.twist.numpy()[:, :2], own.state.twist.numpy()[:, :2], atol=near)
+
+
+def test_a_frozen_policy_drives_among_others_and_is_part_of_their_snapshot(atlas: Atlas) -> None:
+    env, plain = (
+        RoadEnv(atlas, RoadConfig(traffic=4, walkers=1, motor=motor), worlds=4, seed=5, threads=1)
+        for motor in (layers(3), None)
+    )
+    env.reset()
+    plain.reset()
+    action = np.tile(np.array([[0.3, 0.0]], np.float32), (4, 1))
+    for _ in range(10):
+        env.step(action)
+        plain.step(action)
+    apart = np.abs(env.state.pose.numpy() - plain.state.pose.numpy())[:, :2].max()
+    assert 0.001 < apart < 1.0  # the same episodes, corrected
+    saved = env.snapshot()
+    assert set(saved["motor.count"]) == {50}
+    after = np.array(env.step(action).observation)
+    env.restore(saved)
+    assert np.array_equal(env.step(action).observation, after)
