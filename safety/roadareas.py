@@ -16,6 +16,7 @@ from __future__ import annotations
 import warp as wp
 
 from safety.roadbounds import RoadBounds
+from safety.roadreach import reach_time
 from safety.roadsight import (
     ACROSS,
     ALONG,
@@ -43,7 +44,6 @@ from safety.roadsight import (
     WALKER_KIND,
     RoadAsk,
     RoadSight,
-    reach_time,
 )
 from sim.frenet import LINKS, Lanes
 from sim.road import ConflictKind

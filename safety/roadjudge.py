@@ -20,6 +20,7 @@ import warp as wp
 from safety.reason import Reason
 from safety.roadbounds import RoadBounds
 from safety.roadplan import FAMILIES, Roll, family, roll
+from safety.roadreach import entered_way, fast_way, slow_way
 from safety.roadsight import (
     ABSENT,
     ACROSS,
@@ -44,9 +45,6 @@ from safety.roadsight import (
     WALKER,
     RoadAsk,
     RoadSight,
-    entered_way,
-    fast_way,
-    slow_way,
 )
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
