@@ -166,9 +166,10 @@ def appear(
     if pick < truck:
         kind = TRUCK
         length = 7.0 + 9.0 * size
-        if map.tight[road] != 0:
-            length = 6.0 + 2.0 * size
         width = 2.5
+        if map.tight[road] != 0:
+            length = 5.5 + 1.5 * size
+            width = 2.2
         top = TRUCK_TOP
     elif pick < truck + motorcycle:
         kind = MOTORCYCLE

@@ -18,7 +18,7 @@ import warp as wp
 from sim.driving.following import SPLIT_C, Rules, idm, pace_at, safe_accel
 from sim.driving.looking import HOPS_C, PEDESTRIAN_C
 from sim.driving.maparrays import ConflictArrays, CrossingArrays
-from sim.driving.movers import HOPS, PACE_BRAKE, Manner, MapArrays, MoverArrays
+from sim.driving.movers import PACE_BRAKE, Manner, MapArrays, MoverArrays
 from sim.driving.state import ActorArrays
 from sim.driving.walking import about_to_cross
 from sim.frenet import Lanes
@@ -39,8 +39,6 @@ SHARE, HEADWAY, ACCEL, BRAKE, POLITE, THRESHOLD, TOP = (
     wp.constant(int(x))
     for x in (Manner.SHARE, Manner.HEADWAY, Manner.ACCEL, Manner.BRAKE, Manner.POLITE, Manner.THRESHOLD, Manner.TOP)
 )
-Path = wp.types.vector(length=HOPS, dtype=wp.int32)
-Ways = wp.types.vector(length=HOPS, dtype=wp.float32)
 PACE_BRAKE_C = wp.constant(PACE_BRAKE)
 SETTLE_C = wp.constant(SETTLE)
 YIELD_C = wp.constant(YIELD_BRAKE)
@@ -155,27 +153,24 @@ def survey_one(
     room = wp.int32(1)
     rearmost = float(wp.inf)
     junction = wp.int32(-1)  # hop of the next lane that shares ground with others
-    path = Path()
-    at = Ways()
+    hops = wp.int32(0)
     for hop in range(HOPS_C):
         there = movers.path[world, i, hop]
-        path[hop] = there
-        at[hop] = movers.path_at[world, i, hop]
+        if there >= 0:
+            hops = hop + 1
         near = junction < 0 and there >= 0 and movers.path_at[world, i, hop] < 50.0
         if near and conflicts.first[there + 1] > conflicts.first[there]:
             junction = hop
     for j in range(actors.kind.shape[1]):
         other = actors.lane[world, j]
-        if j != i and actors.kind[world, j] >= 0 and other >= 0:
+        if j != i and other >= 0:
             x = float(wp.inf)
             beside = movers.also[world, j]
-            if actors.kind[world, j] == PEDESTRIAN_C:
-                beside = -1
-            for hop in range(HOPS_C):
-                if path[hop] == other:
-                    x = wp.min(x, positive(at[hop] + actors.place[world, j, 0], j < i))
-                elif path[hop] == beside and beside >= 0:
-                    x = wp.min(x, positive(at[hop] + movers.also_s[world, j], j < i))
+            for hop in range(hops):
+                if movers.path[world, i, hop] == other:
+                    x = wp.min(x, positive(movers.path_at[world, i, hop] + actors.place[world, j, 0], j < i))
+                elif movers.path[world, i, hop] == beside and beside >= 0:
+                    x = wp.min(x, positive(movers.path_at[world, i, hop] + movers.also_s[world, j], j < i))
             if also >= 0:
                 if also == other:
                     x = wp.min(x, positive(actors.place[world, j, 0] - movers.also_s[world, i], j < i))
@@ -212,18 +207,18 @@ def survey_one(
         room = 0
     movers.gap[world, i] = nearest
     # people
-    for hop in range(HOPS_C):
+    for hop in range(hops):
         there = movers.path[world, i, hop]
-        if there >= 0 and movers.path_at[world, i, hop] < 60.0:
+        if movers.path_at[world, i, hop] < 60.0:
             for row in range(crossings.lane_first[there], crossings.lane_first[there + 1]):
                 way = movers.path_at[world, i, hop] + crossings.begin[row] - half
                 stops = way > -0.3 and way > v * v / (2.0 * YIELD_C) - 0.2
                 if stops and about_to_cross(rules, crossings, actors, movers, world, row):
                     a = wp.min(a, stop_before(rules, movers, world, i, v, v0, wp.max(way - 0.3, 0.0)))
     # a lane that ends
-    for hop in range(HOPS_C):
+    for hop in range(hops):
         there = movers.path[world, i, hop]
-        if there >= 0 and map.wall[there] != 0:
+        if map.wall[there] != 0:
             way = movers.path_at[world, i, hop] + lanes.length[there] - half
             if movers.side[world, i] == 0:
                 way -= wp.min(RUN_UP_C, 0.3 * lanes.length[there])
