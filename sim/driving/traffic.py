@@ -24,6 +24,7 @@ from typing import Any
 import warp as wp
 
 from sim.driving.atlas import Atlas
+from sim.driving.crossways import way_arrays
 from sim.driving.deciding import decide
 from sim.driving.following import Rules
 from sim.driving.looking import look
@@ -34,7 +35,7 @@ from sim.driving.spawning import begin_traffic, renew_traffic
 from sim.driving.state import ActorArrays
 from sim.driving.steering import steer_egos  # noqa: F401 its kernel belongs to the same Warp module
 from sim.driving.surveying import survey
-from sim.driving.walkers import begin_walkers, move_walkers, think_walkers, way_arrays
+from sim.driving.walkers import begin_walkers, move_walkers, think_walkers
 from sim.fields import Recompute
 from sim.launches import Launchable, Several, record
 from sim.randomization import Term

@@ -14,11 +14,10 @@ vehicle that stands in the way, and nobody is faster than `RoadProfile.pedestria
 
 from __future__ import annotations
 
-import numpy as np
 import warp as wp
 
 from sim.actors import ActorKind
-from sim.driving.atlas import Atlas
+from sim.driving.crossways import WayArrays
 from sim.driving.following import Rules, path_distance
 from sim.driving.maparrays import CrossingArrays
 from sim.driving.movers import MoverArrays
@@ -29,7 +28,6 @@ from sim.driving.walking import LEG_C, STRIP_C, crossing_length
 from sim.frenet import Lanes, lane_frame
 from sim.people import PERSON_RADIUS
 from sim.randomization import Term, absorb, below, draw_from, stream, unit
-from sim.road import LaneKind, Road
 from sim.vary import VaryArrays, drawn
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -53,78 +51,6 @@ FAR_OFF_C = wp.constant(FAR_OFF)
 OFFSET = wp.constant(0)  # columns of a walker's `manner`: its place across the crossing, m
 CARELESS = wp.constant(1)
 KERB = wp.constant(0.4)  # m before the first lane where one waits
-
-
-@wp.struct
-class WayArrays:
-    """What walkers know of crossings, precomputed of an atlas."""
-
-    kerb: wp.array2d(dtype=wp.float32)
-    """From each end to the first lane for vehicles, m, (C, 2)"""
-    inset: wp.array2d(dtype=wp.float32)
-    """From each end to the middle of the walkway, m, (C, 2)"""
-    leg: wp.array3d(dtype=wp.float32)
-    """Direction away from each end along which people come and go, (C, 2, 2)"""
-    first: wp.array(dtype=wp.int32)
-    """Of each crossing's meetings, (C + 1,)"""
-    row: wp.array(dtype=wp.int32)
-    """Row in `CrossingArrays`, (M,)"""
-    lane: wp.array(dtype=wp.int32)
-    """Lane of each row of `CrossingArrays`, (M,)"""
-
-
-def way_arrays(atlas: Atlas) -> WayArrays:
-    """The precomputed arrays of an atlas."""
-    crossings = atlas.crossings
-    crossing, along = crossings.crossing.numpy(), crossings.along.numpy()
-    lane = np.repeat(np.arange(int(atlas.first[-1])), np.diff(crossings.lane_first.numpy()))
-    every = [(number, each) for number, road in enumerate(atlas.roads) for each in road.crossings]
-    kerb, inset, leg = np.zeros((len(every), 2)), np.zeros((len(every), 2)), np.zeros((len(every), 2, 2))
-    walkways = [_walkways(road) for road in atlas.roads]
-    for index, (number, each) in enumerate(every):
-        met = along[crossing == index]
-        if len(met):
-            kerb[index] = max(met.min() - 1.7, 0.0), max(each.length - met.max() - 1.7, 0.0)
-        ends = np.array([each.start, each.end])
-        inward = (ends[1] - ends[0]) / max(each.length, 1e-9)
-        for end in (0, 1):
-            towards = inward if end == 0 else -inward
-            inset[index, end], leg[index, end] = _leg(walkways[number], ends[end], towards, float(kerb[index, end]))
-    order = np.argsort(crossing, kind="stable")
-    arrays = WayArrays()
-    floats = {"kerb": kerb, "inset": inset, "leg": leg}
-    whole = {
-        "first": np.concatenate([[0], np.cumsum(np.bincount(crossing, minlength=len(every)))]),
-        "row": order, "lane": lane,
-    }  # fmt: skip
-    for name, values in floats.items():
-        setattr(arrays, name, wp.array(values.astype(np.float32), dtype=wp.float32, device=atlas.device))
-    for name, values in whole.items():
-        setattr(arrays, name, wp.array(values.astype(np.int32), dtype=wp.int32, device=atlas.device))
-    return arrays
-
-
-def _walkways(road: Road) -> np.ndarray:
-    """Points of the walkways' centres with their headings and the way left either way, (points, 5)."""
-    parts = [
-        np.column_stack([lane.centre, lane.heading, lane.s, lane.length - lane.s])
-        for lane in road.lanes
-        if lane.kind == LaneKind.WALKWAY
-    ]
-    return np.concatenate(parts) if parts else np.zeros((0, 5))
-
-
-def _leg(points: np.ndarray, end: np.ndarray, inward: np.ndarray, kerb: float) -> tuple[float, np.ndarray]:
-    """How far inside the end the walkway's middle is, and the direction in which it leads on furthest."""
-    inside = 0.5 * kerb
-    if len(points):
-        distance = np.hypot(*(points[:, :2] - (end + inside * inward)).T)
-        nearest = int(distance.argmin())
-        if distance[nearest] < 1.0:
-            _, _, heading, back, onward = points[nearest]
-            sign = 1.0 if onward >= back else -1.0
-            return inside, sign * np.array([np.cos(heading), np.sin(heading)])
-    return 0.0, -inward
 
 
 @wp.func
