@@ -3,6 +3,7 @@
     muster drive --site town:7,highway:3 --policy runs/<run>    frozen policies (muster driving-train), generated roads
     muster drive --site FILE.xml --policy runs/<run>            the planning problem of a CommonRoad file
     muster drive                                                trains briefly, then drives with what was learned
+    muster drive --redraw runs/<run> --video-speed 1            video and report once more, from the black boxes
 
 One drive after the other: `--drives` in all, the roads in turn, each with a seed of its own for its route, traffic and
 everything that varies. The run directory gets `blackbox/drive<k>-0.mcap` (fleet/drivelog.py), `drives.jsonl` with the
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 from coordination.ports import check_free, listeners
 from fleet.learning import check_seconds
-from fleet.rundir import RunDirectory, join_run, plain
+from fleet.rundir import RunDirectory, join_run, open_run, plain
 from sim.bounds import check_number, check_whole
 from sim.seeds import check_seed
 
@@ -73,6 +74,8 @@ class Config:
     """Simulated seconds in one second of video"""
     video_seconds: float = 30.0
     """Simulated seconds of each drive that the video shows"""
+    redraw: Path | None = None
+    """Drive nothing: make video and report of this run once more"""
     out: Path | None = None
     """Directory for the run directory; runs/ when left out"""
     metrics_port: int = 0
@@ -94,6 +97,9 @@ def check(config: Config, made_later: Path | None = None) -> None:
     check_free(ports(config))
     if config.video:
         check_look(Look(speed=config.video_speed))
+    if config.redraw is not None:
+        open_run(config.redraw)
+        return
     read_venues(config.site)
     if config.policy and made_later is None:
         from fleet.drivers import Learned
@@ -108,11 +114,13 @@ def ports(config: Config) -> dict[str, str]:
 
 def run(config: Config) -> int:
     """Train if asked to, drive, film, report; 0 when no contact was at fault, else 1."""
-    from fleet.drivereport import write_drive_report
     from fleet.drivers import Learned
     from fleet.venues import Among, read_venues
 
     check(config)
+    if config.redraw is not None:
+        show(config, open_run(config.redraw))
+        return 0
     parent = Path("runs") if config.out is None else config.out
     directory = join_run(parent, arguments=sys.argv[1:], config=plain(config), seed=config.seed)
     place = Path(config.policy) if config.policy else train(config, directory)
@@ -124,9 +132,7 @@ def run(config: Config) -> int:
         figures = drive(venues[number % len(venues)], config.seed + number, driver, among, directory, number)
         found.append(figures)
         print(f"{line_of(figures)}, driven in {time.monotonic() - begin:.0f} s", flush=True)
-    trouble = film_drives(config, directory) if config.video else ""
-    write_drive_report(directory, trouble=trouble)
-    print(f"report  {directory.report}", flush=True)
+    show(config, directory)
     contacts = sum(each.at_fault for each in found)
     if contacts:
         print(f"{contacts} contacts at fault", flush=True)
@@ -171,6 +177,15 @@ def train(config: Config, directory: RunDirectory) -> Path:
     told = driving_train.Config(seconds=config.train_seconds, steps=BRIEFLY, seed=config.seed, out=directory.root)
     driving_train.train_levels(told, directory.root, metrics, config.train_seconds)
     return directory.root
+
+
+def show(config: Config, directory: RunDirectory) -> None:
+    """Video and report of a run, from its black boxes."""
+    from fleet.drivereport import write_drive_report
+
+    trouble = film_drives(config, directory) if config.video else ""
+    write_drive_report(directory, trouble=trouble)
+    print(f"report  {directory.report}", flush=True)
 
 
 def film_drives(config: Config, directory: RunDirectory) -> str:

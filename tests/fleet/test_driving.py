@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from fleet import cli
-from fleet.drivelog import read_drives
+from fleet.drivelog import read_drives, recording
 from fleet.driverecord import DriveRecorder
+from fleet.rundir import create_run
 from fleet.venues import Among, course_of, make_env, make_venue, read_venues
 from sim.driving.env import RoadEnv
 from sim.driving.moment import Moment
 from sim.road import RoadError
+from tests.fleet import drives
 from tests.fleet.drivepolicies import write_driving_policies
 from tests.sim.driving.plainworld import by_hand
 
@@ -129,14 +131,29 @@ def test_a_run_leaves_black_boxes_figures_and_a_report(tmp_path: Path, capsys: p
     words = ["drive", "--policy", str(policies), "--site", "highway:3,rural:2", "--drives", "3", "--seconds", "2"]
     code = cli.main([*words, "--traffic", "4", "--walkers", "0", "--no-video", "--out", str(tmp_path / "runs")])
     (run,) = (tmp_path / "runs").iterdir()
-    drives = read_drives(run / "blackbox")
-    assert [drive.course.name for drive in drives] == ["highway:3", "rural:2", "highway:3"]
-    assert [drive.course.seed for drive in drives] == [1, 2, 3]
-    assert drives[0].course.driver.startswith("policy ")
+    found = read_drives(run / "blackbox")
+    assert [drive.course.name for drive in found] == ["highway:3", "rural:2", "highway:3"]
+    assert [drive.course.seed for drive in found] == [1, 2, 3]
+    assert found[0].course.driver.startswith("policy ")
     lines = [json.loads(line) for line in (run / "drives.jsonl").read_text().splitlines()]
-    assert [line["steps"] for line in lines] == [len(drive.moments) for drive in drives]
+    assert [line["steps"] for line in lines] == [len(drive.moments) for drive in found]
     assert code == (1 if sum(line["at_fault"] for line in lines) else 0)
     assert "highway:3" in (run / "report.html").read_text()
     said = capsys.readouterr().out
     assert said.count("driven in") == 3
     assert str(run / "report.html") in said
+
+
+def test_video_and_report_are_made_once_more_from_the_black_boxes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = create_run(tmp_path)
+    with recording(run.blackbox, drives.course(), {}, "drive0") as box:
+        for moment in drives.moments(0.5):
+            box.append(moment)
+    assert cli.main(["drive", "--redraw", str(run.root), "--video-speed", "1"]) == 0
+    assert (run.root / "drive.mp4").stat().st_size > 1000
+    assert "highway:3" in run.report.read_text()
+    assert "10 frames" in capsys.readouterr().out
+    assert cli.main(["drive", "--redraw", str(tmp_path / "nowhere")]) == 2
+    assert "not a run directory" in capsys.readouterr().err
