@@ -18,8 +18,10 @@ counts against the ego:
   is no lane there, and it is a vehicle and moves towards the ego faster than the ego towards it. Those who walk have no
   lane, so that they are never exempt as LATERAL; the ego must be in its own lane.
 
-A contact begins when boxes overlap that did not one motor period before. The judge keeps its own record of that, and
-shares no geometry with shield or contacts' oracle: overlap is what `touching` says.
+A contact begins when boxes overlap that did not one motor period before. Speeds and accelerations of the ego are those
+of the motor period before, since the physics of the full body may have pushed it within the one in which boxes come to
+overlap: who stands and is struck stands. The judge keeps its own record of that, and shares no geometry with shield or
+contacts' oracle: overlap is what `touching` says.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -107,6 +109,8 @@ class BlameArrays:
     """`counts`, `noted` and `many` of the episode before: worlds begin the next one within the step that ends it"""
     ended_noted: wp.array3d(dtype=wp.float32)
     ended_many: wp.array(dtype=wp.int32)
+    went: wp.array2d(dtype=wp.float32)
+    """The ego's speeds (forward, yaw, sideways) and acceleration one motor period before, (rows, 4)"""
 
 
 @wp.struct
@@ -202,6 +206,16 @@ def judge(
     return AT_FAULT_C
 
 
+@wp.func
+def keep_motion(
+    row: int, twist: wp.array2d(dtype=wp.float32), motion: wp.array2d(dtype=wp.float32), blame: BlameArrays
+) -> None:
+    """Remember how the ego goes."""
+    for k in range(3):
+        blame.went[row, k] = twist[row, k]
+    blame.went[row, 3] = motion[row, 0]
+
+
 @wp.kernel
 def judge_contacts(
     robots: int,
@@ -220,16 +234,19 @@ def judge_contacts(
     row = wp.tid()
     w = row / robots
     ego = row % robots
+    if blame.ticks[row] == 0:
+        keep_motion(row, twist, motion, blame)
     blame.ticks[row] = blame.ticks[row] + 1
+    accel = blame.went[row, 3]
     braked = blame.braked[row] - step
-    if motion[row, 0] < -comfort - 0.05:  # m/s^2; differences of float32 speeds over 10 ms
+    if accel < -comfort - 0.05:  # m/s^2; differences of float32 speeds over 10 ms
         braked = reaction
     blame.braked[row] = wp.max(braked, 0.0)
     for slot in range(touching.shape[1]):
         now = touching[row, slot]
         if now != wp.uint8(0) and blame.before[row, slot] == wp.uint8(0):
             # of the middle of the box, which swings out before base_link
-            v = wp.vec3(twist[row, 0], twist[row, 1], twist[row, 2] + middle * twist[row, 1])
+            v = wp.vec3(blame.went[row, 0], blame.went[row, 1], blame.went[row, 2] + middle * blame.went[row, 1])
             contact = meet(actors, w, ego, slot, v[0], v[2])
             found = judge(lanes, actors, w, ego, slot, v, braked > 0.0, contact)
             blame.counts[row, found] = blame.counts[row, found] + 1
@@ -240,11 +257,12 @@ def judge_contacts(
                 blame.noted[row, k, 2] = float(actors.kind[w, slot])
                 blame.noted[row, k, 3] = float(blame.ticks[row]) * step
                 blame.noted[row, k, 4] = v[0]
-                blame.noted[row, k, 5] = motion[row, 0]
+                blame.noted[row, k, 5] = accel
                 blame.noted[row, k, 6] = actors.motion[w, slot, 0]
                 blame.noted[row, k, 7] = contact.closing
             blame.many[row] = k + 1
         blame.before[row, slot] = now
+    keep_motion(row, twist, motion, blame)
 
 
 @wp.kernel
@@ -324,6 +342,7 @@ class Judge:
             setattr(self.blame, name, wp.zeros(rows, dtype=wp.int32, device=device))
         self.blame.braked = wp.zeros(rows, dtype=wp.float32, device=device)
         self.blame.before = wp.zeros((rows, slots), dtype=wp.uint8, device=device)
+        self.blame.went = wp.zeros((rows, 4), dtype=wp.float32, device=device)
         reaction = (profile or RoadProfile()).reaction
         inputs = [robots, step, comfort, reaction, middle, lanes, actors, twist, motion, touching, self.blame]
         self.watch: Launchable = record(judge_contacts, rows, inputs, device)

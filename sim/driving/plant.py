@@ -108,16 +108,20 @@ def next_episode(mask: wp.array(dtype=wp.uint8), state: RobotArrays) -> None:
 
 
 @wp.kernel
-def note_contacts(now: wp.array2d(dtype=wp.uint8), state: RobotArrays) -> None:
-    """Contacts that began in this motor period: of cars that move, and of those that stand."""
+def note_contacts(now: wp.array2d(dtype=wp.uint8), went: wp.array(dtype=wp.float32), state: RobotArrays) -> None:
+    """Contacts that began in this motor period: of cars that moved before it, and of those that stood.
+
+    The physics may have pushed who stood within the period, so that its speed now says nothing.
+    """
     row = wp.tid()
     for slot in range(now.shape[1]):
         if now[row, slot] != wp.uint8(0) and state.touching[row, slot] == wp.uint8(0):
-            if wp.abs(state.twist[row, 0]) > STANDING:
+            if wp.abs(went[row]) > STANDING:
                 state.collided[row] = wp.uint8(1)
             else:
                 state.bumped[row] = wp.uint8(1)
         state.touching[row, slot] = now[row, slot]
+    went[row] = state.twist[row, 0]
 
 
 @wp.kernel
@@ -169,11 +173,18 @@ def leave_road(
 
 
 @wp.kernel
-def rolling(mask: wp.array(dtype=wp.uint8), footing: Footing, bend: wp.array(dtype=wp.float32)) -> None:
-    """The curvature that the masked rows begin on: their lane's."""
+def rolling(
+    mask: wp.array(dtype=wp.uint8),
+    footing: Footing,
+    speed: wp.array(dtype=wp.float32),
+    bend: wp.array(dtype=wp.float32),
+    went: wp.array(dtype=wp.float32),
+) -> None:
+    """How the masked rows begin: on their lane's curvature, at their speed."""
     row = wp.tid()
     if mask[row] != wp.uint8(0):
         bend[row] = footing.place[row, 3]
+        went[row] = speed[row]
 
 
 @wp.kernel
@@ -274,6 +285,8 @@ class RoadPlant:
         """Whose doing each contact of each row's episode was."""
         self.overrule: Callable[[wp.array], Sequence[Launchable]] = lambda mask: ()
         """Launches after a task drew where masked rows (uint8 (rows,)) begin: a scenario puts its ego elsewhere."""
+        self._went = wp.zeros(self.rows, dtype=wp.float32, device=device)
+        """Speed of each row one motor period before, m/s"""
         self._show_others = self._bodies.show_others()
         self.every_period: list[Launchable] = []
         """Before the drives, once a motor period: who corrects them."""
@@ -283,7 +296,7 @@ class RoadPlant:
             self._bodies.show_egos(),
             record_touching(robots, self.actors, self._touching, device),
             self.judge.watch,
-            self.record(note_contacts, self.rows, [self._touching, self.state]),
+            self.record(note_contacts, self.rows, [self._touching, self._went, self.state]),
         ]
         self.true_motion = wp.zeros((self.rows, 4), dtype=wp.float32, device=device)
         """Speed, acceleration, curvature of the steering, yaw rate, (rows, 4): what senses look at."""
@@ -340,7 +353,7 @@ class RoadPlant:
 
     def place(self, mask: wp.array) -> Launchable:
         """The launch that puts the masked rows' cars where `state.pose` says, rolling, and others around them."""
-        rolls = self.record(rolling, self.rows, [mask, self.footing, self._start_bend])
+        rolls = self.record(rolling, self.rows, [mask, self.footing, self.start_speed, self._start_bend, self._went])
         placed = self._bodies.place(mask, self.start_speed, self._start_bend)
         whole = wp.zeros(self.worlds, dtype=wp.uint8, device=self.device)
         worlds = self.record(find_whole, self.worlds, [self.robots, mask, whole])
@@ -400,6 +413,7 @@ class RoadPlant:
             "road": self.road,
             "start_speed": self.start_speed,
             "true_motion": self.true_motion,
+            "went": self._went,
             "vary.values": self.varies.values,
             "vary.pinned": self.varies.pinned,
         }

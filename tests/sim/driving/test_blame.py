@@ -75,16 +75,17 @@ class Bench:
         self.actors.lane.numpy()[0, slot] = lane
         self.actors.place.numpy()[0, slot] = x + 1000.0, y - LANE * (1 - lane), speed * math.sin(yaw)
 
-    def meets(self, ego: Ego, other: Other) -> Blame:
+    def meets(self, ego: Ego, other: Other, pushed: float = 0.0) -> Blame:
         self.judge.begin(wp.full(1, 1, dtype=wp.uint8)).launch()
         self.touching.zero_()
-        for accel in ego.past:
+        self.twist.numpy()[0] = ego.speed, 0.0, ego.sideways
+        for accel in (*ego.past, ego.accel):
             self.motion.numpy()[0, 0] = accel
             self.judge.watch.launch()
         self.put(0, 0.0, ego.d, ego.yaw, abs(ego.speed))
         self.put(1, other.along, ego.d + other.across, other.yaw, other.speed, other.lane)
-        self.twist.numpy()[0] = ego.speed, 0.0, ego.sideways
-        self.motion.numpy()[0, 0] = ego.accel
+        if pushed:  # the physics has pushed the ego by the time that boxes overlap
+            self.twist.numpy()[0], self.motion.numpy()[0, 0] = (pushed, 0.0, 0.0), (pushed - ego.speed) / 0.01
         self.actors.kind.numpy()[0, :2] = int(ActorKind.CAR), int(other.kind)
         self.actors.size.numpy()[0, :2] = (EGO_LENGTH, EGO_WIDTH), (LENGTH, WIDTH)
         self.actors.violates.numpy()[0, 1] = other.violates
@@ -99,6 +100,13 @@ class Bench:
 
 FRONT = Other(along=TOUCH_X - 0.05, speed=5.0)
 """The ego drives into it."""
+
+
+def test_who_stands_and_is_pushed_stands_and_who_drives_and_is_stopped_drove() -> None:
+    """A full body has bounced back by the end of the motor period in which boxes come to overlap."""
+    assert Bench().meets(Ego(speed=0.0), FRONT, pushed=-0.4) == Blame.STANDING
+    assert Bench().meets(Ego(speed=5.0), FRONT, pushed=0.01) == Blame.AT_FAULT
+    assert Bench().meets(Ego(), Other(), pushed=0.5) == Blame.BEHIND
 
 
 @pytest.mark.parametrize(
@@ -187,7 +195,7 @@ def test_a_contact_counts_once_until_it_ends() -> None:
     first, second = bench.judge.verdicts(0)
     assert (first.at_fault, second.at_fault) == (True, False)
     assert (first.slot, first.kind, first.speed, first.other, first.closing) == (1, ActorKind.CAR, 15.0, 5.0, 10.0)
-    assert (first.time, second.time) == pytest.approx((0.01, 0.08))
+    assert (first.time, second.time) == pytest.approx((0.02, 0.09))
     bench.judge.begin(wp.full(1, 1, dtype=wp.uint8)).launch()
     assert bench.judge.verdicts(0) == []
     assert bench.judge.verdicts(0, ended=True) == [first, second]
