@@ -35,9 +35,9 @@ from safety.roadsight import (
     PSHOULDER,
     REST,
     STEP_C,
+    path_bend,
     path_index,
     path_least,
-    path_value,
     project,
 )
 from sim.driving.profile import RoadProfile
@@ -177,7 +177,7 @@ def propose_stop(
             phase[row] = SHOULDER
         elif phase[row] == SHOULDER:
             phase[row] = STOP
-    curve = path_value(view, row, path_index(v * LOOK_AHEAD), PCURVE)
+    curve = path_bend(view, row, path_index(v * LOOK_AHEAD))
     turn = steering(d, wp.sin(yaw), wp.cos(yaw), wp.max(v, 0.0), curve, line, b)
     a = -braking(b.comfort, line, v, turn, b)
     if line < 0.0 and d > line + 0.3 and v < ENTER_SPEED:

@@ -2,13 +2,13 @@
 
 In the path's frame a single-track car with accelerations and curvatures that change at bounded rates goes
 
-    ds/dt = v cos(yaw) / (1 - K d),   dd/dt = v sin(yaw),   dyaw/dt = v k - K ds/dt,
+    ds/dt = v cos(yaw) / (1 - K d),   dd/dt = v sin(yaw),   dyaw/dt = v k - dh/dt,
 
-K the path's curvature. From now on the phases are
+K the path's curvature and h its heading, whose differences are exact where a bend begins. From now on the phases are
 
     latency    the drive may still act on any command of that long ago, or already on the candidate: the largest
                acceleration of them counts, and the last curvature
-    period     the candidate
+    period     the candidate, or already the plan where that brakes less
     hold       the plan's steering at constant speed (only of the family that clears shared ground)
     stop       the plan's steering and braking until standstill
 
@@ -33,7 +33,7 @@ from safety.roadbounds import RoadBounds
 from safety.roadsight import (
     BEHIND_C,
     HISTORY_C,
-    PCURVE,
+    PHEADING,
     PLEFT,
     PLEFT_LANE,
     PLIMIT,
@@ -52,6 +52,8 @@ from safety.roadsight import (
     RoadAsk,
     RoadSight,
     body,
+    nose_bend,
+    path_bend,
     path_index,
     path_least,
     path_value,
@@ -238,9 +240,9 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
     soon = -braking(plan[1], line, v, k, b)
     if plan[2] > 0.0:
         soon = wp.float32(0.0)
-    at = path_index(s)
-    curve = path_value(view, row, at, PCURVE)
-    before = body(d, side, curve, b)
+    heading = path_value(view, row, path_index(0.0), PHEADING)
+    curve = path_bend(view, row, path_index(0.0))
+    before = body(d, side, nose_bend(view, row, 0.0, b.front), b)
     for i in range(SLICES_C):
         dt = stop_dt
         wish = wp.float32(0.0)
@@ -249,14 +251,14 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
             dt = b.latency / waits
             wish = pending(row, t, command[0], sight, b)
             turn = last_k
-            if t > b.period - 1.0e-5:
+            if t + dt > b.period + 1.0e-5:
                 wish = wp.max(wish, soon)
         elif t < begun - 1.0e-5:
             dt = b.period
             wish = wp.max(command[0], soon)
             turn = command[1]
         else:
-            ahead = path_value(view, row, path_index(s + v * LOOK_AHEAD), PCURVE)
+            ahead = path_bend(view, row, path_index(s + v * LOOK_AHEAD))
             turn = steering(d, side, cosine, v, ahead, line, b)
             if t >= begun + plan[2] - 1.0e-5:
                 wish = -braking(plan[1], line, v, wp.max(wp.abs(turn), wp.abs(k)), b)
@@ -267,12 +269,15 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
         k1 = limit_curvature(k + wp.clamp(turn - k, -b.curvature_rate * dt, b.curvature_rate * dt), v, b)
         bend = 1.0 / wp.max(1.0 - curve * d, 0.3)
         # to the middle of the slice with half the turn, then on in that direction
-        half = 0.5 * (0.5 * (k + k1) * way - curve * way * cosine * bend)
-        across = side + half * cosine
-        along = cosine - half * side
+        turned = 0.5 * (k + k1) * way
+        half = 0.5 * (turned - curve * way * cosine * bend)
+        s = s + way * (cosine - half * side) * bend
+        at = path_index(s)
+        after_heading = path_value(view, row, at, PHEADING)
+        half = 0.5 * (turned - (after_heading - heading))
+        heading = after_heading
+        d = d + way * (side + half * cosine)
         yaw = yaw + 2.0 * half
-        d = d + way * across
-        s = s + way * along * bend
         t = t + dt
         v = moved[0]
         a = moved[1]
@@ -280,10 +285,9 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
         side = wp.sin(yaw)
         cosine = wp.cos(yaw)
         e = b.e0 + b.e1 * wp.min(t, SETTLED) + early
-        at = path_index(s)
         point = int(at)
-        curve = path_value(view, row, at, PCURVE)
-        after = body(d, side, curve, b)
+        curve = path_bend(view, row, at)
+        after = body(d, side, nose_bend(view, row, s, b.front), b)
         bulge = 0.125 * (b.lateral + 0.5) * dt * dt
         low = wp.min(before[0], after[0]) - e - bulge
         high = wp.max(before[1], after[1]) + e + bulge

@@ -24,13 +24,12 @@ from safety.roadareas import look_areas
 from safety.roadbounds import RoadBounds, RoadRules, RoadShieldError, road_bounds
 from safety.roadjudge import judge_road
 from safety.roadmitigation import mitigate
-from safety.roadplan import SLICE_TIME, braking, go, limit_curvature, steering
+from safety.roadplan import LOOK_AHEAD, SLICE_TIME, braking, go, limit_curvature, steering
 from safety.roadsight import (
     AREAS,
     HISTORY,
     HISTORY_C,
     OBJECTS_C,
-    PCURVE,
     PHEADING,
     POINTS_C,
     PX,
@@ -45,8 +44,8 @@ from safety.roadsight import (
     RoadAsk,
     RoadSight,
     look_start,
+    path_bend,
     path_index,
-    path_value,
     remember,
     set_object,
 )
@@ -79,7 +78,7 @@ class RoadKept:
     state: wp.array2d(dtype=wp.float32)
     """x, y, yaw, speed, acceleration, curvature as last believed; (rows, 6)"""
     path: wp.array3d(dtype=wp.float32)
-    """x, y, heading, curvature of the points of the plan's path, (rows, PATH, 4)"""
+    """x, y, heading of the points of the plan's path, (rows, PATH, 3)"""
     history: wp.array3d(dtype=wp.float32)
     """Released commands, the last first, (rows, HISTORY, 2)"""
 
@@ -144,7 +143,7 @@ class RoadShield:
             elapsed=floats(rows),
             played=whole(rows),
             state=floats(rows, 6),
-            path=floats(rows, PATH, 4),
+            path=floats(rows, PATH, 3),
             history=floats(rows, HISTORY, 2),
             start=floats(rows, START),
             objects=floats(rows, OBJECTS, SET),
@@ -215,7 +214,7 @@ def candidate_road(row: int, c: int, ask: RoadAsk, sight: RoadSight, b: RoadBoun
     """
     u = cut_road(row, ask, b, sight)
     v = sight.start[row, SV]
-    curve = path_value(ask.view, row, path_index(0.0), PCURVE)
+    curve = path_bend(ask.view, row, path_index(v * LOOK_AHEAD))
     yaw = sight.start[row, SYAW]
     keeps = steering(sight.start[row, SD], wp.sin(yaw), wp.cos(yaw), v, curve, 0.0, b)
     if c == 63:
@@ -260,7 +259,6 @@ def keep_road(
         kept.path[row, k, 0] = ask.view.path[row, k, PX]
         kept.path[row, k, 1] = ask.view.path[row, k, PY]
         kept.path[row, k, 2] = ask.view.path[row, k, PHEADING]
-        kept.path[row, k, 3] = ask.view.path[row, k, PCURVE]
 
 
 @wp.func
@@ -272,8 +270,8 @@ def believe(row: int, ask: RoadAsk, kept: RoadKept) -> None:
 
 
 @wp.func
-def onto(row: int, x: float, y: float, kept: RoadKept) -> wp.vec4:
-    """Offset d of a place, heading and curvature of the kept path at the point nearest to it, and that point."""
+def onto(row: int, x: float, y: float, kept: RoadKept) -> wp.vec3:
+    """Offset d of a place from the kept path, the path's heading there, and the index there."""
     best = wp.int32(0)
     least = wp.float32(1.0e30)
     for k in range(POINTS_C):
@@ -284,12 +282,20 @@ def onto(row: int, x: float, y: float, kept: RoadKept) -> wp.vec4:
             least = here
             best = k
     heading = kept.path[row, best, 2]
-    curve = kept.path[row, best, 3]
     dx = x - kept.path[row, best, 0]
     dy = y - kept.path[row, best, 1]
     along = wp.clamp(dx * wp.cos(heading) + dy * wp.sin(heading), -STEP_C, STEP_C)
     across = dy * wp.cos(heading) - dx * wp.sin(heading)
-    return wp.vec4(across - 0.5 * curve * along * along, heading + curve * along, curve, float(best))
+    # between two points the path bends as its heading turns from the one to the other
+    curve = kept_bend(row, float(best) + 0.5 * wp.sign(along), kept)
+    return wp.vec3(across - 0.5 * curve * along * along, heading + curve * along, float(best) + along / STEP_C)
+
+
+@wp.func
+def kept_bend(row: int, at: float, kept: RoadKept) -> float:
+    """Curvature of the kept path at an index, as `path_bend` of a view."""
+    k = wp.clamp(int(wp.floor(at)), 0, POINTS_C - 2)
+    return (kept.path[row, k + 1, 2] - kept.path[row, k, 2]) / STEP_C
 
 
 @wp.func
@@ -336,7 +342,8 @@ def play_road(row: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds, kept: Roa
     middle = yaw + 0.5 * k * moved[2]
     at = onto(row, x + moved[2] * wp.cos(middle), y + moved[2] * wp.sin(middle), kept)
     turn = yaw + k * moved[2] - at[1]
-    steer = steering(at[0], wp.sin(turn), wp.cos(turn), moved[0], at[2], kept.plan[row, 0], b)
+    ahead = kept_bend(row, at[2] + moved[0] * LOOK_AHEAD / STEP_C, kept)
+    steer = steering(at[0], wp.sin(turn), wp.cos(turn), moved[0], ahead, kept.plan[row, 0], b)
     if v <= REST and time >= kept.plan[row, 2]:
         return wp.vec2(STANDING, kept.history[row, 0, 1])
     a = wp.float32(0.0)

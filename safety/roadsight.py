@@ -144,6 +144,23 @@ def path_value(view: View, row: int, at: float, column: int) -> float:
 
 
 @wp.func
+def path_bend(view: View, row: int, at: float) -> float:
+    """Curvature of the path at an index: what its heading turns by from one point to the next.
+
+    A bend of a street begins between two points, whose own curvatures would make it begin up to a step early or late.
+    """
+    k = wp.min(int(at), POINTS_C - 2)
+    return (view.path[row, k + 1, PHEADING] - view.path[row, k, PHEADING]) / STEP_C
+
+
+@wp.func
+def nose_bend(view: View, row: int, s: float, front: float) -> float:
+    """Mean curvature of the path from s to `front` m further: a body that enters a bend has its nose in it first."""
+    turn = path_value(view, row, path_index(s + front), PHEADING) - path_value(view, row, path_index(s), PHEADING)
+    return turn / front
+
+
+@wp.func
 def path_least(view: View, row: int, point: int, column: int) -> float:
     """The smaller value of a column at a point and the next one."""
     k = wp.min(point, POINTS_C - 2)
@@ -254,7 +271,7 @@ def look_start(row: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) -> int:
     sight.start[row, SRANGE] = float(POINTS_C - 1 - BEHIND_C) * STEP_C
     if view.range[row] < sight.start[row, SRANGE]:
         sight.start[row, SRANGE] = view.range[row]
-    now = body(d, wp.sin(yaw), path_value(view, row, path_index(0.0), PCURVE), b)
+    now = body(d, wp.sin(yaw), nose_bend(view, row, 0.0, b.front), b)
     sight.start[row, SLOW] = now[0]
     sight.start[row, SHIGH] = now[1]
     sight.start[row, SLIMIT] = float(last)

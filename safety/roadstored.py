@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safety.roadbounds import RoadBounds
 from safety.roadplan import CRAWL, OMEGA, SIDEWAYS
 from safety.roadshield import RoadShieldMemory
+from sim.driving.state import PATH_STEP
 from sim.road import project
 
 STEP = 0.1
@@ -40,10 +41,14 @@ def stored_plan(
     poses = [pose]
     while v > 0.0 and time < LONGEST:
         at, d = project(path[:, :2], s, np.array([[x, y]]))
-        heading, bend = (float(np.interp(at[0], s, path[:, column])) for column in (2, 3))
+        heading = float(np.interp(at[0], s, path[:, 2]))
+        segment = min(int(np.searchsorted(s, at[0], side="right")), len(s) - 1) - 1
+        bend = float(path[segment + 1, 2] - path[segment, 2]) / PATH_STEP
         k = _steer(float(d[0]), yaw - heading, v, bend, line, bounds)
-        share = min(v * v * abs(k) / bounds.lateral, 1.0)
-        brake = min(strength, bounds.brake * math.sqrt(max(1.0 - share * share, 0.04)))
+        brake = strength
+        if line != 0.0:
+            share = min(v * v * abs(k) / bounds.lateral, 1.0)
+            brake = min(strength, bounds.brake * math.sqrt(max(1.0 - share * share, 0.04)))
         after = v if time < hold else max(v - brake * STEP, 0.0)
         way = 0.5 * (v + after) * STEP
         x, y, yaw = x + way * math.cos(yaw + 0.5 * k * way), y + way * math.sin(yaw + 0.5 * k * way), yaw + k * way
