@@ -66,6 +66,7 @@ class Proposals:
 
     def launch(self, inputs: RoadInputs, memory: Any, out: FilterOutputs) -> None:
         """Judge what is told, not what the task made of its action."""
+        assert self.told is not None  # `init` made it
         if self.shield is None:
             wp.copy(out.command, self.told)
             return

@@ -152,7 +152,7 @@ class Book:
     def step(self, step: int, outcome: Step) -> None:
         """After each control step; rows whose episodes ended are in their next one already."""
         v, gentle = self.twist[:, 0], self.accel[:, 0] > GENTLE
-        ended = (outcome.terminated | outcome.truncated).astype(bool)
+        ended = np.logical_or(outcome.terminated, outcome.truncated)
         self.metres += np.maximum(v, 0.0) * PERIOD * ~ended
         excess = v - 1.02 * np.maximum(self.limit, self.path[:, PathColumn.LIMIT]) - 0.5
         fast = gentle & ~ended & (excess > 0.0)
@@ -166,7 +166,7 @@ class Book:
             for row in np.flatnonzero(self.margin < 0.0) if step % 20 == 0 else ():
                 self.reasons[row][Reason(int(self.reason[row])).name] += 1
         for row in np.flatnonzero(np.where(ended, self.ended_many, self.many) > self.seen):
-            self._write(step, row, bool(ended[row]))
+            self._write(step, int(row), bool(ended[row]))
         for row in np.flatnonzero(ended):
             self.endings[row][Ending(int(outcome.ending[row])).name] += 1
             self.episode[row] += 1
