@@ -1,7 +1,7 @@
-"""Worlds that each have a seed of their own, behind what a vector environment asks of a `BatchEnv`.
+"""Worlds that each have a seed of their own, behind what a vector environment asks of its worlds (sim/worlds.py).
 
-The worlds of a `BatchEnv` share its seed, which is a constant of its recorded launches. Gymnasium also seeds its
-environments one by one, with a list; each world is then a `BatchEnv` of its own and lives as it would alone, bit for
+Worlds that are stepped together share a seed, which is a constant of its recorded launches. Gymnasium also seeds its
+environments one by one, with a list; each world is then an environment of its own and lives as it would alone, bit for
 bit. They are built (0.1 s each) and stepped one after the other: for comparing single seeds, not for training.
 """
 
@@ -13,19 +13,19 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.env import BatchEnv, Step
+from sim.worlds import Step, Worlds
 
 
 class Apart:
     """One environment for each world, of `robots` rows. Owns them."""
 
-    def __init__(self, make: Callable[[int], BatchEnv], seeds: Sequence[int], robots: int) -> None:
+    def __init__(self, make: Callable[[int], Worlds], seeds: Sequence[int], robots: int) -> None:
         """`make` builds the environment of one world from its seed."""
         self.worlds = [make(seed) for seed in seeds]
         self._robots = robots
 
     def reset(self, rows: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-        """As `BatchEnv.reset`."""
+        """As `Worlds.reset`."""
         masks = np.ones((len(self.worlds), self._robots), bool) if rows is None else rows.reshape(-1, self._robots)
         return np.concatenate(
             [
@@ -35,7 +35,7 @@ class Apart:
         )
 
     def step(self, action: NDArray[np.float32]) -> Step:
-        """As `BatchEnv.step`, with arrays that are the caller's."""
+        """As `Worlds.step`, with arrays that are the caller's."""
         each = action.reshape(len(self.worlds), self._robots, -1)
         steps = [world.step(own) for world, own in zip(self.worlds, each, strict=True)]
         names = [field.name for field in fields(Step)]

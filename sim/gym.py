@@ -1,8 +1,9 @@
-"""Gymnasium's ids of every task, `muster/Warehouse<Task>-v1`, for `gymnasium.make` and `gymnasium.make_vec`.
+"""Gymnasium's ids of every task, `muster/Warehouse<Task>-v1` and `muster/Drive<Task>-v1`, for `make` and `make_vec`.
 
     gymnasium.make("sim.gym:muster/WarehouseNavigate-v1")                # one robot: `sim.adapters.WarehouseEnv`
     gymnasium.make_vec("sim.gym:muster/WarehouseAvoid-v1", num_envs=64)  # our batch: `sim.adapters.WarehouseVectorEnv`
     gymnasium.make("sim.gym:muster/WarehouseCarry-v1", site="floor.yaml", config=replace(CarryConfig(), people=2))
+    gymnasium.make("sim.gym:muster/DriveLane-v1", road="town:7")         # one car: `sim.driving.adapters.DriveEnv`
 
 `sim.gym:` tells Gymnasium which module to import; after `import sim.gym` the id alone does. The package also declares
 the entry point `gymnasium.envs`, by which Gymnasium found plugins until 0.29; 1.0 took that loader out, so nothing
@@ -10,7 +11,8 @@ imports us on its own any more. The vector environment is native (`vector_entry_
 `vectorization_mode="sync"` or `"async"` wraps single ones as ever. Episodes end by the task's own time limit, which its
 configuration says, so no wrapper cuts them.
 
-Many robots that begin and end together are PettingZoo's matter: sim/fleet_v1.py.
+What stands here beside the ids is the warehouse's; the road's is sim/driving/gym.py, which Gymnasium imports when it
+makes one. Many robots that begin and end together are PettingZoo's matter: sim/fleet_v1.py, sim/drive_v1.py.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from dataclasses import fields, replace
 import gymnasium
 
 from sim.adapters import WarehouseEnv, WarehouseVectorEnv
+from sim.driving.contract import SKILLS
 from sim.errors import nearest
 from sim.readers import load_site
 from sim.site import Site
@@ -39,9 +42,14 @@ KEYWORDS = ("config", "render_mode", "site", "time_limit")
 
 
 def ids() -> dict[str, str]:
-    """Every id and its task."""
+    """Every id of the warehouse and its task."""
     tasks = (name for name, make in TASKS.items() if not isinstance(make(), FleetConfig))
     return {f"{NAMESPACE}/Warehouse{task.capitalize()}-v1": task for task in tasks}
+
+
+def drive_ids() -> dict[str, str]:
+    """Every id of the road and its skill."""
+    return {f"{NAMESPACE}/Drive{skill.title().replace('_', '')}-v1": skill for skill in (*SKILLS, "route")}
 
 
 def check_known(unknown: Mapping[str, object], known: Sequence[str]) -> None:
@@ -98,6 +106,14 @@ def register() -> None:
                 entry_point="sim.gym:make_env",
                 vector_entry_point="sim.gym:make_vector_env",
                 kwargs={"task": task},
+            )
+    for name, skill in drive_ids().items():
+        if name not in gymnasium.registry:
+            gymnasium.register(
+                name,
+                entry_point="sim.driving.gym:make_env",
+                vector_entry_point="sim.driving.gym:make_vector_env",
+                kwargs={"skill": skill},
             )
 
 

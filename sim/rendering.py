@@ -34,7 +34,6 @@ from sim.drawing import (
     tint,
 )
 from sim.env import BatchEnv
-from sim.errors import MusterError
 from sim.lighting import Lighting
 from sim.opengl import Canvas, Shape
 from sim.overlay import ahead_of, stays
@@ -47,44 +46,8 @@ WIDTH, HEIGHT = 640, 480
 CLOSE = 1.2
 """m around robots that work where they stand: a shelf and an arm fill the picture."""
 
-RENDER_MODES = ("rgb_array",)
-
 SLANT_DEG = 55.0
 """How steeply the camera looks down."""
-
-
-class RenderError(MusterError):
-    """A way of rendering that there is none of."""
-
-
-class Pictures:
-    """What an environment of Gymnasium or PettingZoo renders by. Owns a renderer, made at the first picture."""
-
-    def __init__(self, mode: str | None) -> None:
-        """Raises `RenderError` for anything but None and `RENDER_MODES`."""
-        if mode is not None and mode not in RENDER_MODES:
-            raise RenderError(f'expected render_mode None or "rgb_array", got {mode!r}; record frames and play them')
-        self.mode = mode
-        self._renderer: Renderer | None = None
-
-    def frame(self, environment: BatchEnv | None, world: int = 0) -> NDArray[np.uint8] | None:
-        """A world as it stands; None without a render mode. Raises `OpenGLError` where no OpenGL works.
-
-        Successive environments must be of one floor, task and robot, as resets with a seed make them.
-        """
-        if self.mode is None:
-            return None
-        assert environment is not None, "call reset first"
-        if self._renderer is None:
-            self._renderer = Renderer(environment)
-        self._renderer.environment = environment
-        return self._renderer.frame(world)
-
-    def close(self) -> None:
-        """Free what pictures needed; safe to call again."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
 
 
 class Renderer:

@@ -23,13 +23,15 @@ from sim.driving.senses import RoadTruth, Senses
 from sim.driving.sensing import RoadSensors
 from sim.driving.sensingrows import road_sensor_rows
 from sim.driving.skill import PLACES, Driving, Skill
-from sim.driving.starts import Places
+from sim.driving.starts import NEAREST, Places
 from sim.driving.traffic import Traffic, TrafficConfig, traffic_rows
 from sim.driving.variedcars import car_rows
 from sim.filter import Filter
 from sim.perceptron import Layers
 from sim.robot import SECOND, RobotSpec
 from sim.specfile import check_spec
+from sim.tasks.task import Task
+from sim.tasks.together import Fleet, Together
 from sim.vary import Row, Table, Variation
 from sim.worlds import Worlds
 
@@ -106,6 +108,7 @@ class RoadEnv(Worlds):
         filter: Filter | None = None,
         body: RoadBody = "kinematic",
         places: Places | None = None,
+        together: Together | None = None,
         movers: Callable[[RoadPlant], Sequence[Mover]] | None = None,
         slots: int = 0,
         threads: int = 2,
@@ -116,12 +119,15 @@ class RoadEnv(Worlds):
     ) -> None:
         """Build the plant, the task and every launch; call `reset` before the first step.
 
-        `places`: where episodes begin (None: the skill's own). `movers` adds who else moves (scenarios, recordings), in
-        `slots` slots behind those of traffic and people. `filter` judges every command on `RoadInputs`. Raises what
-        `RoadConfig.check` and `RoadPlant` do for numbers that cannot be, VaryError for a randomization out of its
-        bounds, RoadError for roads on which the task can begin nowhere.
+        `places`: where episodes begin (None: the skill's own). `together`: the cars of a world begin together and
+        whoever has ended leaves the road until all have (`sim.driving.fleetenv`); None: each goes on at once. `movers`
+        adds who else moves (scenarios, recordings), in `slots` slots behind those of traffic and people. `filter`
+        judges every command on `RoadInputs`. Raises what `RoadConfig.check` and `RoadPlant` do for numbers that cannot
+        be, VaryError for a randomization out of its bounds, RoadError for roads on which the task can begin nowhere.
         """
         config.check()
+        if together is not None:
+            together.check()
         table = config.table()
         self.atlas, self.config = atlas, config
         self.plant = plant = RoadPlant(
@@ -168,7 +174,9 @@ class RoadEnv(Worlds):
         )
         # traffic begins last: it keeps away from whom scenarios and recordings have placed
         plant.complete(senses, [*(movers(plant) if movers is not None else ()), self.traffic])
-        task = Driving(plant, config.skill, config.limit, places)
+        task: Task = Driving(plant, config.skill, config.limit, places)
+        if together is not None:
+            task = Fleet(plant, task, together, clear=NEAREST)
         inputs = RoadInputs(
             command=plant.state.proposed,
             last_command=plant.drive.before,

@@ -30,6 +30,7 @@ from sim.backend import Backend
 from sim.bounds import check_named, check_whole
 from sim.device import check_device, start_warp
 from sim.diverged import Recorder
+from sim.driving.aside import stand_aside
 from sim.driving.atlas import Atlas
 from sim.driving.blame import Judge
 from sim.driving.cars import RoadCars
@@ -38,7 +39,7 @@ from sim.driving.footing import find_footing, onward
 from sim.driving.maparrays import RoutesArrays
 from sim.driving.motornet import FrozenMotor
 from sim.driving.pathframe import make_around, map_objects
-from sim.driving.scene import PARKED, RoadBody, build_road_scene, make_physics
+from sim.driving.scene import RoadBody, build_road_scene, make_physics
 from sim.driving.state import OBJECTS, ActorArrays, Footing, make_actors, make_footing, make_view
 from sim.driving.touching import record_touching
 from sim.driving.variedcars import make_car_draws, record_renew
@@ -56,10 +57,6 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
 STANDING = wp.constant(0.05)
 """m/s; a car slower than this stands: whoever touches it then is not touched by it (the definition of at fault)."""
-
-ASIDE_X, ASIDE_Y = wp.constant(PARKED[0]), wp.constant(PARKED[1])
-ASIDE_STEP = wp.constant(20.0)
-"""Distance of cars that stand aside, m."""
 
 
 class Mover(Protocol):
@@ -162,14 +159,8 @@ def leave_road(
 ) -> None:
     """The masked rows take no part: far away, at rest."""
     row = wp.tid()
-    if mask[row] == wp.uint8(0):
-        return
-    state.active[row] = wp.uint8(0)
-    state.pose[row, 0] = ASIDE_X - ASIDE_STEP * float(row + 1)
-    state.pose[row, 1] = ASIDE_Y
-    state.pose[row, 2] = 0.0
-    footing.lane[row] = -1
-    speed[row] = 0.0
+    if mask[row] != wp.uint8(0):
+        stand_aside(row, state, footing, speed)
 
 
 @wp.kernel

@@ -120,7 +120,7 @@ class Driving:
                 begin_drives,
                 plant.worlds,
                 [plant.seed, plant.robots, mask, plant.atlas.lanes, plant.atlas.routes, self._starts, plant.state,
-                 plant.road, plant.footing, self._side, plant.start_speed],
+                 plant.actors, plant.road, plant.footing, self._side, plant.start_speed],
             ),
             *plant.overrule(mask),
             plant.record(begin, plant.rows, [mask, self.limits, self._side, self.wish, self.course]),

@@ -152,8 +152,12 @@ def told(row: int, action: wp.array2d(dtype=wp.float32), view: View, limits: Lim
 
 @wp.kernel
 def act(action: wp.array2d(dtype=wp.float32), view: View, limits: Limits, state: RobotArrays) -> None:
-    """Propose each row's command."""
+    """Propose each row's command; who takes no part stands."""
     row = wp.tid()
+    if state.active[row] == wp.uint8(0):
+        state.proposed[row, 0] = 0.0
+        state.proposed[row, 1] = 0.0
+        return
     command = told(row, action, view, limits)
     state.proposed[row, 0] = command[0]
     state.proposed[row, 1] = command[1]

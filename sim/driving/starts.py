@@ -18,10 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 import warp as wp
 
+from sim.driving.aside import stand_aside
 from sim.driving.atlas import Atlas
 from sim.driving.contract import SIDE
 from sim.driving.maparrays import RoutesArrays, route_togo
-from sim.driving.state import Footing
+from sim.driving.state import ActorArrays, Footing
 from sim.frenet import Lanes, lane_frame
 from sim.randomization import Term, below, draw, unit
 from sim.road import LaneKind, Road, RoadError
@@ -31,8 +32,10 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
 SIDE_C = wp.constant(SIDE)
 
-APART = wp.constant(25.0)
+NEAREST = 25.0
 """Distance that cars of one world begin at, at least, where there is room, m."""
+
+APART = wp.constant(NEAREST)
 
 TRIES = wp.constant(24)
 """Places that are tried for it."""
@@ -146,8 +149,13 @@ def start_arrays(atlas: Atlas, places: Places, task: str) -> StartArrays:
 
 
 @wp.func
-def crowded(row: int, world: int, robots: int, x: float, y: float, waits: int, state: RobotArrays) -> bool:
-    """Whether another car of the world stands near a place; of those that begin too, the ones before this row."""
+def crowded(
+    row: int, world: int, robots: int, x: float, y: float, waits: int, state: RobotArrays, actors: ActorArrays
+) -> bool:
+    """Whether another car of the world stands near a place; of those that begin too, the ones before this row.
+
+    Where the world goes on (`waits` 0), everybody else on its road counts too: they do not begin around this row.
+    """
     for k in range(robots):
         other = world * robots + k
         if other != row and (waits == 0 or other < row) and state.active[other] != wp.uint8(0):
@@ -155,6 +163,13 @@ def crowded(row: int, world: int, robots: int, x: float, y: float, waits: int, s
             dy = state.pose[other, 1] - y
             if dx * dx + dy * dy < APART * APART:
                 return True
+    if waits == 0:
+        for slot in range(robots, actors.kind.shape[1]):
+            if actors.kind[world, slot] >= 0:
+                dx = actors.pose[world, slot, 0] - x
+                dy = actors.pose[world, slot, 1] - y
+                if dx * dx + dy * dy < APART * APART:
+                    return True
     return False
 
 
@@ -167,12 +182,16 @@ def begin_drives(
     routes: RoutesArrays,
     starts: StartArrays,
     state: RobotArrays,
+    actors: ActorArrays,
     road: wp.array(dtype=wp.int32),
     footing: Footing,
     side: wp.array(dtype=wp.int32),
     speed: wp.array(dtype=wp.float32),
 ) -> None:
-    """Draw the road of each world that begins whole, and each masked row's place on it; `side` is its place's."""
+    """Draw the road of each world that begins whole, and each masked row's place on it; `side` is its place's.
+
+    Rows that take no part stand aside.
+    """
     world = wp.tid()
     whole = wp.int32(1)
     for k in range(robots):
@@ -182,6 +201,9 @@ def begin_drives(
         row = world * robots + k
         if mask[row] != wp.uint8(0):
             episode = state.episode[row]
+            if state.active[row] == wp.uint8(0):
+                stand_aside(row, state, footing, speed)
+                side[row] = 0
             if whole == 1 and k == 0:
                 # among all places, so that a road without one is never drawn and a long one is drawn more often
                 place = below(draw(seed, int(Term.ROAD_START), world, episode, 0), starts.lane.shape[0])
@@ -189,9 +211,10 @@ def begin_drives(
                 while starts.first[here + 1] <= place:
                     here += 1
                 road[world] = here
+            tries = wp.where(state.active[row] == wp.uint8(0), 0, TRIES)
             low = starts.first[road[world]]
             many = starts.first[road[world] + 1] - low
-            for attempt in range(TRIES):
+            for attempt in range(tries):
                 key = 8 * (attempt + 1)
                 e = low + below(draw(seed, int(Term.ROAD_START), row, episode, key), many)
                 share = unit(draw(seed, int(Term.ROAD_START), row, episode, key + 1))
@@ -201,7 +224,7 @@ def begin_drives(
                 d = starts.numbers[e, 3]
                 x = frame.x - d * wp.sin(frame.heading)
                 y = frame.y + d * wp.cos(frame.heading)
-                if attempt == TRIES - 1 or not crowded(row, world, robots, x, y, whole, state):
+                if attempt == TRIES - 1 or not crowded(row, world, robots, x, y, whole, state, actors):
                     route = starts.route[e]
                     if route < 0:
                         first = routes.road_first[road[world]]

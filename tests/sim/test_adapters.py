@@ -13,7 +13,7 @@ from sim.bounds import ConfigError
 from sim.env import ActionError
 from sim.fleet_v1 import FleetParallelEnv
 from sim.generate import generate_campus
-from sim.rendering import RenderError
+from sim.pictures import RenderError
 from sim.site import Site
 from sim.tasks.fleet import fleet
 from sim.tasks.navigate import NavigateConfig
