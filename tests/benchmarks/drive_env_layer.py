@@ -40,13 +40,13 @@ class Records:
     """Kernels compute them, places and sizes in float32, so that nothing is lost."""
     places: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = field(default_factory=list)
     """Positions and quaternions of the others' boxes"""
-    sizes: list[tuple[tuple[NDArray[np.intp], ...], NDArray[np.float64]] | None] = field(default_factory=list)
+    sizes: list[tuple[tuple[NDArray[np.intp], ...], NDArray[Any]] | None] = field(default_factory=list)
     """Those of boxes that changed, by index"""
     resets: list[tuple[NDArray[np.bool_], dict[str, NDArray[Any]]] | None] = field(default_factory=list)
 
 
-def driver(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Follow the line within limits and bends, and whoever drives ahead by IDM's gap; observation (rows, n)."""
+def driver(seen: NDArray[Any]) -> NDArray[np.float32]:
+    """Follow the line within limits and bends, and whoever drives ahead by IDM's gap; observation float32 (rows, n)."""
     v, side, turn = seen[:, 0] * SPEED, seen[:, 6] * 2.0, seen[:, 7]
     allowed = np.full(len(seen), np.inf)
     for i, ahead in enumerate(PREVIEW):
