@@ -82,3 +82,11 @@ def record(kernel: Any, dim: int | tuple[int, ...], inputs: Sequence[Any], devic
     if not command.device.is_cpu or command.block_dim > 1:
         return command
     return PackedLaunch(command, inputs)
+
+
+def per_thread(many: int, device: str) -> int:
+    """How many of `many` things a thread of a kernel over them handles: one on a GPU, all on the CPU.
+
+    There a thread copies its arguments, kilobytes of structures, which takes longer than most things do.
+    """
+    return max(many, 1) if device == "cpu" else 1

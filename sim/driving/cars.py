@@ -23,7 +23,7 @@ from sim.driving.body import stiffness_of
 from sim.driving.drive import CarArrays, CarLimits, car_speed, limits_of, yaw_of
 from sim.driving.scene import RoadScene
 from sim.driving.state import ActorArrays
-from sim.launches import Launchable, Nothing, record
+from sim.launches import Launchable, Nothing, per_thread, record
 from sim.robot import SECOND
 from sim.rows import stand_upright
 
@@ -194,8 +194,10 @@ def show_egos(
     actors.size[world, slot, 1] = limits.width
 
 
-@wp.kernel
-def write_actors(
+@wp.func
+def write_actor(
+    world: int,
+    number: int,
     robots: int,
     boxes: wp.array(dtype=wp.int32),
     actors: ActorArrays,
@@ -203,8 +205,7 @@ def write_actors(
     mocap_quat: wp.array3d(dtype=Any),
     sizes: wp.array3d(dtype=Any),
 ) -> None:
-    """Boxes where the other actors are; those of empty slots far away in the ground."""
-    world, number = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
+    """One box where its actor is; that of an empty slot far away in the ground."""
     slot = robots + number
     geom = boxes[number]
     if actors.kind[world, slot] < 0:
@@ -223,6 +224,22 @@ def write_actors(
     sizes[world, geom, 0] = sizes.dtype(0.5 * actors.size[world, slot, 0])
     sizes[world, geom, 1] = sizes.dtype(0.5 * actors.size[world, slot, 1])
     sizes[world, geom, 2] = sizes.dtype(HALF_HEIGHT)
+
+
+@wp.kernel
+def write_actors(
+    robots: int,
+    boxes: wp.array(dtype=wp.int32),
+    actors: ActorArrays,
+    mocap_pos: wp.array3d(dtype=Any),
+    mocap_quat: wp.array3d(dtype=Any),
+    sizes: wp.array3d(dtype=Any),
+    each: int,
+) -> None:
+    """Boxes where the other actors are; a thread for each world and `each` of them."""
+    world, part = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
+    for number in range(part * each, (part + 1) * each):
+        write_actor(world, number, robots, boxes, actors, mocap_pos, mocap_quat, sizes)
 
 
 @wp.kernel
@@ -311,6 +328,7 @@ class RoadCars:
         if scene.body == "kinematic" or not len(scene.boxes):
             return Nothing()
         boxes = wp.array(scene.boxes, dtype=wp.int32, device=backend.device)
+        each = per_thread(len(scene.boxes), backend.device)
         inputs = [scene.robots, boxes, self._actors, backend.mocap_pos, backend.data("mocap_quat"),
-                  backend.field("geom_size")]  # fmt: skip
-        return record(write_actors, (backend.worlds, len(scene.boxes)), inputs, backend.device)
+                  backend.field("geom_size"), each]  # fmt: skip
+        return record(write_actors, (backend.worlds, len(scene.boxes) // each), inputs, backend.device)

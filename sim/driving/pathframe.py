@@ -155,12 +155,9 @@ def path_project(view: View, row: int, x: float, y: float) -> wp.vec3:
     return wp.vec3(START_C + float(best) * STEP_C + along, d, heading + turn)
 
 
-@wp.kernel
-def map_objects(view: View, mask: wp.array(dtype=wp.uint8), around: Around) -> None:
-    """Every object of the masked rows in the path's frame."""
-    row, j = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
-    if mask[row] == wp.uint8(0) or view.object_kind[row, j] < 0:
-        return
+@wp.func
+def map_object(view: View, row: int, j: int, around: Around) -> None:
+    """One object in the path's frame."""
     found = path_project(view, row, view.objects[row, j, OBJECT_X_C], view.objects[row, j, OBJECT_Y_C])
     turn = view.objects[row, j, OBJECT_YAW_C] - found[2]
     speed = view.objects[row, j, OBJECT_SPEED_C]
@@ -174,3 +171,14 @@ def map_objects(view: View, mask: wp.array(dtype=wp.uint8), around: Around) -> N
     around.objects[row, j, 3] = speed * s
     around.objects[row, j, 4] = wp.abs(c) * half_length + wp.abs(s) * half_width
     around.objects[row, j, 5] = wp.abs(s) * half_length + wp.abs(c) * half_width
+
+
+@wp.kernel
+def map_objects(view: View, mask: wp.array(dtype=wp.uint8), around: Around, each: int) -> None:
+    """Every object of the masked rows in the path's frame; a thread for each row and `each` objects."""
+    row, part = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
+    if mask[row] == wp.uint8(0):
+        return
+    for j in range(part * each, (part + 1) * each):
+        if view.object_kind[row, j] >= 0:
+            map_object(view, row, j, around)

@@ -44,7 +44,7 @@ from sim.driving.state import OBJECTS, ActorArrays, Footing, make_actors, make_f
 from sim.driving.touching import record_touching
 from sim.driving.variedcars import make_car_draws, record_renew
 from sim.frenet import Lanes
-from sim.launches import Launchable, Several, record
+from sim.launches import Launchable, Several, per_thread, record
 from sim.perceptron import Layers
 from sim.robot import SECOND, RobotSpec
 from sim.rows import RobotArrays, make_robots, open_step
@@ -356,7 +356,8 @@ class RoadPlant:
         """The launches by which the masked rows fill their views; `begins`: their episodes have just begun."""
         if self.senses is None:
             raise ValueError("expected senses, call `complete` first")
-        mapped = self.record(map_objects, (self.rows, OBJECTS), [self.view, mask, self.around])
+        each = per_thread(OBJECTS, self.device)
+        mapped = self.record(map_objects, (self.rows, OBJECTS // each), [self.view, mask, self.around, each])
         return [*(self.senses.begin(mask) if begins else ()), *self.senses.look(mask), mapped]
 
     def move(self, look: Callable[[], None] | None = None) -> None:

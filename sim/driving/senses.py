@@ -39,7 +39,7 @@ from sim.driving.sensestate import (
 from sim.driving.sensing import RoadSensors, check_road_sensors
 from sim.driving.state import ActorArrays, Footing, View
 from sim.frenet import Lanes
-from sim.launches import Launchable, record
+from sim.launches import Launchable, per_thread, record
 from sim.robot import RobotSpec
 from sim.tasks.task import struct_arrays
 from sim.vary import Table
@@ -122,13 +122,14 @@ class Senses:
         truth, view, numbers = self.truth, self.view, self.numbers
         lanes, when = truth.atlas.lanes, [truth.episode, truth.step, mask]
         things = self.tracks.kind.shape[1]
+        each = per_thread(things, self.device)
         own = [numbers, truth.pose, truth.motion, *when, self.own, self.errors, view]
         path = [lanes, truth.atlas.routes, self._before, truth.pose, truth.footing, self.errors, mask, self.match, view]
         listed = [numbers, lanes, truth.actors, self.robots, *when, self.own, view, self.lists]
         return [
             record(find_own, self.rows, own, self.device),
             record(see_path, self.rows, path, self.device),
-            record(list_objects, (self.rows, things), listed, self.device),
+            record(list_objects, (self.rows, things // each), [*listed, each], self.device),
             record(track_objects, self.rows, [numbers, *when, self.lists, self.tracks, view], self.device),
             *(self.lidar.sweep(mask) if self.lidar else []),
         ]
@@ -186,10 +187,13 @@ def list_objects(
     own: Own,
     view: View,
     lists: Lists,
+    each: int,
 ) -> None:
-    """This step's list of the masked rows; a thread for each row and each actor, and for the ghost."""
-    row, k = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
-    if mask[row] != wp.uint8(0):
+    """This step's list of the masked rows; a thread for each row and `each` actors, the ghost behind the last."""
+    row, part = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
+    if mask[row] == wp.uint8(0):
+        return
+    for k in range(part * each, (part + 1) * each):
         list_object(numbers, lanes, actors, robots, row, k, episode[row], step[row], own, view, lists)
 
 

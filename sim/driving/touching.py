@@ -18,7 +18,7 @@ from __future__ import annotations
 import warp as wp
 
 from sim.driving.state import ActorArrays
-from sim.launches import Launchable, record
+from sim.launches import Launchable, per_thread, record
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -54,18 +54,21 @@ def overlaps(actors: ActorArrays, world: int, a: int, b: int) -> bool:
 
 
 @wp.kernel
-def find_touching(robots: int, actors: ActorArrays, touching: wp.array2d(dtype=wp.uint8)) -> None:
+def find_touching(robots: int, actors: ActorArrays, touching: wp.array2d(dtype=wp.uint8), each: int) -> None:
     """For each row and slot, whether they overlap; empty slots and the ego itself do not."""
-    row, slot = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
+    row, part = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
     world = row / robots
     ego = row % robots
-    found = wp.uint8(0)
-    there = slot != ego and actors.kind[world, slot] >= 0 and actors.kind[world, ego] >= 0
-    if there and overlaps(actors, world, ego, slot):
-        found = wp.uint8(1)
-    touching[row, slot] = found
+    for slot in range(part * each, (part + 1) * each):
+        found = wp.uint8(0)
+        there = slot != ego and actors.kind[world, slot] >= 0 and actors.kind[world, ego] >= 0
+        if there and overlaps(actors, world, ego, slot):
+            found = wp.uint8(1)
+        touching[row, slot] = found
 
 
 def record_touching(robots: int, actors: ActorArrays, touching: wp.array, device: str) -> Launchable:
     """The launch that fills `touching` (rows, A), uint8, from the actors' boxes, egos' slots included."""
-    return record(find_touching, (touching.shape[0], touching.shape[1]), [robots, actors, touching], device)
+    rows, slots = touching.shape
+    each = per_thread(slots, device)
+    return record(find_touching, (rows, slots // each), [robots, actors, touching, each], device)

@@ -87,7 +87,7 @@ def test_objects_map_to_the_frame_of_a_bent_path_as_the_reference_projects_them(
     objects[0, :, 2], objects[0, :, 3] = curvature * where + 0.3, 10.0
     view.object_kind.fill_(1)
     mask = wp.full(1, 1, dtype=wp.uint8, device="cpu")
-    wp.launch(map_objects, dim=(1, OBJECTS), inputs=[view, mask, around], device="cpu")
+    wp.launch(map_objects, dim=(1, OBJECTS), inputs=[view, mask, around, 1], device="cpu")
     found_s, found_d = project(line, fine - fine[0], objects[0, :, :2].astype(float))
     mapped = around.objects.numpy()[0]
     assert np.abs(mapped[:, 0] - (found_s + fine[0])).max() < 0.25  # 1.5 m beside a point, across a bend of 60 m
