@@ -322,6 +322,9 @@ def _curve(level: str, curve: Sequence[dict[str, float]]) -> str:
         lines.append(Line(name, [entry["steps"] for entry in rows], [entry[key] for entry in rows], colour, dots=dots))
     last = curve[-1]
     note = f"{last['steps']:,.0f} steps in {last['seconds']:.0f} s of wall time"
+    if len(curve) < 2:  # no curve yet
+        said = ", ".join(f"{line.name} {100 * line.y[-1]:.0f} %" for line in lines if len(line.y))
+        return card(f"Learning curve: {level}", f"<p>{html.escape(said)}</p>", note)
     return card(f"Learning curve: {level}", line_chart(lines, "decisions", "share", (0.0, 1.0)), note)
 
 

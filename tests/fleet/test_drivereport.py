@@ -81,6 +81,8 @@ def test_a_learning_curve_is_shown_where_something_was_trained(run: RunDirectory
     page = write_drive_report(run).read_text(encoding="utf-8")
     assert "Learning curve: lane" in page
     assert "2,000 steps in 4 s" in page
+    (run.root / "lane" / "train.jsonl").write_text(lines.splitlines()[0] + "\n", encoding="utf-8")
+    assert "success while training 10 %" in write_drive_report(run).read_text(encoding="utf-8")
 
 
 def test_a_run_without_drives_still_has_a_page(run: RunDirectory) -> None:
