@@ -8,7 +8,8 @@ It may, if with one of the fail-safe families (`safety/roadplan.py`) the car is,
 
 A set is met where it is met along the path and across it in the same slice. Behind a vehicle this is RSS: its rear
 brakes as hard as it can, we accelerate as the candidate says, then brake as guaranteed. In front of one whose lane we
-enter, it reacts from the slice in which we first touch its lane. A standing car is not at fault.
+enter, it reacts from the slice in which we first touch its lane, and must be able to stop behind where we come to
+stand. A standing car is not at fault.
 """
 
 from __future__ import annotations
@@ -112,6 +113,7 @@ def meet(row: int, j: int, r: Roll, sight: RoadSight, b: RoadBounds) -> float:
         if ahead > 0.0:
             return wp.min(best, ahead)
     entered = wp.float32(-1.0)
+    free = wp.float32(0.0)
     # gaps at the slice's beginning; before the first, those of now
     ahead0 = low_s + c * slow_way(slowest, brakes, age) - b.front
     behind0 = -b.rear - high_s
@@ -138,6 +140,7 @@ def meet(row: int, j: int, r: Roll, sight: RoadSight, b: RoadBounds) -> float:
         behind = r.slices[i, 1] - b.rear - r.slices[i, 4] - high_s - second
         if beside <= 0.0 and entered < 0.0:
             entered = t
+        free = wp.max(beside, ahead)
         # clear for the whole slice: beside it, or at both its ends ahead of it, or behind it at both
         clear = wp.max(beside, wp.max(wp.min(ahead, ahead0), wp.min(behind, behind0)))
         best = wp.min(best, clear)
@@ -145,6 +148,13 @@ def meet(row: int, j: int, r: Roll, sight: RoadSight, b: RoadBounds) -> float:
             return best
         ahead0 = ahead
         behind0 = behind
+    if mode == REAR and entered >= 0.0 and free <= 0.0 and r.count > 0:
+        # we come to stand in its lane: it must be able to stop behind us, however long that takes
+        last = r.count - 1
+        until = entered + b.reaction
+        reached = wp.min(fastest + picks_up * until, wp.max(cap, fastest))
+        stop = fast_way(fastest, picks_up, cap, until) + 0.5 * reached * reached / b.other_brake_least
+        best = wp.min(best, r.slices[last, 1] - b.rear - r.slices[last, 4] - high_s - stop)
     return best
 
 

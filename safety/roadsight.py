@@ -352,8 +352,10 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
     strays = kind != BICYCLE_KIND and wp.abs(offset) >= b.wander + spread
     keeps = lane >= 0 and wp.abs(lateral) < b.keeping and not strays
     same = c >= PARALLEL
-    beside = sight.objects[row, j, HIGH_D] > sight.start[row, SLOW] and (
-        sight.objects[row, j, LOW_D] < sight.start[row, SHIGH]
+    # in its way for certain: it could not pass us as we stand, so that it knows of us; less is entering its lane
+    sure = 2.0 * spread + b.lane_error
+    beside = sight.objects[row, j, HIGH_D] - sure > sight.start[row, SLOW] and (
+        sight.objects[row, j, LOW_D] + sure < sight.start[row, SHIGH]
     )
     behind = sight.objects[row, j, HIGH_S] < -b.rear
     on_path = lane >= 0 and (

@@ -240,6 +240,27 @@ def alone(v: float, d: float = 0.0, limit: float = 30.0) -> RoadWorld:
     return world
 
 
+def test_whose_nose_is_at_another_lane_does_not_creep_into_it_before_one_who_comes_fast() -> None:
+    world = RoadWorld(1, 1, spec=SPEC, limit=36.0)
+    world.put(0.0, LANE + 0.9, 0.9)
+    world.yaw -= 0.7  # the nose's corner 0.4 m beside who keeps to the middle of the right lane
+    o = world.others
+    o.kind[0, 0], o.s[0, 0], o.v[0, 0] = 1, -75.0, 34.0
+    touched, least = False, 1e3
+
+    def others(dt: float) -> None:
+        o.s += o.v * dt
+
+    for _ in range(60):
+        world.sense()
+        world.judge(np.array([[0.6, -0.16]]))
+        touched |= bool(world.drive(others).any())
+        least = min(least, float(world.ego_corners()[0, :, 1].min()))
+    assert not touched
+    assert o.s[0, 0] > 10.0  # it is past
+    assert least > 0.5 * o.width[0, 0]
+
+
 def test_each_invariant_has_its_own_reason() -> None:
     assert reason_of(alone(20.0), 1.0) is Reason.NONE
     assert reason_of(alone(20.0), 9.0) is Reason.LIMITS
