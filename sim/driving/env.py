@@ -109,6 +109,8 @@ class RoadEnv(Worlds):
         body: RoadBody = "kinematic",
         places: Places | None = None,
         together: Together | None = None,
+        open_ended: bool = False,
+        drive_egos: bool = False,
         movers: Callable[[RoadPlant], Sequence[Mover]] | None = None,
         slots: int = 0,
         threads: int = 2,
@@ -120,10 +122,12 @@ class RoadEnv(Worlds):
         """Build the plant, the task and every launch; call `reset` before the first step.
 
         `places`: where episodes begin (None: the skill's own). `together`: the cars of a world begin together and
-        whoever has ended leaves the road until all have (`sim.driving.fleetenv`); None: each goes on at once. `movers`
-        adds who else moves (scenarios, recordings), in `slots` slots behind those of traffic and people. `filter`
-        judges every command on `RoadInputs`. Raises what `RoadConfig.check` and `RoadPlant` do for numbers that cannot
-        be, VaryError for a randomization out of its bounds, RoadError for roads on which the task can begin nowhere.
+        whoever has ended leaves the road until all have (`sim.driving.fleetenv`); None: each goes on at once.
+        `open_ended`: routes do not end drives; `drive_egos`: traffic works out for the egos, too, when to change lanes
+        (sim/driving/idmdriver.py). `movers` adds who else moves (scenarios, recordings), in `slots` slots behind those
+        of traffic and people. `filter` judges every command on `RoadInputs`. Raises what `RoadConfig.check` and
+        `RoadPlant` do for numbers that cannot be, VaryError for a randomization out of its bounds, RoadError for roads
+        on which the task can begin nowhere.
         """
         config.check()
         if together is not None:
@@ -171,10 +175,11 @@ class RoadEnv(Worlds):
             first_row=table.index(traffic_rows()[0].name),
             step=config.spec.period / SECOND,
             period=config.spec.motor_period / SECOND,
+            drive_egos=drive_egos,
         )
         # traffic begins last: it keeps away from whom scenarios and recordings have placed
         plant.complete(senses, [*(movers(plant) if movers is not None else ()), self.traffic])
-        task: Task = Driving(plant, config.skill, config.limit, places)
+        task: Task = Driving(plant, config.skill, config.limit, places, open_ended=open_ended)
         if together is not None:
             task = Fleet(plant, task, together, clear=NEAREST)
         inputs = RoadInputs(

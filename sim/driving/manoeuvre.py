@@ -22,6 +22,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
+from sim.driving.appointment import Appointments
 from sim.driving.contract import OBSERVATION, SKILLS, manoeuvre_contract
 from sim.driving.env import RoadEnv
 from sim.driving.pathframe import path_at
@@ -120,8 +121,18 @@ def gather(
 class Manoeuvres:
     """An environment of choices over a `RoadEnv` of the skill "route"; `agents.rollout.Environment`."""
 
-    def __init__(self, environment: RoadEnv, skills: Mapping[str, Layers], period: float = PERIOD) -> None:
-        """`skills`: the frozen policies by name, all of SKILLS; `period` s. Raises ValueError for another set."""
+    def __init__(
+        self,
+        environment: RoadEnv,
+        skills: Mapping[str, Layers],
+        period: float = PERIOD,
+        *,
+        appointments: Appointments | None = None,
+    ) -> None:
+        """`skills`: the frozen policies by name, all of SKILLS; `period` s; `appointments` stand above choices.
+
+        Raises ValueError for another set of skills or another task.
+        """
         if set(skills) != set(SKILLS):
             raise ValueError(f"expected the skills {', '.join(SKILLS)}, got {', '.join(sorted(skills)) or 'none'}")
         if not isinstance(environment.task, Driving) or environment.task.skill != "route":
@@ -140,6 +151,7 @@ class Manoeuvres:
         nets = [make_net(skills[name], rows, device, OBSERVATION, "driving") for name in SKILLS]
         view = environment.plant.view
         self._decide = record(decide, rows, [self.action, view, task.wish], device)
+        self._keep = appointments.keep if appointments is not None else None
         self._drive = record(drive, rows, [*nets, task.wish, task.observation, task.action], device)
         self._gather = [
             record(gather, rows, [first, task.outcome, environment.final_observation, self.outcome,
@@ -173,6 +185,8 @@ class Manoeuvres:
             self.action.assign(action)
         self._decide.launch()
         for k in range(self.steps):
+            if self._keep is not None:
+                self._keep.launch()
             self._drive.launch()
             self.environment.step()
             self._gather[min(k, 1)].launch()

@@ -41,8 +41,8 @@ SHOULDER = 2.3
 """Least width of a shoulder that a car stops on, m: a car of 1.85 m and a hand's breadth to both sides."""
 
 
-def limits_of(spec: RobotSpec, skill: Skill, time_limit: float) -> Limits:
-    """The car's numbers as the kernels take them; `time_limit` s."""
+def limits_of(spec: RobotSpec, skill: Skill, time_limit: float, *, open_ended: bool = False) -> Limits:
+    """The car's numbers as the kernels take them; `time_limit` s, until which an `open_ended` drive lasts."""
     car, limits = spec.car, Limits()
     limits.skill = (*SKILLS, "route").index(skill)
     limits.dt = spec.period / SECOND
@@ -51,7 +51,7 @@ def limits_of(spec: RobotSpec, skill: Skill, time_limit: float) -> Limits:
     limits.bend = car.curvature_max
     limits.half_width = 0.5 * spec.width
     limits.front, limits.rear = spec.length - car.rear_overhang, car.rear_overhang
-    limits.shoulder = SHOULDER
+    limits.shoulder, limits.open_ended = SHOULDER, int(open_ended)
     return limits
 
 
@@ -62,7 +62,7 @@ def make_wish(rows: int, device: str) -> Wish:
         setattr(wish, name, wp.zeros(rows, dtype=wp.int32, device=device))
     wish.pull = wp.zeros(rows, dtype=wp.uint8, device=device)
     wish.pace = wp.full(rows, 1.0, dtype=wp.float32, device=device)
-    for name in ("line", "brisk", "gap", "last_d"):
+    for name in ("line", "brisk", "gap", "last_d", "most", "least"):
         setattr(wish, name, wp.zeros(rows, dtype=wp.float32, device=device))
     return wish
 
@@ -82,8 +82,19 @@ class Driving:
 
     corridor = None
 
-    def __init__(self, plant: RoadPlant, skill: Skill, time_limit: float, places: Places | None = None) -> None:
-        """`places`: where episodes begin (None: the skill's own). Raises `RoadError` where no road has a place."""
+    def __init__(
+        self,
+        plant: RoadPlant,
+        skill: Skill,
+        time_limit: float,
+        places: Places | None = None,
+        *,
+        open_ended: bool = False,
+    ) -> None:
+        """`places`: where episodes begin (None: the skill's own); `open_ended`: routes do not end drives.
+
+        Raises `RoadError` where no road has a place.
+        """
         rows, device = plant.rows, plant.device
         self.plant, self.skill = plant, skill
         self.contract = drive_contract(skill, plant.spec)
@@ -91,7 +102,7 @@ class Driving:
         self.observation = wp.zeros((rows, OBSERVATION), dtype=wp.float32, device=device)
         self.outcome = make_outcome(rows, device)
         self.wish, self.course = make_wish(rows, device), make_course(rows, device)
-        self.limits = limits_of(plant.spec, skill, time_limit)
+        self.limits = limits_of(plant.spec, skill, time_limit, open_ended=open_ended)
         self._starts = start_arrays(plant.atlas, places or PLACES[skill], skill)
         self._side = wp.zeros(rows, dtype=wp.int32, device=device)
         self.act: Sequence[Launchable] = [plant.record(act, rows, [self.action, plant.view, self.limits, plant.state])]

@@ -65,6 +65,22 @@ TOO_FAST = wp.constant(3.0)
 PULL_SPEED, EASE = wp.constant(8.0), wp.constant(2.5)
 """m/s; at which a car goes to the side, and by how much less than its speed is allowed at once while it slows down."""
 
+UNLIMITED = wp.constant(130.0 / 3.6)
+"""m/s; what a driver drives where nothing limits him (the advisory speed of German motorways)."""
+
+HURRY = wp.constant(1.3)
+"""How much faster than the model is content with one drives who is late: at 1.2 s behind as others at 0.9 s."""
+
+LATE = wp.constant(3.0)
+"""m/s^2; braking towards the end of a road: what is comfortable (Ackermann.brake_comfort), for maps end where roads do
+not."""
+
+ANY_SPEED = wp.constant(1.0e3)
+"""m/s: no bound."""
+
+STANDSTILL, HEADWAY, PICK_UP = wp.constant(2.0), wp.constant(1.2), wp.constant(1.5)
+"""m, s, m/s^2: s0, T and a of the intelligent driver model (sim/driving/following.py), with EARLY for its b."""
+
 SLOW = wp.constant(3.0)
 """m/s; where less is allowed, speeds are compared as if this much were."""
 
@@ -98,6 +114,10 @@ class Wish:
     """d at the observation before, m, (rows,)"""
     crossed: wp.array(dtype=wp.int32)
     """Lanes crossed in this episode without a wish, (rows,)"""
+    most: wp.array(dtype=wp.float32)
+    """No faster than this, m/s: an appointment (sim/driving/appointment.py) would be missed by coming early, (rows,)"""
+    least: wp.array(dtype=wp.float32)
+    """As fast as this at least where limits and bends allow it, m/s: who is late follows nearer, (rows,)"""
 
 
 @wp.struct
@@ -132,6 +152,8 @@ class Limits:
     rear: float
     shoulder: float
     """Least width of a shoulder that a car stops on, m"""
+    open_ended: int
+    """1: a route is driven until time is up, whatever of it is left"""
 
 
 @wp.func
@@ -239,18 +261,40 @@ def lead_speed(row: int, view: View, around: Around, v: float, limits: Limits) -
 
 
 @wp.func
-def allowed_speed(row: int, view: View, lead: wp.vec2, v: float, limits: Limits) -> float:
-    """What a brisk driver would drive here: limit, bends ahead at comfort, and what drives ahead."""
-    speed = view.path[row, BEHIND_C, LIMIT_C]
+def behind_speed(lead: wp.vec2) -> float:
+    """The speed at which the intelligent driver model is content with a gap to what drives ahead, m/s.
+
+    gap = STANDSTILL + v HEADWAY + v (v - lead) / (2 sqrt(ACCEL EARLY)), solved for v.
+    """
+    c = 2.0 * wp.sqrt(PICK_UP * EARLY)
+    half = 0.5 * (c * HEADWAY - lead[1])
+    return wp.max(wp.sqrt(half * half + c * wp.max(lead[0] - STANDSTILL, 0.0)) - half, 0.0)
+
+
+@wp.func
+def free_speed(row: int, view: View, limits: Limits) -> float:
+    """What a brisk driver would drive here alone: limit, bends ahead at comfort, the end of what can be driven."""
+    speed = wp.min(view.path[row, BEHIND_C, LIMIT_C], UNLIMITED)
     for k in range(BEHIND_C, POINTS_C):
         s = float(k - BEHIND_C) * STEP_C
         bend = wp.sqrt(SIDE_C / wp.max(wp.abs(view.path[row, k, CURVATURE_C]), 1.0e-4))
         cap = wp.min(view.path[row, k, LIMIT_C], bend)
         speed = wp.min(speed, wp.sqrt(cap * cap + 2.0 * EARLY * s))
-    if lead[0] < 1.0e5:
-        # as close as 1.5 s and 3 m behind it
-        speed = wp.min(speed, wp.max(lead[1] + 0.5 * (lead[0] - 3.0 - 1.5 * lead[1]), 0.0))
+    end = path_end(view, row)
+    if end < POINTS_C - 1:
+        room = wp.max(float(end - BEHIND_C) * STEP_C - limits.front - STANDSTILL, 0.0)
+        speed = wp.min(speed, wp.sqrt(2.0 * LATE * room))
     return speed
+
+
+@wp.func
+def brisk_speed(free: float, lead: wp.vec2, pace: float, least: float, most: float) -> float:
+    """What a driver of a pace would drive behind what is ahead; who is late HURRY times as fast, where it is free."""
+    brisk = wp.float32(free)
+    if lead[0] < 1.0e5:
+        brisk = wp.min(brisk, behind_speed(lead))
+    brisk = brisk * pace
+    return wp.min(wp.max(brisk, wp.min(wp.min(least, HURRY * brisk), free)), most)
 
 
 @wp.kernel
@@ -290,7 +334,8 @@ def observe(
     out[row, 11] = float(wish.pull[row])
     out[row, 12] = wish.pace[row]
     lead = lead_speed(row, view, around, v, limits)
-    brisk = allowed_speed(row, view, lead, v, limits) * wish.pace[row]
+    free = free_speed(row, view, limits)
+    brisk = brisk_speed(free, lead, wish.pace[row], wish.least[row], wish.most[row])
     if wish.pull[row] != wp.uint8(0):
         wanted = wp.where(wp.abs(d - line) < ON_LINE, 0.0, PULL_SPEED)
         brisk = wp.min(brisk, wp.max(wanted, v - EASE))
@@ -302,7 +347,7 @@ def observe(
     for i in range(LOOKS_N):
         point = path_at(view, row, wp.max(LOOKS[i] * v, 2.0 * float(i + 1)))
         out[row, k] = wp.clamp(point.curvature / BEND_C, -5.0, 5.0)
-        out[row, k + 1] = wp.min(point.limit / SPEED_C, 2.0)
+        out[row, k + 1] = wp.min(point.limit, UNLIMITED) / SPEED_C
         k += 2
     out[row, k] = wp.where(here.left_lane > 0.0, 1.0, 0.0)
     out[row, k + 1] = wp.where(here.right_lane > 0.0, 1.0, 0.0)
@@ -465,7 +510,9 @@ def advance(
     if limits.skill == LANE_SKILL:
         strayed = strayed or wish.crossed[row] > 0
     arrived = (limits.skill == LANE_SKILL or limits.skill == ROUTE) and footing.left[row] <= 0.0
-    if limits.skill == ROUTE:
+    if limits.open_ended != 0:
+        arrived = False
+    elif limits.skill == ROUTE:
         strayed = strayed or not wp.isfinite(footing.left[row])  # past the last lane that leads to the goal
     world = row / robots
     if is_lost(row, world, state, diverged):
@@ -502,6 +549,8 @@ def begin(
     wish.side[row] = 0
     wish.pull[row] = wp.uint8(0)
     wish.pace[row] = 1.0
+    wish.most[row] = ANY_SPEED
+    wish.least[row] = 0.0
     if limits.skill == CHANGE_SKILL:
         wish.side[row] = side[row]
     if limits.skill == PULL_SKILL:
