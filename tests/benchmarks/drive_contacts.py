@@ -17,7 +17,7 @@ from figure import Figure
 
 NAME = "drive_contacts"
 
-DRIVES, QUICK = 20_000, 48
+DRIVES, QUICK = 20_000, 160
 
 
 def of(name: str, quick: bool) -> list[dict]:
