@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fleet.train import WORLDS_MAX
+from safety.reason import Reason
 from sim.errors import MusterError
 from sim.seeds import check_seed
 
@@ -239,7 +240,7 @@ class Witness:
         self._hit = np.zeros(worlds, bool)
         self._pose = np.zeros((worlds, 3))
         self._twist = np.zeros((worlds, 3))
-        self.reasons = np.zeros(16, np.int64)
+        self.reasons = np.zeros(len(Reason), np.int64)
         """Control steps by the shield's reason, within counted episodes."""
 
     def watch(self, policy: Policy, wanted: int) -> dict[str, NDArray[np.generic]]:
@@ -316,8 +317,6 @@ def _summarize(
     profile: ProfileName, columns: dict[str, NDArray[np.generic]], reasons: NDArray[np.int64], period: float
 ) -> Measurement:
     import numpy as np
-
-    from safety.shield import Reason
 
     success = columns["success"].astype(bool)
     steps = max(1, int(reasons.sum()))
