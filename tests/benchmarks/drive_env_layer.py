@@ -21,13 +21,18 @@ from figure import Figure
 from numpy.typing import NDArray
 
 from sim.backend import BatchBackend
+from sim.bodies.specs import CAR
 from sim.driving.atlas import Atlas
-from sim.driving.contract import BEND, FAR, PREVIEW, SIDE, SPEED, STEERING
+from sim.driving.contract import BEND, FAR, PREVIEW, SIDE, SPEED, STEERING, drive_contract
 from sim.driving.env import RoadConfig, RoadEnv
 from sim.roadfile import load_road
 
 ROADS = ("highway:7", "rural:7", "town:7")
 WORLDS = 64
+
+LAYOUT = drive_contract("lane", CAR).slices()
+PREVIEWS, VEHICLES = LAYOUT["preview"].start, LAYOUT["vehicles"].start
+"""Where the driver by hand finds in an observation what it needs."""
 
 
 @dataclass
@@ -50,11 +55,10 @@ def driver(seen: NDArray[Any]) -> NDArray[np.float32]:
     v, side, turn = seen[:, 0] * SPEED, seen[:, 6] * 2.0, seen[:, 7]
     allowed = np.full(len(seen), np.inf)
     for i, ahead in enumerate(PREVIEW):
-        bend, limit = np.abs(seen[:, 13 + 2 * i]) * BEND, seen[:, 14 + 2 * i] * SPEED
+        bend, limit = np.abs(seen[:, PREVIEWS + 2 * i]) * BEND, seen[:, PREVIEWS + 2 * i + 1] * SPEED
         here = np.minimum(limit, np.sqrt(SIDE / np.maximum(bend, 1e-4)))
         allowed = np.minimum(allowed, np.sqrt(here**2 + 3.0 * ahead * v))
-    vehicles = 13 + 2 * len(PREVIEW) + 7
-    gap, faster = seen[:, vehicles] * FAR, seen[:, vehicles + 1] * 0.5 * SPEED
+    gap, faster = seen[:, VEHICLES] * FAR, seen[:, VEHICLES + 1] * 0.5 * SPEED
     wished = 2.0 + np.maximum(0.0, 1.5 * v - v * faster / 4.0)
     accel = np.minimum((allowed - v) / 3.0, 0.5 * (1.0 - (wished / np.maximum(gap, 0.1)) ** 2))
     span = np.minimum(STEERING, SIDE / np.maximum(v * v, 1.0))
