@@ -18,7 +18,7 @@ import warp as wp
 from sim.driving.following import SPLIT_C, Rules, idm, pace_at, safe_accel
 from sim.driving.looking import HOPS_C, PEDESTRIAN_C
 from sim.driving.maparrays import ConflictArrays, CrossingArrays
-from sim.driving.movers import PACE_BRAKE, Manner, MapArrays, MoverArrays
+from sim.driving.movers import HOPS, PACE_BRAKE, Manner, MapArrays, MoverArrays
 from sim.driving.state import ActorArrays
 from sim.driving.walking import about_to_cross
 from sim.frenet import Lanes
@@ -41,6 +41,8 @@ SHARE, HEADWAY, ACCEL, BRAKE, POLITE, THRESHOLD, TOP = (
 )
 PACE_BRAKE_C = wp.constant(PACE_BRAKE)
 SETTLE_C = wp.constant(SETTLE)
+Ahead = wp.types.vector(length=HOPS, dtype=wp.int32)
+"""The lanes of a path."""
 YIELD_C = wp.constant(YIELD_BRAKE)
 
 
@@ -154,8 +156,10 @@ def survey_one(
     rearmost = float(wp.inf)
     junction = wp.int32(-1)  # hop of the next lane that shares ground with others
     hops = wp.int32(0)
+    path = Ahead()  # in registers: it is compared with everybody's lanes
     for hop in range(HOPS_C):
         there = movers.path[world, i, hop]
+        path[hop] = there
         if there >= 0:
             hops = hop + 1
         near = junction < 0 and there >= 0 and movers.path_at[world, i, hop] < 50.0
@@ -167,9 +171,9 @@ def survey_one(
             x = float(wp.inf)
             beside = movers.also[world, j]
             for hop in range(hops):
-                if movers.path[world, i, hop] == other:
+                if path[hop] == other:
                     x = wp.min(x, positive(movers.path_at[world, i, hop] + actors.place[world, j, 0], j < i))
-                elif movers.path[world, i, hop] == beside and beside >= 0:
+                elif path[hop] == beside and beside >= 0:
                     x = wp.min(x, positive(movers.path_at[world, i, hop] + movers.also_s[world, j], j < i))
             if also >= 0:
                 if also == other:
