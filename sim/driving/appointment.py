@@ -29,11 +29,12 @@ import numpy as np
 import warp as wp
 
 from sim.actors import Goal
+from sim.driving.brisk import EARLY
 from sim.driving.env import RoadEnv
 from sim.driving.pathframe import path_at
 from sim.driving.recorded import Recorded
 from sim.driving.skill import Driving
-from sim.driving.skillkernels import ANY_SPEED, EARLY, Wish
+from sim.driving.skillkernels import ANY_SPEED, Wish
 from sim.driving.state import View
 from sim.launches import Launchable, record
 from sim.road import project

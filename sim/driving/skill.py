@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Literal
 
 import warp as wp
 
+from sim.driving.brisk import Limits
 from sim.driving.contract import OBSERVATION, SKILLS, drive_contract
-from sim.driving.skillkernels import Course, Limits, Wish, act, advance, begin, observe
+from sim.driving.skillkernels import Course, Wish, act, advance, begin, observe
 from sim.driving.starts import Places, begin_drives, change_places, pull_places, route_places, start_arrays
 from sim.robot import SECOND, RobotSpec
 from sim.tasks.task import Launchable, make_outcome, struct_arrays
