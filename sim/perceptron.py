@@ -22,6 +22,13 @@ from numpy.typing import NDArray
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
+WIDE = 8
+"""Outputs that are summed side by side: one register of AVX2; the order of each output's own sum stays."""
+
+WIDE_C = wp.constant(WIDE)
+
+Eight = wp.types.vector(length=WIDE, dtype=wp.float32)
+
 CLIP = wp.constant(10.0)
 """Of normalised observations, as in agents/normalize.py."""
 
@@ -48,8 +55,8 @@ class Net:
 
     shift: wp.array(dtype=wp.float32)
     scale: wp.array(dtype=wp.float32)
-    numbers: wp.array(dtype=wp.float32)
-    """Layer by layer: the bias of each output, then its weights."""
+    numbers: wp.array(dtype=Eight)
+    """Layer by layer, of eight outputs each: their biases, then their weights of each input."""
     sizes: wp.array(dtype=wp.int32)
     """Inputs, and the outputs of each layer."""
     layers: int
@@ -74,18 +81,23 @@ def make_net(layers: Layers | None, rows: int, device: str, inputs: int, task: s
                 f"expected a policy of {inputs} inputs and 2 outputs, got {sizes[0]} and {sizes[-1]}; give one that "
                 f"was trained on {task}"
             )
-    numbers = [
-        np.concatenate([bias[:, None], weight], axis=1).reshape(-1)
-        for weight, bias in zip(layers.weights, layers.biases, strict=True)
-    ]
-    flat = np.concatenate(numbers) if numbers else np.zeros(1, np.float32)
+    numbers = [_by_eights(weight, bias) for weight, bias in zip(layers.weights, layers.biases, strict=True)]
+    flat = np.concatenate(numbers) if numbers else np.zeros((1, WIDE), np.float32)
     net.shift = wp.array(layers.shift, dtype=wp.float32, device=device)
     net.scale = wp.array(layers.scale, dtype=wp.float32, device=device)
-    net.numbers = wp.array(flat, dtype=wp.float32, device=device)
+    net.numbers = wp.array(flat, dtype=Eight, device=device)
     net.sizes = wp.array(np.array(sizes, np.int32), dtype=wp.int32, device=device)
     net.layers = len(layers.weights)
-    net.values = wp.zeros((rows, 2, max(sizes)), dtype=wp.float32, device=device)
+    net.values = wp.zeros((rows, 2, max(-(-size // WIDE) * WIDE for size in sizes)), dtype=wp.float32, device=device)
     return net
+
+
+def _by_eights(weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A layer's numbers in the order in which `answer` reads them, (groups * (1 + inputs), WIDE)."""
+    outputs = len(bias)
+    table = np.zeros((-(-outputs // WIDE) * WIDE, 1 + weight.shape[1]), np.float32)
+    table[:outputs, 0], table[:outputs, 1:] = bias, weight
+    return table.reshape(-1, WIDE, table.shape[1]).swapaxes(1, 2).reshape(-1, WIDE)
 
 
 @wp.func
@@ -99,13 +111,15 @@ def answer(row: int, seen: wp.array2d(dtype=wp.float32), net: Net) -> wp.vec2:
     source = wp.int32(0)
     for layer in range(net.layers):
         inputs = net.sizes[layer]
-        for i in range(net.sizes[layer + 1]):
+        for first in range(0, net.sizes[layer + 1], WIDE_C):
             total = net.numbers[at]
             for k in range(inputs):
                 total += net.numbers[at + 1 + k] * net.values[row, source, k]
             at += 1 + inputs
-            if layer < net.layers - 1:
-                total = wp.tanh(total)
-            net.values[row, 1 - source, i] = total
+            for i in range(WIDE_C):
+                said = total[i]
+                if layer < net.layers - 1:
+                    said = wp.tanh(said)
+                net.values[row, 1 - source, first + i] = said
         source = 1 - source
     return wp.vec2(wp.clamp(net.values[row, source, 0], -1.0, 1.0), wp.clamp(net.values[row, source, 1], -1.0, 1.0))
