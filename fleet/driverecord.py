@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleet.drivefigures import AT_FAULT, GOAL
+from fleet.venues import shield_of
 from safety.reason import Reason
-from safety.roadshield import RoadShield
 from safety.roadstored import stored_plan
 from sim.driving.blame import Blame
 from sim.driving.env import RoadEnv
@@ -84,7 +84,7 @@ class DriveRecorder:
 
     def __init__(self, env: RoadEnv, course: Course) -> None:
         """Call after `reset`: the drive begins where everything is now."""
-        self._env, self._course = env, course
+        self._env, self._course, self._shield = env, course, shield_of(env)
         self._ground, self._reach = Ground(course.road), ReachSets(course.road, env.config.profile)
         self._limits = np.array([lane.limit for lane in course.road.lanes])
         self._step = 0
@@ -106,8 +106,8 @@ class DriveRecorder:
         proposed = (float(read["proposed"][0, 0]), float(read["proposed"][0, 1])) if env.filter else released
         margin, reason = float(read["margin"][0]), Reason(int(read["reason"][0]))
         plan, reach = np.zeros((0, 3)), ()
-        if isinstance(env.filter, RoadShield):
-            plan = stored_plan(env.filter_memory, 0, env.filter.bounds, before.pose, before.motion[0])
+        if self._shield is not None:
+            plan = stored_plan(env.filter_memory, 0, self._shield.bounds, before.pose, before.motion[0])
             reach = self._sets(before, 0.1 * max(len(plan) - 1, 0))
         moment = self._moment(before, proposed, released, margin, reason, plan, reach, ending, bool(ended))
         self._step += 1
@@ -138,7 +138,7 @@ class DriveRecorder:
         verdicts = self._env.plant.judge.verdicts(0, ended=ended)[self._judged :]
         self._judged += len(verdicts)
         verdict = min(verdicts, key=lambda each: each.blame, default=None)
-        shielded = self._env.filter is not None
+        shielded = self._shield is not None
         mode = "stopped" if shielded and margin < 0.0 else "shielded" if shielded and reason else "policy"
         return Moment(
             time=self._step * self._course.period,

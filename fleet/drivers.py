@@ -18,10 +18,15 @@ from agents.policy import Policy
 from fleet.driving_train import LEVELS, read_levels
 from sim.driving.contract import SKILLS, drive_contract, manoeuvre_contract
 from sim.driving.env import RoadEnv
+from sim.driving.idmdriver import Following
 from sim.driving.manoeuvre import PERIOD, Manoeuvres
+from sim.perceptron import Layers
 
 TOP = "manoeuvre"
 """Folder of the level that chooses the skills."""
+
+IDM = "idm"
+"""In place of a folder of policies: the driver by rule."""
 
 
 class Driver(Protocol):
@@ -30,9 +35,40 @@ class Driver(Protocol):
     name: str
     """For people: a policy's hash, a rule"""
 
+    motor: Layers | None
+    """A frozen motor policy that the car is corrected by; None: the firmware alone"""
+
+    by_rule: bool
+    """Whether it drives as traffic does, in an environment made for that"""
+
     def drive(self, env: RoadEnv, watch: Callable[[], bool]) -> None:
         """Drive `env`, which has been reset; `watch` is called after every control step and says when it is over."""
         ...
+
+
+def driver_of(word: str) -> Driver:
+    """The driver that a word of the command line names: `idm`, or a folder of policies. Raises as `Learned` does."""
+    return Idm() if word == IDM else Learned(Path(word))
+
+
+class Idm:
+    """The driver by rule: IDM and MOBIL, as traffic drives, from the truth (sim/driving/idmdriver.py)."""
+
+    def __init__(self) -> None:
+        self.name, self.by_rule = "IDM/MOBIL, no policy", True
+        self.motor: Layers | None = None
+
+    def drive(self, env: RoadEnv, watch: Callable[[], bool]) -> None:
+        """As `Driver`. Raises ValueError for an environment that was not made for a driver by rule."""
+        filter = env.filter
+        if not isinstance(filter, Following):
+            raise ValueError("expected an environment for a driver by rule, got another; make it with by_rule=True")
+        filter.drive(env)
+        over = False
+        while not over:
+            filter.wish(env)
+            env.step()
+            over = watch()
 
 
 class Learned:
@@ -46,7 +82,8 @@ class Learned:
                 f"expected driving policies in {place}, got none in {', '.join(missing)}; give a run of driving-train"
             )
         read_levels(place)
-        self.motor = read_layers(place / "motor")
+        self.by_rule = False
+        self.motor: Layers | None = read_layers(place / "motor")
         """What the car that these policies were trained on is corrected by."""
         self._skills = {name: read_layers(place / name) for name in SKILLS}
         self._policies = {name: Policy.load(place / name) for name in SKILLS}

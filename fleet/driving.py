@@ -2,6 +2,7 @@
 
     muster drive --site town:7,highway:3 --policy runs/<run>    frozen policies (muster driving-train), generated roads
     muster drive --site FILE.xml --policy runs/<run>            the planning problem of a CommonRoad file
+    muster drive --site town:7 --policy idm                     the driver by rule (IDM and MOBIL) instead of policies
     muster drive                                                trains briefly, then drives with what was learned
     muster drive --redraw runs/<run> --video-speed 1            video and report once more, from the black boxes
 
@@ -51,7 +52,7 @@ class Config:
     site: str = "town:7,highway:3,town:12,rural:5"
     """Roads between commas: town:SEED, highway:SEED, rural:SEED, a file .xodr or .xml"""
     policy: str = ""
-    """Run directory of frozen driving policies; empty: train briefly first"""
+    """Run directory of frozen driving policies; idm: the driver by rule; empty: train briefly first"""
     train_seconds: float = 210.0
     """How long that training may take, s"""
     drives: int = 4
@@ -102,9 +103,9 @@ def check(config: Config, made_later: Path | None = None) -> None:
         return
     read_venues(config.site)
     if config.policy and made_later is None:
-        from fleet.drivers import Learned
+        from fleet.drivers import driver_of
 
-        Learned(Path(config.policy))
+        driver_of(config.policy)
 
 
 def ports(config: Config) -> dict[str, str]:
@@ -114,7 +115,7 @@ def ports(config: Config) -> dict[str, str]:
 
 def run(config: Config) -> int:
     """Train if asked to, drive, film, report; 0 when no contact was at fault, else 1."""
-    from fleet.drivers import Learned
+    from fleet.drivers import driver_of
     from fleet.venues import Among, read_venues
 
     check(config)
@@ -123,9 +124,11 @@ def run(config: Config) -> int:
         return 0
     parent = Path("runs") if config.out is None else config.out
     directory = join_run(parent, arguments=sys.argv[1:], config=plain(config), seed=config.seed)
-    place = Path(config.policy) if config.policy else train(config, directory)
-    driver, venues = Learned(place), read_venues(config.site)
-    among = Among(config.seconds, config.traffic, config.walkers, config.shield, config.body, driver.motor)
+    driver = driver_of(config.policy or str(train(config, directory)))
+    venues = read_venues(config.site)
+    among = Among(
+        config.seconds, config.traffic, config.walkers, config.shield, config.body, driver.motor, driver.by_rule
+    )
     found: list[DriveFigures] = []
     for number in range(config.drives):
         begin = time.monotonic()

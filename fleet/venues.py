@@ -19,6 +19,7 @@ from sim.bodies.specs import CAR
 from sim.commonroad import read_commonroad
 from sim.driving.atlas import Atlas
 from sim.driving.env import RoadConfig, RoadEnv
+from sim.driving.idmdriver import Following
 from sim.driving.moment import CarSize, Course
 from sim.driving.recorded import Recorded, from_commonroad, recorded_places
 from sim.driving.replay import Replay
@@ -60,6 +61,8 @@ class Among:
     body: RoadBody = "kinematic"
     motor: Layers | None = None
     """A frozen motor policy; None: the firmware alone"""
+    by_rule: bool = False
+    """Whether the car drives as traffic does (sim/driving/idmdriver.py)"""
 
 
 def read_venues(text: str) -> list[Venue]:
@@ -83,26 +86,36 @@ def make_env(venue: Venue, seed: int, among: Among) -> RoadEnv:
     """The environment of one drive; raises what `RoadEnv` does for roads on which nothing can be driven."""
     recorded = venue.recorded
     shield = RoadShield(CAR) if among.shield else None
+    filter = Following(shield) if among.by_rule else shield
     seconds = min(among.seconds, venue.seconds)
     config = RoadConfig(
         skill="route", traffic=among.traffic, walkers=among.walkers, time_limit=seconds, motor=among.motor
     )
     if recorded is None:
         atlas = Atlas([venue.road], routes=ROUTES, seed=seed)
-        return RoadEnv(atlas, config, worlds=1, seed=seed, filter=shield, body=among.body, threads=1)
+        return RoadEnv(
+            atlas, config, worlds=1, seed=seed, filter=filter, body=among.body, drive_egos=among.by_rule, threads=1
+        )
     atlas = Atlas([venue.road], routes=[[recorded.plan]])
     return RoadEnv(
         atlas,
         replace(config, traffic=0, walkers=0),
         worlds=1,
         seed=seed,
-        filter=shield,
+        filter=filter,
         body=among.body,
+        drive_egos=among.by_rule,
         places=recorded_places([recorded], CAR.middle),
         movers=lambda plant: [Replay([recorded], atlas, plant.actors, road=plant.road)],
         slots=len(recorded.actors),
         threads=1,
     )
+
+
+def shield_of(env: RoadEnv) -> RoadShield | None:
+    """The shield that judges an environment's commands, whoever stands in front of it."""
+    filter = env.filter.shield if isinstance(env.filter, Following) else env.filter
+    return filter if isinstance(filter, RoadShield) else None
 
 
 def course_of(venue: Venue, env: RoadEnv, seed: int, driver: str) -> Course:
@@ -119,7 +132,7 @@ def course_of(venue: Venue, env: RoadEnv, seed: int, driver: str) -> Course:
         length=left if math.isfinite(left) else float(routes.length.numpy()[route]),
         seed=seed,
         driver=driver,
-        shielded=env.filter is not None,
+        shielded=shield_of(env) is not None,
     )
 
 

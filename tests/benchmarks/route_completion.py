@@ -21,7 +21,6 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 
 import numpy as np
-import warp as wp
 from drivepolicies import driving_policies, run
 from figure import Figure
 from numpy.typing import NDArray
@@ -29,16 +28,12 @@ from numpy.typing import NDArray
 from agents.driving import EVALUATION, training_atlas
 from agents.layers import read_layers
 from agents.policy import Policy
-from safety.roadshield import RoadShield, RoadShieldMemory
+from safety.roadshield import RoadShield
 from sim.driving.atlas import Atlas
 from sim.driving.contract import SKILLS
 from sim.driving.env import RoadConfig, RoadEnv
-from sim.driving.filter import RoadInputs
-from sim.driving.idmdriver import IdmDriver
+from sim.driving.idmdriver import Following
 from sim.driving.manoeuvre import Manoeuvres
-from sim.driving.skill import Driving
-from sim.driving.state import PATH_BEHIND, PathColumn
-from sim.filter import FilterOutputs
 from sim.tasks.task import Ending
 
 ROUTES, QUICK, ROADS, SEED, PERIOD = 500, 40, 48, 1, 0.05
@@ -71,40 +66,6 @@ class Driven:
             speed = self.metres[mine].sum() / self.seconds[mine].sum()
             told = ", ".join(f"{count} {cause}" for cause, count in counted.most_common())
             yield f"{name:14} {kind:8} {self.share[mine].mean():.3f} of the way, {speed:5.1f} m/s: {told}"
-
-
-class Following:
-    """A filter that puts the IDM/MOBIL driver's commands in front of a shield, or in its place."""
-
-    def __init__(self, shield: RoadShield | None) -> None:
-        self.shield = shield
-        self.driver: IdmDriver | None = None
-        self.told: wp.array | None = None
-
-    def drive(self, env: RoadEnv) -> None:
-        """Who drives, once the environment is there."""
-        if self.told is None:
-            raise ValueError("expected an environment that this filter was made for, got another")
-        self.driver = IdmDriver(env.traffic, env.plant.footing, env.state.twist, self.told)
-
-    def init(self, rows: int, device: str) -> RoadShieldMemory | None:
-        """The shield's memory."""
-        self.told = wp.zeros((rows, 2), dtype=wp.float32, device=device)
-        return self.shield.init(rows, device) if self.shield is not None else None
-
-    def launch(self, inputs: RoadInputs, memory: RoadShieldMemory | None, out: FilterOutputs) -> None:
-        """Judge what the driver says."""
-        if self.driver is None or self.told is None:
-            raise ValueError("expected a driver, call `drive` first")
-        self.driver.launch()
-        wp.copy(out.command if self.shield is None else inputs.command, self.told)
-        if self.shield is not None and memory is not None:
-            self.shield.launch(inputs, memory, out)
-
-    def reset(self, mask: wp.array, memory: RoadShieldMemory | None) -> None:
-        """The shield forgets the masked rows."""
-        if self.shield is not None and memory is not None:
-            self.shield.reset(mask, memory)
 
 
 def measure(quick: bool) -> Iterable[Figure]:
@@ -143,22 +104,10 @@ def followed(routes: int, *, shielded: bool) -> Driven:
     env.reset()
     book = Book(env)
     while not book.over.all():
-        changes(env)
+        filter.wish(env)
         env.step()
         book.note()
     return book.driven()
-
-
-def changes(env: RoadEnv) -> None:
-    """Its changes of lane are wished for, so that no drive ends by one."""
-    assert isinstance(env.task, Driving)
-    side = env.task.wish.side.numpy()
-    where, here = env.view.where.numpy()[:, 0], env.view.path.numpy()[:, PATH_BEHIND]
-    side[:] = np.where(
-        (where > 0.2) & (here[:, PathColumn.LEFT_LANE] > 0.0),
-        1,
-        np.where((where < -0.2) & (here[:, PathColumn.RIGHT_LANE] > 0.0), -1, 0),
-    )
 
 
 def _atlas() -> Atlas:

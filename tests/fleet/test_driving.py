@@ -144,6 +144,32 @@ def test_a_run_leaves_black_boxes_figures_and_a_report(tmp_path: Path, capsys: p
     assert str(run / "report.html") in said
 
 
+def test_the_driver_by_rule_drives_without_policies_under_the_shield(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["drive", "--policy", "idm", "--site", "highway:3", "--drives", "1", "--seconds", "6", "--no-video"]
+    assert cli.main([*words, "--traffic", "4", "--walkers", "0", "--out", str(tmp_path)]) == 0
+    (run,) = tmp_path.iterdir()
+    (drive,) = read_drives(run / "blackbox")
+    assert drive.course.driver.startswith("IDM/MOBIL")
+    assert drive.course.shielded
+    assert "training" not in capsys.readouterr().out
+    ways = [moment.left for moment in drive.moments]
+    assert ways[0] - ways[-1] > 60.0
+    for moment in drive.moments[1:-1]:
+        assert len(moment.plan) > 3
+        assert (moment.proposed == moment.released) == (moment.mode == "policy")
+
+
+def test_the_driver_by_rule_does_without_a_shield(tmp_path: Path) -> None:
+    words = ["drive", "--policy", "idm", "--no-shield", "--site", "highway:3", "--drives", "1", "--seconds", "2"]
+    assert cli.main([*words, "--no-video", "--out", str(tmp_path)]) == 0
+    (drive,) = read_drives(next(tmp_path.iterdir()) / "blackbox")
+    assert not drive.course.shielded
+    assert all(moment.proposed == moment.released and moment.mode == "policy" for moment in drive.moments[:-1])
+    assert any(moment.released[0] > 0.1 for moment in drive.moments)
+
+
 def test_video_and_report_are_made_once_more_from_the_black_boxes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

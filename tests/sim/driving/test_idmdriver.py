@@ -8,7 +8,8 @@ import warp as wp
 
 from sim.bodies.specs import CAR
 from sim.driving.atlas import Atlas
-from sim.driving.idmdriver import IdmDriver
+from sim.driving.env import RoadConfig, RoadEnv
+from sim.driving.idmdriver import Following, IdmDriver
 from sim.driving.plant import RoadPlant
 from sim.driving.skill import Driving
 from sim.driving.traffic import Traffic, TrafficConfig, traffic_rows
@@ -71,3 +72,19 @@ def test_it_needs_traffic_that_drives_egos() -> None:
     site = make_site(atlas, 1, TrafficConfig(vehicles=1))
     with pytest.raises(ValueError, match="drive_egos=True"):
         IdmDriver(site.traffic, None, wp.zeros((1, 3), dtype=wp.float32), wp.zeros((1, 2), dtype=wp.float32))  # type: ignore[arg-type]
+
+
+def test_a_filter_drives_the_environment_that_it_was_made_for() -> None:
+    atlas = Atlas([generate_rural(0)], routes=2)
+    filter = Following(None)
+    env = RoadEnv(atlas, RoadConfig(), worlds=1, threads=1, filter=filter, drive_egos=True)
+    env.reset()
+    with pytest.raises(ValueError, match="call `drive` first"):
+        env.step()
+    with pytest.raises(ValueError, match="made for, got another"):
+        Following(None).drive(env)
+    filter.drive(env)
+    env.step()
+    released = env.plant.drive.released.numpy()
+    assert released.any()
+    assert (released == env.state.proposed.numpy()).all()
