@@ -102,11 +102,14 @@ def straddle(lanes: Lanes, actors: ActorArrays, movers: MoverArrays, world: int,
     d = actors.place[world, i, 1]
     across = actors.place[world, i, 2]
     frame = lane_frame(lanes, lane, s)
-    half = 0.5 * actors.size[world, i, 1]
+    turn = actors.pose[world, i, 2] - frame.heading  # an ego may stand across its lane
+    half = 0.5 * (wp.abs(wp.sin(turn)) * actors.size[world, i, 0] + wp.abs(wp.cos(turn)) * actors.size[world, i, 1])
+    left = d + half - frame.left
+    right = half - d - frame.right
     other = wp.int32(-1)
-    if d + half > frame.left - 0.1 or (across > 0.4 and d > 0.0):
+    if left > -0.1 or (across > 0.4 and d > 0.0):
         other = lanes.beside[lane, 0]
-    if d - half < 0.1 - frame.right or (across < -0.4 and d < 0.0):
+    if (right > -0.1 and (right > left or other < 0)) or (across < -0.4 and d < 0.0):
         other = lanes.beside[lane, 1]
     movers.also[world, i] = other
     if other >= 0:

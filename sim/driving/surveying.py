@@ -21,7 +21,7 @@ from sim.driving.maparrays import ConflictArrays, CrossingArrays
 from sim.driving.movers import HOPS, PACE_BRAKE, Manner, MapArrays, MoverArrays
 from sim.driving.state import ActorArrays
 from sim.driving.walking import about_to_cross
-from sim.frenet import Lanes
+from sim.frenet import Lanes, lane_frame, lane_project
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -34,7 +34,11 @@ YIELD_BRAKE = 4.0
 RUN_UP = 30.0
 """Who waits to leave a lane that ends stands so far before its end, m: from rest a change takes 15 m of the lane."""
 
+BERTH = 0.3
+"""m kept beside somebody who is on shared ground too: as far as vehicles stray (`RoadProfile.wander`)."""
+
 RUN_UP_C = wp.constant(RUN_UP)
+BERTH_C = wp.constant(BERTH)
 SHARE, HEADWAY, ACCEL, BRAKE, POLITE, THRESHOLD, TOP = (
     wp.constant(int(x))
     for x in (Manner.SHARE, Manner.HEADWAY, Manner.ACCEL, Manner.BRAKE, Manner.POLITE, Manner.THRESHOLD, Manner.TOP)
@@ -89,8 +93,30 @@ def stop_before(rules: Rules, movers: MoverArrays, world: int, i: int, v: float,
 
 
 @wp.func
+def in_the_way(lanes: Lanes, actors: ActorArrays, world: int, i: int, j: int, lane: int, guess: float) -> wp.vec2:
+    """From i's middle to the near side of j, whose box reaches into what i sweeps of a lane, and j's speed; inf."""
+    at = lane_project(lanes, lane, actors.pose[world, j, 0], actors.pose[world, j, 1], guess)
+    turn = actors.pose[world, j, 2] - lane_frame(lanes, lane, at[0]).heading
+    c = wp.abs(wp.cos(turn))
+    s = wp.abs(wp.sin(turn))
+    length = actors.size[world, j, 0]
+    width = actors.size[world, j, 1]
+    if wp.abs(at[1]) > 0.5 * (s * length + c * width + actors.size[world, i, 1]) + BERTH_C:
+        return wp.vec2(wp.inf, 0.0)
+    speed = wp.max(actors.motion[world, j, 0] * wp.cos(turn), 0.0)
+    return wp.vec2(at[0] - 0.5 * (c * length + s * width), speed)
+
+
+@wp.func
 def intruding(
-    conflicts: ConflictArrays, actors: ActorArrays, movers: MoverArrays, world: int, i: int, j: int, hop: int
+    lanes: Lanes,
+    conflicts: ConflictArrays,
+    actors: ActorArrays,
+    movers: MoverArrays,
+    world: int,
+    i: int,
+    j: int,
+    hop: int,
 ) -> wp.vec2:
     """How far ahead of i's front somebody stands on ground that its path shares: metres and that one's speed; inf."""
     lane = movers.path[world, i, hop]
@@ -109,8 +135,13 @@ def intruding(
                     found = wp.vec2(ahead, actors.motion[world, j, 0])
             elif s + reach > conflicts.other_begin[row] and s - reach < conflicts.other_end[row]:
                 ahead = at + conflicts.begin[row] - half - 0.5
-                if ahead > 0.0 and ahead < found[0]:
-                    found = wp.vec2(ahead, 0.0)
+                if ahead > 0.0:
+                    if ahead < found[0]:
+                        found = wp.vec2(ahead, 0.0)
+                else:  # both are on it
+                    met = in_the_way(lanes, actors, world, i, j, lane, half - at)
+                    if at + met[0] > 0.0 and at + met[0] - half < found[0]:
+                        found = wp.vec2(at + met[0] - half, met[1])
     return found
 
 
@@ -198,7 +229,7 @@ def survey_one(
             elif junction >= 0 and conflicts.first[other + 1] > conflicts.first[other]:
                 for hop in range(junction, wp.min(junction + 3, HOPS_C)):
                     if movers.path[world, i, hop] >= 0:
-                        met = intruding(conflicts, actors, movers, world, i, j, hop)
+                        met = intruding(lanes, conflicts, actors, movers, world, i, j, hop)
                         if met[0] < wp.inf:
                             a = wp.min(a, approach(rules, movers, world, i, v, v0, met[0], met[1]))
             if leave >= 0:

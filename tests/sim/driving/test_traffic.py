@@ -16,7 +16,7 @@ from sim.driving.following import Rules, rss_gap, safe_accel
 from sim.driving.profile import RoadProfile
 from sim.driving.state import make_actors
 from sim.driving.traffic import TrafficConfig, traffic_rows
-from sim.road import STEP, Lane, Road
+from sim.road import STEP, ConflictKind, Lane, Road
 from sim.roadconflicts import find_conflicts
 from sim.roadgen import generate_highway, generate_rural, generate_town
 from sim.vary import Table
@@ -177,6 +177,44 @@ def test_a_vehicle_stops_behind_one_that_brakes_as_hard_as_it_may(gap: float) ->
         site.step()
         assert not contacts(site.actors)
         assert site.actors.motion.numpy()[0, 1, 1] >= -PROFILE.brake - 1e-3
+    assert site.actors.motion.numpy()[0, 1, 0] < 0.1
+
+
+@pytest.mark.parametrize("turn", [0.9, -0.9])
+def test_a_vehicle_stops_before_a_nose_that_is_turned_into_its_lane(turn: float) -> None:
+    """An ego stands aslant in its lane, its middle well inside it, a corner 1.2 m in the lane beside."""
+    site = make_site(two_lanes(change=False), 1, TrafficConfig(vehicles=1, reach=math.inf), egos=1)
+    lane = 1 if turn > 0.0 else 0
+    put(site.atlas, site.actors, 0, 0, lane, 700.0, 0.0)
+    across = math.copysign(0.7, turn)
+    site.actors.pose.numpy()[0, 0] += (0.0, across, turn)
+    site.actors.place.numpy()[0, 0, 1] = across
+    place(site, 1, 1 - lane, 550.0, 25.0)
+    for _ in range(300):
+        site.step()
+        assert not contacts(site.actors)
+        assert site.actors.motion.numpy()[0, 1, 1] >= -PROFILE.brake - 1e-3
+    assert site.actors.motion.numpy()[0, 1, 0] < 0.1
+
+
+def test_a_vehicle_does_not_drive_into_who_stands_on_shared_ground_that_it_has_entered() -> None:
+    atlas = Atlas([generate_town(1)], routes=1)
+    road = atlas.roads[0]
+    straight = [
+        each
+        for each in find_conflicts(road)
+        if each.kind == ConflictKind.MERGE and np.abs(road.lanes[each.lane].curvature).max() < 0.02
+    ]
+    conflict = max(straight, key=lambda each: each.end - each.begin)
+    site = make_site(atlas, 1, TrafficConfig(vehicles=1, reach=math.inf), egos=1)
+    put(atlas, site.actors, 0, 0, conflict.other, conflict.other_end - 1.0, 0.0)
+    site.traffic.movers.claim.numpy()[0, 0] = -1
+    place(site, 1, conflict.lane, conflict.begin - 2.2, 4.0)  # its front is 5 cm past the line
+    site.traffic.movers.claim.numpy()[0, 1] = [conflict.lane, -1, -1][: site.traffic.movers.claim.shape[2]]
+    assert not contacts(site.actors)
+    for _ in range(100):
+        site.step()
+        assert not contacts(site.actors)
     assert site.actors.motion.numpy()[0, 1, 0] < 0.1
 
 
