@@ -2,7 +2,7 @@
 
 A place is a stretch of a lane, with a side to change to where the task is a change of lane, and a route where it has
 one (else any of the road's). Which road a world is on is drawn when all of its rows begin anew; the rows of a world
-then begin apart from each other.
+then begin apart from each other. Speeds are drawn where places have none, up to what lies ahead (sim/driving/calm.py).
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -20,7 +20,7 @@ import warp as wp
 
 from sim.driving.aside import stand_aside
 from sim.driving.atlas import Atlas
-from sim.driving.contract import SIDE
+from sim.driving.calm import calm_speeds
 from sim.driving.maparrays import RoutesArrays, route_togo
 from sim.driving.state import ActorArrays, Footing
 from sim.frenet import Lanes, lane_frame
@@ -29,8 +29,6 @@ from sim.road import LaneKind, Road, RoadError
 from sim.rows import RobotArrays
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
-
-SIDE_C = wp.constant(SIDE)
 
 NEAREST = 25.0
 """Distance that cars of one world begin at, at least, where there is room, m."""
@@ -58,7 +56,7 @@ class Place:
     route: int = -1
     """Route of the atlas, -1: any of the road's"""
     speed: float = -1.0
-    """m/s; below 0: drawn"""
+    """m/s; below 0: drawn, 0.3 to 1 times what is calm"""
     d: float = 0.0
     """m to the left of the lane's middle"""
     turn: float = 0.0
@@ -77,6 +75,8 @@ class StartArrays:
     side: wp.array(dtype=wp.int32)
     numbers: wp.array2d(dtype=wp.float32)
     """low, high, speed, d, turn; (E, 5)"""
+    calm: wp.array(dtype=wp.float32)
+    """Largest speed at each point of the lanes from which all that lies ahead can be kept, m/s, (P,)"""
 
 
 Places = Callable[[Atlas, int], Iterable[Place]]
@@ -145,7 +145,17 @@ def start_arrays(atlas: Atlas, places: Places, task: str) -> StartArrays:
         setattr(arrays, name, wp.array(np.array(column, np.int32), dtype=wp.int32, device=atlas.device))
     numbers = [(place.low, place.high, place.speed, place.d, place.turn) for place, _ in rows]
     arrays.numbers = wp.array(np.array(numbers, np.float32), dtype=wp.float32, device=atlas.device)
+    arrays.calm = wp.array(calm_speeds(atlas.lanes), dtype=wp.float32, device=atlas.device)
     return arrays
+
+
+@wp.func
+def calm_speed(lanes: Lanes, calm: wp.array(dtype=wp.float32), lane: int, s: float) -> float:
+    """The largest speed at arc length s from which all that lies ahead can be kept, m/s."""
+    at = wp.clamp(s, 0.0, lanes.length[lane]) / lanes.spacing[lane]
+    low = wp.min(int(wp.floor(at)), lanes.first[lane + 1] - lanes.first[lane] - 2)
+    i = lanes.first[lane] + low
+    return calm[i] + (at - float(low)) * (calm[i + 1] - calm[i])
 
 
 @wp.func
@@ -230,9 +240,9 @@ def begin_drives(
                         first = routes.road_first[road[world]]
                         count = routes.road_first[road[world] + 1] - first
                         route = first + below(draw(seed, int(Term.ROAD_START), row, episode, key + 2), count)
-                    fast = wp.min(lanes.limit[lane], wp.sqrt(SIDE_C / wp.max(wp.abs(frame.curvature), 1.0e-4)))
                     v = starts.numbers[e, 2]
                     if v < 0.0:
+                        fast = calm_speed(lanes, starts.calm, lane, s)
                         v = fast * (0.3 + 0.7 * unit(draw(seed, int(Term.ROAD_START), row, episode, key + 3)))
                     state.pose[row, 0] = x
                     state.pose[row, 1] = y

@@ -36,7 +36,6 @@ if __name__ == "__main__":
     sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
 
 import numpy as np  # noqa: E402
-from begins import calm_places  # noqa: E402
 from drivers import Driver, Floats, Proposals  # noqa: E402
 
 from agents.driving import EVALUATION, training_atlas  # noqa: E402
@@ -121,7 +120,6 @@ def make_env(batch: Batch) -> RoadEnv:
     shield = RoadShield(config.spec, config.profile) if batch.shielded else None
     return RoadEnv(
         atlas, config, worlds=batch.worlds, seed=batch.seed, body=batch.body, threads=1, filter=Proposals(shield),
-        places=calm_places,
     )  # fmt: skip
 
 
