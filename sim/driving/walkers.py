@@ -3,8 +3,10 @@
 A walker comes along the walkway for `LEG` metres, crosses, and goes on as far on the other side; then it is somebody
 else, at another crossing. At the kerb it looks at every vehicle whose path leads over the crossing and waits for those
 that would be there before it has passed their lane with MARGIN to spare, unless they stand or can stop comfortably and
-are traffic, which does stop (sim/driving/surveying.py). Some do not look (`walker_careless`). Nobody walks into a
-vehicle that stands in the way, and nobody is faster than `RoadProfile.pedestrian`. People are discs of 0.25 m.
+are traffic, which does stop (sim/driving/surveying.py). In front of an ego that stands with its nose on the crossing it
+goes, and around one that stands in its way, for who waits for one who waits would wait for ever. Some do not look
+(`walker_careless`). Nobody walks into a vehicle that stands in the way, and nobody is faster than
+`RoadProfile.pedestrian`. People are discs of 0.25 m.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -18,38 +20,30 @@ import warp as wp
 
 from sim.actors import ActorKind
 from sim.driving.crossways import WayArrays
-from sim.driving.following import Rules, path_distance
+from sim.driving.following import Rules
+from sim.driving.kerbs import OFFSET, RADIUS_C, safe_to_cross, walks_into, way_around
 from sim.driving.maparrays import CrossingArrays
 from sim.driving.movers import MoverArrays
 from sim.driving.spawning import nearest_ego
 from sim.driving.standing import vanish
 from sim.driving.state import ActorArrays
-from sim.driving.walking import LEG_C, STRIP_C, crossing_length
+from sim.driving.walking import LEG_C, crossing_length
 from sim.frenet import Lanes, lane_frame
-from sim.people import PERSON_RADIUS
 from sim.randomization import Term, absorb, below, draw_from, stream, unit
 from sim.vary import VaryArrays, drawn
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
-
-MARGIN = 1.5
-"""Time that a walker leaves between itself and a vehicle, s (own choice: twice what R157 takes for a reaction)."""
-
-TRUST = 2.5
-"""Braking of traffic that walkers count on, m/s^2: comfortable, well below `YIELD_BRAKE` with which drivers stop."""
 
 NEAR, FAR_OFF = 25.0, 160.0
 """Walkers appear at crossings so far from an ego, m: not in front of it, and where it will come by."""
 
 TERM = wp.constant(int(Term.WALKERS))
 PEDESTRIAN_C = wp.constant(int(ActorKind.PEDESTRIAN))
-RADIUS_C = wp.constant(float(PERSON_RADIUS))
-MARGIN_C = wp.constant(MARGIN)
-TRUST_C = wp.constant(TRUST)
 NEAR_C = wp.constant(NEAR)
 FAR_OFF_C = wp.constant(FAR_OFF)
-OFFSET = wp.constant(0)  # columns of a walker's `manner`: its place across the crossing, m
+
 CARELESS = wp.constant(1)
+AROUND = wp.constant(2)  # `granted`, with the sign of the offset's change: along the kerb around who stands in the way
 KERB = wp.constant(0.4)  # m before the first lane where one waits
 
 
@@ -118,60 +112,6 @@ def put_walker(
                 actors.place[world, i, 0] = wp.clamp(crossings.s[row] + dx * cos + dy * sin, 0.0, lanes.length[lane])
                 actors.place[world, i, 1] = d
                 actors.place[world, i, 2] = speed * (wp.sin(place[2]) * cos - wp.cos(place[2]) * sin)
-
-
-@wp.func
-def safe_to_cross(
-    rules: Rules,
-    crossings: CrossingArrays,
-    ways: WayArrays,
-    actors: ActorArrays,
-    movers: MoverArrays,
-    world: int,
-    i: int,
-) -> bool:
-    """Whether every vehicle on its way over the crossing comes later, stands, or stops."""
-    crossing = movers.crossing[world, i]
-    on = movers.along[world, i] - LEG_C
-    length = crossing_length(crossings, crossing)
-    walkers = rules.robots + rules.vehicles
-    for k in range(ways.first[crossing], ways.first[crossing + 1]):
-        row = ways.row[k]
-        there = crossings.along[row]
-        if movers.walk[world, i] < 0:
-            there = length - there
-        until = (there + STRIP_C - on) / movers.pace[world, i] + MARGIN_C
-        for j in range(actors.kind.shape[1]):
-            if actors.kind[world, j] >= 0 and actors.kind[world, j] != PEDESTRIAN_C:
-                half = 0.5 * actors.size[world, j, 0]
-                way = path_distance(movers, world, j, ways.lane[row], crossings.begin[row]) - half
-                clear = way + 2.0 * half + crossings.end[row] - crossings.begin[row]
-                v = actors.motion[world, j, 0]
-                if way < wp.inf and clear > 0.0:
-                    if way <= 0.0:
-                        return False
-                    stops = j >= rules.robots and j < walkers and way > v * v / (2.0 * TRUST_C) + 0.5 * v
-                    if way < v * until and not stops and (v > 0.3 or way < 0.3):
-                        return False
-    return True
-
-
-@wp.func
-def walks_into(actors: ActorArrays, rules: Rules, world: int, x: float, y: float) -> bool:
-    """Whether a place is within an arm's length of a vehicle's box."""
-    for j in range(actors.kind.shape[1]):
-        if actors.kind[world, j] >= 0 and actors.kind[world, j] != PEDESTRIAN_C:
-            dx = x - actors.pose[world, j, 0]
-            dy = y - actors.pose[world, j, 1]
-            if dx * dx + dy * dy < 144.0:
-                sin = wp.sin(actors.pose[world, j, 2])
-                cos = wp.cos(actors.pose[world, j, 2])
-                reach = RADIUS_C + 0.25
-                ahead = wp.abs(dx * cos + dy * sin) - 0.5 * actors.size[world, j, 0]
-                aside = wp.abs(dy * cos - dx * sin) - 0.5 * actors.size[world, j, 1]
-                if ahead < reach and aside < reach:
-                    return True
-    return False
 
 
 @wp.func
@@ -268,6 +208,10 @@ def think_walker(
             actors, rules, world, here[0], here[1]
         ):
             go = 0
+    if go == 0:
+        around = way_around(rules, crossings, actors, movers, world, i)
+        if around != 0.0:
+            go = wp.where(around > 0.0, AROUND, -AROUND)
     movers.granted[world, i] = go
 
 
@@ -318,7 +262,11 @@ def move_walker(
     """The same for one of them."""
     if movers.walk[world, i] == 0:
         return
-    speed = wp.where(movers.granted[world, i] != 0, movers.pace[world, i], 0.0)
+    go = movers.granted[world, i]
+    if wp.abs(go) == AROUND:  # sideways along the kerb
+        aside = wp.float32(wp.sign(go)) * movers.pace[world, i] * rules.period
+        movers.manner[world, i, OFFSET] = movers.manner[world, i, OFFSET] + aside
+    speed = wp.where(go == 1, movers.pace[world, i], 0.0)
     movers.along[world, i] = movers.along[world, i] + speed * rules.period
     if movers.along[world, i] > 2.0 * LEG_C + crossing_length(crossings, movers.crossing[world, i]):
         life = movers.life[world, i]

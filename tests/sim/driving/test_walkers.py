@@ -14,7 +14,7 @@ from sim.driving.traffic import TrafficConfig, traffic_rows
 from sim.road import LaneKind
 from sim.roadgen import generate_town
 from sim.vary import Table, make_arrays
-from tests.sim.driving.trafficrules import contacts, make_site, put
+from tests.sim.driving.trafficrules import Site, contacts, make_site, put
 
 start_warp()
 TOWN = Atlas([generate_town(1, columns=3, rows=2), generate_town(2, columns=2, rows=3)], routes=8)
@@ -84,8 +84,8 @@ def _aside(place, crossing) -> float:  # noqa: ANN001 as above
     return float((place - crossing.start) @ np.array([-way[1], way[0]]))
 
 
-@pytest.mark.parametrize(("speed", "waits"), [(12.0, True), (0.0, False)])
-def test_who_looks_waits_for_an_ego_that_drives_and_not_for_one_that_stands(speed: float, waits: bool) -> None:
+def _one_walker(side: int = 1) -> tuple[Site, int, float]:
+    """Somebody who looks, a metre before a crossing; also a lane that leads over it, and where, m."""
     site = make_site(TOWN, 1, TrafficConfig(vehicles=0, walkers=1, reach=math.inf))
     movers, crossings = site.traffic.movers, TOWN.crossings
     row = int(np.argmax(crossings.s.numpy() > 45.0))
@@ -95,10 +95,17 @@ def test_who_looks_waits_for_an_ego_that_drives_and_not_for_one_that_stands(spee
     names = [each.name for each in Table(traffic_rows())]
     ranges[names.index("walker_careless")] = 0.0
     site.begin.launch()
-    for name, value in (("walk", 1), ("crossing", crossing), ("along", 13.0), ("pace", 1.4), ("life", 1)):
+    for name, value in (("walk", side), ("crossing", crossing), ("along", 11.0), ("pace", 1.4), ("life", 1)):
         getattr(movers, name).numpy()[0, 1] = value
     movers.manner.numpy()[0, 1, :2] = 0.0
     site.actors.kind.numpy()[0, 1] = 5
+    return site, lane, s
+
+
+@pytest.mark.parametrize(("speed", "waits"), [(12.0, True), (0.0, False)])
+def test_who_looks_waits_for_an_ego_that_drives_and_not_for_one_that_stands(speed: float, waits: bool) -> None:
+    site, lane, s = _one_walker()
+    site.traffic.movers.along.numpy()[0, 1] = 13.0
     least = math.inf
     for step in range(60):
         at = max(s - 34.0, 1.0) + (0.0 if speed == 0.0 else min(speed * 0.05 * step, 15.0))
@@ -106,6 +113,38 @@ def test_who_looks_waits_for_an_ego_that_drives_and_not_for_one_that_stands(spee
         site.step()
         least = min(least, float(site.actors.motion.numpy()[0, 1, 0]))
     assert (least == 0.0) == waits
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("middle", [-3.4, -1.2, 0.0, 1.4])
+def test_nobody_waits_for_ever_for_an_ego_that_stands_on_the_crossing(side: int, middle: float) -> None:
+    """Its middle so many metres behind the line that the walker wants to take: in front of its nose, or around it."""
+    site, lane, s = _one_walker(side)
+    actors, movers = site.actors, site.traffic.movers
+    nearest, fastest, last = math.inf, 0.0, None
+    for _ in range(700):
+        put(TOWN, actors, 0, 0, lane, s + middle, 0.0)
+        site.step()
+        if movers.life.numpy()[0, 1] != 1 or movers.walk.numpy()[0, 1] == 0:
+            break
+        ego, walker = actors.pose.numpy()[0, 0], actors.pose.numpy()[0, 1]
+        ahead, across = _in_frame(walker[:2] - ego[:2], float(ego[2]))
+        size = actors.size.numpy()[0, 0]
+        nearest = min(nearest, math.hypot(max(abs(ahead) - size[0] / 2, 0.0), max(abs(across) - size[1] / 2, 0.0)))
+        if last is not None:
+            fastest = max(fastest, math.hypot(*(walker[:2] - last)) / 0.05)
+        last = walker[:2].copy()
+    else:
+        raise AssertionError("still there after 35 s")
+    assert nearest > 0.4, "nobody squeezes past the car"
+    assert fastest <= 1.6 * 1.001
+
+
+def _in_frame(place: np.ndarray, yaw: float) -> tuple[float, float]:
+    return (
+        float(place[0] * math.cos(yaw) + place[1] * math.sin(yaw)),
+        float(place[1] * math.cos(yaw) - place[0] * math.sin(yaw)),
+    )
 
 
 def test_own_ranges_are_those_of_the_table() -> None:
