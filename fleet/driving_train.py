@@ -63,7 +63,7 @@ class Config:
     roads: int = 12
     """Roads that each half of the worlds learns on."""
     randomization: str = ""
-    """File with other ranges of what varies (sim/varyfile.py); empty: the tasks' own."""
+    """File with other ranges of what varies (sim/varyfile.py); empty: the tasks' own; `nominal`: nothing varies."""
     device: str = "cpu"
     """Where levels learn: cpu or cuda."""
     out: Path | None = None

@@ -69,7 +69,8 @@ class Config:
     curriculum: Literal["none", "success", "adr"] = "none"
     """Of navigate: widen what varies by measured success; adr is automatic domain randomization."""
     randomization: str = ""
-    """File with other ranges of what varies for motor and navigate (sim/varyfile.py); empty: the tasks' own."""
+    """File with other ranges of what varies for motor and navigate (sim/varyfile.py); empty: the tasks' own; `nominal`:
+    nothing varies."""
     device: str = "cpu"
     """Where motor and navigate learn: cpu or cuda."""
     out: Path | None = None

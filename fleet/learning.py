@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config", bound="TaskConfig | RoadConfig")
 
+NOMINAL = "nominal"
+"""What `--randomization` is where nothing shall vary, instead of a file."""
+
 
 def check_seconds(seconds: float) -> None:
     """Raise TrainingError for a budget of wall time (s) that is none."""
@@ -57,14 +60,16 @@ def device_named(name: str) -> str:
 
 
 def check_ranges(file: str) -> None:
-    """Raise VaryError or FileError for a `--randomization` file that cannot be read or has no rows; empty: none.
+    """Raise VaryError or FileError for a `--randomization` file that cannot be read or has no rows.
+
+    Empty is no file, `NOMINAL` neither.
 
     Which rows it may name, and how far they reach, the tasks say (`varied`): they take seconds to import.
     """
     from sim.strictyaml import Reader
     from sim.vary import VaryError
 
-    if file:
+    if file and file != NOMINAL:
         with _of_randomization():
             Reader(Path(file), VaryError).root(required=("rows",), optional=())
 
@@ -72,12 +77,17 @@ def check_ranges(file: str) -> None:
 def varied(task: Config, file: str, elsewhere: Collection[str] = ()) -> Config:
     """A task with the ranges of a `--randomization` file; as it is where that is empty.
 
+    With `NOMINAL` nothing varies: errors, delays and loads are off, every other row has its nominal value.
     Rows named in `elsewhere` are other tasks' and left to them. Raises VaryError where ranges are out of bounds.
     """
+    from sim.vary import nominal
     from sim.varyfile import read_changes
 
     if not file:
         return task
+    if file == NOMINAL:
+        still = replace(task, randomization=replace(task.randomization, level=0.0))
+        return replace(still, randomization=still.randomization.also(nominal(still.table())))
     with _of_randomization():
         changes = read_changes(Path(file), task.table(), elsewhere)
     return replace(task, randomization=task.randomization.also(changes))

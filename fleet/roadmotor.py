@@ -49,7 +49,7 @@ class MotorLevel(LevelConfig, Protocol):
 
     @property
     def randomization(self) -> str:
-        """File with other ranges of what varies; empty: the task's own."""
+        """File with other ranges of what varies; empty: the task's own; `nominal`: nothing varies."""
         ...
 
 

@@ -54,7 +54,7 @@ class Config:
     """Widen the randomization by measured success: all rows together, or each boundary for itself (automatic domain
     randomization)."""
     randomization: str = ""
-    """File with other ranges of what varies (sim/varyfile.py); empty: the task's own."""
+    """File with other ranges of what varies (sim/varyfile.py); empty: the task's own; `nominal`: nothing varies."""
     device: str = "cpu"
     """Where environments, networks and updates live: cpu or cuda."""
     out: Path | None = None

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -150,6 +150,15 @@ def vary(level: float = 1.0, **ranges: float | tuple[float, float]) -> Variation
         low, high = given if isinstance(given, tuple) else (given, given)
         changes.append(Change(name, float(low), float(high)))
     return Variation(level, tuple(changes))
+
+
+def nominal(rows: Iterable[Row]) -> tuple[Change, ...]:
+    """Changes after which nothing varies: each row at its nominal value, or in the middle of its range without one.
+
+    A `bernoulli` row keeps its chance.
+    """
+    values = [(row.name, row.start if row.nominal is None else row.nominal) for row in rows]
+    return tuple(Change(name, value, value) for name, value in values)
 
 
 @dataclass(frozen=True)

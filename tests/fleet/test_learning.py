@@ -18,10 +18,12 @@ from agents.evaluation import Evaluation, HeldOut
 from agents.policy import Policy
 from fleet import cli
 from fleet.hierarchy_train import PLANAR, Config, train_motor, train_navigate
-from fleet.learning import device_named, make_curriculum, telling, varied
+from fleet.learning import check_ranges, device_named, make_curriculum, telling, varied
 from fleet.levels import motor_task, planar_task, wheel_task
 from fleet.metrics import TrainingMetrics
 from fleet.rundir import create_run, read_record
+from sim.driving.env import RoadConfig
+from sim.driving.motor import MotorConfig
 from sim.env import BatchEnv
 from sim.errors import MusterError
 from sim.tasks.navigate import NavigateConfig
@@ -50,6 +52,25 @@ def test_each_level_takes_the_rows_that_it_has(ranges: Path) -> None:
 def test_without_a_file_a_task_stays_as_it_is() -> None:
     task = NavigateConfig()
     assert varied(task, "") is task
+
+
+@pytest.mark.parametrize("task", [NavigateConfig(), RoadConfig(), MotorConfig(), motor_task("")])
+def test_in_a_nominal_task_nothing_varies(task: RoadConfig) -> None:
+    check_ranges("nominal")
+    table = varied(task, "nominal").table()
+    assert not [row.name for row in table if row.varies]
+    assert [row.name for row in task.table()] == [row.name for row in table]
+    for row in task.table():
+        if row.nominal is not None:
+            assert table.row(row.name).low == row.nominal
+
+
+def test_a_nominal_car_has_dry_tyres_nobody_in_it_and_senses_without_errors() -> None:
+    table = varied(RoadConfig(), "nominal").table()
+    said = {row.name: row.low for row in table}
+    assert (said["tyre_friction"], said["payload"], said["latency"]) == (0.9, 0.0, 0.0)
+    assert said["sensed_objects_range_noise"] == said["sensed_miss"] == said["steer_lag"] == 0.0
+    assert said["sensed_latency"] == pytest.approx(0.075)
 
 
 @pytest.mark.parametrize("command", ["train", "hierarchy"])
