@@ -84,6 +84,8 @@ class RoadBounds:
     pedestrian: float
     cyclist: float
     cyclist_accel: float
+    cut_in_reaction: float
+    cut_in_brake: float
 
 
 def road_bounds(spec: RobotSpec, profile: RoadProfile, rules: RoadRules) -> RoadBounds:
@@ -113,4 +115,5 @@ def road_bounds(spec: RobotSpec, profile: RoadProfile, rules: RoadRules) -> Road
     b.reaction, b.over_limit, b.other_speed = profile.reaction, profile.over_limit, profile.speed
     b.keeping, b.wander, b.change = profile.lateral, profile.wander, profile.lateral_change
     b.pedestrian, b.cyclist, b.cyclist_accel = profile.pedestrian, profile.cyclist, profile.cyclist_accel
+    b.cut_in_reaction, b.cut_in_brake = profile.cut_in_reaction, profile.cut_in_brake
     return b

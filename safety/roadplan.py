@@ -44,6 +44,8 @@ from safety.roadsight import (
     SD,
     SEND,
     SHIGH,
+    SHUT_LEFT,
+    SHUT_RIGHT,
     SK,
     SLOW,
     SRANGE,
@@ -90,6 +92,9 @@ HOLD = wp.constant(2.5)
 """s; how long the family that clears shared ground goes on: a car's length and a junction's 15 m at 8 m/s."""
 
 FAMILIES = wp.constant(5)
+
+LEANS = wp.constant(0.25)
+"""m over a border that still is keeping the lane, where the lane beside is shut (R157 5.2.5.2: 0.3 m)."""
 
 Rolled = wp.types.matrix(shape=(SLICES, 5), dtype=wp.float32)
 """End time, s of base_link then, least and largest d of the body over the slice, error along the path."""
@@ -193,13 +198,17 @@ def pending(row: int, time: float, candidate: float, sight: RoadSight, b: RoadBo
 
 
 @wp.func
-def room(row: int, k: int, ask: RoadAsk, leaves: bool) -> wp.vec2:
+def room(row: int, k: int, ask: RoadAsk, sight: RoadSight, leaves: bool) -> wp.vec2:
     """How far left and right of the path the car may be around point k: its lane, and lanes that may be entered."""
-    left = path_least(ask.view, row, k, PLEFT) + path_least(ask.view, row, k, PLEFT_LANE)
+    wide = path_least(ask.view, row, k, PLEFT_LANE)
+    if sight.start[row, SHUT_LEFT] > 0.0:
+        wide = wp.min(wide, LEANS)
     beside = path_least(ask.view, row, k, PRIGHT_LANE)
     if leaves and beside <= 0.0:
         beside = path_least(ask.view, row, k, PSHOULDER)
-    return wp.vec2(left, path_least(ask.view, row, k, PRIGHT) + beside)
+    elif sight.start[row, SHUT_RIGHT] > 0.0:
+        beside = wp.min(beside, LEANS)
+    return wp.vec2(path_least(ask.view, row, k, PLEFT) + wide, path_least(ask.view, row, k, PRIGHT) + beside)
 
 
 @wp.func
@@ -225,7 +234,7 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
     last_k = limit_curvature(sight.history[row, 0, 1], v, b)
     leaves = wp.abs(line) > 0.5 * b.half_width
     grown = b.half_width + b.lane_error
-    free = room(row, BEHIND_C, ask, leaves)
+    free = room(row, BEHIND_C, ask, sight, leaves)
     over_left = wp.max(d + wp.max(b.front * side, 0.0) + grown - free[0], 0.0)
     over_right = wp.max(-d + wp.max(-b.front * side, 0.0) + grown - free[1], 0.0)
     waits = wp.max(wp.ceil(b.latency / SLICE_TIME), 1.0)
@@ -311,7 +320,7 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
         if gentle and t > b.latency + 1.0e-5 and v > path_least(view, row, point, PLIMIT) + b.limit_slack:
             r.reason = Reason.SPEED_LIMIT
             return r
-        free = room(row, point, ask, leaves)
+        free = room(row, point, ask, sight, leaves)
         left = free[0] + over_left - d - wp.max(b.front * side, 0.0)
         right = free[1] + over_right + d - wp.max(-b.front * side, 0.0)
         inside = wp.min(left, right) - grown - e

@@ -22,6 +22,7 @@ import warp as wp
 from safety.dynamics import finite
 from safety.roadareas import look_areas
 from safety.roadbounds import RoadBounds, RoadRules, RoadShieldError, road_bounds
+from safety.roadhidden import look_hidden
 from safety.roadjudge import judge_road
 from safety.roadmitigation import mitigate
 from safety.roadplan import LOOK_AHEAD, SLICE_TIME, braking, go, limit_curvature, steering
@@ -194,6 +195,7 @@ def look_road(row: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) -> int:
         found = set_object(row, j, ask, b, sight)
         if found != 0:
             return found
+    look_hidden(row, ask, b, sight)
     look_areas(row, ask, b, sight)
     return 0
 

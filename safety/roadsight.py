@@ -85,13 +85,15 @@ STATIC_KIND = wp.constant(int(ActorKind.STATIC))
 BICYCLE_KIND = wp.constant(int(ActorKind.BICYCLE))
 WALKER_KIND = wp.constant(int(ActorKind.PEDESTRIAN))
 
-START = 10
+START = 12
 """Columns of `RoadSight.start`."""
 
 SV, SA, SK, SD, SYAW = (wp.constant(k) for k in range(5))
 """Speed, acceleration, curvature, d and heading error at the start."""
 SEND, SRANGE, SLOW, SHIGH, SLIMIT = (wp.constant(k) for k in range(5, 10))
 """Where the path and the sight end, the body's interval across the path now, the least limit of speed over it."""
+SHUT_LEFT, SHUT_RIGHT = wp.constant(10), wp.constant(11)
+"""1 where the lane beside must not be entered because of who may be hidden (`safety/roadhidden.py`), else 0."""
 
 SET = 14
 """Columns of `RoadSight.objects`."""

@@ -182,6 +182,70 @@ def test_people_faster_than_assumed_are_hit() -> None:
     assert walkers(30, 200, broken=True)[0] > 3
 
 
+def pulls_out(gap: float, *, careless: bool = False) -> tuple[bool, float, float]:
+    """From standstill a car turns into the left lane; who stands `gap` m behind it hides one who comes there at 30 m/s.
+
+    That one brakes as in R157 once the car is 0.3 m over the border. Whether they touch, how far the car comes to the
+    left before the other is past, and in the end.
+    """
+    world = RoadWorld(1, 2, spec=SPEC, limit=30.0)
+    if careless:
+        world.shield.bounds.cut_in_reaction, world.shield.bounds.cut_in_brake = 0.0, 1e6
+    world.put(0.0, 0.0, 0.0)
+    o = world.others
+    o.kind[0], o.s[0], o.d[0] = 1, (-SPEC.car.rear_overhang - gap - 2.25, -90.0), (0.0, LANE)
+    o.v[0, 1] = 30.0
+    over = 0.0
+
+    def others(dt: float) -> None:
+        nonlocal over
+        left = world.ego_corners()[0, :, 1].max() > 0.5 * LANE + 0.3
+        over = over + dt if left and o.s[0, 1] < world.x[0] else 0.0
+        o.v[0, 1] = max(o.v[0, 1] - (6.0 * dt if over > 0.35 else 0.0), 0.0)
+        o.s += o.v * dt
+
+    touched, before = False, -1e3
+    for _ in range(140):
+        away, off = world.x[0] + world.middle - o.s[0, 1], o.d[0, 1] - world.y[0]
+        near = world.x[0] + world.middle - o.s[0, 0] - 2.25
+        shaded = away > near and world.y[0] + off * near / max(away, 1.0) < 0.9
+        o.kind[0, 1] = -1 if shaded else 1
+        world.sense()
+        world.judge(np.array([[1.5, 1.0 * (LANE - world.y[0]) / 20.0 - 0.4 * world.yaw[0]]]))
+        o.kind[0, 1] = 1
+        touched |= bool(world.drive(others).any())
+        if o.s[0, 1] < world.x[0]:
+            before = max(before, float(world.ego_corners()[0, :, 1].max()))
+    return touched, before, float(world.y[0])
+
+
+def test_no_lane_is_entered_in_front_of_who_may_be_hidden_behind_a_follower() -> None:
+    touched, before, after = pulls_out(2.0)
+    assert not touched
+    assert before < 0.5 * LANE + 0.4
+    assert after > 0.5 * LANE  # it is past: the lane is free
+    assert pulls_out(2.0, careless=True)[0]
+
+
+@pytest.mark.parametrize(("listed", "speed", "enters"), [(True, 5.0, False), (False, 5.0, True), (True, 25.0, True)])
+def test_a_lane_beside_is_shut_by_what_hides_it_and_by_our_speed(listed: bool, speed: float, enters: bool) -> None:
+    world = RoadWorld(1, 1, spec=SPEC, noise=0.0)
+    world.put(0.0, 0.0, speed)
+    o = world.others
+    o.kind[0, 0], o.s[0, 0], o.v[0, 0] = (1 if listed else -1), -speed - 8.0, speed
+    o.width[0, 0], o.d[0, 0] = 2.5, 0.3  # so that moving over shows no more
+
+    def others(dt: float) -> None:
+        o.s += o.v * dt
+
+    for _ in range(120):
+        world.sense()
+        wish = 0.8 * (LANE - world.y[0]) / max(world.v[0], 4.0) ** 2 - 1.6 * world.yaw[0] / max(world.v[0], 4.0)
+        world.judge(np.array([[0.0, wish]]))
+        world.drive(others)
+    assert (float(world.y[0]) > 0.6 * LANE) == enters
+
+
 def crossers(worlds: int, steps: int, broken: bool, seed: int = 0) -> tuple[int, float]:
     """Traffic across the lane: it speeds up and brakes at random, and enters no ground that the car is on if it can."""
     world = RoadWorld(worlds, 6, crossing=True, spec=SPEC, seed=seed, limit=14.0)
