@@ -86,5 +86,5 @@ def skill_ppo() -> PpoConfig:
 
 
 def manoeuvre_ppo() -> PpoConfig:
-    """One decision a second: a horizon of 20 s, enough noise that every choice is asked for."""
-    return replace(skill_ppo(), gamma=0.95, log_std=-0.5)
+    """One decision a second: a horizon of 20 s, enough noise that each choice is asked for now and then."""
+    return replace(skill_ppo(), gamma=0.95, log_std=-1.0)

@@ -83,6 +83,7 @@ class Term(IntEnum):
     MOTOR_NOISE = 53
     MOTOR_COMMAND = 54
     MOTOR_START = 55
+    ROAD_PACE = 56
 
 
 GOLDEN = wp.constant(wp.uint64(0x9E3779B97F4A7C15))

@@ -89,9 +89,9 @@ def manoeuvre_contract(spec: RobotSpec, period: float) -> Contract:
         task="drive.manoeuvre",
         fields=fields(period),
         actions=(
-            choice("side", "above 1/3 a lane to the left, below -1/3 to the right"),
-            choice("pace", "-1: half of the allowed speed, 1: all of it"),
-            choice("pull_over", "above 1/3: stop at the side"),
+            choice("side", "above 1/2 a lane to the left, below -1/2 to the right, else as the route asks"),
+            choice("pace", "-1: half of the allowed speed, 0 and above: all of it"),
+            choice("pull_over", "above 2/3: stop at the side"),
         ),
         embodiment=replace(spec, lidar=Lidar()).embodiment_hash(),
     )  # fmt: skip

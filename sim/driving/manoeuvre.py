@@ -4,7 +4,8 @@
 choice (`manoeuvre_contract`), a step is a second of driving, a reward is what that second gave. Episodes end within a
 step where they end; the row goes on in its next episode at once, with nothing wished until the next choice.
 
-    decide    action -> Wish: a lane to the left or right where there is one, a pace, or a stop at the side
+    decide    action -> Wish: a lane to the left or right where there is one, a pace, or a stop at the side. Who asks
+              for no side changes lanes where the route must, when it is due, as a driver with a navigation device
     drive     each control step: the skill that the wish asks for answers the observation
 """
 
@@ -27,7 +28,7 @@ from sim.driving.contract import OBSERVATION, SKILLS, manoeuvre_contract
 from sim.driving.env import RoadEnv
 from sim.driving.pathframe import path_at
 from sim.driving.skill import Driving
-from sim.driving.skillkernels import Wish
+from sim.driving.skillkernels import SLOWEST, Wish
 from sim.driving.state import View
 from sim.launches import record
 from sim.perceptron import Layers, Net, answer, make_net
@@ -40,11 +41,12 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 PERIOD = 1.0
 """Between two choices, s."""
 
-ASKED = wp.constant(1.0 / 3.0)
-"""An action above it (below its negative) asks for something: a third of the range for each of three choices."""
+ASKED, INSISTED = wp.constant(0.5), wp.constant(2.0 / 3.0)
+"""An action above the first (below its negative) asks for a lane; above the second, for a stop at the side."""
 
-SLOWEST = wp.constant(0.5)
-"""Least share of the allowed speed that a manoeuvre may ask for."""
+EACH, DUE = wp.constant(15.0), wp.constant(50.0)
+"""A change of lane that the route asks for is due so long before its end, s for each lane (the skill's time limit,
+waiting for a gap included), and so far, m."""
 
 
 @wp.kernel
@@ -52,16 +54,23 @@ def decide(action: wp.array2d(dtype=wp.float32), view: View, wish: Wish) -> None
     """What each row's action asks for; a change of lane under way is let finish unless the other side is asked for."""
     row = wp.tid()
     here = path_at(view, row, 0.0)
+    wanted = wp.int32(0)
+    if action[row, 0] > ASKED:
+        wanted = 1
+    if action[row, 0] < -ASKED:
+        wanted = -1
+    changes = view.goal[row, 1]
+    if wanted == 0 and view.goal[row, 2] < DUE + EACH * wp.abs(changes) * view.motion[row, 0]:
+        wanted = wp.int32(wp.sign(changes)) * wp.where(wp.abs(changes) > 0.5, 1, 0)
     side = wp.int32(0)
-    if action[row, 0] > ASKED and here.left_lane > 0.0:
+    if wanted > 0 and here.left_lane > 0.0:
         side = 1
-    if action[row, 0] < -ASKED and here.right_lane > 0.0:
+    if wanted < 0 and here.right_lane > 0.0:
         side = -1
     if wish.side[row] == 0 or wish.side[row] * side < 0:
         wish.side[row] = side
-    pace = wp.clamp(action[row, 1], -1.0, 1.0)
-    wish.pace[row] = SLOWEST + (1.0 - SLOWEST) * 0.5 * (pace + 1.0)
-    wish.pull[row] = wp.uint8(wp.where(action[row, 2] > ASKED, 1, 0))
+    wish.pace[row] = SLOWEST + (1.0 - SLOWEST) * wp.clamp(1.0 + action[row, 1], 0.0, 1.0)
+    wish.pull[row] = wp.uint8(wp.where(action[row, 2] > INSISTED, 1, 0))
 
 
 @wp.kernel

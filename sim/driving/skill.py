@@ -1,7 +1,7 @@
 """The driving skills as tasks: drive in lane, change lane, pull over; and the drive along a route that joins them.
 
-lane        follow the lane and whoever drives ahead, as fast as limits, bends and they allow. Success: the route's
-            goal, or the time limit with 0.7 of the way that was allowed
+lane        follow the lane and whoever drives ahead, as fast as limits, bends and they allow, and stop where the road
+            ends. Success: 0.7 of the way that was allowed until the time limit
 change      into the lane beside; success: a second on its middle line
 pull_over   to the hard shoulder, or to the right border where there is none; success: standing there
 route       what a manoeuvre policy decides over: nothing is wished until somebody writes `wish`; success: the goal
@@ -135,7 +135,11 @@ class Driving:
                  plant.actors, plant.road, plant.footing, self._side, plant.start_speed],
             ),
             *plant.overrule(mask),
-            plant.record(begin, plant.rows, [mask, self.limits, self._side, self.wish, self.course]),
+            plant.record(
+                begin,
+                plant.rows,
+                [plant.seed, mask, self.limits, plant.state.episode, self._side, self.wish, self.course],
+            ),
         ]  # fmt: skip
 
     def leave(self, mask: wp.array) -> Sequence[Launchable]:

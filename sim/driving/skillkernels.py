@@ -20,6 +20,7 @@ from sim.driving.brisk import UNLIMITED, Limits, brisk_speed, free_speed, lead_s
 from sim.driving.contract import BEND, CROSSERS, FAR, FORCE, NEAR, PREVIEW, SIDE, SPEED, STEERING
 from sim.driving.pathframe import STEP_C, Around, path_at, path_end
 from sim.driving.state import OBJECTS, PATH_BEHIND, Footing, View
+from sim.randomization import Term, draw, unit
 from sim.rows import RobotArrays, is_lost
 from sim.tasks.task import COLLIDED_C, DIVERGED_C, LEFT_C, RUNNING_C, SUCCEEDED_C, TIMED_OUT_C, Outcome, close
 
@@ -62,6 +63,10 @@ ANY_SPEED = wp.constant(1.0e3)
 
 SLOW = wp.constant(3.0)
 """m/s; where less is allowed, speeds are compared as if this much were."""
+
+SLOWEST, SLOWER = wp.constant(0.5), wp.constant(0.4)
+"""Least share of the allowed speed that may be wished for; share of a skill's episodes that are driven at less than
+all of it."""
 
 JUMP = wp.constant(1.0)
 """m; d that jumps by more within a step belongs to another lane: no car moves sideways as fast."""
@@ -399,10 +404,9 @@ def advance(
         done = wish.side[row] == 0 and float(course.settled[row]) * dt >= 1.0
     if limits.skill == LANE_SKILL:
         strayed = strayed or wish.crossed[row] > 0
-    arrived = (limits.skill == LANE_SKILL or limits.skill == ROUTE) and footing.left[row] <= 0.0
-    if limits.open_ended != 0:
-        arrived = False
-    elif limits.skill == ROUTE:
+    arrived = False
+    if limits.skill == ROUTE and limits.open_ended == 0:
+        arrived = footing.left[row] <= 0.0
         strayed = strayed or not wp.isfinite(footing.left[row])  # past the last lane that leads to the goal
     world = row / robots
     if is_lost(row, world, state, diverged):
@@ -430,15 +434,23 @@ def advance(
 
 @wp.kernel
 def begin(
-    mask: wp.array(dtype=wp.uint8), limits: Limits, side: wp.array(dtype=wp.int32), wish: Wish, course: Course
+    seed: int,
+    mask: wp.array(dtype=wp.uint8),
+    limits: Limits,
+    episode: wp.array(dtype=wp.int32),
+    side: wp.array(dtype=wp.int32),
+    wish: Wish,
+    course: Course,
 ) -> None:
-    """Nothing driven; of the masked rows only what the skill is for is wished."""
+    """Nothing driven; of the masked rows only what the skill is for is wished, and of skills a pace."""
     row = wp.tid()
     if mask[row] == wp.uint8(0):
         return
     wish.side[row] = 0
     wish.pull[row] = wp.uint8(0)
     wish.pace[row] = 1.0
+    if limits.skill != ROUTE and unit(draw(seed, int(Term.ROAD_PACE), row, episode[row], 0)) < SLOWER:
+        wish.pace[row] = SLOWEST + (1.0 - SLOWEST) * unit(draw(seed, int(Term.ROAD_PACE), row, episode[row], 1))
     wish.most[row] = ANY_SPEED
     wish.least[row] = 0.0
     if limits.skill == CHANGE_SKILL:

@@ -12,7 +12,11 @@ from sim.driving.atlas import Atlas
 from sim.driving.contract import OBSERVATION, SKILLS
 from sim.driving.env import RoadConfig, RoadEnv
 from sim.driving.manoeuvre import Manoeuvres
+from sim.driving.starts import Place
+from sim.driving.state import PathColumn
 from sim.perceptron import Layers
+from sim.road import LaneKind
+from sim.roadgen import generate_rural
 from sim.tasks.task import Ending
 from sim.vary import VaryError, vary
 from sim.worlds import ActionError
@@ -172,3 +176,58 @@ def test_the_reward_of_a_choice_is_what_its_seconds_gave(atlas: Atlas) -> None:
             last = over[0] if over else 19
             assert step.reward[row] == pytest.approx(sum(each[row] for each in rewards[: last + 1]), abs=1e-4)
             assert bool(step.terminated[row] | step.truncated[row]) == bool(over)
+
+
+def test_who_chooses_no_side_changes_lanes_where_the_route_must(atlas: Atlas) -> None:
+    """By the map: everywhere that the route asks for a lane beside within 15 s and 50 m, and nowhere else."""
+    env = Manoeuvres(road_env(atlas, 64, "route"), {name: frozen(2, k) for k, name in enumerate(SKILLS)})
+    env.reset()
+    view = env.environment.view
+    asked, kept = 0, 0
+    for _ in range(12):
+        goal, v, here = view.goal.numpy().copy(), view.motion.numpy()[:, 0].copy(), view.path.numpy()[:, 4].copy()
+        env.task.wish.side.zero_()
+        env._decide.launch()
+        side = env.task.wish.side.numpy()
+        due = goal[:, 2] < 50.0 + 15.0 * np.abs(goal[:, 1]) * v
+        room = np.where(goal[:, 1] > 0.0, here[:, PathColumn.LEFT_LANE], here[:, PathColumn.RIGHT_LANE]) > 0.0
+        wanted = np.where(due & room, np.sign(goal[:, 1]), 0.0)
+        assert (side == wanted).all()
+        asked, kept = asked + int((side != 0).sum()), kept + int((side == 0).sum())
+        env.step(np.zeros((64, 3), np.float32))
+    assert asked > 5, "roads ask for changes"
+    assert kept > 5
+
+
+def test_skills_are_driven_at_every_pace_and_routes_at_the_whole(atlas: Atlas) -> None:
+    env = road_env(atlas, 256)
+    env.reset()
+    pace = env.task.wish.pace.numpy()
+    assert 0.3 < (pace < 1.0).mean() < 0.5
+    assert pace.min() >= 0.5
+    assert pace.max() == 1.0
+    env = road_env(atlas, 8, "route")
+    env.reset()
+    assert (env.task.wish.pace.numpy() == 1.0).all()
+
+
+def test_the_lane_skill_goes_on_behind_its_route_and_stops_where_the_road_ends() -> None:
+    """By hand on a country road: nobody arrives, and who drives as fast as a brisk driver stands before its end."""
+    road = generate_rural(3)
+    last = next(k for k, lane in enumerate(road.lanes) if not lane.successors and lane.kind == LaneKind.DRIVING)
+    end = road.lanes[last].length
+    start = Place(last, end - 160.0, end - 140.0, speed=12.0)
+    config = RoadConfig(traffic=0, walkers=0, time_limit=60.0)
+    env = RoadEnv(Atlas([road], seed=1), config, worlds=8, seed=2, threads=1, places=lambda atlas, number: [start])
+    env.reset()
+    endings: list[int] = []
+    stood = np.zeros(8, bool)
+    for _ in range(500):
+        seen = np.array(env.observation.numpy())
+        action = by_hand(seen)
+        action[:, 0] = np.clip(seen[:, 14], -1.0, 1.0)  # towards the brisk driver's speed, by 5 m/s^2 at most
+        step = env.step(action)
+        endings += step.ending[step.ending > 0].tolist()
+        stood |= (env.state.twist.numpy()[:, 0] < 0.1) & (env.task.wish.brisk.numpy() < 1.0)
+    assert endings == []
+    assert stood.all()
