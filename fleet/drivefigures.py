@@ -59,6 +59,8 @@ class DriveFigures:
     """Control steps by invariant that did not hold"""
     steps: int = 0
     ending: str = ""
+    asks: str = ""
+    """What was asked of the drive, in words; empty where it was to reach the end of its route"""
     least_ttc: float = math.inf
     """s"""
     least_clearance: float = math.inf
@@ -71,13 +73,18 @@ class DriveFigures:
     """Speed squared times curvature, m/s^2"""
 
     @property
+    def solved(self) -> bool:
+        """Whether what was asked was done; true where nothing was asked but to drive on."""
+        return not self.asks or self.ending == GOAL
+
+    @property
     def at_fault(self) -> int:
         """Contacts that count."""
         return sum(count for name, count in self.contacts.items() if name.startswith(AT_FAULT))
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it: what is not finite becomes None."""
-        values = asdict(self) | {"at_fault": self.at_fault}
+        values = asdict(self) | {"at_fault": self.at_fault, "solved": self.solved}
         return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
 
 
@@ -113,6 +120,7 @@ def figures(course: Course, moments: Sequence[Moment]) -> DriveFigures:
         broken=dict(Counter(name for moment in moments for name in moment.broken)),
         steps=len(moments),
         ending=ending,
+        asks=course.asks,
         least_ttc=min((moment.ttc for moment in moments), default=math.inf),
         least_clearance=min((moment.clearance for moment in moments), default=math.inf),
         accel=_percentiles(np.abs(accel[moving])),

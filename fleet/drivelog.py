@@ -116,6 +116,7 @@ def describe(course: Course, settings: Mapping[str, Any]) -> dict[str, str]:
         "seed": course.seed,
         "driver": course.driver,
         "shielded": course.shielded,
+        "asks": course.asks,
     }
     return {
         "schema": SCHEMA,

@@ -23,8 +23,9 @@ from safety.roadstored import stored_plan
 from sim.driving.blame import Blame
 from sim.driving.env import RoadEnv
 from sim.driving.moment import Course, Moment, Others
+from sim.driving.problems import Problems, Standing
 from sim.driving.reachsets import ReachSets
-from sim.driving.replay import Replay
+from sim.driving.recorded import Recorded
 from sim.driving.state import ObjectColumn
 from sim.driving.witness import Ground, boxes, broken, nearest, time_to_collision
 from sim.tasks.task import Ending
@@ -36,6 +37,9 @@ ENDINGS = {
     Ending.LEFT: "left its lane",
     Ending.DIVERGED: "diverged",
 }
+
+VERDICTS = {Standing.SOLVED: GOAL, Standing.STRUCK: "struck while standing", Standing.LATE: "too late for its goal"}
+"""How drives end that have a problem to solve, beside those of `ENDINGS`."""
 
 BLAMES = {
     Blame.AT_FAULT: AT_FAULT,
@@ -82,15 +86,15 @@ class _Before:
 class DriveRecorder:
     """Makes moments of the first car of an environment's first world. Owns what was there before the step."""
 
-    def __init__(self, env: RoadEnv, course: Course) -> None:
-        """Call after `reset`: the drive begins where everything is now."""
+    def __init__(self, env: RoadEnv, course: Course, recorded: Recorded | None = None) -> None:
+        """Call after `reset`: the drive begins where everything is now. `recorded`: the problem to be solved."""
         self._env, self._course, self._shield = env, course, shield_of(env)
         self._ground, self._reach = Ground(course.road), ReachSets(course.road, env.config.profile)
         self._limits = np.array([lane.limit for lane in course.road.lanes])
         self._step = 0
         self._read = _reading(env)
         self._judged = 0
-        self._goals = next((mover for mover in env.plant.movers if isinstance(mover, Replay)), None)
+        self._problem = None if recorded is None else Problems(env, [recorded])
         self._before = self._look()
         self.over = False
         """Whether the last moment was the drive's last."""
@@ -100,8 +104,8 @@ class DriveRecorder:
         read, before, env = self._read, self._before, self._env
         ended = int(read["ending"][0])
         ending = ENDINGS.get(Ending(ended), "") if ended else ""
-        if not ended and self._goals is not None and self._goals.reached.numpy()[0]:
-            ending = GOAL
+        if self._problem is not None:
+            ending = VERDICTS.get(Standing(int(self._problem.look()[0])), ending)
         released = (float(read["released"][0, 0]), float(read["released"][0, 1]))
         proposed = (float(read["proposed"][0, 0]), float(read["proposed"][0, 1])) if env.filter else released
         margin, reason = float(read["margin"][0]), Reason(int(read["reason"][0]))

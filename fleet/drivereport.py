@@ -169,7 +169,7 @@ def _drives(found: Sequence[DriveFigures]) -> str:
             (
                 html.escape(figure.name),
                 "on" if figure.shielded else "off",
-                html.escape(figure.ending),
+                _ending(figure),
                 f"{figure.length:,.0f} m",
                 f"{100 * figure.completion:.1f} %",
                 f"{figure.seconds:.0f} s",
@@ -187,6 +187,12 @@ def _drives(found: Sequence[DriveFigures]) -> str:
         "clearance and time to collision (TTC) from true places"
     )
     return card("Drives", table(head, rows, numbers=len(head) - 3) if rows else "<p>none</p>", note, wide=True)
+
+
+def _ending(figure: DriveFigures) -> str:
+    """How a drive ended; coloured where something was asked of it."""
+    said = html.escape(figure.ending) or "cut off"
+    return f'<span class="{"good" if figure.solved else "bad"}">{said}</span>' if figure.asks else said
 
 
 def _course(drive: RecordedDrive, figure: DriveFigures) -> str:
@@ -218,6 +224,8 @@ def _course(drive: RecordedDrive, figure: DriveFigures) -> str:
         margin = line_chart([line], "s", "m", (low, max(high * 1.1, low + 1.0)), spans)
     said = sorted({span.name for span in spans})
     note = f"marked: {', '.join(said)}" if said else "the policy's commands were all released as they were"
+    if figure.asks:
+        note = f"asked: {figure.asks}; {'solved' if figure.solved else 'not solved'}: {figure.ending}; {note}"
     if drive.damage:
         note += f"; {drive.damage}"
     picture = (

@@ -16,10 +16,12 @@ from agents.errors import PolicyError
 from agents.layers import read_layers
 from agents.policy import Policy
 from fleet.driving_train import LEVELS, read_levels
+from sim.driving.appointment import Appointments
 from sim.driving.contract import SKILLS, drive_contract, manoeuvre_contract
 from sim.driving.env import RoadEnv
 from sim.driving.idmdriver import Following
 from sim.driving.manoeuvre import PERIOD, Manoeuvres
+from sim.driving.recorded import Recorded
 from sim.perceptron import Layers
 
 TOP = "manoeuvre"
@@ -41,8 +43,11 @@ class Driver(Protocol):
     by_rule: bool
     """Whether it drives as traffic does, in an environment made for that"""
 
-    def drive(self, env: RoadEnv, watch: Callable[[], bool]) -> None:
-        """Drive `env`, which has been reset; `watch` is called after every control step and says when it is over."""
+    def drive(self, env: RoadEnv, watch: Callable[[], bool], recorded: Recorded | None = None) -> None:
+        """Drive `env`, which has been reset; `watch` is called after every control step and says when it is over.
+
+        `recorded`: the problem that it has to solve, of `problem_env`.
+        """
         ...
 
 
@@ -58,7 +63,7 @@ class Idm:
         self.name, self.by_rule = "IDM/MOBIL, no policy", True
         self.motor: Layers | None = None
 
-    def drive(self, env: RoadEnv, watch: Callable[[], bool]) -> None:
+    def drive(self, env: RoadEnv, watch: Callable[[], bool], recorded: Recorded | None = None) -> None:
         """As `Driver`. Raises ValueError for an environment that was not made for a driver by rule."""
         filter = env.filter
         if not isinstance(filter, Following):
@@ -90,12 +95,13 @@ class Learned:
         self._top = Policy.load(place / TOP)
         self.name = f"policy {self._top.hash[:12]}"
 
-    def drive(self, env: RoadEnv, watch: Callable[[], bool]) -> None:
+    def drive(self, env: RoadEnv, watch: Callable[[], bool], recorded: Recorded | None = None) -> None:
         """As `Driver`. Raises `ContractError` for policies of another car."""
         for name, policy in self._policies.items():
             policy.check(drive_contract(name, env.spec))
         self._top.check(manoeuvre_contract(env.spec, PERIOD))
-        choices = Manoeuvres(env, self._skills)
+        appointments = None if recorded is None else Appointments(env, [recorded])
+        choices = Manoeuvres(env, self._skills, appointments=appointments)
         over = False
 
         def look() -> None:

@@ -153,7 +153,7 @@ def drive(venue: Venue, seed: int, driver: Driver, among: Among, directory: RunD
     env = make_env(venue, seed, among)
     env.reset()
     course = course_of(venue, env, seed, driver.name)
-    recorder, moments = DriveRecorder(env, course), list[Moment]()
+    recorder, moments = DriveRecorder(env, course, venue.recorded), list[Moment]()
     with recording(directory.blackbox, course, {"body": among.body}, f"drive{number}") as box:
 
         def watch() -> bool:
@@ -162,7 +162,7 @@ def drive(venue: Venue, seed: int, driver: Driver, among: Among, directory: RunD
                 box.append(moments[-1])
             return recorder.over
 
-        driver.drive(env, watch)
+        driver.drive(env, watch, venue.recorded)
     found = figures(course, moments)
     with (directory.root / "drives.jsonl").open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(found.plain()) + "\n")
@@ -218,4 +218,6 @@ def line_of(figures: DriveFigures) -> str:
         f"{100 * sum(figures.interventions.values()) / steps:.1f} % of the steps intervened",
     ]
     words += [f"{count} x {name}" for name, count in figures.contacts.items()]
+    if figures.asks:
+        words.append("solved" if figures.solved else "not solved")
     return ", ".join(words)

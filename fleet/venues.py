@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from safety.roadshield import RoadShield
@@ -21,8 +21,8 @@ from sim.driving.atlas import Atlas
 from sim.driving.env import RoadConfig, RoadEnv
 from sim.driving.idmdriver import Following
 from sim.driving.moment import CarSize, Course
-from sim.driving.recorded import Recorded, from_commonroad, recorded_places
-from sim.driving.replay import Replay
+from sim.driving.problems import problem_env
+from sim.driving.recorded import AFTER, Recorded, from_commonroad
 from sim.driving.scene import RoadBody
 from sim.perceptron import Layers
 from sim.road import Road, RoadError
@@ -42,9 +42,9 @@ class Venue:
     recorded: Recorded | None = None
 
     @property
-    def seconds(self) -> float:
-        """How long a drive makes sense: a problem's own duration; endless elsewhere."""
-        return math.inf if self.recorded is None else self.recorded.duration
+    def asks(self) -> str:
+        """What is asked of a drive there, for people; empty where it is to reach its route's end."""
+        return "" if self.recorded is None else asks_of(self.recorded)
 
 
 @dataclass(frozen=True)
@@ -84,31 +84,19 @@ def make_venue(word: str) -> Venue:
 
 def make_env(venue: Venue, seed: int, among: Among) -> RoadEnv:
     """The environment of one drive; raises what `RoadEnv` does for roads on which nothing can be driven."""
-    recorded = venue.recorded
     shield = RoadShield(CAR) if among.shield else None
     filter = Following(shield) if among.by_rule else shield
-    seconds = min(among.seconds, venue.seconds)
     config = RoadConfig(
-        skill="route", traffic=among.traffic, walkers=among.walkers, time_limit=seconds, motor=among.motor
+        skill="route", traffic=among.traffic, walkers=among.walkers, time_limit=among.seconds, motor=among.motor
     )
-    if recorded is None:
-        atlas = Atlas([venue.road], routes=ROUTES, seed=seed)
-        return RoadEnv(
-            atlas, config, worlds=1, seed=seed, filter=filter, body=among.body, drive_egos=among.by_rule, threads=1
-        )
-    atlas = Atlas([venue.road], routes=[[recorded.plan]])
+    if venue.recorded is not None:
+        return problem_env(
+            [venue.recorded], config, worlds=1, seed=seed, filter=filter, body=among.body, drive_egos=among.by_rule,
+            threads=1,
+        )  # fmt: skip
+    atlas = Atlas([venue.road], routes=ROUTES, seed=seed)
     return RoadEnv(
-        atlas,
-        replace(config, traffic=0, walkers=0),
-        worlds=1,
-        seed=seed,
-        filter=filter,
-        body=among.body,
-        drive_egos=among.by_rule,
-        places=recorded_places([recorded], CAR.middle),
-        movers=lambda plant: [Replay([recorded], atlas, plant.actors, road=plant.road)],
-        slots=len(recorded.actors),
-        threads=1,
+        atlas, config, worlds=1, seed=seed, filter=filter, body=among.body, drive_egos=among.by_rule, threads=1
     )
 
 
@@ -133,7 +121,25 @@ def course_of(venue: Venue, env: RoadEnv, seed: int, driver: str) -> Course:
         seed=seed,
         driver=driver,
         shielded=shield_of(env) is not None,
+        asks=venue.asks,
     )
+
+
+def asks_of(recorded: Recorded) -> str:
+    """The goals of a planning problem in words, times since its beginning."""
+    begin, words = recorded.problem.time, list[str]()
+    for goal in recorded.problem.goals:
+        said = ["be in the goal area" if goal.areas else "be in the goal's lane" if goal.lanes else "drive on"]
+        early, late = goal.time[0] - begin, goal.time[1] - begin
+        if math.isfinite(late):
+            said.append(f"between {max(early, 0.0):.1f} and {late:.1f} s" if early > 0.0 else f"within {late:.1f} s")
+        slow, fast = goal.speed
+        if math.isfinite(fast):
+            said.append(f"at {3.6 * max(slow, 0.0):.0f} to {3.6 * fast:.0f} km/h")
+        if math.isfinite(sum(goal.heading)) and goal.heading[1] - goal.heading[0] < math.tau:
+            said.append("in its direction")
+        words.append(" ".join(said))
+    return ", or ".join(dict.fromkeys(words)) or f"drive for {recorded.duration - AFTER:.1f} s"
 
 
 def route_lanes(env: RoadEnv, route: int) -> tuple[int, ...]:

@@ -53,6 +53,8 @@ class Course:
     driver: str = ""
     """Who proposes: a policy's hash, a twin's name"""
     shielded: bool = True
+    asks: str = ""
+    """What is asked of the drive, in words; empty where it is to reach the end of its route"""
 
 
 @dataclass(frozen=True, eq=False)

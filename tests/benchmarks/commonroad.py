@@ -1,9 +1,8 @@
 """commonroad: planning problems of recorded traffic that frozen policies solve, with the shield on.
 
-The files of ../shared/data/driving/commonroad lie in one atlas; what others did is played as recorded, and reacts to
-nobody. `loaded`: files that can be driven. `solved`: files of which more than half of the drives reach the goal as it
-is stated (time, place, heading, speed) without any contact and without leaving the road. Drives of a file differ in
-what is drawn: noise, the car. Where a goal states no place, or a problem no goal, its whole time must be driven.
+The files of ../shared/data/driving/commonroad lie in one atlas. `loaded`: files that can be driven. `solved`: files of
+which more than half of the drives solve their problem (sim/driving/problems.py, as `muster drive` judges them). Drives
+of a file differ in what is drawn: noise, the car.
 
     python tests/benchmarks/commonroad.py --policies runs/RUN      also prints, for each file, how its drives went
 """
@@ -28,18 +27,19 @@ from agents.policy import Policy
 from safety.reason import Reason
 from safety.roadshield import RoadShield
 from sim.driving.appointment import Appointments
-from sim.driving.atlas import Atlas
 from sim.driving.contract import SKILLS
 from sim.driving.env import RoadConfig, RoadEnv
 from sim.driving.manoeuvre import Manoeuvres
-from sim.driving.plant import RoadPlant
-from sim.driving.recorded import AFTER, Recorded, from_commonroad, recorded_places
-from sim.driving.replay import Replay
+from sim.driving.problems import Problems, Standing, problem_env
+from sim.driving.recorded import Recorded, from_commonroad
 from sim.errors import MusterError
 from sim.tasks.task import Ending
 
 FILES = Path(__file__).resolve().parents[3] / "shared" / "data" / "driving" / "commonroad"
-WORLDS, SEED, PERIOD = 120, 1, 0.05
+WORLDS, SEED = 120, 1
+
+LONGEST = 600.0
+"""s; above every problem's own time, which ends its drives."""
 
 
 @dataclass
@@ -76,67 +76,44 @@ def measure(quick: bool) -> Iterable[Figure]:
     yield Figure("solved", solved, "1", "files", len(paths))
 
 
-def asked(recording: Recorded) -> tuple[bool, float]:
-    """Whether a problem asks for a place, and until when it lasts, s."""
-    goals = recording.problem.goals
-    return any(goal.areas or goal.lanes for goal in goals), recording.duration - AFTER
-
-
 def drive(recordings: list[Recorded], policies: Path) -> list[Drives]:
     """Every world drives the recording of the road that it drew, once."""
-    atlas = Atlas([each.road for each in recordings], routes=[[each.plan] for each in recordings])
     motor = read_layers(policies / "motor") if (policies / "motor" / "policy.json").exists() else None
-    longest = max(each.duration for each in recordings)
-    config = RoadConfig(skill="route", traffic=0, walkers=0, motor=motor, time_limit=longest + 1.0)
-    replays: list[Replay] = []
-
-    def movers(plant: RoadPlant) -> list[Replay]:
-        replays.append(Replay(recordings, atlas, plant.actors, road=plant.road))
-        return replays
-
-    env = RoadEnv(
-        atlas, config, worlds=WORLDS, seed=SEED, filter=RoadShield(config.spec, config.profile), open_ended=True,
-        places=recorded_places(recordings, config.spec.middle), movers=movers,
-        slots=max(len(each.actors) for each in recordings),
-    )  # fmt: skip
+    config = RoadConfig(skill="route", motor=motor, time_limit=LONGEST)
+    env = problem_env(recordings, config, worlds=WORLDS, seed=SEED, filter=RoadShield(config.spec, config.profile))
     skills = {name: read_layers(policies / name) for name in SKILLS}
     top = Policy.load(policies / "manoeuvre")
     choices = Manoeuvres(env, skills, appointments=Appointments(env, recordings))
     choices.reset()
-    road, replay = [int(number) for number in env.plant.road.numpy()], replays[0]
-    asks = [asked(recordings[number]) for number in road]
-    found, over = [Drives() for _ in recordings], np.zeros(WORLDS, bool)
-    step = 0
+    problems, found = Problems(env, recordings), [Drives() for _ in recordings]
+    road = [int(number) for number in env.plant.road.numpy()]
 
     def watch() -> None:
-        nonlocal step
-        step += 1
-        time, outcome = step * PERIOD, env.task.outcome
-        ended, ending = outcome.ended.numpy(), outcome.ending.numpy()
-        reached, bumped = replay.reached.numpy(), env.state.bumped.numpy()
-        for row in map(int, np.flatnonzero(~over)):
-            place, end = asks[row]
+        standing = problems.look()
+        for row in map(int, np.flatnonzero(standing)):
             drives = found[road[row]]
-            if ended[row]:
-                why = Ending(int(ending[row])).name.lower()
-                blames = [f"{each.blame.name} {each.kind.name}" for each in env.plant.judge.verdicts(row, ended=True)]
-                drives.otherwise[" ".join([why, *blames[:1]])] += 1
-            elif bumped[row]:
-                drives.otherwise["struck while standing"] += 1
-            elif (place and reached[row]) or (not place and time >= end):
+            if standing[row] == Standing.SOLVED:
                 drives.solved += 1
-                drives.when.append(time)
-            elif time > end + 2 * PERIOD:
-                refused = Reason(int(env.reason.numpy()[row])).name.lower()
-                drives.otherwise[f"too late, {env.plant.footing.left.numpy()[row]:.0f} m left, shield {refused}"] += 1
+                drives.when.append(problems.time)
             else:
-                continue
-            over[row] = True
+                drives.otherwise[why(env, row, Standing(int(standing[row])))] += 1
 
     choices.watch = watch
-    while not over.all():
+    while not problems.over:
         choices.step(top.act(np.array(env.observation.numpy(), np.float32)))
     return found
+
+
+def why(env: RoadEnv, row: int, standing: Standing) -> str:
+    """What a drive that has just failed failed by, for people."""
+    if standing == Standing.ENDED:
+        ending = Ending(int(env.task.outcome.ending.numpy()[row])).name.lower()
+        blames = [f"{each.blame.name} {each.kind.name}" for each in env.plant.judge.verdicts(row, ended=True)]
+        return " ".join([ending, *blames[:1]])
+    if standing == Standing.STRUCK:
+        return "struck while standing"
+    refused = Reason(int(env.reason.numpy()[row])).name.lower()
+    return f"too late, {env.plant.footing.left.numpy()[row]:.0f} m left, shield {refused}"
 
 
 if __name__ == "__main__":

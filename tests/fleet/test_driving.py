@@ -20,6 +20,7 @@ from sim.road import RoadError
 from tests.fleet import drives
 from tests.fleet.drivepolicies import write_driving_policies
 from tests.sim.driving.plainworld import by_hand
+from tests.sim.test_commonroad import PROBLEM, ROADS, write
 
 
 def moments_of(
@@ -168,6 +169,26 @@ def test_the_driver_by_rule_does_without_a_shield(tmp_path: Path) -> None:
     assert not drive.course.shielded
     assert all(moment.proposed == moment.released and moment.mode == "policy" for moment in drive.moments[:-1])
     assert any(moment.released[0] > 0.1 for moment in drive.moments)
+
+
+@pytest.mark.parametrize(
+    ("latest", "ending", "verdict"), [(60, "goal reached", "solved"), (22, "too late", "not solved")]
+)
+def test_a_recorded_problem_is_driven_until_it_is_solved_or_cannot_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], latest: int, ending: str, verdict: str
+) -> None:
+    """10 m/s at first, 45 m to the goal's lane: 6 s are enough, 2.2 s are not."""
+    file = write(tmp_path / "p.xml", ROADS, PROBLEM.replace("<intervalEnd>40", f"<intervalEnd>{latest}"))
+    words = ["drive", "--policy", "idm", "--site", str(file), "--drives", "1", "--no-video"]
+    assert cli.main([*words, "--out", str(tmp_path / "runs")]) == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    (drive,) = read_drives(run / "blackbox")
+    assert drive.course.asks == f"be in the goal's lane between 2.0 and {latest / 10} s in its direction"
+    assert drive.moments[-1].ending.startswith(ending)
+    (line,) = [json.loads(line) for line in (run / "drives.jsonl").read_text().splitlines()]
+    assert (line["solved"], line["asks"]) == (verdict == "solved", drive.course.asks)
+    assert f", {verdict}" in capsys.readouterr().out
+    assert f"{verdict}: {ending}" in (run / "report.html").read_text()
 
 
 def test_video_and_report_are_made_once_more_from_the_black_boxes(
