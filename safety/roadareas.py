@@ -3,7 +3,9 @@
 A vehicle that keeps its lane comes to such an area along that lane or the lanes that lead there: at the earliest as
 fast as it can accelerate. Until then the car may be inside, afterwards only at rest. Two rules keep traffic going:
 
-    merging    where both lanes go on as one, the one that is ahead on the way to their end leads: RSS behind it
+    merging    where both lanes go on as one, the one that is ahead on the way to their end leads: RSS behind it; are we
+               that one, whoever cannot stop before the area any more must be able to stay behind us, as in a lane that
+               we enter, from when we come onto shared ground
     yielding   a vehicle that can stop before an area does not enter it while we are inside already
 
 The second is what traffic does (never two in one area) and what the law asks of drivers.
@@ -23,12 +25,14 @@ from safety.roadsight import (
     AREAS,
     BEHIND_C,
     CAP,
+    ENTERS,
     FASTEST,
     GOES_LEFT,
     GOES_RIGHT,
     HIGH_D,
     HIGH_S,
     KEEPER,
+    LOOSE,
     LOW_D,
     LOW_S,
     OAGE,
@@ -38,6 +42,8 @@ from safety.roadsight import (
     OSPREAD,
     PICKS_UP,
     POINTS_C,
+    REACTS,
+    REAR,
     STATIC_KIND,
     STEP_C,
     SV,
@@ -54,6 +60,9 @@ AREAS_C = wp.constant(AREAS)
 LINKS_C = wp.constant(LINKS)
 MERGE = wp.constant(int(ConflictKind.MERGE))
 SPLIT = wp.constant(int(ConflictKind.SPLIT))
+
+BROAD = wp.constant(50.0)
+"""m to both sides: judged along the way alone."""
 
 NO_WAY = wp.constant(1.0e9)
 """Distance to a lane that is not reached."""
@@ -125,24 +134,42 @@ def share(row: int, j: int, c: int, begin: float, end: float, ask: RoadAsk, b: R
     tail = way + ask.conflicts.other_end[c] + half + spread
     if tail < 0.0:
         return  # it has left the area
-    if ask.conflicts.kind[c] == MERGE:
-        if way + ask.conflicts.other_end[c] - half < end - b.front:
-            # ahead on the way to the end of both: from now on it leads
-            low = end - tail
-            if sight.object_mode[row, j] != KEEPER or low < sight.objects[row, j, LOW_S]:
-                sight.object_mode[row, j] = KEEPER
-                sight.objects[row, j, LOW_S] = low
-                sight.objects[row, j, HIGH_S] = wp.max(low + 2.0 * (half + spread), sight.objects[row, j, HIGH_S])
-                sight.objects[row, j, LOW_D] = -2.0
-                sight.objects[row, j, HIGH_D] = 2.0
-                sight.objects[row, j, ALONG] = 1.0
-                sight.objects[row, j, ACROSS] = 0.0
-                sight.objects[row, j, GOES_LEFT] = 0.0
-                sight.objects[row, j, GOES_RIGHT] = 0.0
+    merges = ask.conflicts.kind[c] == MERGE
+    if merges and way + ask.conflicts.other_end[c] - half < end - b.front:
+        # ahead on the way to the end of both: from now on it leads
+        low = end - tail
+        if sight.object_mode[row, j] != KEEPER or low < sight.objects[row, j, LOW_S]:
+            sight.object_mode[row, j] = KEEPER
+            sight.objects[row, j, LOW_S] = low
+            sight.objects[row, j, HIGH_S] = wp.max(low + 2.0 * (half + spread), sight.objects[row, j, HIGH_S])
+            sight.objects[row, j, LOW_D] = -2.0
+            sight.objects[row, j, HIGH_D] = 2.0
+            sight.objects[row, j, ALONG] = 1.0
+            sight.objects[row, j, ACROSS] = 0.0
+            sight.objects[row, j, GOES_LEFT] = 0.0
+            sight.objects[row, j, GOES_RIGHT] = 0.0
         return
     inside = b.front > begin and -b.rear < end
     stops = nose > fastest * (b.reaction + age) + 0.5 * fastest * fastest / b.other_brake_least
     if inside and stops:
+        return
+    if merges and not stops:
+        mode = sight.object_mode[row, j]
+        if mode != KEEPER and mode != LOOSE:
+            # we lead on the way to the end of both: it must be able to stay behind us
+            high = end - way - ask.conflicts.other_end[c] + half + spread
+            sight.object_mode[row, j] = REAR
+            sight.objects[row, j, LOW_S] = high - 2.0 * (half + spread)
+            sight.objects[row, j, HIGH_S] = high
+            sight.objects[row, j, LOW_D] = -BROAD
+            sight.objects[row, j, HIGH_D] = BROAD
+            sight.objects[row, j, ALONG] = 1.0
+            sight.objects[row, j, ACROSS] = 0.0
+            sight.objects[row, j, GOES_LEFT] = 0.0
+            sight.objects[row, j, GOES_RIGHT] = 0.0
+            sight.objects[row, j, ENTERS] = begin
+            if inside:
+                sight.objects[row, j, REACTS] = 0.0
         return
     add_area(row, begin, end, wp.max(reach_time(nose, fastest, picks_up, cap) - age, 0.0), sight)
 

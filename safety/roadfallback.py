@@ -1,6 +1,6 @@
 """The road's fallback: what drives a car to a minimal-risk state when its policy cannot.
 
-    STOP       brake comfortably in the own lane, until rest
+    STOP       brake comfortably in the own lane, until rest; who is between two lanes creeps into one first
     SHOULDER   steer onto a hard shoulder that is free beside the lane, and stop there
     DONE       at rest, and stays so
 
@@ -30,6 +30,7 @@ from safety.roadsight import (
     OX,
     OY,
     PCURVE,
+    PLEFT,
     PRIGHT,
     PRIGHT_LANE,
     PSHOULDER,
@@ -65,6 +66,13 @@ SLACK = wp.constant(0.4)
 
 ENTER_SPEED = wp.constant(8.0)
 """m/s held while the car still is between lane and shoulder: at rest there it would block both."""
+
+
+CREEP = wp.constant(3.0)
+"""m/s held while the car still is between two lanes: steering goes by distance below it (`safety.roadplan.CRAWL`)."""
+
+INSIDE = wp.constant(0.1)
+"""m between the car and its lane's edges, from which on it is in it: what the lane camera may be off by."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +176,12 @@ def propose_stop(
         command[row, 1] = last[row, 1]
         return
     fresh = view.age[row] <= b.age and view.list_age[row] <= b.list_age
-    if v <= REST:
+    left = path_least(view, row, BEHIND_C, PLEFT) - d
+    right = path_least(view, row, BEHIND_C, PRIGHT) + d
+    if view.path[row, BEHIND_C, PRIGHT_LANE] <= 0.0:
+        right = right + path_least(view, row, BEHIND_C, PSHOULDER)
+    between = fresh and wp.min(left, right) < b.half_width + INSIDE
+    if v <= REST and not between:
         phase[row] = DONE
     line = wp.float32(0.0)
     if phase[row] != DONE and fresh:
@@ -180,6 +193,8 @@ def propose_stop(
     curve = path_bend(view, row, path_index(v * LOOK_AHEAD))
     turn = steering(d, wp.sin(yaw), wp.cos(yaw), wp.max(v, 0.0), curve, line, b)
     a = -braking(b.comfort, line, v, turn, b)
+    if between and line == 0.0 and v < CREEP + 1.0:
+        a = wp.clamp(CREEP - v, -b.comfort, 1.0)
     if line < 0.0 and d > line + 0.3 and v < ENTER_SPEED:
         a = wp.min(1.0, ENTER_SPEED - v)
     if phase[row] == DONE:

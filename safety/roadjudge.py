@@ -28,6 +28,7 @@ from safety.roadsight import (
     ALONG,
     BRAKES,
     CAP,
+    ENTERS,
     FASTEST,
     GOES_LEFT,
     GOES_RIGHT,
@@ -39,6 +40,7 @@ from safety.roadsight import (
     OBJECTS_C,
     OLD,
     PICKS_UP,
+    REACTS,
     REAR,
     SD,
     SLOWEST,
@@ -113,6 +115,8 @@ def meet(row: int, j: int, r: Roll, sight: RoadSight, b: RoadBounds) -> float:
         if ahead > 0.0:
             return wp.min(best, ahead)
     entered = wp.float32(-1.0)
+    enters = sight.objects[row, j, ENTERS]
+    reacts = sight.objects[row, j, REACTS]
     free = wp.float32(0.0)
     # gaps at the slice's beginning; before the first, those of now
     ahead0 = low_s + c * slow_way(slowest, brakes, age) - b.front
@@ -124,7 +128,7 @@ def meet(row: int, j: int, r: Roll, sight: RoadSight, b: RoadBounds) -> float:
         if mode == REAR:
             until = t
             if entered >= 0.0:
-                until = entered + b.reaction
+                until = entered + reacts
             far = entered_way(fastest, picks_up, cap, until, b.other_brake_least, t)
         first = wp.min(c * near, c * far)
         second = wp.max(c * near, c * far)
@@ -136,6 +140,7 @@ def meet(row: int, j: int, r: Roll, sight: RoadSight, b: RoadBounds) -> float:
         low_over = low_d + wp.min(drift, 0.0) - right
         high_over = high_d + wp.max(other_drift, 0.0) + left
         beside = wp.max(r.slices[i, 2] - high_over, low_over - r.slices[i, 3])
+        beside = wp.max(beside, enters - r.slices[i, 1] - b.front - r.slices[i, 4])
         ahead = low_s + first - r.slices[i, 1] - b.front - r.slices[i, 4]
         behind = r.slices[i, 1] - b.rear - r.slices[i, 4] - high_s - second
         if beside <= 0.0 and entered < 0.0:
@@ -151,7 +156,7 @@ def meet(row: int, j: int, r: Roll, sight: RoadSight, b: RoadBounds) -> float:
     if mode == REAR and entered >= 0.0 and free <= 0.0 and r.count > 0:
         # we come to stand in its lane: it must be able to stop behind us, however long that takes
         last = r.count - 1
-        until = entered + b.reaction
+        until = entered + reacts
         reached = wp.min(fastest + picks_up * until, wp.max(cap, fastest))
         stop = fast_way(fastest, picks_up, cap, until) + 0.5 * reached * reached / b.other_brake_least
         best = wp.min(best, r.slices[last, 1] - b.rear - r.slices[last, 4] - high_s - stop)

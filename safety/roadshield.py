@@ -28,6 +28,7 @@ from safety.roadmitigation import mitigate
 from safety.roadplan import LOOK_AHEAD, SLICE_TIME, braking, go, limit_curvature, steering
 from safety.roadsight import (
     AREAS,
+    BEHIND_C,
     HISTORY,
     HISTORY_C,
     OBJECTS_C,
@@ -65,6 +66,12 @@ CURVES = wp.constant(7)
 STANDING = wp.constant(-1.0)
 """m/s^2; what a car at rest is told, so that it stays there."""
 
+JUMP = wp.constant(0.3)
+"""m; an offset in the lane that changes by so much more than the car goes in a period is the camera's failure, ..."""
+
+NEXT_LANE = wp.constant(2.0)
+"""... unless it changes by more than this: then it counts from the lane beside, and that is where the car stays."""
+
 
 @wp.struct
 class RoadKept:
@@ -77,7 +84,8 @@ class RoadKept:
     played: wp.array(dtype=wp.int32)
     """Cycles since a command was last verified, (rows,)"""
     state: wp.array2d(dtype=wp.float32)
-    """x, y, yaw, speed, acceleration, curvature as last believed; (rows, 6)"""
+    """x, y, yaw, speed, acceleration, curvature as last believed, the offset that the lane camera told, 1 if that has
+    not jumped since the view grew old, and 1 if its lane is not the plan's any more; (rows, 9)"""
     path: wp.array3d(dtype=wp.float32)
     """x, y, heading of the points of the plan's path, (rows, PATH, 3)"""
     history: wp.array3d(dtype=wp.float32)
@@ -143,7 +151,7 @@ class RoadShield:
             plan=floats(rows, 4),
             elapsed=floats(rows),
             played=whole(rows),
-            state=floats(rows, 6),
+            state=floats(rows, 9),
             path=floats(rows, PATH, 3),
             history=floats(rows, HISTORY, 2),
             start=floats(rows, START),
@@ -256,7 +264,8 @@ def keep_road(
     kept.plan[row, 3] = 1.0
     kept.elapsed[row] = 0.0
     kept.played[row] = 0
-    believe(row, ask, kept)
+    believe(row, ask, b, kept)
+    kept.state[row, 8] = 0.0
     for k in range(POINTS_C):
         kept.path[row, k, 0] = ask.view.path[row, k, PX]
         kept.path[row, k, 1] = ask.view.path[row, k, PY]
@@ -264,11 +273,21 @@ def keep_road(
 
 
 @wp.func
-def believe(row: int, ask: RoadAsk, kept: RoadKept) -> None:
-    """The measured state is what is believed."""
+def believe(row: int, ask: RoadAsk, b: RoadBounds, kept: RoadKept) -> None:
+    """The measured state is what is believed; a lane camera that jumps while the view grows old is not."""
     for k in range(3):
         kept.state[row, k] = ask.view.pose[row, k]
         kept.state[row, 3 + k] = ask.view.motion[row, k]
+    d = ask.view.where[row, 0]
+    way = ask.view.motion[row, 0] * b.period * wp.sin(ask.view.where[row, 1])
+    jump = d - kept.state[row, 6] - way
+    if wp.abs(jump) > NEXT_LANE:
+        kept.state[row, 8] = 1.0
+    elif not (wp.abs(jump) < JUMP):
+        kept.state[row, 7] = 0.0
+    if ask.view.age[row] <= 0.0:
+        kept.state[row, 7] = 1.0
+    kept.state[row, 6] = d
 
 
 @wp.func
@@ -317,7 +336,11 @@ def drift(row: int, time: float, a: float, b: RoadBounds, kept: RoadKept) -> Non
 
 @wp.func
 def play_road(row: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds, kept: RoadKept, seen: bool) -> wp.vec2:
-    """The next tick of the stored plan, steered from the pose, or by dead reckoning where that is no number."""
+    """The next tick of the stored plan, steered from the pose, or by dead reckoning where that is no number.
+
+    While place and lane camera contradict each other, one is wrong: the camera if it jumped, else the place, which a
+    bad odometer takes away slowly, and then the plan's line is sought by the camera.
+    """
     view = ask.view
     sum = view.pose[row, 0] + view.pose[row, 1] + view.pose[row, 2] + view.motion[row, 0] + view.motion[row, 1]
     good = finite(sum + view.motion[row, 2])
@@ -326,7 +349,7 @@ def play_road(row: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds, kept: Roa
         # nothing was ever verified: hard braking in the lane
         keep_road(row, wp.vec3(0.0, b.brake, 0.0), wp.vec2(0.0, 0.0), ask, sight, b, kept)
     if good:
-        believe(row, ask, kept)
+        believe(row, ask, b, kept)
     else:
         drift(row, b.period, last, b, kept)
         kept.state[row, 5] = kept.history[row, 0, 1]
@@ -345,7 +368,19 @@ def play_road(row: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds, kept: Roa
     at = onto(row, x + moved[2] * wp.cos(middle), y + moved[2] * wp.sin(middle), kept)
     turn = yaw + k * moved[2] - at[1]
     ahead = kept_bend(row, at[2] + moved[0] * LOOK_AHEAD / STEP_C, kept)
-    steer = steering(at[0], wp.sin(turn), wp.cos(turn), moved[0], ahead, kept.plan[row, 0], b)
+    d = at[0]
+    line = kept.plan[row, 0]
+    side = view.where[row, 1]
+    if view.age[row] > b.age and good and kept.state[row, 7] > 0.0 and view.path_lane[row, BEHIND_C] >= 0:
+        bend = path_bend(view, row, path_index(0.0))
+        further = path_bend(view, row, path_index(moved[2] + moved[0] * LOOK_AHEAD))
+        if wp.abs(side) < 1.0 and finite(bend + further):
+            turned = (k - bend) * moved[2]
+            d = view.where[row, 0] + moved[2] * wp.sin(side + 0.5 * turned)
+            turn = side + turned
+            ahead = further
+            line = line * (1.0 - kept.state[row, 8])
+    steer = steering(d, wp.sin(turn), wp.cos(turn), moved[0], ahead, line, b)
     if v <= REST and time >= kept.plan[row, 2]:
         return wp.vec2(STANDING, kept.history[row, 0, 1])
     a = wp.float32(0.0)
@@ -361,7 +396,7 @@ def clear_road(row: int, kept: RoadKept) -> None:
     """At rest, with no plan."""
     for k in range(4):
         kept.plan[row, k] = 0.0
-    for k in range(6):
+    for k in range(9):
         kept.state[row, k] = 0.0
     for k in range(HISTORY_C):
         kept.history[row, k, 0] = 0.0

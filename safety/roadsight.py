@@ -95,12 +95,20 @@ SEND, SRANGE, SLOW, SHIGH, SLIMIT = (wp.constant(k) for k in range(5, 10))
 SHUT_LEFT, SHUT_RIGHT = wp.constant(10), wp.constant(11)
 """1 where the lane beside must not be entered because of who may be hidden (`safety/roadhidden.py`), else 0."""
 
-SET = 14
+SET = 16
 """Columns of `RoadSight.objects`."""
 LOW_S, HIGH_S, LOW_D, HIGH_D, ALONG, ACROSS, SLOWEST = (wp.constant(k) for k in range(7))
 FASTEST, PICKS_UP, CAP, GOES_LEFT, GOES_RIGHT, OLD, BRAKES = (wp.constant(k) for k in range(7, 14))
-"""Box at the measurement, direction, speeds, acceleration up to which speed, sideways speeds, age, braking. A walker's
-are its middle (LOW_S, LOW_D), radius (HIGH_S) and speed (FASTEST)."""
+ENTERS, REACTS = wp.constant(14), wp.constant(15)
+"""Box at the measurement, direction, speeds, acceleration up to which speed, sideways speeds, age, braking; of REAR the
+s from which on our way is its too, and its reaction time. A walker's are its middle (LOW_S, LOW_D), radius (HIGH_S) and
+speed (FASTEST)."""
+
+EVERYWHERE = wp.constant(-1.0e9)
+"""m; what is entered across the path alone."""
+
+INTRUSION = wp.constant(0.3)
+"""m over a border, from which on a car is not in its lane (R157 5.2.5.2; `sim.driving.blame`)."""
 
 
 @wp.struct
@@ -333,6 +341,8 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
     sight.objects[row, j, GOES_LEFT] = 0.0
     sight.objects[row, j, GOES_RIGHT] = 0.0
     sight.objects[row, j, BRAKES] = b.other_brake
+    sight.objects[row, j, ENTERS] = EVERYWHERE
+    sight.objects[row, j, REACTS] = b.reaction
     sight.object_mode[row, j] = LOOSE
     if kind == STATIC_KIND:
         for column in range(4):
@@ -365,8 +375,16 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
         or lane == view.path_lane[row, wp.max(k - 1, 0)]
         or lane == view.path_lane[row, wp.min(k + 1, POINTS_C - 1)]
     )
+    left = path_least(view, row, BEHIND_C, PLEFT) + INTRUSION
+    right = -path_least(view, row, BEHIND_C, PRIGHT) - INTRUSION
     if same and behind and (beside or on_path):
         sight.object_mode[row, j] = ABSENT  # behind in the lane that we are in: theirs to keep
+        if not on_path and (sight.start[row, SLOW] < right or sight.start[row, SHIGH] > left):
+            # behind in a lane into which we reach from ours: it brakes for us, but that may not be enough
+            sight.object_mode[row, j] = REAR
+            sight.objects[row, j, ALONG] = 1.0
+            sight.objects[row, j, ACROSS] = 0.0
+            sight.objects[row, j, REACTS] = 0.0
         return 0
     if keeps:
         if not same and c > -PARALLEL:
@@ -393,8 +411,12 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
         sight.objects[row, j, ACROSS] = 0.0
         if behind:
             sight.object_mode[row, j] = REAR
-            if d * lateral < 0.0:
-                sight.object_mode[row, j] = ABSENT  # it comes to us, not we to it
+        if d * lateral < 0.0:
+            # it comes to us: in our lane that is its doing, beyond the border it would be ours
+            if d > 0.0:
+                sight.objects[row, j, LOW_D] = wp.where(behind, left, wp.min(sight.objects[row, j, LOW_D], left))
+            else:
+                sight.objects[row, j, HIGH_D] = wp.where(behind, right, wp.max(sight.objects[row, j, HIGH_D], right))
         return 0
     if lane < 0:
         sight.objects[row, j, GOES_LEFT] = b.change

@@ -8,7 +8,7 @@ import warp as wp
 
 from safety.roadfallback import RoadFallback, RoadPhase
 from sim.driving.state import PathColumn
-from tests.safety.roadworld import CAR, RoadWorld
+from tests.safety.roadworld import CAR, RoadWorld, place
 from tests.safety.roadworld import WIDTH as LANE
 
 SPEC = CAR
@@ -60,6 +60,47 @@ def test_every_car_comes_to_rest_in_its_lane(curvature: float, fault: str) -> No
     assert (np.abs(d) + 0.5 * SPEC.width < 0.5 * LANE).all()
     if fault != "dead":
         assert (called.memory.phase.numpy() == RoadPhase.DONE).all()
+
+
+def test_who_is_called_between_two_lanes_creeps_into_one() -> None:
+    called = Called(2, 0.0)
+    world = called.world
+    world.put(-300.0, np.array([1.4, 2.1]), np.array([0.0, 1.5]))
+    for _ in range(300):
+        called.step()
+    _, d, _ = world.frenet()
+    assert (world.v == 0.0).all()
+    assert abs(d[0]) + 0.5 * SPEC.width < 0.5 * LANE
+    assert abs(d[1] - LANE) + 0.5 * SPEC.width < 0.5 * LANE
+
+
+@pytest.mark.parametrize(("wrong", "most"), [("place", 0.5), ("camera", 0.5)])
+def test_a_stored_plan_follows_whichever_of_place_and_lane_camera_did_not_fail(wrong: str, most: float) -> None:
+    called = Called(1, 1 / 150)
+    world = called.world
+    world.put(-300.0, 0.0, 18.0)
+    off, farthest = 0.0, 0.0
+    sense = world.sense
+
+    def failing() -> None:
+        sense()
+        if k >= 10:
+            world.seen["age"][...] = 1.0 if k > 11 else 0.05
+            if wrong == "camera":
+                world.seen["where"][:, 0] += 1.2
+            else:  # as a bad odometer takes it away
+                s, d, _ = world.frenet()
+                x, y, _ = place(world.curvature, s + off, d)
+                world.seen["pose"][:, 0], world.seen["pose"][:, 1] = x - world.ox, y - world.oy
+                world.seen["pose"][:, 2] = world.yaw
+
+    world.sense = failing
+    for k in range(200):
+        off += 0.2 * world.v[0] * world.period if k >= 10 else 0.0
+        called.step()
+        farthest = max(farthest, abs(float(world.frenet()[1][0])))
+    assert (world.v == 0.0).all()
+    assert farthest < most
 
 
 def test_a_free_shoulder_is_taken_and_a_blocked_one_is_not() -> None:

@@ -19,6 +19,7 @@ from safety.roadbounds import RoadShieldError
 from safety.roadshield import RoadShield
 from safety.rss import Rules, following
 from sim.driving.profile import RoadProfile
+from sim.road import ConflictKind
 from tests.safety.roadworld import CAR, RoadWorld
 from tests.safety.roadworld import WIDTH as LANE
 
@@ -370,6 +371,50 @@ def drifting(s: float) -> RoadWorld:
     o = world.others
     o.kind[:, 0], o.s[:, 0], o.d[:, 0], o.v[:, 0] = 1, s, LANE, 30.0
     return world
+
+
+def reaching(s: float, v: float) -> RoadWorld:
+    """An ego that creeps with its nose in the left lane, and one in that lane behind it."""
+    world = alone(0.5, d=1.0)
+    world.yaw[:] = 0.6
+    o = world.others
+    o.kind[:, 0], o.s[:, 0], o.d[:, 0], o.v[:, 0] = 1, s, LANE, v
+    return world
+
+
+def test_who_reaches_into_a_lane_waits_for_one_who_cannot_stop_behind_and_goes_on_before_one_who_stands() -> None:
+    assert reason_of(reaching(-20.0, 15.0), 1.0) is Reason.REAR
+    assert reason_of(reaching(-60.0, 15.0), 1.0) is Reason.NONE
+    assert reason_of(reaching(-6.0, 0.0), 1.0) is Reason.NONE
+
+
+def meeting(yaw: float) -> RoadWorld:
+    """An ego, and one a little behind, who comes from the second lane to the left into the lane between."""
+    world = alone(20.0, d=0.4)
+    world.yaw[:] = yaw
+    o = world.others
+    o.kind[:, 0], o.s[:, 0], o.d[:, 0], o.v[:, 0], o.lateral[:, 0] = 1, -5.0, LANE + 1.6, 20.0, -1.2
+    return world
+
+
+def test_of_two_who_want_the_lane_between_them_neither_is_taken_for_absent() -> None:
+    assert reason_of(meeting(0.08), 0.0) is Reason.REAR
+    assert reason_of(meeting(0.0), 0.0) is Reason.NONE  # who comes over our lane's border has us where we are
+
+
+def merging(s: float, v: float) -> RoadWorld:
+    """An ego 8 m before a merge with the lane from the right, on which another comes from further away."""
+    world = RoadWorld(1, 2, spec=SPEC, noise=0.0, crossing=True)
+    world.atlas.conflicts.kind.numpy()[...] = int(ConflictKind.MERGE)
+    world.put(-8.0, 0.0, 7.0)
+    o = world.others
+    o.kind[:, 0], o.s[:, 0], o.v[:, 0], o.across[:, 0] = 1, s, v, True
+    return world
+
+
+def test_who_comes_first_to_a_merge_leaves_the_others_room_to_stay_behind() -> None:
+    assert reason_of(merging(-22.0, 14.0), 3.0) is Reason.REAR
+    assert reason_of(merging(-120.0, 14.0), 3.0) is Reason.NONE
 
 
 @pytest.mark.parametrize(
