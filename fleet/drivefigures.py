@@ -24,6 +24,9 @@ PERCENTILES = (50.0, 95.0, 99.0)
 GOAL = "goal reached"
 """Ending of a drive that completed its route."""
 
+PASSED = "scenario passed"
+"""Ending of a drive that came through its scenario to its last moment."""
+
 AT_FAULT = "at fault"
 """Blame of contacts that count."""
 
@@ -44,7 +47,7 @@ class DriveFigures:
     """m"""
     seconds: float
     completion: float
-    """Share of the route that lies behind the car at the end, 0 to 1"""
+    """Share of the route that lies behind the car at the end, 0 to 1; of a scenario's time where there is one"""
     speed: float
     """Mean, m/s"""
     speed_share: float
@@ -61,6 +64,8 @@ class DriveFigures:
     ending: str = ""
     asks: str = ""
     """What was asked of the drive, in words; empty where it was to reach the end of its route"""
+    lasts: float = 0.0
+    """How long its scenario lasts, s; 0 where there was none"""
     least_ttc: float = math.inf
     """s"""
     least_clearance: float = math.inf
@@ -75,7 +80,7 @@ class DriveFigures:
     @property
     def solved(self) -> bool:
         """Whether what was asked was done; true where nothing was asked but to drive on."""
-        return not self.asks or self.ending == GOAL
+        return not self.asks or self.ending in (GOAL, PASSED)
 
     @property
     def at_fault(self) -> int:
@@ -100,7 +105,9 @@ def figures(course: Course, moments: Sequence[Moment]) -> DriveFigures:
     left = [moment.left for moment in moments if math.isfinite(moment.left)]
     behind = 1.0 - max(left[-1], 0.0) / course.length if left and course.length > 0.0 else 0.0
     ending = moments[-1].ending if moments else ""
-    if ending == GOAL:
+    if course.seconds > 0.0:
+        behind = len(moments) * course.period / course.seconds
+    if ending in (GOAL, PASSED):
         behind = 1.0
     return DriveFigures(
         name=course.name,
@@ -121,6 +128,7 @@ def figures(course: Course, moments: Sequence[Moment]) -> DriveFigures:
         steps=len(moments),
         ending=ending,
         asks=course.asks,
+        lasts=course.seconds,
         least_ttc=min((moment.ttc for moment in moments), default=math.inf),
         least_clearance=min((moment.clearance for moment in moments), default=math.inf),
         accel=_percentiles(np.abs(accel[moving])),

@@ -117,6 +117,7 @@ def describe(course: Course, settings: Mapping[str, Any]) -> dict[str, str]:
         "driver": course.driver,
         "shielded": course.shielded,
         "asks": course.asks,
+        "seconds": course.seconds,
     }
     return {
         "schema": SCHEMA,

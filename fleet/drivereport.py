@@ -170,7 +170,7 @@ def _drives(found: Sequence[DriveFigures]) -> str:
                 html.escape(figure.name),
                 "on" if figure.shielded else "off",
                 _ending(figure),
-                f"{figure.length:,.0f} m",
+                _extent(figure),
                 f"{100 * figure.completion:.1f} %",
                 f"{figure.seconds:.0f} s",
                 f"{3.6 * figure.speed:.0f} km/h",
@@ -187,6 +187,11 @@ def _drives(found: Sequence[DriveFigures]) -> str:
         "clearance and time to collision (TTC) from true places"
     )
     return card("Drives", table(head, rows, numbers=len(head) - 3) if rows else "<p>none</p>", note, wide=True)
+
+
+def _extent(figure: DriveFigures) -> str:
+    """What a drive's completion is a share of."""
+    return f"{figure.lasts:.0f} s" if figure.lasts else f"{figure.length:,.0f} m"
 
 
 def _ending(figure: DriveFigures) -> str:
@@ -232,7 +237,7 @@ def _course(drive: RecordedDrive, figure: DriveFigures) -> str:
         f'<img class="map" style="image-rendering:auto" alt="the way" src="{png(drive_map(drive.course, moments))}">'
     )
     inner = f'<div class="cards" style="margin-top:14px"><div>{speed}</div><div>{margin}</div></div>'
-    title = f"{figure.name}: {100 * figure.completion:.0f} % of {figure.length:,.0f} m"
+    title = f"{figure.name}: {100 * figure.completion:.0f} % of {_extent(figure)}"
     return card(title, picture + inner, note, wide=True)
 
 

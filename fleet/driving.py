@@ -2,6 +2,7 @@
 
     muster drive --site town:7,highway:3 --policy runs/<run>    frozen policies (muster driving-train), generated roads
     muster drive --site FILE.xml --policy runs/<run>            the planning problem of a CommonRoad file
+    muster drive --site cut_in:gap=20 --policy runs/<run>       a scenario (sim/driving/scenariotext.py)
     muster drive --site town:7 --policy idm                     the driver by rule (IDM and MOBIL) instead of policies
     muster drive                                                trains briefly, then drives with what was learned
     muster drive --redraw runs/<run> --video-speed 1            video and report once more, from the black boxes
@@ -50,7 +51,7 @@ class Config:
     """Drive on roads, with shield and black box; leave video, report and logs."""
 
     site: str = "town:7,highway:3,town:12,rural:5"
-    """Roads between commas: town:SEED, highway:SEED, rural:SEED, a file .xodr or .xml"""
+    """Roads between commas: town:SEED, highway:SEED, rural:SEED, a file .xodr or .xml, a scenario as cut_in:gap=20"""
     policy: str = ""
     """Run directory of frozen driving policies; idm: the driver by rule; empty: train briefly first"""
     train_seconds: float = 210.0
@@ -66,9 +67,9 @@ class Config:
     body: Literal["kinematic", "full"] = "kinematic"
     """The car's body: single-track with error bounds, or MuJoCo with suspension and tyres"""
     traffic: int = 16
-    """Other vehicles (not in recorded scenarios)"""
+    """Other vehicles (not in scenarios, of files or by name)"""
     walkers: int = 6
-    """People on foot (not in recorded scenarios)"""
+    """People on foot (not in scenarios)"""
     video: bool = True
     """Draw drive.mp4"""
     video_speed: float = 2.0
@@ -94,6 +95,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
     check_number("--seconds", config.seconds, 1.0, 3600.0)
     check_number("--video-seconds", config.video_seconds, 1.0, 3600.0)
     check_seed(config.seed)
+    check_seed(config.seed + config.drives - 1)
     check_seconds(config.train_seconds)
     check_free(ports(config))
     if config.video:
@@ -213,7 +215,8 @@ def line_of(figures: DriveFigures) -> str:
     steps = max(figures.steps, 1)
     words = [
         f"{figures.name}: {figures.ending or 'cut off'} after {figures.seconds:.0f} s",
-        f"{100 * figures.completion:.0f} % of {figures.length:,.0f} m",
+        f"{100 * figures.completion:.0f} % of "
+        + (f"{figures.lasts:.0f} s" if figures.lasts else f"{figures.length:,.0f} m"),
         f"{3.6 * figures.speed:.0f} km/h",
         f"{100 * sum(figures.interventions.values()) / steps:.1f} % of the steps intervened",
     ]

@@ -4,6 +4,7 @@
     *.xodr                        OpenDRIVE, with traffic and people
     *.xml                         CommonRoad: its planning problem among what the others did (sim/driving/recorded.py);
                                   without a planning problem its road, with traffic and people
+    cut_in:gap=20,lateral=1.2     a scenario (sim/driving/scenariotext.py); what is not fixed a drive's seed draws
 
 `make_venue` reads one word, `make_env` builds the environment of one drive on it: one world, one car, the whole route.
 """
@@ -11,23 +12,34 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from safety.roadshield import RoadShield
 from sim.bodies.specs import CAR
 from sim.commonroad import read_commonroad
 from sim.driving.atlas import Atlas
 from sim.driving.env import RoadConfig, RoadEnv
+from sim.driving.families import FAMILIES
 from sim.driving.idmdriver import Following
 from sim.driving.moment import CarSize, Course
+from sim.driving.plant import RoadPlant
 from sim.driving.problems import problem_env
 from sim.driving.recorded import AFTER, Recorded, from_commonroad
+from sim.driving.scenario import Scenario, evaluate, sample
+from sim.driving.scenariotext import scenario_of
 from sim.driving.scene import RoadBody
+from sim.driving.script import ScenarioPlayer, runs_on, scenario_atlas
+from sim.errors import nearest, shown
+from sim.filter import Filter
 from sim.perceptron import Layers
 from sim.road import Road, RoadError
-from sim.roadfile import load_road
+from sim.roadfile import GENERATORS, load_road
 from sim.robot import SECOND
+from sim.seeds import seed_key
 
 ROUTES = 64
 """Routes of a generated road, one of which a drive's seed chooses."""
@@ -40,11 +52,8 @@ class Venue:
     name: str
     road: Road
     recorded: Recorded | None = None
-
-    @property
-    def asks(self) -> str:
-        """What is asked of a drive there, for people; empty where it is to reach its route's end."""
-        return "" if self.recorded is None else asks_of(self.recorded)
+    scenario: Scenario | None = None
+    """Then the road is its own"""
 
 
 @dataclass(frozen=True)
@@ -66,19 +75,38 @@ class Among:
 
 
 def read_venues(text: str) -> list[Venue]:
-    """The venues of words between commas. Raises `RoadError` or `FileError`, one line for a person."""
-    words = [word.strip() for word in text.split(",")]
+    """The venues of words between commas; those of a scenario's parameters belong to it.
+
+    Raises `RoadError`, `ScenarioError` or `FileError`, one line for a person.
+    """
+    words: list[str] = []
+    for part in (part.strip() for part in text.split(",")):
+        name, sign, _ = part.partition("=")
+        family, colon, _ = words[-1].partition(":") if words else ("", "", "")
+        if sign and ":" not in name and colon and family in FAMILIES:
+            words[-1] += f",{part}"
+        else:
+            words.append(part)
     if not all(words):
         raise RoadError(f'expected roads between commas, as town:7,highway:3, got "{text}"; name at least one')
     return [make_venue(word) for word in words]
 
 
 def make_venue(word: str) -> Venue:
-    """One venue. Raises `RoadError` or `FileError`."""
-    path = Path(word)
+    """One venue. Raises `RoadError`, `ScenarioError` or `FileError`."""
+    name, path = word.partition(":")[0], Path(word)
+    if name in FAMILIES:
+        scenario = scenario_of(word)
+        return Venue(word, scenario.road, scenario=scenario)
     if path.suffix == ".xml" and read_commonroad(path).problems:
         recorded = from_commonroad(path)
         return Venue(recorded.name, recorded.road, recorded)
+    if path.suffix == "" and name not in GENERATORS:
+        known = [*GENERATORS, *FAMILIES]
+        raise RoadError(
+            "expected a road (highway:SEED, rural:SEED, town:SEED, a file .xodr or .xml) or a scenario, got "
+            f"{shown(word)}{nearest(name, known)}"
+        )
     return Venue(word if path.suffix == "" else path.stem, load_road(word))
 
 
@@ -94,10 +122,41 @@ def make_env(venue: Venue, seed: int, among: Among) -> RoadEnv:
             [venue.recorded], config, worlds=1, seed=seed, filter=filter, body=among.body, drive_egos=among.by_rule,
             threads=1,
         )  # fmt: skip
+    if venue.scenario is not None:
+        return scenario_env(venue.scenario, seed, config, filter, among)
     atlas = Atlas([venue.road], routes=ROUTES, seed=seed)
     return RoadEnv(
         atlas, config, worlds=1, seed=seed, filter=filter, body=among.body, drive_egos=among.by_rule, threads=1
     )
+
+
+def scenario_env(scenario: Scenario, seed: int, config: RoadConfig, filter: Filter | None, among: Among) -> RoadEnv:
+    """The environment of one drive through a scenario: the row of parameters that its seed draws, and nobody else."""
+    row, lasts = row_of(scenario, seed)
+    atlas = scenario_atlas([scenario])
+
+    def movers(plant: RoadPlant) -> list[ScenarioPlayer]:
+        return [ScenarioPlayer([runs_on(atlas, 0, scenario, row)], atlas.lanes, plant.actors).join(plant)]
+
+    return RoadEnv(
+        atlas,
+        replace(config, traffic=0, walkers=0, time_limit=min(config.limit, lasts)),
+        worlds=1,
+        seed=seed,
+        filter=filter,
+        body=among.body,
+        open_ended=True,
+        drive_egos=among.by_rule,
+        movers=movers,
+        slots=len(scenario.actors),
+        threads=1,
+    )
+
+
+def row_of(scenario: Scenario, seed: int) -> tuple[NDArray[np.float64], float]:
+    """The parameters that a drive's seed draws, (1, p), and how long they take, s."""
+    row = sample(scenario, seed_key(seed), 1)
+    return row, float(evaluate(scenario.duration, scenario.named(row), 1)[0])
 
 
 def shield_of(env: RoadEnv) -> RoadShield | None:
@@ -111,6 +170,16 @@ def course_of(venue: Venue, env: RoadEnv, seed: int, driver: str) -> Course:
     spec, routes = env.spec, env.plant.atlas.routes
     route = int(env.plant.footing.route.numpy()[0])
     left = float(env.plant.footing.left.numpy()[0])
+    asks, lasts = "", 0.0
+    if venue.recorded is not None:
+        asks = asks_of(venue.recorded)
+    if venue.scenario is not None:
+        row, lasts = row_of(venue.scenario, seed)
+        said = (
+            f"{each.name} {value:.3g} {each.unit}"
+            for each, value in zip(venue.scenario.parameters, row[0], strict=True)
+        )
+        asks = f"no contact for {lasts:.0f} s, with {', '.join(said)}"
     return Course(
         name=venue.name,
         road=venue.road,
@@ -121,7 +190,8 @@ def course_of(venue: Venue, env: RoadEnv, seed: int, driver: str) -> Course:
         seed=seed,
         driver=driver,
         shielded=shield_of(env) is not None,
-        asks=venue.asks,
+        asks=asks,
+        seconds=lasts,
     )
 
 

@@ -55,6 +55,8 @@ class Course:
     shielded: bool = True
     asks: str = ""
     """What is asked of the drive, in words; empty where it is to reach the end of its route"""
+    seconds: float = 0.0
+    """How long its scenario lasts, s; 0 where there is none, and the route is what is driven"""
 
 
 @dataclass(frozen=True, eq=False)

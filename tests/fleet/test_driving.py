@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fleet import cli
+from fleet.drivefigures import figures
 from fleet.drivelog import read_drives, recording
 from fleet.driverecord import DriveRecorder
 from fleet.rundir import create_run
@@ -78,6 +79,10 @@ def test_who_drives_wild_is_held_by_the_shield_and_every_reason_is_told() -> Non
     ("site", "why"),
     [
         ("nowhere", "expected a road"),
+        ("cutin", 'did you mean "cut_in"'),
+        ("cut_in:gap=500", "gap: expected from 0 to 120 m, got 500"),
+        ("town:1,gap=3", "expected a road"),
+        ("cut_in:gap=20,lateral", "expected a road"),
         ("town:x", "whole number"),
         ("town:1,,town:2", "between commas"),
         ("missing.xml", "missing.xml"),
@@ -99,6 +104,7 @@ def test_roads_that_are_none_are_refused(site: str, why: str, capsys: pytest.Cap
         ("--seconds", "inf", "finite"),
         ("--traffic", "-1", "from 0 to 48"),
         ("--seed", "-1", "seed"),
+        ("--seed", str(2**63 - 2), "seed"),
         ("--video-speed", "0", "speed above 0"),
         ("--policy", "nowhere", "expected driving policies in nowhere"),
         ("--body", "flying", "one of kinematic, full"),
@@ -125,6 +131,39 @@ def test_venues_stand_between_commas() -> None:
     assert [venue.name for venue in read_venues("town:1, highway:2")] == ["town:1", "highway:2"]
     with pytest.raises(RoadError, match="between commas"):
         read_venues("")
+
+
+def test_parameters_between_commas_belong_to_their_scenario() -> None:
+    found = read_venues("cut_in:gap=20,lateral=1.2,town:1,blocked_lane:distance=100,cut_in:ego=50km/h,cut_out")
+    names = ["cut_in:gap=20,lateral=1.2", "town:1", "blocked_lane:distance=100", "cut_in:ego=50km/h", "cut_out"]
+    assert [venue.name for venue in found] == names
+
+
+def test_a_scenario_is_driven_with_the_parameters_that_the_seed_draws(tmp_path: Path) -> None:
+    words = ["drive", "--policy", "idm", "--site", "decelerating_lead:ego=20,top=130", "--drives", "2", "--no-video"]
+    assert cli.main([*words, "--out", str(tmp_path)]) == 0
+    (run,) = tmp_path.iterdir()
+    found = read_drives(run / "blackbox")
+    for drive in found:
+        assert drive.moments[0].speed == pytest.approx(20.0, abs=0.1)
+        assert set(drive.moments[5].others.kind.tolist()) == {1}, "nobody but the vehicle ahead"
+        assert drive.moments[-1].ending == "scenario passed"
+        assert len(drive.moments) * 0.05 == pytest.approx(drive.course.seconds, abs=0.06)
+        assert "no contact for" in drive.course.asks
+    told = [drive.course.asks.partition("ego 20 m/s, ")[2] for drive in found]
+    assert told[0] != told[1], "headway and braking are drawn by each drive's seed"
+    lines = [json.loads(line) for line in (run / "drives.jsonl").read_text().splitlines()]
+    assert [line["completion"] for line in lines] == [1.0, 1.0]
+
+
+def test_a_scenario_that_the_bound_of_time_cuts_is_not_passed(tmp_path: Path) -> None:
+    words = ["drive", "--policy", "idm", "--site", "decelerating_lead", "--drives", "1", "--no-video", "--seconds", "2"]
+    assert cli.main([*words, "--out", str(tmp_path)]) == 0
+    (drive,) = read_drives(next(tmp_path.iterdir()) / "blackbox")
+    assert drive.moments[-1].ending == "time is up"
+    found = figures(drive.course, drive.moments)
+    assert not found.solved
+    assert found.completion == pytest.approx(2.0 / drive.course.seconds, abs=0.01)
 
 
 def test_a_run_leaves_black_boxes_figures_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
