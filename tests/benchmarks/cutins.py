@@ -13,7 +13,7 @@ reaction, which at 10 Hz are eight steps). It steers nowhere and never accelerat
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,16 +149,20 @@ class CutIns:
         objects[:, 5], objects[:, 6], objects[:, 8] = LENGTH, WIDTH, self.other_x + 2000.0
         objects[:, 9], objects[:, 10] = self.y - lane * LANE, -self.across[:, step]
 
-    def run(self) -> NDArray[np.bool_]:
-        """Which rows end in a contact."""
+    def shielded(self, step: int) -> Floats:
+        """What the shield releases when nothing but going on is proposed, m/s^2."""
+        self.sense(step)
+        self.shield.launch(self.inputs, self.memory, self.out)
+        released = np.minimum(self.out.command.numpy()[:, 0].astype(float), 0.0)
+        self.inputs.last_command.numpy()[:, 0] = released
+        return released
+
+    def run(self, driver: Callable[[CutIns, int], Floats] = shielded) -> NDArray[np.bool_]:
+        """Which rows end in a contact; `driver` gives the acceleration that each ego is told in a step, m/s^2."""
         hit = np.zeros(self.many, bool)
         for step in range(self.steps):
             hit |= (np.abs(self.x - self.other_x) < LENGTH) & (np.abs(self.y) < WIDTH)
-            self.sense(step)
-            self.shield.launch(self.inputs, self.memory, self.out)
-            released = np.minimum(self.out.command.numpy()[:, 0].astype(float), 0.0)
-            self.inputs.last_command.numpy()[:, 0] = released
-            self.queue.append(released)
+            self.queue.append(driver(self, step))
             wish = self.queue.pop(0)
             self.accel = self.accel + np.clip(wish - self.accel, -JERK * STEP, JERK * STEP)
             self.ego_v = np.maximum(self.ego_v + self.accel * STEP, 0.0)
