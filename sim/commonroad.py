@@ -23,6 +23,10 @@ from sim.xmltree import Element, XmlReader
 
 VERSIONS = ("2018b", "2020a")
 
+CHORDS = 10.0
+"""Way over which bends of lanelets are averaged, m: their bounds are polylines with points every 3 to 15 m, some drawn
+by hand. By its vertices US 101, a straight motorway, bends by 1/24 m here and there; over 10 m by 1/200 m at most."""
+
 LANE_KINDS = {
     "crosswalk": LaneKind.WALKWAY, "sidewalk": LaneKind.WALKWAY, "bicycleLane": LaneKind.BICYCLE,
     "shoulder": LaneKind.SHOULDER, "parking": LaneKind.OTHER, "restricted": LaneKind.OTHER,
@@ -125,6 +129,7 @@ class _Reader:
             may_change_left=_marking(lanelet.one("leftBound")) not in SOLID,
             may_change_right=_marking(lanelet.one("rightBound")) not in SOLID,
             junction=self.junctions.get(lanelet.word("id"), -1),
+            chords=CHORDS,
         )
 
     def _border(self, bound: Element) -> Floats:

@@ -72,6 +72,8 @@ class Lane:
     may_change_right: bool = True
     junction: int = -1
     """Number of the junction that the lane runs through"""
+    chords: float = 0.0
+    """Way over which bends are averaged, m: a line drawn by chords bends at its vertices alone. 0: a curve"""
 
     @cached_property
     def centre(self) -> Floats:
@@ -97,7 +99,11 @@ class Lane:
     @cached_property
     def curvature(self) -> Floats:
         """At each point, positive to the left, (points,), 1/m."""
-        return np.gradient(self.heading, self.s)
+        if self.chords <= 0.0:
+            return np.gradient(self.heading, self.s)
+        begin = np.clip(self.s - 0.5 * self.chords, 0.0, self.length)
+        end = np.clip(self.s + 0.5 * self.chords, 0.0, self.length)
+        return (np.interp(end, self.s, self.heading) - np.interp(begin, self.s, self.heading)) / (end - begin)
 
     @cached_property
     def width(self) -> Floats:
@@ -171,6 +177,8 @@ class Road:
             links = (lane.successors, lane.left_neighbour, lane.right_neighbour, lane.oncoming, lane.junction)
             changes = (lane.may_change_left, lane.may_change_right)
             digest.update(repr((lane.limit, int(lane.kind), links, changes)).encode())
+            if lane.chords > 0.0:
+                digest.update(repr(lane.chords).encode())
         digest.update(repr([(c.start, c.end, c.width) for c in self.crossings]).encode())
         return digest.hexdigest()
 

@@ -31,6 +31,7 @@ def pack_road(road: Road) -> bytes:
             "may_change_left": lane.may_change_left,
             "may_change_right": lane.may_change_right,
             "junction": lane.junction,
+            "chords": lane.chords,
         }
         for lane in road.lanes
     ]

@@ -24,7 +24,7 @@ import warp as wp
 from sim.driving.brisk import Limits
 from sim.driving.contract import OBSERVATION, SKILLS, drive_contract
 from sim.driving.skillkernels import Course, Wish, act, advance, begin, observe
-from sim.driving.starts import Places, begin_drives, change_places, pull_places, route_places, start_arrays
+from sim.driving.starts import Places, begin_drives, change_places, lane_places, pull_places, route_places, start_arrays
 from sim.robot import SECOND, RobotSpec
 from sim.tasks.task import Launchable, make_outcome, struct_arrays
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Skill = Literal["lane", "change", "pull_over", "route"]
 
 PLACES: dict[str, Places] = {
-    "lane": route_places, "change": change_places, "pull_over": pull_places, "route": route_places,
+    "lane": lane_places, "change": change_places, "pull_over": pull_places, "route": route_places,
 }  # fmt: skip
 """Where each may begin."""
 
@@ -63,7 +63,7 @@ def make_wish(rows: int, device: str) -> Wish:
         setattr(wish, name, wp.zeros(rows, dtype=wp.int32, device=device))
     wish.pull = wp.zeros(rows, dtype=wp.uint8, device=device)
     wish.pace = wp.full(rows, 1.0, dtype=wp.float32, device=device)
-    for name in ("line", "brisk", "gap", "last_d", "most", "least"):
+    for name in ("line", "brisk", "last_d", "most", "least"):
         setattr(wish, name, wp.zeros(rows, dtype=wp.float32, device=device))
     return wish
 

@@ -2,7 +2,8 @@
 
 A row follows a line: the middle of its lane, of the lane beside it that it was told to change to, or of the strip at
 the road's side. `Wish` says which, and how much of the allowed speed is wanted. Rewards are per second unless said
-otherwise; the terms are those of the field: progress, distance to the line, comfort along and across, time headway.
+otherwise; the terms are those of the field: progress, distance to the line, comfort along and across. Whom one follows,
+and how near, is in what a brisk driver would drive (sim/driving/brisk.py).
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -92,8 +93,6 @@ class Wish:
     """The d of the line to follow, m, (rows,)"""
     brisk: wp.array(dtype=wp.float32)
     """What a brisk driver would drive there, m/s, (rows,)"""
-    gap: wp.array(dtype=wp.float32)
-    """To the nearest thing in the way ahead, m, (rows,)"""
     last_d: wp.array(dtype=wp.float32)
     """d at the observation before, m, (rows,)"""
     crossed: wp.array(dtype=wp.int32)
@@ -235,7 +234,6 @@ def observe(
         wanted = wp.where(wp.abs(d - line) < ON_LINE, 0.0, PULL_SPEED)
         brisk = wp.min(brisk, wp.max(wanted, v - EASE))
     wish.brisk[row] = brisk
-    wish.gap[row] = lead[0]
     out[row, 13] = brisk / SPEED_C
     out[row, 14] = wp.clamp((brisk - v) / FORCE_C, -3.0, 3.0)
     k = wp.int32(15)
@@ -374,9 +372,6 @@ def advance(
         )
     else:
         reward += dt * wp.max(1.0 - off / wp.max(brisk, SLOW), -2.0)
-    headway = v * 1.0 + 2.0
-    if wish.gap[row] < headway:
-        reward -= dt * 2.0 * (1.0 - wish.gap[row] / headway)
     refused = (
         wp.abs(drive.released[row, 0] - state.proposed[row, 0]) > 1.0e-3
         or wp.abs(drive.released[row, 1] - state.proposed[row, 1]) > 1.0e-5

@@ -79,6 +79,9 @@ class StartArrays:
     """Largest speed at each point of the lanes from which all that lies ahead can be kept, m/s, (P,)"""
 
 
+END_ROOM = (150.0, 25.0)
+"""Before the end of a road lanes are begun on so far from it, m: where it comes into sight, to where one creeps."""
+
 Places = Callable[[Atlas, int], Iterable[Place]]
 """The places of one road of an atlas."""
 
@@ -87,6 +90,18 @@ def route_places(atlas: Atlas, road: int) -> Iterable[Place]:
     """Where the road's routes begin."""
     for route, plan in zip(atlas.route_of(road), atlas.plans[road], strict=True):
         yield Place(plan.start_lane, plan.start_s, plan.start_s, route=route)
+
+
+def lane_places(atlas: Atlas, road: int) -> Iterable[Place]:
+    """Where the road's routes begin, and for two of them one stretch where the road ends: recorded ones end soon."""
+    found = list(route_places(atlas, road))
+    lanes = atlas.roads[road].lanes
+    ends = [
+        Place(index, max(lane.length - END_ROOM[0], 5.0), lane.length - END_ROOM[1])
+        for index, lane in enumerate(lanes)
+        if lane.kind == LaneKind.DRIVING and not lane.successors and lane.length > END_ROOM[1] + 10.0
+    ]
+    return [*found, *(ends[k % len(ends)] for k in range(len(found) // 2 if ends else 0))]
 
 
 def change_places(atlas: Atlas, road: int) -> Iterable[Place]:

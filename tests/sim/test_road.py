@@ -12,7 +12,7 @@ import warp as wp
 
 from sim.device import start_warp
 from sim.frenet import lane_arrays, project_rows
-from sim.road import STEP, ConflictKind, Lane, LaneKind, Road, RoadError, check_road, project
+from sim.road import STEP, ConflictKind, Lane, LaneKind, Road, RoadError, check_road, project, resample
 from sim.roadconflicts import find_conflicts
 from sim.roadgen import generate_highway, generate_rural, generate_town
 from sim.roadgraph import road_graph, route
@@ -157,3 +157,15 @@ def test_roads_that_cannot_be_driven_are_refused(lanes: tuple[Lane, ...], messag
 def test_roads_that_cannot_be_made_are_refused(make, message: str) -> None:  # noqa: ANN001 one of the generators
     with pytest.raises(RoadError, match=message):
         make()
+
+
+def test_a_line_drawn_by_chords_bends_as_the_curve_that_it_stands_for() -> None:
+    """An arc of radius 50 m drawn by chords of 5 m, resampled at half a metre as readers do."""
+    angle = np.arange(0.0, 1.2, 0.1)
+    corners = 50.0 * np.stack([np.sin(angle), 1.0 - np.cos(angle)], axis=-1)
+    centre = resample(corners, 110)
+    normal = 1.75 * np.array([[0.0, 1.0]])
+    lane = Lane("chords", centre + normal, centre - normal, chords=10.0)
+    inside = (lane.s > 5.0) & (lane.s < lane.length - 5.0)
+    assert np.abs(lane.curvature[inside] - 0.02).max() < 0.1 / 2 / 10.0, "half of a vertex's turn over the way"
+    assert np.abs(replace(lane, chords=0.0).curvature[inside] - 0.02).max() > 0.05, "by its vertices it does not"
