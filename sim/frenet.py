@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 import warp as wp
 
+from sim.prefetch import fetch_row
 from sim.road import STEP, Lane, LaneKind, Road
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -122,6 +123,14 @@ class Frame:
     curvature: float
     left: float
     right: float
+
+
+@wp.func
+def fetch_frame(lanes: Lanes, lane: int, s: float) -> None:
+    """Ask for what `lane_frame` will read."""
+    i = lanes.first[lane] + int(s / lanes.spacing[lane])
+    fetch_row(lanes.points, i)
+    fetch_row(lanes.points, i + 2)
 
 
 @wp.func

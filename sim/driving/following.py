@@ -23,6 +23,7 @@ import warp as wp
 from sim.driving.maparrays import ConflictArrays, RoutesArrays
 from sim.driving.movers import MapArrays, MoverArrays
 from sim.frenet import LINKS, Lanes
+from sim.prefetch import fetch_value
 from sim.road import ConflictKind
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -130,6 +131,12 @@ def pace_at(map: MapArrays, lanes: Lanes, lane: int, s: float) -> float:
     """Speed for the bends from s on, m/s."""
     last = lanes.first[lane + 1] - 1
     return map.pace[wp.clamp(lanes.first[lane] + int(s / lanes.spacing[lane]), lanes.first[lane], last)]
+
+
+@wp.func
+def fetch_pace(map: MapArrays, lanes: Lanes, lane: int, s: float) -> None:
+    """Ask for what `pace_at` will read."""
+    fetch_value(map.pace, lanes.first[lane] + int(s / lanes.spacing[lane]))
 
 
 @wp.func

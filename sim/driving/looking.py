@@ -20,7 +20,7 @@ from sim.driving.maparrays import RoutesArrays
 from sim.driving.movers import FAR, Manner, MapArrays, MoverArrays
 from sim.driving.standing import CLAIMS_C, HOPS_C, forget, stand_on
 from sim.driving.state import ActorArrays
-from sim.frenet import Lanes, lane_frame, lane_project
+from sim.frenet import Lanes, fetch_frame, lane_frame, lane_project
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -308,5 +308,9 @@ def look(
 ) -> None:
     """Everybody's paths, second lanes and requests; `route` of each ego (rows,), -1 where it follows none."""
     world, part = wp.tid()
-    for i in range(part * each, wp.min((part + 1) * each, actors.kind.shape[1])):
+    last = wp.min((part + 1) * each, actors.kind.shape[1])
+    for i in range(part * each, last):
+        if actors.lane[world, i] >= 0:
+            fetch_frame(lanes, actors.lane[world, i], actors.place[world, i, 0])
+    for i in range(part * each, last):
         look_one(rules, map, lanes, routes, route, actors, movers, world, i)

@@ -84,13 +84,12 @@ def in_sight(actors: ActorArrays, world: int, own: int, other: int, x: float, y:
         if j != own and j != other:
             bx = actors.pose[world, j, 0] - x
             by = actors.pose[world, j, 1] - y
-            along = dx * bx + dy * by
-            if along > 0.0 and along < far:
-                half_length = 0.5 * actors.size[world, j, 0]
-                half_width = 0.5 * actors.size[world, j, 1]
-                across = dx * by - dy * bx
-                square = half_length * half_length + half_width * half_width
-                if across * across < square and actors.kind[world, j] >= 0:
+            half_length = 0.5 * actors.size[world, j, 0]
+            half_width = 0.5 * actors.size[world, j, 1]
+            across = dx * by - dy * bx
+            if across * across < half_length * half_length + half_width * half_width:  # few: asked first
+                along = dx * bx + dy * by
+                if along > 0.0 and along < far and actors.kind[world, j] >= 0:
                     c = wp.cos(actors.pose[world, j, 2])
                     s = wp.sin(actors.pose[world, j, 2])
                     hit = box_range(

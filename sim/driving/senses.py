@@ -38,7 +38,7 @@ from sim.driving.sensestate import (
 )
 from sim.driving.sensing import RoadSensors, check_road_sensors
 from sim.driving.state import ActorArrays, Footing, View
-from sim.frenet import Lanes
+from sim.frenet import Lanes, fetch_frame
 from sim.launches import Launchable, per_thread, record
 from sim.robot import RobotSpec
 from sim.tasks.task import struct_arrays
@@ -193,7 +193,12 @@ def list_objects(
     row, part = wp.tid()  # pyright: ignore[reportAssignmentType]  # as many as the launch has dimensions
     if mask[row] == wp.uint8(0):
         return
-    for k in range(part * each, (part + 1) * each):
+    world = row / robots
+    last = (part + 1) * each
+    for k in range(part * each, wp.min(last, actors.kind.shape[1])):
+        if actors.lane[world, k] >= 0:
+            fetch_frame(lanes, actors.lane[world, k], actors.place[world, k, 0])
+    for k in range(part * each, last):
         list_object(numbers, lanes, actors, robots, row, k, episode[row], step[row], own, view, lists)
 
 

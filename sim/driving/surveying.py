@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from sim.driving.following import SPLIT_C, Rules, idm, pace_at, safe_accel
+from sim.driving.following import SPLIT_C, Rules, fetch_pace, idm, pace_at, safe_accel
 from sim.driving.looking import HOPS_C, PEDESTRIAN_C
 from sim.driving.maparrays import ConflictArrays, CrossingArrays
 from sim.driving.movers import HOPS, PACE_BRAKE, Manner, MapArrays, MoverArrays
@@ -146,6 +146,12 @@ def intruding(
 
 
 @wp.func
+def mark(lane: int) -> wp.uint64:
+    """The bit of a lane in a set of lanes; other lanes may share it, so that sets that meet may have none in common."""
+    return wp.uint64(1) << wp.uint64(lane & 63)
+
+
+@wp.func
 def survey_one(
     rules: Rules,
     map: MapArrays,
@@ -188,11 +194,13 @@ def survey_one(
     junction = wp.int32(-1)  # hop of the next lane that shares ground with others
     hops = wp.int32(0)
     path = Ahead()  # in registers: it is compared with everybody's lanes
+    mine = wp.uint64(0)
     for hop in range(HOPS_C):
         there = movers.path[world, i, hop]
         path[hop] = there
         if there >= 0:
             hops = hop + 1
+            mine = mine | mark(there)
         near = junction < 0 and there >= 0 and movers.path_at[world, i, hop] < 50.0
         if near and conflicts.first[there + 1] > conflicts.first[there]:
             junction = hop
@@ -201,11 +209,15 @@ def survey_one(
         if j != i and other >= 0:
             x = float(wp.inf)
             beside = movers.also[world, j]
-            for hop in range(hops):
-                if path[hop] == other:
-                    x = wp.min(x, positive(movers.path_at[world, i, hop] + actors.place[world, j, 0], j < i))
-                elif path[hop] == beside and beside >= 0:
-                    x = wp.min(x, positive(movers.path_at[world, i, hop] + movers.also_s[world, j], j < i))
+            theirs = mark(other)
+            if beside >= 0:
+                theirs = theirs | mark(beside)
+            if (mine & theirs) != wp.uint64(0):
+                for hop in range(hops):
+                    if path[hop] == other:
+                        x = wp.min(x, positive(movers.path_at[world, i, hop] + actors.place[world, j, 0], j < i))
+                    elif path[hop] == beside and beside >= 0:
+                        x = wp.min(x, positive(movers.path_at[world, i, hop] + movers.also_s[world, j], j < i))
             if also >= 0:
                 if also == other:
                     x = wp.min(x, positive(actors.place[world, j, 0] - movers.also_s[world, i], j < i))
@@ -276,7 +288,12 @@ def survey(
 ) -> None:
     """Acceleration, leader and readiness of each ego and each of traffic's vehicles."""
     world, part = wp.tid()
-    for i in range(part * each, wp.min((part + 1) * each, rules.robots + rules.vehicles)):
+    last = wp.min((part + 1) * each, rules.robots + rules.vehicles)
+    for i in range(part * each, last):
+        lane = movers.path[world, i, 0]
+        if lane >= 0:
+            fetch_pace(map, lanes, lane, actors.place[world, i, 0] + SETTLE_C * actors.motion[world, i, 0])
+    for i in range(part * each, last):
         survey_one(rules, map, lanes, conflicts, crossings, actors, movers, world, i)
 
 

@@ -65,16 +65,17 @@ def walker_place(
     place = wp.clamp(on, start, stop)
     x = ax + place * dx - offset * dy
     y = ay + place * dy + offset * dx
-    yaw = wp.atan2(dy, dx)
     if on < start:
         x += (start - on) * ways.leg[crossing, begin, 0]
         y += (start - on) * ways.leg[crossing, begin, 1]
-        yaw = wp.atan2(-ways.leg[crossing, begin, 1], -ways.leg[crossing, begin, 0])
+        dx = -ways.leg[crossing, begin, 0]
+        dy = -ways.leg[crossing, begin, 1]
     if on > stop:
         x += (on - stop) * ways.leg[crossing, end, 0]
         y += (on - stop) * ways.leg[crossing, end, 1]
-        yaw = wp.atan2(ways.leg[crossing, end, 1], ways.leg[crossing, end, 0])
-    return wp.vec3(x, y, yaw)
+        dx = ways.leg[crossing, end, 0]
+        dy = ways.leg[crossing, end, 1]
+    return wp.vec3(x, y, wp.atan2(dy, dx))
 
 
 @wp.func
