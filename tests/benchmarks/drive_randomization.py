@@ -56,13 +56,13 @@ from sim.vary import Row
 ARMS = {"with": "", "without": NOMINAL}
 """`--randomization` of each."""
 
-SEEDS, STEPS = (1, 2), 0.25
+SEEDS, STEPS = (1, 2), 0.15
 """Of the trainings; the share of the levels' full numbers of decisions."""
 
 ENOUGH = 1800.0
 """Bound of each level's wall time, s: never reached, or the budgets would differ."""
 
-EPISODES, QUICK = 150, 6
+EPISODES, QUICK = 100, 6
 """Of each policy and dynamics."""
 
 BOOTSTRAPS = 2000
