@@ -29,19 +29,20 @@ import numpy as np
 import warp as wp
 
 from sim.actors import Goal
-from sim.driving.brisk import EARLY
+from sim.driving.brisk import EARLY, Limits
 from sim.driving.env import RoadEnv
-from sim.driving.pathframe import path_at
+from sim.driving.pathframe import Around, path_at
 from sim.driving.recorded import Recorded
 from sim.driving.skill import Driving
 from sim.driving.skillkernels import ANY_SPEED, Wish
-from sim.driving.state import View
+from sim.driving.state import OBJECTS, View
 from sim.launches import Launchable, record
 from sim.road import project
 from sim.robot import SECOND
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
+OBJECTS_C = wp.constant(OBJECTS)
 FROM, TO, SLOWEST, FASTEST, ENTERS, LEAVES, PLACED = (wp.constant(k) for k in range(7))
 """Columns of an appointment: s since the beginning, m/s, metres of the route left where the goal begins and ends; 1
 where it states a place."""
@@ -55,7 +56,40 @@ SPARE_TIME = wp.constant(0.2)
 SLOW = wp.constant(0.5)
 """m/s; who is early goes on at a crawl, so that he still steers."""
 
+THINKS, BRAKES, ROOM, FOLLOWS = wp.constant(1.0), wp.constant(4.0), wp.constant(2.0), wp.constant(0.3)
+"""s and m/s^2 by which whoever comes behind in the lane beside may stop behind us (`RoadProfile`: brake_least, and a
+driver's second of reaction), where we brake at comfort; m and s left to whoever is ahead there."""
+
+STARTED = wp.constant(0.8)
+"""m from the lane's middle; from here on a change of lane is finished."""
+
 NEVER = 1.0e9
+
+
+@wp.func
+def has_room(row: int, side: int, view: View, around: Around, limits: Limits, comfort: float) -> bool:
+    """Whether nobody in the lane beside would have to brake hard for us, nor we for them."""
+    v = wp.max(view.motion[row, 0], 0.0)
+    for j in range(OBJECTS_C):
+        if view.object_kind[row, j] >= 0:
+            s = around.objects[row, j, 0]
+            d = around.objects[row, j, 1]
+            there = path_at(view, row, s)
+            low = there.left
+            high = there.left + there.left_lane
+            if side < 0:
+                low = -there.right - there.right_lane
+                high = -there.right
+            if d + around.objects[row, j, 5] > low and d - around.objects[row, j, 5] < high:
+                along = wp.max(around.objects[row, j, 2], 0.0)
+                ahead = s - limits.front - around.objects[row, j, 4]
+                behind = -limits.rear - s - around.objects[row, j, 4]
+                if s > 0.0 and ahead < ROOM + FOLLOWS * v + wp.max(v * v - along * along, 0.0) / (2.0 * BRAKES):
+                    return False
+                stops = THINKS * along + along * along / (2.0 * BRAKES) - v * v / (2.0 * comfort)
+                if s <= 0.0 and behind < wp.max(stops, ROOM):
+                    return False
+    return True
 
 
 @wp.kernel
@@ -67,6 +101,9 @@ def keep(
     step: wp.array(dtype=wp.int32),
     appointments: wp.array2d(dtype=wp.float32),
     view: View,
+    around: Around,
+    limits: Limits,
+    comfort: float,
     wish: Wish,
 ) -> None:
     """What each row's appointment asks for now."""
@@ -88,6 +125,9 @@ def keep(
         side = 1
     if view.goal[row, 1] < 0.0 and here.right_lane > 0.0:
         side = -1
+    started = wish.side[row] * side > 0 and wp.abs(view.where[row, 0]) > STARTED
+    if side != 0 and not started and not has_room(row, side, view, around, limits, comfort):
+        side = 0
     wish.side[row] = side
     left = view.goal[row, 0] - middle
     enters = left - appointments[k, ENTERS] + SPARE_WAY
@@ -121,8 +161,9 @@ class Appointments:
         table = np.array([_numbers(each) for each in recordings], np.float32)
         self.numbers: wp.array = wp.array(table, dtype=wp.float32, device=plant.device)
         """(roads, 7): see FROM to PLACED."""
+        comfort = plant.spec.car.brake_comfort
         inputs = [plant.robots, plant.spec.period / SECOND, plant.spec.middle, plant.road, plant.state.step,
-                  self.numbers, plant.view, task.wish]  # fmt: skip
+                  self.numbers, plant.view, plant.around, task.limits, comfort, task.wish]  # fmt: skip
         self.keep: Launchable = record(keep, plant.rows, inputs, plant.device)
 
 

@@ -14,14 +14,16 @@ from sim.driving.plant import RoadPlant
 from sim.driving.recorded import from_commonroad, recorded_places
 from sim.driving.replay import Replay
 from tests.sim.driving.test_recorded import moving, problem
-from tests.sim.test_commonroad import ROADS, write
+from tests.sim.test_commonroad import ROADS, lanelet, write
 
 OTHER = moving((20.0, 0.0, 0, 10.0), (21.0, 0.0, 1, 10.0))
 
 
-def kept(path: Path, goal: str, step: int = 0) -> tuple[float, float, int, float]:
+def kept(
+    path: Path, goal: str, step: int = 0, roads: str = ROADS, other: str = OTHER, x: float = 5.0
+) -> tuple[float, float, int, float]:
     """Most, least and side that a goal leads to `step` control steps after the beginning, and the way to lane's end."""
-    recording = from_commonroad(write(path, ROADS, OTHER, problem(f"<goalState>{goal}</goalState>")))
+    recording = from_commonroad(write(path, roads, other, problem(f"<goalState>{goal}</goalState>", x=x)))
     atlas = Atlas([recording.road], routes=[[recording.plan]])
 
     def movers(plant: RoadPlant) -> list[Replay]:
@@ -71,3 +73,18 @@ def test_one_comes_no_faster_than_a_goal_allows(tmp_path: Path) -> None:
 def test_nothing_is_wished_of_a_goal_without_a_place_or_after_its_time(tmp_path: Path) -> None:
     assert kept(tmp_path / "a.xml", times(0, 60))[:3] == (1000.0, 0.0, 0)
     assert kept(tmp_path / "a.xml", times(50, 60) + AREA, step=130)[:3] == (1000.0, 0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("x", "speed", "side"),
+    [(80.0, 10.0, 1), (29.0, 10.0, 0), (38.0, 10.0, 1), (38.0, 0.0, 0), (11.0, 20.0, 0), (5.0, 8.0, 1)],
+)
+def test_a_lane_is_asked_for_where_nobody_there_has_to_brake_hard(
+    tmp_path: Path, x: float, speed: float, side: int
+) -> None:
+    """From x = 25 at 10 m/s into the lane to the left, where one drives at x, ahead or behind."""
+    roads = lanelet(1, 0.0, '<adjacentLeft ref="2" drivingDir="same"/>', end=120.0)
+    roads += lanelet(2, 3.5, '<adjacentRight ref="1" drivingDir="same"/>', end=120.0)
+    other = moving((x, 3.5, 0, speed), (x + 0.1 * speed, 3.5, 1, speed), (x + 0.2 * speed, 3.5, 2, speed))
+    area = AREA.replace("<x>35</x><y>0</y>", "<x>90</x><y>3.5</y>")
+    assert kept(tmp_path / "a.xml", times(50, 80) + area, roads=roads, other=other, x=25.0)[2] == side
