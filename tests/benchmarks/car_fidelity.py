@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from sim.bodies.specs import CAR
 from sim.driving.scene import RoadBody
+from sim.perceptron import Layers
 from sim.robot import SECOND
 from tests.sim.driving.carstand import Stand, draw
 
@@ -155,11 +156,11 @@ class Stops:
     """Whether the prediction takes the bend within the lateral limit, (rows,)."""
 
 
-def stops(body: RoadBody, what: Drawn, seed: int) -> Stops:
-    """One trial of one body."""
+def stops(body: RoadBody, what: Drawn, seed: int, motor: Layers | None = None) -> Stops:
+    """One trial of one body; a frozen `motor` policy may correct the firmware."""
     rows = len(what.speed)
     stand = Stand(body, worlds=rows)
-    draw(stand, seed)
+    draw(stand, seed, motor=motor)
     stand.place(what.speed, curvature=what.bend)
     seen = np.hstack([stand.pose.numpy(), stand.twist.numpy(), stand.cars.motion.numpy()]).astype(np.float64)
     history: list[Floats] = []
@@ -209,15 +210,20 @@ def fit(along: Floats, across: Floats) -> tuple[float, float]:
     return best[1], best[2]
 
 
-def measure(quick: bool) -> Iterable[Figure]:
-    """The line of each body, 20 % included, beside the specification's; how far the bodies are apart."""
-    trials, rows = (2, 100) if quick else (16, 250)
+def trials(quick: bool, motor: Layers | None = None) -> dict[RoadBody, list[Stops]]:
+    """What both bodies do in the same trials."""
+    many, rows = (2, 100) if quick else (16, 250)
     rng = np.random.default_rng(5)
     found: dict[RoadBody, list[Stops]] = {body: [] for body in BODIES}
-    for trial in range(trials):
+    for trial in range(many):
         what = drawn(rng, rows)
         for body in BODIES:
-            found[body].append(stops(body, what, trial))
+            found[body].append(stops(body, what, trial, motor))
+    return found
+
+
+def lines(found: dict[RoadBody, list[Stops]]) -> Iterable[Figure]:
+    """The line of each body, 20 % included, beside the specification's."""
     for body in BODIES:
         along = np.concatenate([each.along[each.holds] for each in found[body]])
         across = np.concatenate([each.across[each.holds] for each in found[body]])
@@ -228,6 +234,12 @@ def measure(quick: bool) -> Iterable[Figure]:
         e0, e1 = fit(along, across)
         yield Figure(f"{body}_e0", 1.2 * e0, "m", "spec", CAR.tracking_e0)
         yield Figure(f"{body}_e1", 1.2 * e1, "m/s", "spec", CAR.tracking_e1)
+
+
+def measure(quick: bool) -> Iterable[Figure]:
+    """The line of each body, and how far the bodies are apart."""
+    found = trials(quick)
+    yield from lines(found)
     apart = np.concatenate(
         [
             np.abs(one.path - two.path)[one.holds & two.holds].max(axis=1)

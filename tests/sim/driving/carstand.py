@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from sim.bodies.specs import CAR
 from sim.driving.cars import RoadCars
 from sim.driving.drive import make_car_drive, make_cars, record_car_drive
+from sim.driving.motornet import FrozenMotor, motor_rows
 from sim.driving.scene import RoadBody, build_road_scene, make_physics
 from sim.driving.state import make_actors
 from sim.driving.variedcars import car_rows, make_car_draws, record_renew
+from sim.perceptron import Layers
 from sim.robot import RobotSpec
+from sim.rows import make_robots
 from sim.variedfields import FieldWriter
 from sim.vary import Table, make_arrays, vary
 
@@ -47,6 +50,8 @@ class Stand:
         self.read, self.grip = self.roadcars.read(), self.roadcars.grip(self.mask)
         self.put = self.roadcars.place(self.mask, self.speed, self.curvature)
         self.show_egos, self.show_others = self.roadcars.show_egos(), self.roadcars.show_others()
+        self.motor: FrozenMotor | None = None
+        """Corrects the firmware; None: nobody does."""
 
     def place(self, speed: Any = 0.0, pose: Any = (0.0, 0.0, 0.0), curvature: Any = 0.0) -> None:  # numbers, arrays
         """Every row at a pose, rolling."""
@@ -65,6 +70,8 @@ class Stand:
             self.drive.released.assign(np.broadcast_to(np.asarray(command, np.float32), (self.rows, 2)))
             for period in self.periods:
                 self.show_others.launch()
+                if self.motor is not None:
+                    self.motor.step.launch()
                 period.launch()
                 self.backend.step(self.scene.substeps)
                 self.read.launch()
@@ -73,9 +80,12 @@ class Stand:
         return np.array(seen, np.float64).transpose(1, 0, 2)
 
 
-def draw(stand: Stand, seed: int = 3, level: float = 1.0, **ranges: tuple[float, float]) -> None:
-    """The whole randomization, applied to a stand's cars."""
-    table = Table(car_rows(stand.spec, level)).changed(vary(**ranges).changes)
+def draw(
+    stand: Stand, seed: int = 3, level: float = 1.0, motor: Layers | None = None, **ranges: tuple[float, float]
+) -> None:
+    """The whole randomization, applied to a stand's cars; a frozen `motor` policy corrects them from here on."""
+    rows = (*car_rows(stand.spec, level), *(motor_rows(level) if motor is not None else ()))
+    table = Table(rows).changed(vary(**ranges).changes)
     arrays = make_arrays(table, stand.rows, "cpu")
     episode = wp.zeros(stand.rows, dtype=wp.int32)
     draws = make_car_draws(table, arrays)
@@ -83,3 +93,11 @@ def draw(stand: Stand, seed: int = 3, level: float = 1.0, **ranges: tuple[float,
     if stand.scene.model is not None:
         for launch in FieldWriter(stand.scene, stand.backend, table, arrays).begin(stand.mask):
             launch.launch()
+    if motor is not None:
+        state = make_robots(stand.rows, stand.spec.lidar, 1, "cpu")
+        state.twist, state.episode = stand.twist, episode
+        stand.motor = FrozenMotor(
+            motor, stand.spec, seed=seed, table=table, varies=arrays, state=state, drive=stand.drive, cars=stand.cars,
+            device="cpu",
+        )  # fmt: skip
+        stand.motor.begin(stand.mask).launch()
