@@ -212,11 +212,17 @@ class _Reader:
             raise state.fault(
                 "expected an exact position of the planning problem's initial state, got an area; repair it"
             )
+        speed = _scalar(state.one("velocity"), None, state)
+        if speed < 0.0:
+            raise state.one("velocity").fault(
+                f"expected planning problem {element.word('id')} to begin at 0 m/s or more, got {speed:g}; "
+                "repair it"
+            )
         return Problem(
             name=element.word("id"),
             position=(x, y),
             heading=_scalar(state.one("orientation"), None, state),
-            speed=_scalar(state.one("velocity"), None, state),
+            speed=speed,
             yaw_rate=_scalar(state.some("yawRate"), 0.0, state),
             time=_scalar(state.one("time"), None, state) * self.step,
             goals=tuple(self._goal(goal) for goal in element.all("goalState")),

@@ -1,4 +1,4 @@
-"""XML read as data from strangers: no document types, no entities, bounded size and depth, each error with its line.
+"""XML read as data from strangers: no document types, no entities, bounds on size and depth, errors with their lines.
 
     reader = XmlReader(path, RoadError)
     root = reader.root("OpenDRIVE")
@@ -23,6 +23,9 @@ from sim.files import FileError
 
 SIZE_MAX = 256 * 1024 * 1024
 """Bytes of a file that are read: the largest scenario of the public CommonRoad collections has 12 MB."""
+
+COUNT_MAX = 4_000_000
+"""Elements of a file, some 2 GB of memory; the scenario of 12 MB has a tenth of it."""
 
 DEPTH_MAX = 64
 """Elements inside each other; OpenDRIVE and CommonRoad need 10."""
@@ -106,6 +109,7 @@ class XmlReader:
         self.path, self.error = path, error
         self._stack: list[Element] = []
         self._root: Element | None = None
+        self._count = 0
 
     def root(self, *tags: str) -> Element:
         """The outermost element, which must have one of these names. Raises the reader's error, or `FileError`."""
@@ -139,6 +143,9 @@ class XmlReader:
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         if len(self._stack) >= DEPTH_MAX:
             raise self._here(f"expected at most {DEPTH_MAX} elements inside each other, got more; name another file")
+        self._count += 1
+        if self._count > COUNT_MAX:
+            raise self._here(f"expected at most {COUNT_MAX} elements, got more; cut the file into parts")
         element = Element(self, tag.rpartition(":")[2], self._parser.CurrentLineNumber, attributes)
         if self._stack:
             self._stack[-1].children.append(element)

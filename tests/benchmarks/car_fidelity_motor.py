@@ -2,8 +2,8 @@
 
 The shield predicts the firmware, whoever corrects it: what a motor policy adds must stay within the same line. The
 trials, predictions and lines are those of `car_fidelity`; the policy is that of the driving policies that benchmarks
-share (of a run that MUSTER_BENCH_DRIVING names, else trained briefly). `*_over` is the worst of any stop, along or across, over the
-line that the specification states, as a share of it: above 1 the shield's assumption does not hold.
+share (of a run that MUSTER_BENCH_DRIVING names, else trained briefly). `*_over` is the worst of any stop, along or
+across, over the line that the specification states, as a share of it: above 1 the shield's assumption does not hold.
 """
 
 from __future__ import annotations

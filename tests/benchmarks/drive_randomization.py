@@ -25,6 +25,7 @@ training differs from the next: that is why there are two of each arm, told apar
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -62,7 +63,7 @@ SEEDS, STEPS = (1, 2), 0.15
 ENOUGH = 1800.0
 """Bound of each level's wall time, s: never reached, or the budgets would differ."""
 
-EPISODES, QUICK = 100, 6
+EPISODES, QUICK = 32, 6
 """Of each policy and dynamics."""
 
 BOOTSTRAPS = 2000
@@ -169,10 +170,11 @@ def trained(home: Path, arm: str, seed: int, steps: float) -> Path:
         (place / level).mkdir(parents=True, exist_ok=True)
         if (place / level / "policy.json").exists():
             continue
-        if level == "motor":
-            train_motor(config, place, ENOUGH, TrainingMetrics())
-        else:
-            train_skill(config, place, "lane", ENOUGH, TrainingMetrics())
+        with contextlib.redirect_stdout(sys.stderr):  # lines of JSON go where trainings tell how they go
+            if level == "motor":
+                train_motor(config, place, ENOUGH, TrainingMetrics())
+            else:
+                train_skill(config, place, "lane", ENOUGH, TrainingMetrics())
     return place
 
 

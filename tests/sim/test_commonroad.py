@@ -137,6 +137,7 @@ def test_the_older_version_has_roles_areas_and_limits(tmp_path: Path) -> None:
         ((lanelet(1, 0.0).replace("<x>50.0</x>", "<x>inf</x>", 1),), "expected a finite number as <x>"),
         ((ROADS, obstacle("dragon")), 'expected a type of obstacle, got "dragon"'),
         ((ROADS, PROBLEM.replace("<intervalEnd>40", "<intervalEnd>10")), "expected an interval, got 20 to 10"),
+        ((ROADS, PROBLEM.replace("<exact>10.0", "<exact>-1.0")), "to begin at 0 m/s or more, got -1"),
         ((), "at least one driving lane"),
     ],
 )  # fmt: skip
@@ -144,6 +145,14 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, parts: tuple[str, ...],
     with pytest.raises(RoadError, match=message) as caught:
         read_commonroad(write(tmp_path / "bad.xml", *parts))
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_more_elements_than_memory_has_room_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.xmltree.COUNT_MAX", 8)
+    with pytest.raises(RoadError, match="line 10: expected at most 8 elements, got more"):
+        read_commonroad(write(tmp_path / "bomb.xml", "<a/>\n" * 9))
 
 
 def test_other_versions_are_refused(tmp_path: Path) -> None:
