@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from sim.actors import KINDS, Actor, ActorKind, Goal, Problem, Trajectory
-from sim.road import STEP, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
+from sim.road import LENGTH_MAX, STEP, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
 from sim.xmltree import Element, XmlReader
 
 VERSIONS = ("2018b", "2020a")
@@ -94,6 +94,11 @@ class _Reader:
             raise lanelet.fault(
                 f"expected as many points in both bounds of lanelet {lanelet.word('id')}, got {len(left)} and "
                 f"{len(right)}; repair them"
+            )
+        length = float(np.hypot(*np.diff(0.5 * (left + right), axis=0).T).sum())
+        if length > LENGTH_MAX:
+            raise lanelet.fault(
+                f"expected lanelet {lanelet.word('id')} to be at most {LENGTH_MAX:g} m long, got {length:g}; repair it"
             )
         left, right = _even(left, right)
         links = {tag: tuple(self._refer(link) for link in lanelet.all(tag)) for tag in ("successor", "predecessor")}
@@ -215,8 +220,7 @@ class _Reader:
         speed = _scalar(state.one("velocity"), None, state)
         if speed < 0.0:
             raise state.one("velocity").fault(
-                f"expected planning problem {element.word('id')} to begin at 0 m/s or more, got {speed:g}; "
-                "repair it"
+                f"expected planning problem {element.word('id')} to begin at 0 m/s or more, got {speed:g}; repair it"
             )
         return Problem(
             name=element.word("id"),

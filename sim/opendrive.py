@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from sim.curves import Arc, Curve, Line, ParamPoly3, Spiral, place, poly3
-from sim.road import GAP_MAX, STEP, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
+from sim.road import GAP_MAX, LENGTH_MAX, STEP, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
 from sim.xmltree import Element, XmlReader
 
 KINDS = {
@@ -153,9 +153,9 @@ class _Reader:
 
     def _line(self, road: Element) -> _Line:
         pieces: list[tuple[float, float, Curve, float, float, float]] = []
-        total = road.number("length", low=1e-6)
+        total = road.number("length", low=1e-6, high=LENGTH_MAX)
         for geometry in road.one("planView").all("geometry"):
-            s, length = geometry.number("s", low=0.0), geometry.number("length", low=0.0)
+            s, length = geometry.number("s", low=0.0), geometry.number("length", low=0.0, high=LENGTH_MAX)
             if length == 0.0:
                 continue
             x, y, heading = (geometry.number(name) for name in ("x", "y", "hdg"))

@@ -28,6 +28,9 @@ Floats = NDArray[np.float64]
 STEP = 0.5
 """Distance of two points of a lane's centre, m: a chord of an arc of 10 m radius, a tight turn, lies 3 mm inside it."""
 
+LENGTH_MAX = 1.0e5
+"""Longest lane and longest road of a file, m: 200,000 points of a centre; longer ones are wrong units, or hostile."""
+
 GAP_MAX = 0.1
 """Largest distance between the end of a lane and the start of the next, m."""
 

@@ -132,6 +132,7 @@ def test_the_older_version_has_roles_areas_and_limits(tmp_path: Path) -> None:
         ((ROADS, obstacle("car")), "expected a <trajectory> of obstacle 3"),
         ((ROADS.replace('ref="2"', 'ref="7"'),), "expected the id of a lanelet, got 7"),
         ((ROADS.replace("50.0", "55.0", 2),), "got a gap of"),
+        ((lanelet(1, 0.0, end=1e9),), "expected lanelet 1 to be at most 100000 m long"),
         ((lanelet(1, 0.0) + lanelet(1, 3.5),), "lanelet 1 stands twice"),
         ((lanelet(1, 0.0, "<adjacentLeft ref='1' drivingDir='up'/>"),), 'expected drivingDir "same" or "opposite"'),
         ((lanelet(1, 0.0).replace("<x>50.0</x>", "<x>inf</x>", 1),), "expected a finite number as <x>"),

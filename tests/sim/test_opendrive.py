@@ -147,6 +147,7 @@ NOWHERE = '<successor elementType="road" elementId="z" contactPoint="start"/>'
     [
         (road("a", 100, STRAIGHT + geometry(100, 103, 0, 0.0, 20), ONE), "got a gap of 3.00 m"),
         (road("a", 130, STRAIGHT, ONE), "expected a length of 100.000 m"),
+        (road("a", 1e9, geometry(0, 0, 0, 0.0, 1e9), ONE), 'from 1e-06 to 100000 as "length", got "1000000000.0"'),
         (road("a", 100, geometry(0, 0, 0, 0.0, 100, "<bezier/>"), ONE), "<bezier> is no shape"),
         (road("a", 100, STRAIGHT, ONE, more=TILT), "<superelevation> is not read"),
         (road("a", 100, STRAIGHT, section(0, right=lane(-1) + lane(-3))), "lane ids without holes"),
