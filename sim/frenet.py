@@ -125,21 +125,36 @@ class Frame:
     right: float
 
 
-@wp.func
-def fetch_frame(lanes: Lanes, lane: int, s: float) -> None:
-    """Ask for what `lane_frame` will read."""
-    i = lanes.first[lane] + int(s / lanes.spacing[lane])
-    fetch_row(lanes.points, i)
-    fetch_row(lanes.points, i + 2)
+@wp.struct
+class Strip:
+    """What the points of a lane are looked up by."""
+
+    first: int
+    """Its first point; -1: there is no lane"""
+    last: int
+    """The last point but one, counted from the first"""
+    spacing: float
+    length: float
 
 
 @wp.func
-def lane_frame(lanes: Lanes, lane: int, s: float) -> Frame:
+def strip_of(lanes: Lanes, lane: int) -> Strip:
+    """How to look up points of a lane: once for many points of it."""
+    strip = Strip()
+    strip.first = lanes.first[lane]
+    strip.last = lanes.first[lane + 1] - strip.first - 2
+    strip.spacing = lanes.spacing[lane]
+    strip.length = lanes.length[lane]
+    return strip
+
+
+@wp.func
+def strip_frame(lanes: Lanes, strip: Strip, s: float) -> Frame:
     """The centre at arc length s, held at both ends; x and y about `origin`."""
-    at = wp.clamp(s, 0.0, lanes.length[lane]) / lanes.spacing[lane]
-    low = wp.min(int(wp.floor(at)), lanes.first[lane + 1] - lanes.first[lane] - 2)
+    at = wp.clamp(s, 0.0, strip.length) / strip.spacing
+    low = wp.min(int(wp.floor(at)), strip.last)
     share = at - float(low)
-    i = lanes.first[lane] + low
+    i = strip.first + low
     frame = Frame()
     frame.x = lanes.points[i, 0] + share * (lanes.points[i + 1, 0] - lanes.points[i, 0])
     frame.y = lanes.points[i, 1] + share * (lanes.points[i + 1, 1] - lanes.points[i, 1])
@@ -148,6 +163,20 @@ def lane_frame(lanes: Lanes, lane: int, s: float) -> Frame:
     frame.left = lanes.points[i, 4] + share * (lanes.points[i + 1, 4] - lanes.points[i, 4])
     frame.right = lanes.points[i, 5] + share * (lanes.points[i + 1, 5] - lanes.points[i, 5])
     return frame
+
+
+@wp.func
+def lane_frame(lanes: Lanes, lane: int, s: float) -> Frame:
+    """The same of a lane by its number."""
+    return strip_frame(lanes, strip_of(lanes, lane), s)
+
+
+@wp.func
+def fetch_frame(lanes: Lanes, lane: int, s: float) -> None:
+    """Ask for what `lane_frame` will read."""
+    i = lanes.first[lane] + int(s / lanes.spacing[lane])
+    fetch_row(lanes.points, i)
+    fetch_row(lanes.points, i + 2)
 
 
 @wp.func

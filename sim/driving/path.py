@@ -23,25 +23,11 @@ from __future__ import annotations
 import numpy as np
 import warp as wp
 
+from sim.driving.abreast import JOINT, abreast_of, kind_of, put_point
 from sim.driving.atlas import Atlas
 from sim.driving.footing import onward
 from sim.driving.maparrays import RoutesArrays, route_next, route_togo
-from sim.driving.pathframe import (
-    BEHIND_C,
-    CURVATURE_C,
-    HEADING_C,
-    LEFT_C,
-    LEFT_LANE_C,
-    LIMIT_C,
-    POINTS_C,
-    RIGHT_C,
-    RIGHT_LANE_C,
-    SHOULDER_C,
-    STEP_C,
-    X_C,
-    Y_C,
-)
-from sim.driving.profile import RoadProfile
+from sim.driving.pathframe import BEHIND_C, HEADING_C, POINTS_C, STEP_C
 from sim.driving.state import Footing, View
 from sim.frenet import Lanes, lane_frame, lane_project, lane_search
 from sim.road import LaneKind
@@ -52,17 +38,13 @@ HYSTERESIS = wp.constant(0.15)
 """How far beyond the border of a lane base_link is matched to the neighbour, m: more than the lane camera's error, so
 that the match does not flicker."""
 
-JOINT = wp.constant(0.001)
-"""m before a lane's end that count as its end: far above what float32 rounds."""
-
 LOOK = wp.constant(24)
 """Lanes that are followed ahead for the changes that a route asks for: some kilometres of highway, a dozen blocks."""
 
 FAR = wp.constant(1.0e5)
 """Metres to a goal that cannot be reached, and until a change that is not due."""
 
-DRIVING_C, SHOULDER_KIND_C = wp.constant(int(LaneKind.DRIVING)), wp.constant(int(LaneKind.SHOULDER))
-FASTEST = wp.constant(RoadProfile().speed)
+DRIVING_C = wp.constant(int(LaneKind.DRIVING))
 
 
 @wp.struct
@@ -122,14 +104,6 @@ def before_lanes(atlas: Atlas) -> wp.array:
 
 
 @wp.func
-def kind_of(lanes: Lanes, lane: int) -> int:
-    """The `LaneKind` of a lane, -1 for lane -1."""
-    if lane < 0:
-        return -1
-    return lanes.kind[lane]
-
-
-@wp.func
 def cross(lanes: Lanes, match: Match, row: int, x: float, y: float, s: float, d: float) -> wp.vec2:
     """The s and d on the neighbour that base_link has come to, or on the way that it took; `match` follows."""
     here = match.lane[row]
@@ -183,46 +157,6 @@ def follow_lane(lanes: Lanes, routes: RoutesArrays, route: int, match: Match, ro
 
 
 @wp.func
-def lane_width(lanes: Lanes, lane: int, share: float) -> float:
-    """Width of a lane at a share of its length, m; 0 for lane -1."""
-    if lane < 0:
-        return 0.0
-    frame = lane_frame(lanes, lane, share * lanes.length[lane])
-    return frame.left + frame.right
-
-
-@wp.func
-def put_point(
-    lanes: Lanes, errors: LaneErrors, row: int, k: int, lane: int, s: float, back: float, near: float, view: View
-) -> float:
-    """Point k of a row's path: `s` on a lane, then `back` m straight back. Returns the heading, next to `near`."""
-    frame = lane_frame(lanes, lane, s)
-    turn = frame.heading - near
-    heading = near + turn - 2.0 * wp.pi * wp.round(turn / (2.0 * wp.pi))
-    c = wp.cos(heading)
-    sn = wp.sin(heading)
-    offset = errors.offset[row]
-    share = wp.clamp(s / lanes.length[lane], 0.0, 1.0)
-    right = lanes.beside[lane, 1]
-    shoulder = wp.int32(-1)
-    if kind_of(lanes, right) == SHOULDER_KIND_C:
-        shoulder = right
-    view.path[row, k, X_C] = frame.x - sn * offset - c * back
-    view.path[row, k, Y_C] = frame.y + c * offset - sn * back
-    view.path[row, k, HEADING_C] = heading + errors.heading[row]
-    view.path[row, k, CURVATURE_C] = wp.where(back > JOINT, 0.0, frame.curvature) + errors.curvature[row]
-    view.path[row, k, LEFT_C] = frame.left
-    view.path[row, k, RIGHT_C] = frame.right
-    view.path[row, k, LEFT_LANE_C] = lane_width(lanes, lanes.enter[lane, 0], share)
-    view.path[row, k, RIGHT_LANE_C] = lane_width(lanes, lanes.enter[lane, 1], share)
-    view.path[row, k, SHOULDER_C] = lane_width(lanes, shoulder, share)
-    view.path[row, k, LIMIT_C] = wp.min(lanes.limit[lane], FASTEST)
-    view.path_lane[row, k] = lane
-    view.path_s[row, k] = s
-    return heading
-
-
-@wp.func
 def trace(
     lanes: Lanes,
     routes: RoutesArrays,
@@ -237,20 +171,21 @@ def trace(
     view: View,
 ) -> None:
     """Every point of a row's path from s on a lane; headings next to `yaw`."""
-    here = wp.int32(lane)
+    abreast = abreast_of(lanes, lane)
     at = wp.float32(s)
     near = wp.float32(yaw)
+    wrong = wp.vec3(errors.offset[row], errors.heading[row], errors.curvature[row])
     k = wp.int32(BEHIND_C)
     while k < POINTS_C:
-        while at > lanes.length[here]:
-            after = onward(lanes, routes, route, here)
+        while at > abreast.own.length:
+            after = onward(lanes, routes, route, abreast.lane)
             if after < 0:
                 break
-            at -= lanes.length[here]
-            here = after
-        near = put_point(lanes, errors, row, k, here, wp.min(at, lanes.length[here]), 0.0, near, view)
+            at -= abreast.own.length
+            abreast = abreast_of(lanes, after)
+        near = put_point(lanes, wrong, row, k, abreast, wp.min(at, abreast.own.length), 0.0, near, view)
         k += 1
-        if at > lanes.length[here] + JOINT:
+        if at > abreast.own.length + JOINT:
             view.path_lane[row, k - 1] = -1
             break
         at += STEP_C
@@ -260,22 +195,22 @@ def trace(
         view.path_lane[row, k] = -1
         view.path_s[row, k] = view.path_s[row, k - 1]
         k += 1
-    here = wp.int32(lane)
+    abreast = abreast_of(lanes, lane)
     at = wp.float32(s)
     near = view.path[row, BEHIND_C, HEADING_C] - errors.heading[row]
     known = wp.int32(previous)
     for i in range(BEHIND_C):
         at -= STEP_C
         while at < 0.0:
-            came = wp.int32(before[here])
+            came = wp.int32(before[abreast.lane])
             if known >= 0:
                 came = known
                 known = -1
             if came < 0:
                 break
-            here = came
-            at += lanes.length[here]
-        near = put_point(lanes, errors, row, BEHIND_C - 1 - i, here, wp.max(at, 0.0), wp.max(-at, 0.0), near, view)
+            abreast = abreast_of(lanes, came)
+            at += abreast.own.length
+        near = put_point(lanes, wrong, row, BEHIND_C - 1 - i, abreast, wp.max(at, 0.0), wp.max(-at, 0.0), near, view)
 
 
 @wp.func
