@@ -18,6 +18,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -128,6 +129,8 @@ def run(config: Config) -> int:
     directory = join_run(parent, arguments=sys.argv[1:], config=plain(config), seed=config.seed)
     driver = driver_of(config.policy or str(train(config, directory)))
     venues = read_venues(config.site)
+    for line in unread(venues):
+        print(line, flush=True)
     among = Among(
         config.seconds, config.traffic, config.walkers, config.shield, config.body, driver.motor, driver.by_rule
     )
@@ -142,6 +145,14 @@ def run(config: Config) -> int:
     if contacts:
         print(f"{contacts} contacts at fault", flush=True)
     return 1 if contacts else 0
+
+
+def unread(venues: Sequence[Venue]) -> list[str]:
+    """A line for each file that has more than is read of it."""
+    roads = {venue.name: venue.road for venue in venues}
+    return [
+        f"{name}: not read, and left out: {', '.join(road.ignored)}" for name, road in roads.items() if road.ignored
+    ]
 
 
 def drive(venue: Venue, seed: int, driver: Driver, among: Among, directory: RunDirectory, number: int) -> DriveFigures:

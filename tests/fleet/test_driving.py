@@ -13,6 +13,7 @@ from fleet import cli
 from fleet.drivefigures import figures
 from fleet.drivelog import read_drives, recording
 from fleet.driverecord import DriveRecorder
+from fleet.driving import unread
 from fleet.rundir import create_run
 from fleet.venues import Among, course_of, make_env, make_venue, read_venues
 from sim.driving.env import RoadEnv
@@ -131,6 +132,12 @@ def test_venues_stand_between_commas() -> None:
     assert [venue.name for venue in read_venues("town:1, highway:2")] == ["town:1", "highway:2"]
     with pytest.raises(RoadError, match="between commas"):
         read_venues("")
+
+
+def test_what_a_file_says_and_nobody_reads_is_told_once_for_each_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xml", ROADS, "<environmentObstacle/><phantomObstacle/>")
+    venues = read_venues(f"town:1,{path},{path}")
+    assert unread(venues) == ["a: not read, and left out: environmentObstacle, phantomObstacle"]
 
 
 def test_parameters_between_commas_belong_to_their_scenario() -> None:
