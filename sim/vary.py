@@ -153,10 +153,7 @@ def vary(level: float = 1.0, **ranges: float | tuple[float, float]) -> Variation
 
 
 def nominal(rows: Iterable[Row]) -> tuple[Change, ...]:
-    """Changes after which nothing varies: each row at its nominal value, or in the middle of its range without one.
-
-    A `bernoulli` row keeps its chance.
-    """
+    """Changes after which nothing varies: rows at nominal values, or in mid-range without one; a chance stays one."""
     values = [(row.name, row.start if row.nominal is None else row.nominal) for row in rows]
     return tuple(Change(name, value, value) for name, value in values)
 
