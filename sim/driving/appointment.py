@@ -84,7 +84,8 @@ def has_room(row: int, side: int, view: View, around: Around, limits: Limits, co
                 along = wp.max(around.objects[row, j, 2], 0.0)
                 ahead = s - limits.front - around.objects[row, j, 4]
                 behind = -limits.rear - s - around.objects[row, j, 4]
-                if s > 0.0 and ahead < ROOM + FOLLOWS * v + wp.max(v * v - along * along, 0.0) / (2.0 * BRAKES):
+                follows = wp.where(along > v, 0.5, 1.0) * FOLLOWS  # who drives away makes room
+                if s > 0.0 and ahead < ROOM + follows * v + wp.max(v * v - along * along, 0.0) / (2.0 * BRAKES):
                     return False
                 stops = THINKS * along + along * along / (2.0 * BRAKES) - v * v / (2.0 * comfort)
                 if s <= 0.0 and behind < wp.max(stops, ROOM):

@@ -33,6 +33,9 @@ BEND = 0.05
 OWN, PLACE, WISH, ALLOWED, LANES, GOAL = 6, 4, 3, 2, 4, 3
 """Numbers of the fields."""
 
+GOAL_AT = OWN + PLACE + WISH + ALLOWED + 2 * len(PREVIEW) + LANES
+"""Where the goal stands in an observation: known to who chooses, 0 for the skills."""
+
 OBSERVATION = OWN + PLACE + WISH + ALLOWED + 2 * len(PREVIEW) + LANES + GOAL + 4 * len(ROLES) + 4 * 2 * CROSSERS
 """Numbers of an observation."""
 
@@ -56,7 +59,7 @@ def fields(period: float) -> tuple[Field, ...]:
         field("allowed", ALLOWED, f"{SPEED} m/s, {FORCE} m/s more: by limits, bends and vehicles ahead", "", 3.0),
         field("preview", 2 * len(PREVIEW), f"{BEND} 1/m, {SPEED} m/s at {PREVIEW} s", "lane", 10.0),
         field("lanes", LANES, "1: left, right, shoulder; 100 m to the end of the road", "lane", 1.0),
-        field("goal", GOAL, "500 m left, lane changes to the left, 300 m until the last of them", "lane", 10.0),
+        field("goal", GOAL, "500 m left, lane changes to the left, 300 m until the last; 0 for skills", "lane", 10.0),
         field("vehicles", 4 * len(ROLES), f"{FAR} m, {SPEED / 2} m/s, {SPEED} m/s, m/s across: {ROLES}", "lane", 10.0),
         field("crossers", 8 * CROSSERS, f"{FAR} m, 10 m, 10 m/s along, across: on foot, others", "lane", 10.0),
     )  # fmt: skip

@@ -35,7 +35,7 @@ from sim.tasks.together import Fleet, Together
 from sim.vary import Row, Table, Variation
 from sim.worlds import Worlds
 
-TIMES: dict[str, float] = {"lane": 30.0, "change": 15.0, "pull_over": 25.0, "route": 120.0}
+TIMES: dict[str, float] = {"lane": 30.0, "change": 15.0, "pull_over": 40.0, "route": 120.0}
 """Time limit of each skill's episodes, s: twice what the hand-written driver needs."""
 
 

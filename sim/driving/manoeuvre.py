@@ -17,6 +17,7 @@ step where they end; the row goes on in its next episode at once, with nothing w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from sim.driving.appointment import Appointments
-from sim.driving.contract import OBSERVATION, SKILLS, manoeuvre_contract
+from sim.driving.contract import GOAL, GOAL_AT, OBSERVATION, SKILLS, manoeuvre_contract
 from sim.driving.env import RoadEnv
 from sim.driving.pathframe import path_at
 from sim.driving.skill import Driving
@@ -127,6 +128,13 @@ def gather(
             kept[row, k] = seen[row, k]
 
 
+def aimless(layers: Layers) -> Layers:
+    """A skill's layers without ears for the goal, which it never heard of when it learned."""
+    weights = layers.weights[0].copy()
+    weights[:, GOAL_AT : GOAL_AT + GOAL] = 0.0
+    return replace(layers, weights=(weights, *layers.weights[1:]))
+
+
 class Manoeuvres:
     """An environment of choices over a `RoadEnv` of the skill "route"; `agents.rollout.Environment`."""
 
@@ -157,7 +165,7 @@ class Manoeuvres:
         self.action = wp.zeros((rows, self.action_size), dtype=wp.float32, device=device)
         self.outcome = make_outcome(rows, device)
         self.final_observation = wp.zeros_like(task.observation)
-        nets = [make_net(skills[name], rows, device, OBSERVATION, "driving") for name in SKILLS]
+        nets = [make_net(aimless(skills[name]), rows, device, OBSERVATION, "driving") for name in SKILLS]
         view = environment.plant.view
         self._decide = record(decide, rows, [self.action, view, task.wish], device)
         self._keep = appointments.keep if appointments is not None else None

@@ -18,7 +18,7 @@ import warp as wp
 from sim.actors import ActorKind
 from sim.drive import DriveArrays
 from sim.driving.brisk import UNLIMITED, Limits, brisk_speed, free_speed, lead_speed
-from sim.driving.contract import BEND, CROSSERS, FAR, FORCE, NEAR, PREVIEW, SIDE, SPEED, STEERING
+from sim.driving.contract import BEND, CROSSERS, FAR, FORCE, GOAL, NEAR, PREVIEW, SIDE, SPEED, STEERING
 from sim.driving.pathframe import STEP_C, Around, path_at, path_end
 from sim.driving.state import OBJECTS, PATH_BEHIND, Footing, View
 from sim.randomization import Term, draw, unit
@@ -37,7 +37,7 @@ BEND_C, STEERING_C, SIDE_C, CROSSERS_C = (
 )
 WALKER_C, BICYCLE_C = wp.constant(int(ActorKind.PEDESTRIAN)), wp.constant(int(ActorKind.BICYCLE))
 LOOKS = wp.constant(wp.types.vector(length=len(PREVIEW), dtype=wp.float32)(*PREVIEW))
-LOOKS_N = wp.constant(len(PREVIEW))
+LOOKS_N, GOAL_C = wp.constant(len(PREVIEW)), wp.constant(GOAL)
 
 LANE_SKILL, CHANGE_SKILL, PULL_SKILL, ROUTE = wp.constant(0), wp.constant(1), wp.constant(2), wp.constant(3)
 
@@ -247,10 +247,13 @@ def observe(
     out[row, k + 2] = wp.where(here.shoulder >= limits.shoulder, 1.0, 0.0)
     out[row, k + 3] = wp.clamp(float(path_end(view, row) - BEHIND_C) * STEP_C / 100.0, 0.0, 1.0)
     k += 4
-    out[row, k] = wp.clamp(view.goal[row, 0] / 500.0, 0.0, 4.0)
-    out[row, k + 1] = wp.clamp(view.goal[row, 1], -4.0, 4.0)
-    out[row, k + 2] = wp.clamp(view.goal[row, 2] / 300.0, 0.0, 4.0)
-    k += 3
+    for i in range(GOAL_C):
+        out[row, k + i] = 0.0
+    if limits.skill == ROUTE:  # who chooses knows where the route goes; a skill that is asked for does not ask why
+        out[row, k] = wp.clamp(view.goal[row, 0] / 500.0, 0.0, 4.0)
+        out[row, k + 1] = wp.clamp(view.goal[row, 1], -4.0, 4.0)
+        out[row, k + 2] = wp.clamp(view.goal[row, 2] / 300.0, 0.0, 4.0)
+    k += GOAL_C
     near = Nearest()
     for role in range(6):
         near[role, 0] = 2.0 * FAR_C

@@ -121,6 +121,8 @@ def _changes(road: Road, room: float) -> Iterable[Place]:
         for beside, allowed, side in sides:
             if beside >= 0 and allowed and road.lanes[beside].kind == LaneKind.DRIVING:
                 yield Place(index, 5.0, lane.length - room, side)
+                if not lane.successors:  # recorded roads end soon: the end in sight is no reason to stay
+                    yield Place(index, lane.length - room, lane.length - 0.4 * room, side)
 
 
 def pull_places(atlas: Atlas, road: int) -> Iterable[Place]:

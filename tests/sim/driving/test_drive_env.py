@@ -9,9 +9,9 @@ import pytest
 
 from sim.bounds import ConfigError
 from sim.driving.atlas import Atlas
-from sim.driving.contract import OBSERVATION, SKILLS
+from sim.driving.contract import GOAL, GOAL_AT, OBSERVATION, SKILLS
 from sim.driving.env import RoadConfig, RoadEnv
-from sim.driving.manoeuvre import Manoeuvres
+from sim.driving.manoeuvre import Manoeuvres, aimless
 from sim.driving.starts import Place
 from sim.driving.state import PathColumn
 from sim.perceptron import Layers
@@ -231,3 +231,28 @@ def test_the_lane_skill_goes_on_behind_its_route_and_stops_where_the_road_ends()
         stood |= (env.state.twist.numpy()[:, 0] < 0.1) & (env.task.wish.brisk.numpy() < 1.0)
     assert endings == []
     assert stood.all()
+
+
+def test_skills_know_nothing_of_the_goal_and_choosers_do(atlas: Atlas) -> None:
+    goal = slice(GOAL_AT, GOAL_AT + GOAL)
+    for skill in SKILLS:
+        env = road_env(atlas, 8, skill)
+        env.reset()
+        env.step(np.zeros((8, 2), np.float32))
+        assert (np.array(env.observation.numpy())[:, goal] == 0.0).all()
+    env = road_env(atlas, 8, "route")
+    env.reset()
+    seen = np.array(env.observation.numpy())
+    assert (seen[:, GOAL_AT] > 0.0).all()
+    layers = frozen(2, 1)
+    deaf = aimless(layers).weights[0]
+    assert (deaf[:, goal] == 0.0).all()
+    rest = np.delete(np.arange(OBSERVATION), goal)
+    assert np.array_equal(deaf[:, rest], layers.weights[0][:, rest])
+    told = []
+    for change in (0.0, 1.0):  # a skill's answer within a drive along a route does not hang on where that goes
+        choices = Manoeuvres(env, {name: frozen(2, k) for k, name in enumerate(SKILLS)})
+        env.observation.numpy()[:, goal] = seen[:, goal] + change
+        choices._drive.launch()
+        told.append(env.task.action.numpy().copy())
+    assert np.array_equal(*told)
