@@ -1,10 +1,12 @@
 """The black box of a drive: every control step of one car in an MCAP file, and the drive read back from it.
 
-Two channels of msgpack maps, one message each per control step (stamp: simulated time, ns):
+Three channels of msgpack maps, one message each per control step (stamp: simulated time, ns):
 
     drive      what the car did and why: pose, motion, proposed and released command, margin, mode, reason, stored plan,
                lane, limit, clearance, time to collision, objects sensed, invariants that do not hold, contact and blame
     traffic    everybody else in truth, and where the shield took them to be able to go; for pictures and witnesses
+    shield     what decided: every array that the shield read and gave, and who proposed (fleet/driveguard.py),
+               deflated; `muster replay` decides it once more (fleet/drivereplay.py). Without a shield there is none
 
 The three invariants, clearance, speed limit and lane boundary, are looked at in every step; `broken` names each that
 does not hold, by itself. Lists of points are little-endian float32. The metadata record states the course, versions and
@@ -17,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,15 +30,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleet.blackbox import BlackBox, Layout, Message, Recorder
+from fleet.codehash import code_hash
+from fleet.driveguard import Decision
 from fleet.rundir import cpu, versions
 from fleet.salvage import BlackBoxError, Recording, read_recording
 from sim.driving.moment import CarSize, Course, Moment, Others, nobody
 from sim.roadpack import pack_road, unpack_road
 from sim.robot import SECOND
 
-SCHEMA = "drive 1"
+SCHEMA = "drive 2"
 
-CHANNELS = ("drive", "traffic")
+SHIELD = "shield"
+
+CHANNELS = ("drive", "traffic", SHIELD)
+
+GUARD = "fleet.driveguard"
+"""Module of what decides; the hash of all that it reaches is the header's `code`."""
+
+DECISION_BYTES = 1 << 20
+"""What a decision may take, inflated: it is 7 kB."""
 
 
 class DriveStep(msgspec.Struct, frozen=True):
@@ -90,13 +103,16 @@ class RecordedDrive:
 
 
 @contextlib.contextmanager
-def recording(directory: Path, course: Course, settings: Mapping[str, Any], name: str) -> Iterator[BlackBox]:
+def recording(
+    directory: Path, course: Course, settings: Mapping[str, Any], name: str, bounds: Mapping[str, float] | None = None
+) -> Iterator[BlackBox]:
     """A black box `<directory>/<name>-0.mcap` to append moments to; whole when the block ends.
 
+    `bounds`: what the shield assumes, where there is one. A moment with a decision is followed by it.
     A moment's arrays must be its own: they are written after the control step that made them.
     """
     box = BlackBox(
-        directory, name, describe(course, settings), {"road": pack_road(course.road)}, layout=layout_of(course)
+        directory, name, describe(course, settings, bounds), {"road": pack_road(course.road)}, layout=layout_of(course)
     )
     recorder = Recorder([box])
     try:
@@ -105,7 +121,7 @@ def recording(directory: Path, course: Course, settings: Mapping[str, Any], name
         recorder.close()
 
 
-def describe(course: Course, settings: Mapping[str, Any]) -> dict[str, str]:
+def describe(course: Course, settings: Mapping[str, Any], bounds: Mapping[str, float] | None = None) -> dict[str, str]:
     """The metadata of a drive."""
     stated = {
         "name": course.name,
@@ -119,7 +135,8 @@ def describe(course: Course, settings: Mapping[str, Any]) -> dict[str, str]:
         "asks": course.asks,
         "seconds": course.seconds,
     }
-    return {
+    guarded = {} if bounds is None else {"bounds": json.dumps(dict(bounds), sort_keys=True), "code": code_hash(GUARD)}
+    return guarded | {
         "schema": SCHEMA,
         "course": json.dumps(stated, sort_keys=True),
         "settings": json.dumps(dict(settings), sort_keys=True),
@@ -143,6 +160,8 @@ def drive_messages(moments: Sequence[Moment], period: float) -> list[Message]:
         cycle = round(moment.time / period)
         messages.append((1, cycle, stamp, encode(_drive_step(moment))))
         messages.append((2, cycle, stamp, encode(_traffic_step(moment))))
+        if moment.decision is not None:
+            messages.append((3, cycle, stamp, zlib.compress(encode(moment.decision), 1)))
     return messages
 
 
@@ -153,7 +172,7 @@ def read_drive(paths: Path | Sequence[Path]) -> RecordedDrive:
     """
     files = [paths] if isinstance(paths, Path) else list(paths)
     recordings = [read_recording(path) for path in files]
-    course, settings = _read_course(recordings[0])
+    course, settings = read_course(recordings[0])
     moments = [moment for recording in recordings for moment in _moments(recording)]
     damage = "; ".join(recording.damage for recording in recordings if recording.damage)
     return RecordedDrive(files[0], course, tuple(moments), settings, damage)
@@ -165,6 +184,18 @@ def read_drives(directory: Path) -> list[RecordedDrive]:
     for path in sorted(directory.glob("drive*-*.mcap"), key=_by_number):
         groups.setdefault(path.stem.rpartition("-")[0], []).append(path)
     return [read_drive(paths) for paths in groups.values()]
+
+
+def unpack_decision(data: bytes) -> Decision:
+    """A message of the channel `shield`. Raises ValueError or msgspec.MsgspecError for bytes that are none."""
+    inflate = zlib.decompressobj()
+    try:
+        plain = inflate.decompress(data, DECISION_BYTES)
+    except zlib.error as error:
+        raise ValueError(f"it cannot be inflated ({error})") from error
+    if not inflate.eof:
+        raise ValueError(f"it is cut, or larger than {DECISION_BYTES} bytes")
+    return msgspec.msgpack.decode(plain, type=Decision)
 
 
 def _by_number(path: Path) -> tuple[int, str, int]:
@@ -207,7 +238,11 @@ def _traffic_step(moment: Moment) -> TrafficStep:
     )
 
 
-def _read_course(recording: Recording) -> tuple[Course, dict[str, Any]]:
+def read_course(recording: Recording) -> tuple[Course, dict[str, Any]]:
+    """Course and settings of a file.
+
+    Raises `BlackBoxError` where it is none of a drive or of another schema, `RoadError` for a damaged road.
+    """
     data = recording.metadata
     if data.get("schema") != SCHEMA:
         raise BlackBoxError(
@@ -219,9 +254,12 @@ def _read_course(recording: Recording) -> tuple[Course, dict[str, Any]]:
     road = unpack_road(recording.attachments["road"])
     if road.hash != data["road"]:
         raise BlackBoxError(f"expected the road {data['road'][:12]} in {recording.path}, got {road.hash[:12]}")
-    stated = json.loads(data["course"])
-    size, route = CarSize(**stated.pop("size")), tuple(stated.pop("route"))
-    return Course(road=road, size=size, route=route, **stated), json.loads(data["settings"])
+    try:
+        stated = json.loads(data["course"])
+        size, route = CarSize(**stated.pop("size")), tuple(stated.pop("route"))
+        return Course(road=road, size=size, route=route, **stated), json.loads(data["settings"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BlackBoxError(f"expected the course of a drive in {recording.path}, got {error}; is it whole?") from error
 
 
 def _moments(recording: Recording) -> Iterator[Moment]:

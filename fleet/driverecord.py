@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleet.drivefigures import AT_FAULT, GOAL, PASSED
-from fleet.venues import shield_of
+from fleet.venues import guard_of
 from safety.reason import Reason
 from safety.roadstored import stored_plan
+from safety.supervisor import Mode
 from sim.driving.blame import Blame
 from sim.driving.env import RoadEnv
 from sim.driving.moment import Course, Moment, Others
@@ -68,6 +69,13 @@ ASIDE = 1.5
 """m across the ego's heading; sets of who follows it so closely in line are not drawn: they would cover its own way."""
 
 
+STANDS, SETTLED = 0.05, 2.0
+"""m/s and s: who stands for so long by his fallback, or because nothing tells where he or others are, has reached a
+minimal-risk state; there a drive ends."""
+
+SAFE = "stopped at minimal risk"
+
+
 @dataclass
 class _Before:
     """Where everything was when a step began."""
@@ -88,10 +96,10 @@ class DriveRecorder:
 
     def __init__(self, env: RoadEnv, course: Course, recorded: Recorded | None = None) -> None:
         """Call after `reset`: the drive begins where everything is now. `recorded`: the problem to be solved."""
-        self._env, self._course, self._shield = env, course, shield_of(env)
+        self._env, self._course, self._guard = env, course, guard_of(env)
         self._ground, self._reach = Ground(course.road), ReachSets(course.road, env.config.profile)
         self._limits = np.array([lane.limit for lane in course.road.lanes])
-        self._step = 0
+        self._step, self._stood = 0, 0
         self._read = _reading(env)
         self._judged = 0
         self._problem = None if recorded is None else Problems(env, [recorded])
@@ -109,15 +117,21 @@ class DriveRecorder:
         lasts = self._course.seconds
         if lasts > 0.0 and ended == Ending.TIMED_OUT and (self._step + 1.5) * self._course.period > lasts:
             ending = PASSED  # else the command line's bound of time was shorter
-        released = (float(read["released"][0, 0]), float(read["released"][0, 1]))
-        proposed = (float(read["proposed"][0, 0]), float(read["proposed"][0, 1])) if env.filter else released
-        margin, reason = float(read["margin"][0]), Reason(int(read["reason"][0]))
+        if self._guard is None:
+            released = proposed = (float(read["released"][0, 0]), float(read["released"][0, 1]))
+            margin, reason = math.inf, Reason.NONE
+        else:
+            proposed, (released, margin, reason) = self._guard.proposed, self._guard.released
         plan, reach = np.zeros((0, 3)), ()
-        if self._shield is not None:
-            plan = stored_plan(env.filter_memory, 0, self._shield.bounds, before.pose, before.motion[0])
+        if self._guard is not None:
+            plan = stored_plan(env.filter_memory, 0, self._guard.shield.bounds, before.pose, before.motion[0])
             reach = self._sets(before, 0.1 * max(len(plan) - 1, 0))
+        if not ending and self._stood * self._course.period >= SETTLED:
+            ending = SAFE
         moment = self._moment(before, proposed, released, margin, reason, plan, reach, ending, bool(ended))
         self._step += 1
+        waits = moment.mode == "fallback" or reason in (Reason.STALE_VIEW, Reason.STALE_OBJECTS)
+        self._stood = self._stood + 1 if waits and before.motion[0] < STANDS else 0
         self.over = bool(ending)
         if not self.over:
             self._before = self._look()
@@ -145,8 +159,11 @@ class DriveRecorder:
         verdicts = self._env.plant.judge.verdicts(0, ended=ended)[self._judged :]
         self._judged += len(verdicts)
         verdict = min(verdicts, key=lambda each: each.blame, default=None)
-        shielded = self._shield is not None
-        mode = "stopped" if shielded and margin < 0.0 else "shielded" if shielded and reason else "policy"
+        guard = self._guard
+        shielded, mode = guard is not None, "policy"
+        if guard is not None:
+            fallback = guard.last is not None and guard.last.mode == Mode.FALLBACK
+            mode = "stopped" if margin < 0.0 else "fallback" if fallback else "shielded" if reason else "policy"
         return Moment(
             time=self._step * self._course.period,
             pose=before.pose,
@@ -176,6 +193,7 @@ class DriveRecorder:
             blame=BLAMES[verdict.blame] if verdict is not None else "",
             others=others,
             ending=ending,
+            decision=None if guard is None else guard.last,
         )
 
     def _look(self) -> _Before:
@@ -220,7 +238,6 @@ def _reading(env: RoadEnv) -> dict[str, NDArray[Any]]:  # arrays of several dtyp
         "left": plant.footing.left, "kind": plant.actors.kind, "actor_pose": plant.actors.pose,
         "actor_motion": plant.actors.motion, "actor_size": plant.actors.size, "objects": plant.view.objects,
         "object_kind": plant.view.object_kind, "object_lane": plant.view.object_lane,
-        "proposed": plant.state.proposed, "released": plant.drive.released, "margin": env.margin, "reason": env.reason,
-        "ending": env.task.outcome.ending,
+        "released": plant.drive.released, "ending": env.task.outcome.ending,
     }  # fmt: skip
     return {name: array.numpy() for name, array in arrays.items()}

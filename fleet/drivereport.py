@@ -119,6 +119,10 @@ def _tiles(found: Sequence[DriveFigures]) -> str:
         (str(at_fault), "contacts at fault", "bad" if at_fault else "good"),
         (f"{sum(figure.driven for figure in found) / 1000:.2f} km", f"driven in {seconds / 60:.1f} minutes", ""),
     ]
+    asked = [figure.solved for figure in found if figure.asks]
+    if asked:
+        kind = "good" if all(asked) else "bad"
+        tiles.append((f"{sum(asked)} of {len(asked)}", "problems and scenarios solved", kind))
     if shares:
         tiles.append((f"{100 * float(np.mean(shares)):.0f} %", "of the speed limit, mean", ""))
     if seconds:
@@ -140,6 +144,8 @@ def _video(video: Path | None, trouble: str, drives: Sequence[RecordedDrive]) ->
     content = f'<video {look} poster="{_poster(drives)}" src="{source}"></video>'
     names = [("stored stopping plan", "rgb(46,168,98)"), ("where others may be meanwhile", "rgb(246,178,58)")]
     names += [("shield intervenes", "rgb(240,150,36)"), ("the car", "rgb(28,116,232)")]
+    if any(moment.mode == "fallback" for drive in drives for moment in drive.moments):
+        names.append(("fallback drives", TONES["fallback"]))
     return card("Video", content + legend(names), trouble, wide=True)
 
 
@@ -172,8 +178,8 @@ def _drives(found: Sequence[DriveFigures]) -> str:
                 _ending(figure),
                 _extent(figure),
                 f"{100 * figure.completion:.1f} %",
-                f"{figure.seconds:.0f} s",
-                f"{3.6 * figure.speed:.0f} km/h",
+                f"{figure.seconds:.0f}\u00a0s",
+                f"{3.6 * figure.speed:.0f}\u00a0km/h",
                 f"{100 * figure.speed_share:.0f} %" if math.isfinite(figure.speed_share) else "",
                 f"{100 * sum(figure.interventions.values()) / max(figure.steps, 1):.1f} %",
                 f'<span class="{kind}">{figure.at_fault}</span>',
@@ -191,7 +197,7 @@ def _drives(found: Sequence[DriveFigures]) -> str:
 
 def _extent(figure: DriveFigures) -> str:
     """What a drive's completion is a share of."""
-    return f"{figure.lasts:.0f} s" if figure.lasts else f"{figure.length:,.0f} m"
+    return f"{figure.lasts:.0f}\u00a0s" if figure.lasts else f"{figure.length:,.0f}\u00a0m"
 
 
 def _ending(figure: DriveFigures) -> str:
@@ -231,6 +237,8 @@ def _course(drive: RecordedDrive, figure: DriveFigures) -> str:
     note = f"marked: {', '.join(said)}" if said else "the policy's commands were all released as they were"
     if figure.asks:
         note = f"asked: {figure.asks}; {'solved' if figure.solved else 'not solved'}: {figure.ending}; {note}"
+    if drive.settings.get("fault"):
+        note = f"fault: {drive.settings['fault']} s; {note}"
     if drive.damage:
         note += f"; {drive.damage}"
     picture = (
@@ -348,4 +356,4 @@ def _hashes(drives: Sequence[RecordedDrive]) -> list[tuple[str, str]]:
 
 
 def _finite(value: float, unit: str) -> str:
-    return f"{value:.1f} {unit}" if math.isfinite(value) else ""
+    return f"{value:.1f}\u00a0{unit}" if math.isfinite(value) else ""

@@ -12,10 +12,11 @@ from typing import Protocol
 
 import numpy as np
 
-from agents.errors import PolicyError
+from agents.errors import ContractMismatch, PolicyError
 from agents.layers import read_layers
 from agents.policy import Policy
 from fleet.driving_train import LEVELS, read_levels
+from sim.bodies.specs import CAR
 from sim.driving.appointment import Appointments
 from sim.driving.contract import SKILLS, drive_contract, manoeuvre_contract
 from sim.driving.env import RoadEnv
@@ -80,7 +81,11 @@ class Learned:
     """The frozen policies of a folder: motor, skills and manoeuvre, as `muster driving-train` leaves them."""
 
     def __init__(self, place: Path) -> None:
-        """Raises `PolicyError` for a folder that lacks a level, `ChainError` for levels not trained on each other."""
+        """Read every level.
+
+        Raises `PolicyError` for a folder that lacks a level, `ChainError` for levels not trained on each other,
+        `ContractMismatch` for policies of another car or of another version.
+        """
         missing = [level for level in LEVELS if not (place / level / "policy.json").exists()]
         if missing:
             raise PolicyError(
@@ -94,12 +99,16 @@ class Learned:
         self._policies = {name: Policy.load(place / name) for name in SKILLS}
         self._top = Policy.load(place / TOP)
         self.name = f"policy {self._top.hash[:12]}"
+        for name, policy in (*self._policies.items(), (TOP, self._top)):
+            contract = manoeuvre_contract(CAR, PERIOD) if name == TOP else drive_contract(name, CAR)
+            try:
+                policy.check(contract)
+            except ContractMismatch as error:
+                said = str(error).partition(" expected: {")[0]  # without both contracts, which are a page each
+                raise ContractMismatch(f"{place / name}: {said}") from error
 
     def drive(self, env: RoadEnv, watch: Callable[[], bool], recorded: Recorded | None = None) -> None:
-        """As `Driver`. Raises `ContractError` for policies of another car."""
-        for name, policy in self._policies.items():
-            policy.check(drive_contract(name, env.spec))
-        self._top.check(manoeuvre_contract(env.spec, PERIOD))
+        """As `Driver`."""
         appointments = None if recorded is None else Appointments(env, [recorded])
         choices = Manoeuvres(env, self._skills, appointments=appointments)
         over = False

@@ -15,6 +15,7 @@ figures of each drive, `drive.mp4` and `report.html`. The exit code is 0 when no
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -41,7 +42,7 @@ BRIEFLY = 0.2
 """Share of the levels' full numbers of decisions that a brief training takes: what two cores learn in three minutes."""
 
 DRIVES_MAX = 1000
-"""Drives of a run at most: each leaves 3 MB a minute. Campaigns count contacts without logs."""
+"""Drives of a run at most: each leaves 7 MB a minute. Campaigns count contacts without logs."""
 
 OTHERS_MAX = 48
 """Other vehicles, and people: more do not fit into half a kilometre of road."""
@@ -71,6 +72,8 @@ class Config:
     """Other vehicles (not in scenarios, of files or by name)"""
     walkers: int = 6
     """People on foot (not in scenarios)"""
+    fault: str = ""
+    """What fails, and when: policy:SECONDS, or a sensor's fault as lane_lost:SECONDS"""
     video: bool = True
     """Draw drive.mp4"""
     video_speed: float = 2.0
@@ -87,7 +90,7 @@ class Config:
 
 def check(config: Config, made_later: Path | None = None) -> None:
     """Raise `MusterError` for values, roads and policies that cannot work, before anything is made."""
-    from fleet.venues import read_venues
+    from fleet.venues import FaultError, read_fault, read_venues
     from sim.driving.film import Look, check_look
 
     check_whole("--drives", config.drives, 1, DRIVES_MAX)
@@ -105,6 +108,8 @@ def check(config: Config, made_later: Path | None = None) -> None:
         open_run(config.redraw)
         return
     read_venues(config.site)
+    if math.isfinite(read_fault(config.fault).fails_at) and not config.shield:
+        raise FaultError("--fault policy: expected a shield, under which the fallback drives, got none; add --shield")
     if config.policy and made_later is None:
         from fleet.drivers import driver_of
 
@@ -119,7 +124,7 @@ def ports(config: Config) -> dict[str, str]:
 def run(config: Config) -> int:
     """Train if asked to, drive, film, report; 0 when no contact was at fault, else 1."""
     from fleet.drivers import driver_of
-    from fleet.venues import Among, read_venues
+    from fleet.venues import Among, read_fault, read_venues
 
     check(config)
     if config.redraw is not None:
@@ -132,8 +137,9 @@ def run(config: Config) -> int:
     for line in unread(venues):
         print(line, flush=True)
     among = Among(
-        config.seconds, config.traffic, config.walkers, config.shield, config.body, driver.motor, driver.by_rule
-    )
+        config.seconds, config.traffic, config.walkers, config.shield, config.body, driver.motor, driver.by_rule,
+        read_fault(config.fault),
+    )  # fmt: skip
     found: list[DriveFigures] = []
     for number in range(config.drives):
         begin = time.monotonic()
@@ -160,22 +166,28 @@ def drive(venue: Venue, seed: int, driver: Driver, among: Among, directory: RunD
     from fleet.drivefigures import figures
     from fleet.drivelog import recording
     from fleet.driverecord import DriveRecorder
-    from fleet.venues import course_of, make_env
+    from fleet.venues import course_of, guard_of, make_env, without_policy
     from sim.driving.moment import Moment
 
     env = make_env(venue, seed, among)
     env.reset()
     course = course_of(venue, env, seed, driver.name)
     recorder, moments = DriveRecorder(env, course, venue.recorded), list[Moment]()
-    with recording(directory.blackbox, course, {"body": among.body}, f"drive{number}") as box:
+    guard = guard_of(env)
+    settings = {"body": among.body, "fault": among.fault.name}
+    bounds = None if guard is None else guard.assumed
+    with recording(directory.blackbox, course, settings, f"drive{number}", bounds) as box:
 
         def watch() -> bool:
             if not recorder.over:
                 moments.append(recorder.take())
                 box.append(moments[-1])
-            return recorder.over
+            return recorder.over or (guard is not None and guard.failed)
 
         driver.drive(env, watch, venue.recorded)
+        while not recorder.over:  # the policy has failed: it is asked no more, and the fallback drives
+            without_policy(env)
+            watch()
     found = figures(course, moments)
     with (directory.root / "drives.jsonl").open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(found.plain()) + "\n")

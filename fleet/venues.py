@@ -12,13 +12,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from safety.roadshield import RoadShield
+from fleet.driveguard import Guard
 from sim.bodies.specs import CAR
 from sim.commonroad import read_commonroad
 from sim.driving.atlas import Atlas
@@ -33,7 +33,9 @@ from sim.driving.scenario import Scenario, evaluate, sample
 from sim.driving.scenariotext import scenario_of
 from sim.driving.scene import RoadBody
 from sim.driving.script import ScenarioPlayer, runs_on, scenario_atlas
-from sim.errors import nearest, shown
+from sim.driving.sensing import FAULTS, Fault, RoadFaults, RoadSensors
+from sim.driving.skill import Driving
+from sim.errors import MusterError, nearest, shown
 from sim.filter import Filter
 from sim.perceptron import Layers
 from sim.road import Road, RoadError
@@ -43,6 +45,12 @@ from sim.seeds import seed_key
 
 ROUTES = 64
 """Routes of a generated road, one of which a drive's seed chooses."""
+
+POLICY = "policy"
+"""The fault that no sensor has: the policy says nothing any more, and the fallback drives."""
+
+LATEST, FOREVER = 600.0, 3600.0
+"""s; when a fault begins at the latest, and how long it stays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +62,20 @@ class Venue:
     recorded: Recorded | None = None
     scenario: Scenario | None = None
     """Then the road is its own"""
+
+
+class FaultError(MusterError):
+    """What should fail in a drive is none of what can."""
+
+
+@dataclass(frozen=True)
+class DriveFault:
+    """What fails in a drive, and from when on."""
+
+    name: str = ""
+    sensors: RoadSensors = field(default_factory=RoadSensors)
+    fails_at: float = math.inf
+    """When the policy falls silent, whole s"""
 
 
 @dataclass(frozen=True)
@@ -72,6 +94,32 @@ class Among:
     """A frozen motor policy; None: the firmware alone"""
     by_rule: bool = False
     """Whether the car drives as traffic does (sim/driving/idmdriver.py)"""
+    fault: DriveFault = field(default_factory=DriveFault)
+
+
+def read_fault(text: str) -> DriveFault:
+    """What fails: `policy:10` or a sensor's fault, `lane_lost:5`; empty for nothing. Raises `FaultError`."""
+    if not text:
+        return DriveFault()
+    name, _, when = text.partition(":")
+    known = (POLICY, *FAULTS)
+    if name not in known:
+        raise FaultError(
+            f"--fault: expected {POLICY}:SECONDS or a sensor's fault, got {shown(text)}{nearest(name, known)}"
+        )
+    try:
+        seconds = float(when)
+    except ValueError:
+        seconds = math.nan
+    if not 0.0 <= seconds <= LATEST:
+        raise FaultError(
+            f"--fault: expected seconds from 0 to {LATEST:g} after {name}:, got {shown(when)}; write {name}:10"
+        )
+    if name == POLICY:
+        return DriveFault(text, fails_at=math.ceil(seconds))  # choices of manoeuvres last a second
+    sane = RoadFaults()
+    fault = Fault(1.0, (seconds, seconds), (FOREVER, FOREVER), getattr(sane, name).size)
+    return DriveFault(text, RoadSensors(faults=replace(sane, **{name: fault})))
 
 
 def read_venues(text: str) -> list[Venue]:
@@ -100,6 +148,13 @@ def make_venue(word: str) -> Venue:
         return Venue(word, scenario.road, scenario=scenario)
     if path.suffix == ".xml" and read_commonroad(path).problems:
         recorded = from_commonroad(path)
+        speed, most = recorded.problem.speed, CAR.car.speed_max
+        if not 0.0 <= speed <= most:
+            raise RoadError(
+                f"{path}: expected a speed from 0 to {most:g} m/s at which the car of planning problem "
+                f"{recorded.problem.name} begins, got {speed:g}; correct it"
+            )
+        Atlas([recorded.road], routes=[[recorded.plan]])  # raises where no way leads to the goal
         return Venue(recorded.name, recorded.road, recorded)
     if path.suffix == "" and name not in GENERATORS:
         known = [*GENERATORS, *FAMILIES]
@@ -112,11 +167,12 @@ def make_venue(word: str) -> Venue:
 
 def make_env(venue: Venue, seed: int, among: Among) -> RoadEnv:
     """The environment of one drive; raises what `RoadEnv` does for roads on which nothing can be driven."""
-    shield = RoadShield(CAR) if among.shield else None
-    filter = Following(shield) if among.by_rule else shield
+    guard = Guard(CAR, fails_at=among.fault.fails_at) if among.shield else None
+    filter = Following(guard) if among.by_rule else guard
     config = RoadConfig(
-        skill="route", traffic=among.traffic, walkers=among.walkers, time_limit=among.seconds, motor=among.motor
-    )
+        skill="route", traffic=among.traffic, walkers=among.walkers, time_limit=among.seconds, motor=among.motor,
+        sensors=among.fault.sensors,
+    )  # fmt: skip
     if venue.recorded is not None:
         return problem_env(
             [venue.recorded], config, worlds=1, seed=seed, filter=filter, body=among.body, drive_egos=among.by_rule,
@@ -125,9 +181,11 @@ def make_env(venue: Venue, seed: int, among: Among) -> RoadEnv:
     if venue.scenario is not None:
         return scenario_env(venue.scenario, seed, config, filter, among)
     atlas = Atlas([venue.road], routes=ROUTES, seed=seed)
+    # a route ends a drive where it cannot be reached any more, but the fallback may stop on a shoulder
     return RoadEnv(
-        atlas, config, worlds=1, seed=seed, filter=filter, body=among.body, drive_egos=among.by_rule, threads=1
-    )
+        atlas, config, worlds=1, seed=seed, filter=filter, body=among.body, drive_egos=among.by_rule,
+        open_ended=math.isfinite(among.fault.fails_at), threads=1,
+    )  # fmt: skip
 
 
 def scenario_env(scenario: Scenario, seed: int, config: RoadConfig, filter: Filter | None, among: Among) -> RoadEnv:
@@ -159,10 +217,17 @@ def row_of(scenario: Scenario, seed: int) -> tuple[NDArray[np.float64], float]:
     return row, float(evaluate(scenario.duration, scenario.named(row), 1)[0])
 
 
-def shield_of(env: RoadEnv) -> RoadShield | None:
-    """The shield that judges an environment's commands, whoever stands in front of it."""
+def without_policy(env: RoadEnv) -> None:
+    """One step in which the policy says nothing; that the car leaves its lane for a shoulder is then wished."""
+    assert isinstance(env.task, Driving)
+    env.task.wish.pull.fill_(1)
+    env.step(np.zeros((1, 2), np.float32))
+
+
+def guard_of(env: RoadEnv) -> Guard | None:
+    """Who decides in an environment, whoever stands in front of him; None without a shield."""
     filter = env.filter.shield if isinstance(env.filter, Following) else env.filter
-    return filter if isinstance(filter, RoadShield) else None
+    return filter if isinstance(filter, Guard) else None
 
 
 def course_of(venue: Venue, env: RoadEnv, seed: int, driver: str) -> Course:
@@ -189,7 +254,7 @@ def course_of(venue: Venue, env: RoadEnv, seed: int, driver: str) -> Course:
         length=left if math.isfinite(left) else float(routes.length.numpy()[route]),
         seed=seed,
         driver=driver,
-        shielded=shield_of(env) is not None,
+        shielded=guard_of(env) is not None,
         asks=asks,
         seconds=lasts,
     )
@@ -199,7 +264,9 @@ def asks_of(recorded: Recorded) -> str:
     """The goals of a planning problem in words, times since its beginning."""
     begin, words = recorded.problem.time, list[str]()
     for goal in recorded.problem.goals:
-        said = ["be in the goal area" if goal.areas else "be in the goal's lane" if goal.lanes else "drive on"]
+        if not (goal.areas or goal.lanes):
+            continue
+        said = ["be in the goal area" if goal.areas else "be in the goal's lane"]
         early, late = goal.time[0] - begin, goal.time[1] - begin
         if math.isfinite(late):
             said.append(f"between {max(early, 0.0):.1f} and {late:.1f} s" if early > 0.0 else f"within {late:.1f} s")

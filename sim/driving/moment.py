@@ -127,6 +127,8 @@ class Moment:
     others: Others = field(default_factory=nobody)
     ending: str = ""
     """Of a drive's last moment: how it ended"""
+    decision: object = None
+    """What decided, for the black box alone: whoever shows moments need not know it"""
 
     @property
     def speed(self) -> float:

@@ -61,7 +61,7 @@ def test_the_file_is_mcap_that_other_tools_read(tmp_path: Path) -> None:
         summary = make_reader(stream).get_summary()
     assert summary is not None
     assert summary.statistics is not None
-    assert sorted(channel.topic for channel in summary.channels.values()) == ["drive", "traffic"]
+    assert sorted(channel.topic for channel in summary.channels.values()) == ["drive", "shield", "traffic"]
     assert summary.statistics.message_count == 20
     stamps = [message.stamp for chunk in read_recording(path).chunks for message in chunk if message.channel == "drive"]
     assert stamps == [50_000_000 * step for step in range(10)]
@@ -103,6 +103,6 @@ def test_what_is_no_drive_is_refused_in_a_line(tmp_path: Path) -> None:
         read_drive(tmp_path / "drive0-0.mcap")
 
 
-def test_replaying_a_drive_s_file_as_a_robot_s_says_so(tmp_path: Path) -> None:
-    with pytest.raises(BlackBoxError, match="it is another log"):
+def test_a_drive_without_a_shield_has_nothing_to_replay(tmp_path: Path) -> None:
+    with pytest.raises(BlackBoxError, match="the drive had none"):
         run(Config(write(tmp_path, drives.moments(0.2))))

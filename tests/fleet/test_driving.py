@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fleet import cli
+from fleet import cli, drivers
 from fleet.drivefigures import figures
 from fleet.drivelog import read_drives, recording
 from fleet.driverecord import DriveRecorder
@@ -105,6 +105,10 @@ def test_roads_that_are_none_are_refused(site: str, why: str, capsys: pytest.Cap
         ("--seconds", "inf", "finite"),
         ("--traffic", "-1", "from 0 to 48"),
         ("--seed", "-1", "seed"),
+        ("--fault", "polcy:3", 'did you mean "policy"'),
+        ("--fault", "policy", "write policy:10"),
+        ("--fault", "lane_lost:-1", "from 0 to 600"),
+        ("--fault", "lane_lost:nan", "from 0 to 600"),
         ("--seed", str(2**63 - 2), "seed"),
         ("--video-speed", "0", "speed above 0"),
         ("--policy", "nowhere", "expected driving policies in nowhere"),
@@ -213,8 +217,44 @@ def test_the_driver_by_rule_does_without_a_shield(tmp_path: Path) -> None:
     assert cli.main([*words, "--no-video", "--out", str(tmp_path)]) == 0
     (drive,) = read_drives(next(tmp_path.iterdir()) / "blackbox")
     assert not drive.course.shielded
-    assert all(moment.proposed == moment.released and moment.mode == "policy" for moment in drive.moments[:-1])
+    assert all(moment.proposed == moment.released and moment.mode == "policy" for moment in drive.moments)
     assert any(moment.released[0] > 0.1 for moment in drive.moments)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("<x>5", "<x>500", "off the road"),
+        ('ref="2"', 'ref="77"', "line 4: expected the id of a lanelet, got 77"),
+        ("<exact>10.0", "<exact>1e9", "expected a speed from 0 to 36.1111 m/s"),
+        ("<x>5", "<x>60", "expected a way from lane 2 to a goal ahead on lane 1"),
+        ("<planningProblem", "<!DOCTYPE a><planningProblem", "line 4"),
+    ],
+)
+def test_problems_that_nobody_can_drive_are_refused_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, why: str
+) -> None:
+    problem = PROBLEM.replace('ref="2"', 'ref="1"') if "lane 1" in why else PROBLEM
+    assert old in problem
+    file = write(tmp_path / "p.xml", ROADS, problem.replace(old, new))
+    assert cli.main(["drive", "--policy", "idm", "--site", str(file), "--out", str(tmp_path / "runs")]) == 2
+    said = capsys.readouterr().err
+    assert why in said
+    assert len(said.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_policies_of_another_version_are_refused_in_a_line_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policies = write_driving_policies(tmp_path / "policies")
+    monkeypatch.setattr(drivers, "PERIOD", 2.0)  # choices of manoeuvres last longer than these were trained for
+    assert cli.main(["drive", "--policy", str(policies), "--out", str(tmp_path / "runs")]) == 2
+    said = capsys.readouterr().err
+    assert "manoeuvre: expected a policy for contract" in said
+    assert len(said.strip().splitlines()) == 1
+    assert len(said) < 500
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
