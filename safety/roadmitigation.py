@@ -117,6 +117,7 @@ def mitigate(row: int, planned: float, ask: RoadAsk, sight: RoadSight, b: RoadBo
         if n == 1:
             accel = other
         clear[n] = clearance(row, accel, ask, sight, b)
-    if clear[1] > clear[0] or (leaves == 0 and clear[1] >= NEAR):
+    # where both end in a contact the slower one does less harm, however little of it the other one overlaps
+    if (clear[1] > clear[0] and (leaves == 0 or clear[1] > 0.0)) or (leaves == 0 and clear[1] >= NEAR):
         return other
     return -b.brake

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -504,3 +505,19 @@ def test_of_the_reference_cut_ins_none_is_lost_that_rss_or_the_fuzzy_model_survi
     lost = np.array([row["crash_RSS"] > 0 and row["crash_FSM"] > 0 for row in rows])
     assert not (hit & ~lost).any()
     assert 0 < hit.sum() <= 9  # some cannot be survived by braking alone
+
+
+def test_where_neither_braking_nor_going_on_helps_the_car_brakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """110 km/h, 71 m behind one at 10 km/h that comes over at 0.9 m/s: met at a quarter of the speed difference."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    bench = importlib.import_module("cutins")
+    cut = bench.CutIns([{"ego_kmh": 110.0, "cutin_kmh": 10.0, "gap_m": 71.0, "lat_vel_mps": 0.9}])
+    met: list[float] = []
+
+    def driver(cuts: Any, step: int) -> np.ndarray:  # bench.CutIns
+        if abs(cuts.x[0] - cuts.other_x[0]) < bench.LENGTH and abs(cuts.y[0]) < bench.WIDTH:
+            met.append(float(cuts.ego_v[0] - cuts.other_v[0]))
+        return cuts.shielded(step)
+
+    assert cut.run(driver)[0]
+    assert met[0] < 7.0
