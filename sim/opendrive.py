@@ -13,16 +13,15 @@ of a polynomial, so that its borders lie on the closed forms.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from sim.curves import Arc, Curve, Line, ParamPoly3, Spiral, place, poly3
-from sim.road import GAP_MAX, LENGTH_MAX, STEP, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
+from sim.opendriveline import ReferenceLine, evaluate, polynomials, reference_line
+from sim.opendrivelinks import Key, Links, Section
+from sim.road import GAP_MAX, STEP, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
 from sim.xmltree import Element, XmlReader
 
 KINDS = {
@@ -38,48 +37,6 @@ UNITS = {"m/s": 1.0, "km/h": 1.0 / 3.6, "mph": 0.44704}
 CHANGES = {"broken", "none", "botts dots", "grass"}
 """Road marks that may be crossed from both sides; "solid broken" and "broken solid" from one (1.8, 11.9)."""
 
-Key = tuple[str, int, int]
-"""Road id, lane section, lane id."""
-
-
-@dataclass(frozen=True)
-class _Poly:
-    """a + b ds + c ds^2 + d ds^3 from s on."""
-
-    s: float
-    a: float
-    b: float
-    c: float
-    d: float
-
-
-@dataclass(eq=False)
-class _Section:
-    element: Element
-    begin: float
-    end: float
-    lanes: dict[int, Element]
-
-
-@dataclass(eq=False)
-class _Line:
-    """The reference line of a road."""
-
-    pieces: list[tuple[float, float, Curve, float, float, float]]
-    """Start s, length, curve, x, y, heading."""
-    length: float
-
-    def at(self, s: Floats) -> tuple[Floats, Floats, Floats]:
-        """x, y, heading at s, all (n,)."""
-        starts = np.array([piece[0] for piece in self.pieces])
-        which = np.clip(np.searchsorted(starts, s + 1e-9, side="right") - 1, 0, len(starts) - 1)
-        found = np.zeros((3, len(s)))
-        for index in np.unique(which).tolist():
-            begin, length, curve, x, y, heading = self.pieces[index]
-            rows = which == index
-            found[:, rows] = place(curve, np.clip(s[rows] - begin, 0.0, length), x, y, heading)
-        return found[0], found[1], found[2]
-
 
 def read_opendrive(path: Path) -> Road:
     """The road network of an .xodr file. Raises `RoadError` (file, line, what to do) and `FileError`."""
@@ -91,7 +48,7 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.sections: dict[str, list[_Section]] = {}
+        self.sections: dict[str, list[Section]] = {}
         self.roads: dict[str, Element] = {}
         self.junctions: dict[str, Element] = {}
         self.index: dict[Key, int] = {}
@@ -118,7 +75,7 @@ class _Reader:
                 raise road.fault(f'road "{identity}" stands twice; rename one')
             self.roads[identity] = road
             self._refuse(road)
-            line = self._line(road)
+            line = reference_line(road)
             self.sections[identity] = self._divide(road, line)
             for number, section in enumerate(self.sections[identity]):
                 for lane, kept in self._lanes(road, line, section, number):
@@ -127,7 +84,7 @@ class _Reader:
             crossings.extend(self._crossings(road, line))
         if not lanes:
             raise root.fault("expected at least one road with a lane, got none; name another file")
-        linked = self._link(lanes)
+        linked = Links(self.roads, self.junctions, self.sections, self.index, self.right_hand).link(lanes)
         return check_road(Road(self.path.stem, tuple(linked), tuple(crossings), self.right_hand, tuple(self.ignored)))
 
     def _refuse(self, road: Element) -> None:
@@ -151,37 +108,7 @@ class _Reader:
                 if child.word("type", "") != "crosswalk":
                     self.ignored.setdefault(f"{child.tag} {child.word('type', '')}".strip())
 
-    def _line(self, road: Element) -> _Line:
-        pieces: list[tuple[float, float, Curve, float, float, float]] = []
-        total = road.number("length", low=1e-6, high=LENGTH_MAX)
-        for geometry in road.one("planView").all("geometry"):
-            s, length = geometry.number("s", low=0.0), geometry.number("length", low=0.0, high=LENGTH_MAX)
-            if length == 0.0:
-                continue
-            x, y, heading = (geometry.number(name) for name in ("x", "y", "hdg"))
-            if pieces:
-                begin, before, curve, *pose = pieces[-1]
-                if abs(begin + before - s) > GAP_MAX:
-                    raise geometry.fault(
-                        f"expected s = {begin + before:.3f} m, where the geometry before ends, got {s:.3f}; repair it"
-                    )
-                end_x, end_y, _ = place(curve, np.array([before]), *pose)
-                gap = math.hypot(float(end_x[0]) - x, float(end_y[0]) - y)
-                if gap > GAP_MAX:
-                    raise geometry.fault(
-                        f"expected this geometry to begin where the one before ends, got a gap of {gap:.2f} m; close it"
-                    )
-            elif s > GAP_MAX:
-                raise geometry.fault(f"expected the first geometry at s = 0, got {s:.3f}; repair it")
-            pieces.append((s, length, _curve(geometry, length), x, y, heading))
-        if not pieces:
-            raise road.one("planView").fault("expected at least one <geometry>, got none; add it")
-        end = pieces[-1][0] + pieces[-1][1]
-        if abs(end - total) > GAP_MAX:
-            raise road.fault(f"expected a length of {end:.3f} m, where its geometries end, got {total:.3f}; repair it")
-        return _Line(pieces, min(end, total))
-
-    def _divide(self, road: Element, line: _Line) -> list[_Section]:
+    def _divide(self, road: Element, line: ReferenceLine) -> list[Section]:
         elements = list(road.one("lanes").all("laneSection"))
         if not elements:
             raise road.one("lanes").fault("expected at least one <laneSection>, got none; add it")
@@ -208,12 +135,12 @@ class _Reader:
                     raise lane.fault(
                         f"expected lane ids without holes, got {identity} without the one before; renumber"
                     )
-            sections.append(_Section(element, begin, end, lanes))
+            sections.append(Section(element, begin, end, lanes))
         return sections
 
-    def _lanes(self, road: Element, line: _Line, section: _Section, number: int) -> Iterator[tuple[int, Lane]]:
+    def _lanes(self, road: Element, line: ReferenceLine, section: Section, number: int) -> Iterator[tuple[int, Lane]]:
         """The lanes of a section, not linked yet."""
-        offsets = _polys(road.one("lanes").all("laneOffset"))
+        offsets = polynomials(road.one("lanes").all("laneOffset"))
         bends = [
             section.begin + each.number("sOffset", low=0.0) for lane in section.lanes.values() for each in _shapes(lane)
         ]
@@ -223,7 +150,7 @@ class _Reader:
         s = np.concatenate([*parts, [section.end]])
         s = s[np.concatenate([[True], np.diff(s) > 1e-6])]
         x, y, heading = line.at(s)
-        middle = _evaluate(offsets, s)
+        middle = evaluate(offsets, s)
         borders = {0: middle}
         for sign in (1, -1):
             for step in range(1, max((sign * lane for lane in section.lanes), default=0) + 1):
@@ -257,15 +184,15 @@ class _Reader:
         """The outer border of a lane, t (n,)."""
         widths, borders = list(lane.all("width")), list(lane.all("border"))
         if widths:  # where both are given, width counts (1.6, 9.5.2)
-            width = _evaluate(_polys(widths, "sOffset", begin), s)
+            width = evaluate(polynomials(widths, "sOffset", begin), s)
             if width.min() < -1e-3:
                 raise lane.fault(f"expected widths of 0 m and more, got {width.min():.3f}; repair them")
             return inner + sign * np.maximum(width, 0.0)
         if borders:
-            return middle + _evaluate(_polys(borders, "sOffset", begin), s)
+            return middle + evaluate(polynomials(borders, "sOffset", begin), s)
         raise lane.fault(f"expected <width> or <border> of lane {lane.word('id')}, got none; add it")
 
-    def _changes(self, section: _Section, identity: int) -> tuple[bool, bool]:
+    def _changes(self, section: Section, identity: int) -> tuple[bool, bool]:
         """Whether a lane may be left over its inner and over its outer mark."""
         inward = identity - int(math.copysign(1, identity))
         centre = section.element.one("center")
@@ -284,108 +211,7 @@ class _Reader:
                 limit = _speed(speed)
         return limit
 
-    # links -------------------------------------------------------------------------------------------------------
-
-    def _link(self, lanes: list[Lane]) -> list[Lane]:
-        follows: set[tuple[int, int]] = set()
-        for (road, number, lane), index in self.index.items():
-            along = (lane < 0) == self.right_hand
-            follows.update(
-                (index, other) for other in self._next(road, number, lane, "successor" if along else "predecessor")
-            )
-            follows.update(
-                (other, index) for other in self._next(road, number, lane, "predecessor" if along else "successor")
-            )
-        for junction in self.junctions.values():
-            follows.update(self._through(junction))
-        after, before = defaultdict(list), defaultdict(list)
-        for one, other in sorted(follows):
-            after[one].append(other)
-            before[other].append(one)
-        linked = []
-        for (road, number, lane), index in self.index.items():
-            sign = int(math.copysign(1, lane))
-            inward, outward = (
-                self.index.get((road, number, lane - sign), -1),
-                self.index.get((road, number, lane + sign), -1),
-            )
-            oncoming = self.index.get((road, number, -sign), -1) if lane == sign else -1
-            left, right = (inward, outward) if self.right_hand else (outward, inward)
-            linked.append(
-                replace(
-                    lanes[index],
-                    successors=tuple(after[index]),
-                    predecessors=tuple(before[index]),
-                    left_neighbour=left,
-                    right_neighbour=right,
-                    oncoming=oncoming,
-                )
-            )
-        return linked
-
-    def _next(self, road: str, number: int, lane: int, end: str) -> Iterator[int]:
-        """Lanes that a lane's own link names at one end of its section: in the next section, or the next road."""
-        link = self.sections[road][number].lanes[lane].some("link")
-        target = link.some(end) if link else None
-        if target is None:
-            return
-        following = number + (1 if end == "successor" else -1)
-        if 0 <= following < len(self.sections[road]):
-            yield from self._lane(target, road, following, target.whole("id"))
-            return
-        roads = self.roads[road].some("link")
-        other = roads.some(end) if roads else None
-        if other is None or other.word("elementType", "road") != "road":
-            return  # junctions name their lanes themselves
-        yield from self._lane(target, *self._contact(other, other.word("elementId")), target.whole("id"))
-
-    def _contact(self, link: Element, road: str) -> tuple[str, int]:
-        """Road and section that a link with a contact point means."""
-        if road not in self.roads:
-            raise link.fault(f'expected the id of a road, got "{road}"; repair the link')
-        contact = link.word("contactPoint")
-        if contact not in ("start", "end"):
-            raise link.fault(f'expected contactPoint "start" or "end", got "{contact}"; repair it')
-        return road, 0 if contact == "start" else len(self.sections[road]) - 1
-
-    def _lane(self, link: Element, road: str, number: int, lane: int) -> Iterator[int]:
-        if lane not in self.sections[road][number].lanes:
-            raise link.fault(f"expected a lane of road {road}, section {number}, got {lane}; repair the link")
-        index = self.index.get((road, number, lane))
-        if index is not None:  # None: a lane without room
-            yield index
-
-    def _through(self, junction: Element) -> Iterator[tuple[int, int]]:
-        """Pairs (lane, lane that follows it) that a junction states; the ways out are links of the connecting roads."""
-        for connection in junction.all("connection"):
-            incoming, inside = connection.word("incomingRoad"), connection.word("connectingRoad")
-            if incoming not in self.roads:
-                raise connection.fault(f'expected the id of a road as "incomingRoad", got "{incoming}"; repair it')
-            inner, first = self._contact(connection, inside)
-            end = self._end_at(connection, incoming, junction.word("id"))
-            pairs = [(link, link.whole("from"), link.whole("to")) for link in connection.all("laneLink")]
-            if not pairs:  # lanes with equal ids are linked (1.6, 10.3)
-                common = self.sections[incoming][end].lanes.keys() & self.sections[inner][first].lanes.keys()
-                pairs = [(connection, lane, lane) for lane in sorted(common)]
-            for link, one, other in pairs:
-                for before in self._lane(link, incoming, end, one):
-                    for after in self._lane(link, inner, first, other):
-                        yield before, after
-
-    def _end_at(self, connection: Element, road: str, junction: str) -> int:
-        """The section of a road at which it meets a junction."""
-        link = self.roads[road].some("link")
-        for end, number in (("successor", len(self.sections[road]) - 1), ("predecessor", 0)):
-            target = link.some(end) if link else None
-            if (
-                target is not None
-                and target.word("elementType", "") == "junction"
-                and target.word("elementId") == junction
-            ):
-                return number
-        raise connection.fault(f"expected road {road} to name junction {junction} in its link, it does not; add it")
-
-    def _crossings(self, road: Element, line: _Line) -> Iterator[Crossing]:
+    def _crossings(self, road: Element, line: ReferenceLine) -> Iterator[Crossing]:
         objects = road.some("objects")
         for each in objects.all("object") if objects else ():
             if each.word("type", "") != "crosswalk":
@@ -399,48 +225,6 @@ class _Reader:
             direction = heading + turn + (0.0 if length >= width else 0.5 * math.pi)
             dx, dy = 0.5 * along * math.cos(direction), 0.5 * along * math.sin(direction)
             yield Crossing((x - dx, y - dy), (x + dx, y + dy), across)
-
-
-def _curve(geometry: Element, length: float) -> Curve:
-    if len(geometry.children) != 1:
-        raise geometry.fault(f"expected one shape in <geometry>, got {len(geometry.children)}; repair it")
-    (shape,) = geometry.children
-    if shape.tag == "line":
-        return Line()
-    if shape.tag == "arc":
-        return Arc(shape.number("curvature"))
-    if shape.tag == "spiral":
-        begin, end = shape.number("curvStart"), shape.number("curvEnd")
-        return Spiral(begin, (end - begin) / length)
-    if shape.tag == "poly3":
-        a, b, c, d = (shape.number(name) for name in "abcd")
-        return poly3(a, b, c, d, length)
-    if shape.tag == "paramPoly3":
-        u, v = (
-            (shape.number(f"a{w}"), shape.number(f"b{w}"), shape.number(f"c{w}"), shape.number(f"d{w}")) for w in "UV"
-        )
-        kind = shape.word("pRange", "normalized")
-        if kind not in ("arcLength", "normalized"):
-            raise shape.fault(f'expected pRange "arcLength" or "normalized", got "{kind}"; repair it')
-        return ParamPoly3(u, v, length if kind == "arcLength" else 1.0, length)
-    raise shape.fault(f"<{shape.tag}> is no shape of a reference line that is read; convert it to paramPoly3")
-
-
-def _polys(elements: Sequence[Element] | Iterator[Element], name: str = "s", begin: float = 0.0) -> list[_Poly]:
-    found = [
-        _Poly(begin + each.number(name, low=0.0), *(each.number(letter) for letter in "abcd")) for each in elements
-    ]
-    return sorted(found, key=lambda poly: poly.s)
-
-
-def _evaluate(polys: Sequence[_Poly], s: Floats) -> Floats:
-    """The piecewise polynomial at s (n,); 0 before the first piece."""
-    value = np.zeros_like(s)
-    for poly in polys:
-        rows = s >= poly.s - 1e-9
-        ds = s[rows] - poly.s
-        value[rows] = poly.a + ds * (poly.b + ds * (poly.c + ds * poly.d))
-    return value
 
 
 def _shapes(lane: Element) -> Iterator[Element]:
