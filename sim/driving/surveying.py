@@ -3,7 +3,7 @@
 For every vehicle that is driven by the law the acceleration is the least that anything ahead asks for: the speed limit
 and bends of its path, vehicles on the lanes of its path (also those that reach into them or change to them, and those
 that still stand where two ways part), vehicles that stand on ground which it crosses, people on crossings or about to
-step on them, and a lane that ends. Whether it may enter a junction is decided afterwards (sim/driving/deciding.py).
+step on them, and a lane that ends. Whether it may enter a junction is decided afterwards (sim/driving/entering.py).
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
