@@ -109,7 +109,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
         return
     read_venues(config.site)
     if math.isfinite(read_fault(config.fault).fails_at) and not config.shield:
-        raise FaultError("--fault policy: expected a shield, under which the fallback drives, got none; add --shield")
+        raise FaultError("--fault: expected a shield, under which the fallback drives on, got none; switch it on")
     if config.policy and made_later is None:
         from fleet.drivers import driver_of
 

@@ -241,7 +241,7 @@ def course_of(venue: Venue, env: RoadEnv, seed: int, driver: str) -> Course:
     if venue.scenario is not None:
         row, lasts = row_of(venue.scenario, seed)
         said = (
-            f"{each.name} {value:.3g} {each.unit}"
+            f"{each.name} {value:.3g} {each.unit.replace('^2', '²')}"
             for each, value in zip(venue.scenario.parameters, row[0], strict=True)
         )
         asks = f"no contact for {lasts:.0f} s, with {', '.join(said)}"

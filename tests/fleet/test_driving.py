@@ -15,7 +15,7 @@ from fleet.drivelog import read_drives, recording
 from fleet.driverecord import DriveRecorder
 from fleet.driving import unread
 from fleet.rundir import create_run
-from fleet.venues import Among, course_of, make_env, make_venue, read_venues
+from fleet.venues import Among, course_of, make_env, make_venue, read_fault, read_venues
 from sim.driving.env import RoadEnv
 from sim.driving.moment import Moment
 from sim.road import RoadError
@@ -130,6 +130,20 @@ def test_values_that_cannot_be_are_refused_before_anything_is_made(
     assert why in said
     assert len(said.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_without_a_shield_no_fallback_drives_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["drive", "--policy", "idm", "--fault", "policy:3", "--no-shield"]) == 2
+    assert "expected a shield, under which the fallback drives on" in capsys.readouterr().err
+
+
+def test_a_sensor_fails_for_good_and_a_policy_at_a_whole_second() -> None:
+    assert read_fault("").fails_at == float("inf")
+    assert read_fault("policy:3.2").fails_at == 4.0
+    faults = read_fault("lane_lost:5").sensors.faults
+    assert faults is not None
+    assert (faults.lane_lost.chance, faults.lane_lost.onset) == (1.0, (5.0, 5.0))
+    assert faults.gnss_lost.chance == 0.0
 
 
 def test_venues_stand_between_commas() -> None:
