@@ -200,16 +200,27 @@ class Manoeuvres:
             if tuple(np.shape(action)) != self.action.shape:
                 raise ActionError(f"expected an action of shape {self.action.shape}, (rows, 3), got {np.shape(action)}")
             self.action.assign(action)
-        self._decide.launch()
+        self.choose()
         for k in range(self.steps):
-            if self._keep is not None:
-                self._keep.launch()
-            self._drive.launch()
-            self.environment.step()
-            self._gather[min(k, 1)].launch()
+            self.drive(k)
             if self.watch is not None:
                 self.watch()
         return self._step
+
+    def choose(self, action: NDArray[np.float32] | None = None) -> None:
+        """Take what each row's action asks for, (rows, 3); None: `self.action` holds it. The first part of `step`."""
+        if action is not None:
+            self.action.assign(action)
+        self._decide.launch()
+
+    def drive(self, k: int) -> Step:
+        """Control step k of a choice; the environment's own outcome."""
+        if self._keep is not None:
+            self._keep.launch()
+        self._drive.launch()
+        step = self.environment.step()
+        self._gather[min(k, 1)].launch()
+        return step
 
     def end_rollout(self) -> None:
         """As the environment's."""

@@ -1,6 +1,7 @@
 """drive_contacts: at-fault contacts in 20,000 shielded drives of a minute on unseen roads, and their upper bound.
 
-Half of them by a brisk driver who changes lanes, half by random commands; a tenth of each on the full body. Runs in two
+A third of them by a brisk driver who changes lanes, a third by random commands, a third by the learned hierarchy with
+its motor policy; a tenth of each on the full body. Runs in two
 processes and goes on where it was interrupted (tests/benchmarks/drives.py): runs/drives/drive_contacts-<commit>.jsonl.
 """
 

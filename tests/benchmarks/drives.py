@@ -14,7 +14,8 @@ is done; whoever begins again skips the batches that the file already has. What 
     python tests/benchmarks/drives.py --replay LINE [--seconds 5]                  print a drive's last seconds before
                                                                                    its first contact at fault
 
-LINE is a line of a file, or FILE:NUMBER.
+LINE is a line of a file, or FILE:NUMBER. Learned policies are those of MUSTER_BENCH_DRIVING (drivepolicies.py); their
+lines name them by `learned`, the hash of the manoeuvre policy.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +37,17 @@ if __name__ == "__main__":
     sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
 
 import numpy as np  # noqa: E402
+from drivepolicies import driving_policies  # noqa: E402
 from drivers import Driver, Floats, Proposals  # noqa: E402
 
 from agents.driving import EVALUATION, training_atlas  # noqa: E402
+from agents.layers import read_layers  # noqa: E402
+from agents.policy import Policy  # noqa: E402
 from safety.reason import Reason  # noqa: E402
 from safety.roadshield import RoadShield  # noqa: E402
+from sim.driving.contract import SKILLS  # noqa: E402
 from sim.driving.env import RoadConfig, RoadEnv  # noqa: E402
+from sim.driving.manoeuvre import Manoeuvres  # noqa: E402
 from sim.driving.scene import RoadBody  # noqa: E402
 from sim.driving.state import PATH_BEHIND, PathColumn  # noqa: E402
 from sim.tasks.task import Ending  # noqa: E402
@@ -57,7 +63,7 @@ GENTLE = -1.0
 """m/s^2; who brakes harder than this is on the way to a lower limit."""
 
 FULL_EVERY = 10
-"""Of so many batches of a policy the first drives the full body, the others the kinematic one."""
+"""Of so many batches of a policy one drives the full body, the others the kinematic one."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class Campaign:
 
 
 CAMPAIGNS = {
-    "drive_contacts": Campaign("drive_contacts", ("lane", "random"), 0),
+    "drive_contacts": Campaign("drive_contacts", ("lane", "random", "learned"), 0),
     "drive_contacts_adversarial": Campaign(
         "drive_contacts_adversarial", ("random", "throttle", "worst", "wild"), 100_000, unshielded=1
     ),
@@ -97,14 +103,16 @@ class Batch:
 def batches(campaign: Campaign, drives: int, quick: bool = False) -> list[Batch]:
     """The batches of so many shielded drives, and of the share that goes without a shield.
 
-    `quick`: one batch of each policy, all with the kinematic body, and each without a shield too where that is asked.
+    `quick`: one batch of each policy that need not be trained first, all with the kinematic body, and each without a
+    shield too where that is asked.
     """
-    kinds = len(campaign.policies)
+    policies = [each for each in campaign.policies if not (quick and each == "learned")]
+    kinds = len(policies)
     size = max(drives // kinds, 1) if quick else WORLDS
     found = []
     for number in range(-(-drives // size)):
-        policy, nth = campaign.policies[number % kinds], number // kinds
-        body: RoadBody = "kinematic" if quick or nth % FULL_EVERY else "full"
+        policy, nth = policies[number % kinds], number // kinds
+        body: RoadBody = "kinematic" if quick or (nth + 3 * (number % kinds)) % FULL_EVERY else "full"
         worlds = min(size, drives - size * number)
         seed = campaign.first + number
         found.append(Batch(campaign.name, number, policy, body, True, seed, worlds))
@@ -114,12 +122,14 @@ def batches(campaign: Campaign, drives: int, quick: bool = False) -> list[Batch]
 
 
 def make_env(batch: Batch) -> RoadEnv:
-    """The worlds of a batch."""
-    config = RoadConfig(skill="route", time_limit=batch.steps * 0.05)
+    """The worlds of a batch; learned policies propose by their actions, all others what `Proposals` is told."""
+    motor = read_layers(driving_policies() / "motor") if batch.policy == "learned" else None
+    config = RoadConfig(skill="route", time_limit=batch.steps * 0.05, motor=motor)
     atlas = training_atlas(EVALUATION + ROADS * batch.seed, ROADS)
     shield = RoadShield(config.spec, config.profile) if batch.shielded else None
     return RoadEnv(
-        atlas, config, worlds=batch.worlds, seed=batch.seed, body=batch.body, threads=1, filter=Proposals(shield),
+        atlas, config, worlds=batch.worlds, seed=batch.seed, body=batch.body, threads=1,
+        filter=shield if batch.policy == "learned" else Proposals(shield),
     )  # fmt: skip
 
 
@@ -194,6 +204,8 @@ class Book:
         batch = self.batch
         names = ("campaign", "number", "policy", "body", "shielded", "seed", "worlds")
         head = {name: getattr(batch, name) for name in names}
+        if batch.policy == "learned":
+            head["learned"] = Policy.load(driving_policies() / "manoeuvre").hash[:12]
         return [
             head
             | {"row": row, "metres": round(float(self.metres[row]), 1)}
@@ -207,22 +219,39 @@ class Book:
 def play(batch: Batch, look: Callable[[int, RoadEnv, Step], bool] | None = None) -> list[dict]:
     """Drive a batch; one record per row. `look(step, env, outcome)` is called after each step; False ends the batch."""
     env = make_env(batch)
-    driver, book = Driver(env, batch.policy, batch.seed), Book(batch, env)
-    action = np.zeros((batch.worlds, 2), np.float32)
+    book, drive = Book(batch, env), by_policies if batch.policy == "learned" else by_rule
+    for step, outcome in enumerate(drive(env, batch)):
+        book.step(step, outcome)
+        if (look is not None and not look(step, env, outcome)) or step + 1 == batch.steps:
+            break
+    return book.records()
+
+
+def by_rule(env: RoadEnv, batch: Batch) -> Iterator[Step]:
+    """Control steps of a driver of tests/benchmarks/drivers.py."""
+    driver, action = Driver(env, batch.policy, batch.seed), np.zeros((batch.worlds, 2), np.float32)
     filter = env.filter
     assert isinstance(filter, Proposals)
     assert filter.told is not None
     told = filter.told.numpy()
     env.reset()
-    for step in range(batch.steps):
+    while True:
         if batch.policy != "lane":  # which says itself where to it wants
             driver.may_leave_lanes()
         told[...] = driver.propose()
-        outcome = env.step(action)
-        book.step(step, outcome)
-        if look is not None and not look(step, env, outcome):
-            break
-    return book.records()
+        yield env.step(action)
+
+
+def by_policies(env: RoadEnv, batch: Batch) -> Iterator[Step]:
+    """Control steps of the frozen hierarchy: once a second a manoeuvre, in between the skill that it asks for."""
+    policies = driving_policies()
+    top, skills = Policy.load(policies / "manoeuvre"), {name: read_layers(policies / name) for name in SKILLS}
+    choices = Manoeuvres(env, skills)
+    choices.reset()
+    while True:
+        choices.choose(top.act(np.array(env.observation.numpy(), np.float32)))
+        for k in range(choices.steps):
+            yield choices.drive(k)
 
 
 def read_lines(path: Path) -> list[dict]:
@@ -274,6 +303,8 @@ def run(campaign: Campaign, drives: int, out: Path, shard: tuple[int, int] = (0,
 
 def campaign_records(name: str, drives: int, out: Path, processes: int = 2, *, quick: bool = False) -> list[dict]:
     """Run a campaign in so many processes, and read it."""
+    if "learned" in CAMPAIGNS[name].policies and not quick:
+        os.environ["MUSTER_BENCH_DRIVING"] = str(driving_policies())  # trained once, if they must be, for all processes
     if processes == 1:
         run(CAMPAIGNS[name], drives, out, quick=quick)
     else:

@@ -256,3 +256,19 @@ def test_skills_know_nothing_of_the_goal_and_choosers_do(atlas: Atlas) -> None:
         choices._drive.launch()
         told.append(env.task.action.numpy().copy())
     assert np.array_equal(*told)
+
+
+def test_a_choice_in_parts_is_a_step(atlas: Atlas) -> None:
+    whole, parts = (
+        Manoeuvres(road_env(atlas, 4, "route"), {name: frozen(2, k) for k, name in enumerate(SKILLS)}) for _ in "ab"
+    )
+    whole.reset()
+    parts.reset()
+    action = np.array([[0.0, 0.0, 0.0], [1.0, -0.5, 0.0], [-1.0, 0.2, 1.0], [0.0, 1.0, -1.0]], np.float32)
+    for _ in range(4):
+        step = whole.step(action)
+        parts.choose(action)
+        for k in range(parts.steps):
+            parts.drive(k)
+        assert np.array_equal(step.observation, parts.environment.observation.numpy())
+        assert np.array_equal(step.reward, parts.outcome.reward.numpy())
