@@ -26,6 +26,7 @@ from safety.roadsight import (
     ABSENT,
     ACROSS,
     ALONG,
+    BEHIND_C,
     BRAKES,
     CAP,
     ENTERS,
@@ -34,20 +35,27 @@ from safety.roadsight import (
     GOES_RIGHT,
     HIGH_D,
     HIGH_S,
+    INTRUSION,
     KEEPER,
     LOW_D,
     LOW_S,
     OBJECTS_C,
     OLD,
     PICKS_UP,
+    PLEFT,
+    PRIGHT,
+    PRIGHT_LANE,
     REACTS,
     REAR,
     SD,
+    SHIGH,
+    SLOW,
     SLOWEST,
     SV,
     WALKER,
     RoadAsk,
     RoadSight,
+    path_least,
 )
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -55,8 +63,8 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 CLEAR = wp.constant(10.0)
 """m; margins are told up to here."""
 
-CHANGING = wp.constant(0.5)
-"""m beside the lane's middle, from which a car counts as changing lanes (traffic that keeps its lane strays 0.3 m)."""
+PULLING = wp.constant(0.5)
+"""m to the right of the lane's middle, from which a car counts as on its way to the shoulder (0.3 m is straying)."""
 
 
 @wp.struct
@@ -235,14 +243,19 @@ def judge_road(row: int, a: float, k: float, first: int, ask: RoadAsk, sight: Ro
     """Whether one candidate may be released: reason 0 if so. `first` is the object to ask first (-1: none).
 
     The first family that verifies it becomes its plan; the reason told is that of hard braking in the lane. Evading is
-    for what left its lane, and for who changes lanes already: a free lane beside is no leave to come nearer (RSS).
+    for what left its lane, and for who is over the border already, where others see him in that lane: a free lane
+    beside is no leave to come nearer (RSS), since who drives ahead may enter it first.
     """
     command = wp.vec2(a, k)
     verdict = RoadVerdict()
     verdict.reason = Reason.VEHICLE_AHEAD
     verdict.culprit = first
     told = verdict
-    changes = wp.abs(sight.start[row, SD]) > CHANGING
+    over_left = sight.start[row, SHIGH] - path_least(ask.view, row, BEHIND_C, PLEFT)
+    over_right = -sight.start[row, SLOW] - path_least(ask.view, row, BEHIND_C, PRIGHT)
+    changes = wp.max(over_left, over_right) > INTRUSION
+    if path_least(ask.view, row, BEHIND_C, PRIGHT_LANE) <= 0.0 and sight.start[row, SD] < -PULLING:
+        changes = True  # onto the shoulder, where nobody drives
     many = wp.int32(FAMILIES)  # a variable: Warp writes loops over constants out, and this one is a large module
     for f in range(many):
         useful = verdict.reason != 0

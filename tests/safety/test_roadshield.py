@@ -389,6 +389,18 @@ def test_who_reaches_into_a_lane_waits_for_one_who_cannot_stop_behind_and_goes_o
     assert reason_of(reaching(-6.0, 0.0), 1.0) is Reason.NONE
 
 
+@pytest.mark.parametrize(("d", "yaw", "reason"), [(0.8, 0.03, Reason.VEHICLE_AHEAD), (1.3, 0.06, Reason.NONE)])
+def test_a_free_lane_beside_is_no_leave_to_come_nearer_before_the_border_is_crossed(
+    d: float, yaw: float, reason: Reason
+) -> None:
+    """Who drives slowly ahead may enter that lane first: nobody is in it yet."""
+    world = alone(27.0, d=d)
+    world.yaw[:] = yaw
+    o = world.others
+    o.kind[:, 0], o.s[:, 0], o.v[:, 0] = 1, 70.0, 5.0
+    assert reason_of(world, 0.0) is reason
+
+
 def meeting(yaw: float) -> RoadWorld:
     """An ego, and one a little behind, who comes from the second lane to the left into the lane between."""
     world = alone(20.0, d=0.4)
