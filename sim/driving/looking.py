@@ -84,7 +84,7 @@ def change_lane(lanes: Lanes, actors: ActorArrays, movers: MoverArrays, world: i
             movers.also_s[world, i] = there
             movers.aim[world, i] = float(side) * width
         return
-    if wp.abs(d) < 0.25:
+    if wp.abs(d) < 0.25 and wp.abs(movers.slant[world, i]) * actors.size[world, i, 0] < 0.5:  # nor do its corners stray
         movers.side[world, i] = 0
         movers.rest[world, i] = 100  # 5 s
         return

@@ -101,6 +101,8 @@ class MoverArrays:
     """Control steps until it thinks about changing again"""
     aim: wp.array2d(dtype=wp.float32)
     """d that it steers for, m"""
+    slant: wp.array2d(dtype=wp.float32)
+    """Sine of its angle to the lane, to the left"""
     driven: wp.array2d(dtype=wp.float32)
     """Way since it appeared, m"""
     claim: wp.array3d(dtype=wp.int32)
@@ -144,7 +146,7 @@ BASE = 7
 
 WHOLE = ("key", "life", "also", "before", "side", "crossed", "pending", "rest", "leave", "ticket", "ready", "granted",
          "stood", "ahead", "crossing", "walk")  # fmt: skip
-FLOATS = ("also_s", "aim", "driven", "line", "gap", "accel", "allowed", "along", "pace")
+FLOATS = ("also_s", "aim", "slant", "driven", "line", "gap", "accel", "allowed", "along", "pace")
 DEEP = {"path": (wp.int32, HOPS), "path_at": (wp.float32, HOPS), "claim": (wp.int32, CLAIMS),
         "want": (wp.int32, CLAIMS), "manner": (wp.float32, len(Manner)), "base": (wp.float32, BASE)}  # fmt: skip
 

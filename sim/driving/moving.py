@@ -1,8 +1,9 @@
 """Traffic's motor period: vehicles along and across their lanes, speeds and accelerations within their bounds.
 
 Along the lane a vehicle does what was decided, v' = a. Across it steers for `aim` (0, or the middle of the lane beside)
-plus its wandering, with bounded lateral speed and acceleration; one that stands does not move sideways. The pose
-follows from the lane: x(s) + d n(s), yaw turned by atan2(v_across, v_along).
+plus its wandering, with bounded lateral speed and acceleration. What it steers is its slant, the sine of its angle to
+the lane, by at most STEER for each metre that it drives: one that stands neither moves sideways nor turns. The pose
+follows from the lane: x(s) + d n(s), yaw turned by the slant; v_across = v slant.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -37,11 +38,20 @@ APPROACH = 0.6
 SLANT = 0.2
 """Lateral speed is at most this share of the speed: an angle of 11 degrees to the lane."""
 
+STEER = 0.05
+"""By how much the slant changes at most for each metre driven, 1/m: a circle of 20 m radius beside the lane's own bend
+(96/53/EC asks lorries to turn within 12.5 m)."""
+
+CORNERS = 0.1
+"""How far the corners of one that keeps its lane stray beside its middle at least, m; else within the wandering."""
+
 CHANGE_C = wp.constant(CHANGE_SPEED)
 KEEP_C = wp.constant(KEEP_SPEED)
 LATERAL_C = wp.constant(LATERAL_ACCEL)
 APPROACH_C = wp.constant(APPROACH)
 SLANT_C = wp.constant(SLANT)
+STEER_C = wp.constant(STEER)
+CORNERS_C = wp.constant(CORNERS)
 
 
 @wp.func
@@ -64,18 +74,20 @@ def move_one(
     mean = 0.5 * (before + v)
     s = actors.place[world, i, 0]
     d = actors.place[world, i, 1]
-    across = actors.place[world, i, 2]
+    slant = movers.slant[world, i]
     # across
-    aim = movers.aim[world, i]
-    fastest = rules.lateral
-    if movers.side[world, i] != 0 or wp.abs(d) > rules.wander + 0.1:
-        fastest = wp.min(CHANGE_C, rules.lateral_change)
-    else:
+    off = movers.aim[world, i] - d
+    fastest = wp.min(CHANGE_C, rules.lateral_change)
+    most = SLANT_C
+    if movers.side[world, i] == 0 and wp.abs(d) <= rules.wander + 0.1:
         fastest = wp.min(KEEP_C, rules.lateral)
-    fastest = wp.min(fastest, SLANT_C * v)
-    wish = wp.clamp(APPROACH_C * (aim - d), -fastest, fastest)
-    across = wp.clamp(wish, across - LATERAL_C * dt, across + LATERAL_C * dt)
-    across = wp.clamp(across, -SLANT_C * v, SLANT_C * v)
+        most = wp.min(SLANT_C, 2.0 * wp.max(rules.wander - wp.abs(d), CORNERS_C) / actors.size[world, i, 0])
+    most = wp.min(most, wp.sqrt(STEER_C * wp.abs(off)))  # it can be straight again where it wants to be
+    pace = wp.max(mean, 0.1)
+    wish = wp.clamp(wp.clamp(APPROACH_C * off, -fastest, fastest) / pace, -most, most)
+    turns = wp.min(STEER_C * mean, LATERAL_C / pace) * dt
+    slant = wp.clamp(wish, slant - turns, slant + turns)
+    across = v * slant
     d += across * dt
     # along
     straight = wp.sqrt(wp.max(mean * mean - across * across, 0.0))
@@ -97,7 +109,8 @@ def move_one(
     actors.place[world, i, 0] = s
     actors.place[world, i, 1] = d
     actors.place[world, i, 2] = across
-    put(actors, movers, world, i, s, d, across, v)
+    movers.slant[world, i] = slant
+    put(actors, movers, world, i, s, d, slant, v)
 
 
 @wp.kernel(module="sim.driving.traffic")

@@ -231,6 +231,7 @@ def appear(
             actors.motion[world, i, 0] = v
             actors.motion[world, i, 1] = 0.0
             movers.life[world, i] = movers.life[world, i] + 1
+            movers.slant[world, i] = 0.0
             stand_on(lanes, actors, movers, world, i)
             put(actors, movers, world, i, s, 0.0, 0.0, v)
             return True

@@ -66,6 +66,7 @@ def vanish(actors: ActorArrays, movers: MoverArrays, world: int, i: int) -> None
     movers.walk[world, i] = 0
     movers.also_s[world, i] = 0.0
     movers.aim[world, i] = 0.0
+    movers.slant[world, i] = 0.0
     movers.driven[world, i] = 0.0
     movers.gap[world, i] = 0.0
     movers.accel[world, i] = 0.0
@@ -95,9 +96,9 @@ def stand_on(lanes: Lanes, actors: ActorArrays, movers: MoverArrays, world: int,
 
 @wp.func
 def put(
-    actors: ActorArrays, movers: MoverArrays, world: int, i: int, s: float, d: float, across: float, v: float
+    actors: ActorArrays, movers: MoverArrays, world: int, i: int, s: float, d: float, slant: float, v: float
 ) -> None:
-    """The pose that follows from s and d: along the arc of the lane's curvature from the frame of this control step.
+    """The pose that follows from s, d and slant: along the arc of the lane's curvature from this control step's frame.
 
     The arc is at most 2 m long; its angle e is below 0.1, for which cos e = 1 - e^2 / 2 and sin e = e are within 2e-4.
     """
@@ -112,9 +113,7 @@ def put(
     near = 1.0 - 0.5 * turn * turn
     actors.pose[world, i, 0] = x - d * (sin * near + cos * turn)
     actors.pose[world, i, 1] = y + d * (cos * near - sin * turn)
-    along = wp.sqrt(wp.max(v * v - across * across, 0.0))
-    slant = across / wp.max(along, 1e-3)
     square = slant * slant
-    slant = slant * (1.0 - square * (1.0 / 3.0 - 0.2 * square))  # atan below 0.2
-    actors.pose[world, i, 2] = movers.base[world, i, 3] + turn + slant
-    actors.motion[world, i, 2] = curvature * along
+    angle = slant * (1.0 + square * (1.0 / 6.0 + 0.075 * square))  # asin below 0.2
+    actors.pose[world, i, 2] = movers.base[world, i, 3] + turn + angle
+    actors.motion[world, i, 2] = curvature * v * wp.sqrt(1.0 - square)

@@ -42,6 +42,7 @@ def check(watch: Watch) -> None:
     assert watch.changing <= PROFILE.lateral_change + 1e-3
     assert watch.share <= PROFILE.over_limit
     assert watch.jump < 0.05
+    assert watch.turn <= 0.06
 
 
 @pytest.mark.parametrize("atlas", [TOWN, HIGHWAY, RURAL], ids=["town", "highway", "rural"])
@@ -178,6 +179,28 @@ def test_a_vehicle_stops_behind_one_that_brakes_as_hard_as_it_may(gap: float) ->
         assert not contacts(site.actors)
         assert site.actors.motion.numpy()[0, 1, 1] >= -PROFILE.brake - 1e-3
     assert site.actors.motion.numpy()[0, 1, 0] < 0.1
+
+
+@pytest.mark.parametrize("d", [-0.35, 0.35])
+def test_a_lorry_that_brakes_to_a_stand_does_not_turn_on_the_spot(d: float) -> None:
+    """It steers back to the middle of its lane while somebody right before it brakes as hard as he may."""
+    site = make_site(two_lanes(change=False), 1, TrafficConfig(vehicles=1, reach=math.inf), egos=1, speed=8.0)
+    place(site, 1, 1, 600.0, 8.0)
+    pose, size = site.actors.pose.numpy(), site.actors.size.numpy()
+    size[0, 1], pose[0, 1, 1] = (16.0, 2.5), pose[0, 1, 1] + d
+    site.actors.place.numpy()[0, 1, 1] = d
+    speed, s, turned = 8.0, 600.0 + 0.5 * (4.5 + 16.0) + 8.0, 0.0
+    for _ in range(80):
+        speed = max(speed - 8.0 * 0.05, 0.0)
+        s += speed * 0.05
+        put(site.atlas, site.actors, 0, 0, 1, s, speed)
+        before = pose[0, 1].copy()
+        site.step()
+        turn = abs(pose[0, 1, 2] - before[2])
+        turned = max(turned, abs(pose[0, 1, 2]))
+        assert turn <= 0.05 * np.hypot(*(pose[0, 1] - before)[:2]) + 1e-5
+    assert site.actors.motion.numpy()[0, 1, 0] < 0.2
+    assert 0.005 < turned < 0.03, "it did steer, and its corners keep the lane too"
 
 
 @pytest.mark.parametrize("turn", [0.9, -0.9])

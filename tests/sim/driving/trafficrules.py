@@ -146,6 +146,8 @@ class Watch:
     """Largest share of a limit"""
     jump: float = 0.0
     """Largest distance between where one is and where its speed put it, m"""
+    turn: float = 0.0
+    """Largest angle beyond the bends of a lane by which one turned for each metre driven, 1/m"""
     off: int = 0
     """Vehicles whose middle was beside their lane"""
     contacts: list[tuple[int, int, int]] = field(default_factory=list)
@@ -159,6 +161,7 @@ class Watch:
         lanes, limit = site.atlas.lanes, site.atlas.lanes.limit.numpy()
         for step in range(steps):
             old = actors.pose.numpy()[:, cars].copy()
+            bent = self._bend(cars)
             life = movers.life.numpy()[:, cars].copy()
             site.step()
             there = actors.kind.numpy()[:, cars] >= 0
@@ -179,6 +182,7 @@ class Watch:
             stays = there & (movers.life.numpy()[:, cars] == life) & (np.abs(old[..., 0]) < 999.0)
             jump = np.abs(moved - 0.05 * motion[..., 0])[stays]
             self.jump = max(self.jump, float(jump.max(initial=0.0)))
+            self.turn = max(self.turn, float(self._turned(pose, old, bent, moved, cars)[stays].max(initial=0.0)))
             self.changes += int((movers.pending.numpy()[:, cars] != 0).sum())
             if step % often == 0:
                 point = lanes.first.numpy()[lane] + (place[..., 0] / lanes.spacing.numpy()[lane]).astype(int)
@@ -187,3 +191,20 @@ class Watch:
                 self.contacts += contacts(actors)
                 self.sharing += sharing(site.atlas, actors, cars)
         return self
+
+    def _bend(self, cars: slice) -> np.ndarray:
+        """The sharpest bend of its lane around where a vehicle is, 1/m."""
+        lanes, actors = self.site.atlas.lanes, self.site.actors
+        lane, place = actors.lane.numpy()[:, cars], actors.place.numpy()[:, cars]
+        first = lanes.first.numpy()
+        point = first[lane] + (place[..., 0] / lanes.spacing.numpy()[lane]).astype(int)
+        bends = np.abs(lanes.points.numpy()[:, 3])
+        bend = np.max([bends[np.clip(point + k, first[lane], first[lane + 1] - 1)] for k in range(-2, 3)], axis=0)
+        return bend / (1.0 - np.minimum(bend * np.abs(place[..., 1]), 0.5))
+
+    def _turned(
+        self, pose: np.ndarray, old: np.ndarray, bent: np.ndarray, moved: np.ndarray, cars: slice
+    ) -> np.ndarray:
+        """By how much vehicles turned in a step beyond the bends of their lanes, over the way and a centimetre."""
+        turn = np.abs(np.arctan2(*(f(pose[..., 2] - old[..., 2]) for f in (np.sin, np.cos))))
+        return (turn - np.maximum(bent, self._bend(cars)) * moved) / (moved + 0.01)
