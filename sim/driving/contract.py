@@ -1,15 +1,19 @@
 """What driving policies see and do: one layout for the skills and one for the manoeuvre level.
 
-Every skill (drive in lane, change lane, pull over) sees the same numbers and does the same: an acceleration, and a
-curvature beside that of the lane ahead. Which skill it was trained as is the contract's task. A manoeuvre policy sees
-the same and chooses the skill. Offsets of the layout stand here once, for kernels and for contracts. Needs no physics.
+Every skill (drive in lane, change lane, pull over) sees the same numbers and does the same: an acceleration beside that
+of a brisk driver (sim/driving/brisk.py), and a curvature beside that of the lane ahead. Which skill it was trained as
+is the contract's task. A manoeuvre policy sees the same and chooses the skill. Offsets of the layout stand here once,
+for kernels and for contracts. Needs no physics.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from sim.robot import SECOND, Lidar, RobotSpec
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.robot import SECOND, Ackermann, Lidar, RobotSpec
 from sim.tasks.contract import Contract, Field
 
 SKILLS = ("lane", "change", "pull_over")
@@ -42,6 +46,9 @@ OBSERVATION = OWN + PLACE + WISH + ALLOWED + 2 * len(PREVIEW) + LANES + GOAL + 4
 STEERING = 0.06
 """Largest curvature beside the lane's at small speed, 1/m, and at higher speed what accelerates by SIDE."""
 
+ANSWER = 1.0
+"""s in which a brisk driver makes up a difference of speed: an action of 0 does."""
+
 SIDE = 2.0
 """m/s^2 across; half of what dry asphalt holds is comfort's limit in a change of lane (ISO 15622: 2.3)."""
 
@@ -59,7 +66,7 @@ def fields(period: float) -> tuple[Field, ...]:
         field("allowed", ALLOWED, f"{SPEED} m/s, {FORCE} m/s more: by limits, bends and vehicles ahead", "", 3.0),
         field("preview", 2 * len(PREVIEW), f"{BEND} 1/m, {SPEED} m/s at {PREVIEW} s", "lane", 10.0),
         field("lanes", LANES, "1: left, right, shoulder; 100 m to the end of the road", "lane", 1.0),
-        field("goal", GOAL, "500 m left, lane changes to the left, 300 m until the last; 0 for skills", "lane", 10.0),
+        field("goal", GOAL, "500 m left, changes to the left, 300 m to the last; 0 for skills", "lane", 10.0),
         field("vehicles", 4 * len(ROLES), f"{FAR} m, {SPEED / 2} m/s, {SPEED} m/s, m/s across: {ROLES}", "lane", 10.0),
         field("crossers", 8 * CROSSERS, f"{FAR} m, 10 m, 10 m/s along, across: on foot, others", "lane", 10.0),
     )  # fmt: skip
@@ -72,7 +79,10 @@ def drive_contract(task: str, spec: RobotSpec) -> Contract:
         task=f"drive.{task}",
         fields=fields(period),
         actions=(
-            Field("acceleration", (1,), "float32", "accel_max ahead, brake_comfort back", "B", -1.0, 1.0, period, 0.0),
+            Field(
+                "acceleration", (1,), "float32", "0 brisk, 1 accel_max, -1 brake_min", "B", -1.0, 1.0, period,
+                0.0,
+            ),
             Field(
                 "curvature", (1,), "float32", f"{STEERING} 1/m, or {SIDE} m/s^2, beside the lane's", "B", -1.0, 1.0,
                 period, 0.0,
@@ -98,3 +108,12 @@ def manoeuvre_contract(spec: RobotSpec, period: float) -> Contract:
         ),
         embodiment=replace(spec, lidar=Lidar()).embodiment_hash(),
     )  # fmt: skip
+
+
+def asks(accel: NDArray[np.floating] | float, seen: NDArray[np.floating], car: Ackermann) -> NDArray[np.float32]:
+    """Action that means an acceleration, m/s^2, where `seen` (rows, OBSERVATION) is observed; for drivers by hand."""
+    at = OWN + PLACE + WISH
+    brisk = np.clip((seen[:, at] - seen[:, 0]) * SPEED / ANSWER, -car.brake_min, car.accel_max)
+    more = np.asarray(accel) - brisk
+    span = np.where(more > 0.0, car.accel_max - brisk, car.brake_min + brisk)
+    return np.clip(more / np.maximum(span, 1e-6), -1.0, 1.0).astype(np.float32)

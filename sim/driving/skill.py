@@ -106,7 +106,9 @@ class Driving:
         self.limits = limits_of(plant.spec, skill, time_limit, open_ended=open_ended)
         self._starts = start_arrays(plant.atlas, places or PLACES[skill], skill)
         self._side = wp.zeros(rows, dtype=wp.int32, device=device)
-        self.act: Sequence[Launchable] = [plant.record(act, rows, [self.action, plant.view, self.limits, plant.state])]
+        self.act: Sequence[Launchable] = [
+            plant.record(act, rows, [self.action, plant.view, self.limits, self.wish, plant.state])
+        ]
         self.advance: Sequence[Launchable] = [
             plant.record(
                 advance,

@@ -18,7 +18,7 @@ import warp as wp
 from sim.actors import ActorKind
 from sim.drive import DriveArrays
 from sim.driving.brisk import UNLIMITED, Limits, brisk_speed, free_speed, lead_speed
-from sim.driving.contract import BEND, CROSSERS, FAR, FORCE, GOAL, NEAR, PREVIEW, SIDE, SPEED, STEERING
+from sim.driving.contract import ANSWER, BEND, CROSSERS, FAR, FORCE, GOAL, NEAR, PREVIEW, SIDE, SPEED, STEERING
 from sim.driving.pathframe import STEP_C, Around, path_at, path_end
 from sim.driving.state import OBJECTS, PATH_BEHIND, Footing, View
 from sim.randomization import Term, draw, unit
@@ -37,7 +37,7 @@ BEND_C, STEERING_C, SIDE_C, CROSSERS_C = (
 )
 WALKER_C, BICYCLE_C = wp.constant(int(ActorKind.PEDESTRIAN)), wp.constant(int(ActorKind.BICYCLE))
 LOOKS = wp.constant(wp.types.vector(length=len(PREVIEW), dtype=wp.float32)(*PREVIEW))
-LOOKS_N, GOAL_C = wp.constant(len(PREVIEW)), wp.constant(GOAL)
+LOOKS_N, GOAL_C, ANSWER_C = wp.constant(len(PREVIEW)), wp.constant(GOAL), wp.constant(ANSWER)
 
 LANE_SKILL, CHANGE_SKILL, PULL_SKILL, ROUTE = wp.constant(0), wp.constant(1), wp.constant(2), wp.constant(3)
 
@@ -118,11 +118,13 @@ class Course:
 
 
 @wp.func
-def told(row: int, action: wp.array2d(dtype=wp.float32), view: View, limits: Limits) -> wp.vec2:
+def told(row: int, action: wp.array2d(dtype=wp.float32), view: View, limits: Limits, wish: Wish) -> wp.vec2:
     """The command that an action means: acceleration and curvature."""
-    a = wp.clamp(action[row, 0], -1.0, 1.0)
-    a = wp.where(a > 0.0, a * limits.accel, a * limits.brake)
     v = view.motion[row, 0]
+    # 0 is what a brisk driver does, 1 and -1 all that drive and brakes give
+    say = wp.clamp(action[row, 0], -1.0, 1.0)
+    brisk = wp.clamp((wish.brisk[row] - v) / ANSWER_C, -limits.brake, limits.accel)
+    a = brisk + wp.where(say > 0.0, say * (limits.accel - brisk), say * (limits.brake + brisk))
     span = wp.min(STEERING_C, SIDE_C / wp.max(v * v, 1.0))
     # the lane as the steering will have answered: bends of streets begin at once, steering takes most of a second
     soon = path_at(view, row, SOON * v)
@@ -134,14 +136,14 @@ def told(row: int, action: wp.array2d(dtype=wp.float32), view: View, limits: Lim
 
 
 @wp.kernel
-def act(action: wp.array2d(dtype=wp.float32), view: View, limits: Limits, state: RobotArrays) -> None:
+def act(action: wp.array2d(dtype=wp.float32), view: View, limits: Limits, wish: Wish, state: RobotArrays) -> None:
     """Propose each row's command; who takes no part stands."""
     row = wp.tid()
     if state.active[row] == wp.uint8(0):
         state.proposed[row, 0] = 0.0
         state.proposed[row, 1] = 0.0
         return
-    command = told(row, action, view, limits)
+    command = told(row, action, view, limits, wish)
     state.proposed[row, 0] = command[0]
     state.proposed[row, 1] = command[1]
 

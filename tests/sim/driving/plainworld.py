@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sim.bodies.specs import CAR
 from sim.driving.atlas import Atlas
-from sim.driving.contract import BEND, PREVIEW, SIDE, SPEED, STEERING
+from sim.driving.contract import BEND, PREVIEW, SIDE, SPEED, STEERING, asks
 from sim.driving.motornet import motor_rows
 from sim.driving.path import before_lanes, make_lane_errors, make_match, see_path, start_match
 from sim.driving.plant import RoadPlant
@@ -104,5 +104,5 @@ def by_hand(seen: NDArray[np.float32], pull: bool = False) -> NDArray[np.float32
         allowed = np.where(np.abs(side) < 0.3, 0.0, 0.5 * allowed)
     span = np.minimum(STEERING, SIDE / np.maximum(v * v, 1.0))
     bend = -(2.0 * turn / np.maximum(v, 3.0) + side / np.maximum(v, 3.0) ** 2)
-    told = np.stack([(allowed - v) / 3.0, bend / span], axis=-1)
-    return np.clip(told, -1.0, 1.0).astype(np.float32)
+    ahead = asks(np.clip(allowed - v, -CAR.car.brake_min, CAR.car.accel_max), seen, CAR.car)
+    return np.stack([ahead, np.clip(bend / span, -1.0, 1.0)], axis=-1).astype(np.float32)

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sim.bodies.specs import CAR
 from sim.driving.atlas import Atlas
+from sim.driving.contract import asks
 from sim.driving.env import RoadConfig, RoadEnv
 from sim.driving.problems import Problems, Standing, asked, problem_env
 from sim.driving.recorded import Recorded, from_commonroad
@@ -26,13 +28,13 @@ def recorded(path: Path, goal: str, other: str = AHEAD) -> Recorded:
 
 
 def driven(recordings: list[Recorded], accel: float, worlds: int = 1, time_limit: float = 60.0) -> Problems:
-    """Until all is over, at a share of the car's acceleration along the lane."""
+    """Until all is over, at an acceleration along the lane, m/s^2."""
     env = problem_env(recordings, RoadConfig(time_limit=time_limit), worlds=worlds, seed=1, threads=1)
     env.reset()
     problems = Problems(env, recordings)
     action = np.zeros((worlds, 2), np.float32)
-    action[:, 0] = accel
     for _ in range(400):
+        action[:, 0] = asks(accel, np.array(env.observation.numpy()), CAR.car)
         env.step(action)
         before = problems.standing.copy()
         found = problems.look()
@@ -49,7 +51,7 @@ def test_who_is_at_the_place_in_time_has_solved_it(tmp_path: Path) -> None:
 
 
 def test_who_stands_is_too_late_as_soon_as_the_time_is_over(tmp_path: Path) -> None:
-    problems = driven([recorded(tmp_path / "a.xml", times(20, 40) + AREA)], -1.0)
+    problems = driven([recorded(tmp_path / "a.xml", times(20, 40) + AREA)], -6.0)
     assert problems.standing.tolist() == [Standing.LATE]
     assert problems.time == pytest.approx(4.1)
 
@@ -57,19 +59,19 @@ def test_who_stands_is_too_late_as_soon_as_the_time_is_over(tmp_path: Path) -> N
 def test_without_a_place_the_whole_time_is_driven(tmp_path: Path) -> None:
     one = recorded(tmp_path / "a.xml", times(0, 30))
     assert asked(one) == (False, pytest.approx(3.0))
-    problems = driven([one], -0.3)
+    problems = driven([one], -1.8)
     assert problems.standing.tolist() == [Standing.SOLVED]
     assert problems.time == pytest.approx(3.0)
 
 
 def test_a_time_limit_ends_a_drive_before_its_problem(tmp_path: Path) -> None:
-    problems = driven([recorded(tmp_path / "a.xml", times(20, 40) + AREA)], -1.0, time_limit=1.0)
+    problems = driven([recorded(tmp_path / "a.xml", times(20, 40) + AREA)], -6.0, time_limit=1.0)
     assert problems.standing.tolist() == [Standing.ENDED]
     assert problems.time == pytest.approx(1.0)
 
 
 def test_who_stands_and_is_struck_has_not_solved_it(tmp_path: Path) -> None:
-    problems = driven([recorded(tmp_path / "a.xml", times(0, 40), SLOW)], -1.0)
+    problems = driven([recorded(tmp_path / "a.xml", times(0, 40), SLOW)], -6.0)
     assert problems.standing.tolist() == [Standing.STRUCK]
     assert problems.time < 3.0
 
