@@ -3,7 +3,8 @@
 Three channels of msgpack maps, one message each per control step (stamp: simulated time, ns):
 
     drive      what the car did and why: pose, motion, proposed and released command, margin, mode, reason, stored plan,
-               lane, limit, clearance, time to collision, objects sensed, invariants that do not hold, contact and blame
+               lane, limit, clearance, time to collision, objects sensed, invariants that do not hold, contact, blame
+               and, where there is a lidar, its scan and the age of it
     traffic    everybody else in truth, and where the shield took them to be able to go; for pictures and witnesses
     shield     what decided: every array that the shield read and gave, and who proposed (fleet/driveguard.py),
                deflated; `muster replay` decides it once more (fleet/drivereplay.py). Without a shield there is none
@@ -19,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -76,6 +78,9 @@ class DriveStep(msgspec.Struct, frozen=True):
     contact: str
     blame: str
     ending: str = ""
+    scan: bytes = b""
+    """(rays,) float32"""
+    scan_age: float = math.inf
 
 
 class TrafficStep(msgspec.Struct, frozen=True):
@@ -134,6 +139,7 @@ def describe(course: Course, settings: Mapping[str, Any], bounds: Mapping[str, f
         "shielded": course.shielded,
         "asks": course.asks,
         "seconds": course.seconds,
+        "lidar": course.lidar,
     }
     guarded = {} if bounds is None else {"bounds": json.dumps(dict(bounds), sort_keys=True), "code": code_hash(GUARD)}
     return guarded | {
@@ -226,6 +232,8 @@ def _drive_step(moment: Moment) -> DriveStep:
         contact=moment.contact,
         blame=moment.blame,
         ending=moment.ending,
+        scan=_pack(moment.scan),
+        scan_age=float(moment.scan_age),
     )
 
 
@@ -286,9 +294,9 @@ def _moment(step: DriveStep, traffic: TrafficStep) -> Moment:
     others = nobody()
     if len(rows):
         others = Others(np.array(traffic.kind, np.int32), rows[:, :3], rows[:, 3:6], rows[:, 6:])
-    stated = {name: getattr(step, name) for name in step.__struct_fields__ if name != "plan"}
+    stated = {name: getattr(step, name) for name in step.__struct_fields__ if name not in ("plan", "scan")}
     reach = tuple(_unpack(each, 2) for each in traffic.reach)
-    return Moment(**stated, plan=_unpack(step.plan, 3), reach=reach, others=others)
+    return Moment(**stated, plan=_unpack(step.plan, 3), scan=_unpack(step.scan, 1)[:, 0], reach=reach, others=others)
 
 
 def _floats(values: Sequence[float]) -> Any:  # as long a tuple as it came

@@ -89,6 +89,8 @@ class _Before:
     kinds: NDArray[np.int32]
     seen: NDArray[np.float64]
     seen_lanes: NDArray[np.int32]
+    scan: NDArray[np.float64]
+    scan_age: float
 
 
 class DriveRecorder:
@@ -193,6 +195,8 @@ class DriveRecorder:
             blame=BLAMES[verdict.blame] if verdict is not None else "",
             others=others,
             ending=ending,
+            scan=before.scan,
+            scan_age=before.scan_age,
             decision=None if guard is None else guard.last,
         )
 
@@ -208,6 +212,10 @@ class DriveRecorder:
         )
         x, y, yaw = (float(value) for value in read["pose"][0, :3])
         speed, accel, curvature, rate = (float(value) for value in read["motion"][0])
+        scan, age = np.zeros(0), math.inf
+        if "scan" in read:
+            scan, stamp = read["scan"][0].astype(np.float64), int(read["scan_stamp"][0])
+            age = (int(read["step"][0]) - stamp) * self._course.period if stamp >= 0 else math.inf
         return _Before(
             pose=(x, y, yaw),
             motion=(speed, accel, curvature, rate),
@@ -218,6 +226,8 @@ class DriveRecorder:
             kinds=read["object_kind"][0].copy(),
             seen=read["objects"][0][:, COLUMNS].astype(np.float64),
             seen_lanes=read["object_lane"][0].copy(),
+            scan=scan,
+            scan_age=age,
         )
 
     def _sets(self, before: _Before, time: float) -> tuple[NDArray[np.float64], ...]:
@@ -240,4 +250,7 @@ def _reading(env: RoadEnv) -> dict[str, NDArray[Any]]:  # arrays of several dtyp
         "object_kind": plant.view.object_kind, "object_lane": plant.view.object_lane,
         "released": plant.drive.released, "ending": env.task.outcome.ending,
     }  # fmt: skip
+    if env.config.sensors.lidar and plant.senses is not None:
+        kept = plant.senses.arrays()
+        arrays |= {"scan": kept["senses.scan"], "scan_stamp": kept["senses.scan_stamp"], "step": plant.state.step}
     return {name: array.numpy() for name, array in arrays.items()}

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fleet.drivefigures import DriveFigures
     from fleet.drivers import Driver
     from fleet.venues import Among, Venue
+    from sim.vary import Table
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -74,6 +75,8 @@ class Config:
     """People on foot (not in scenarios)"""
     fault: str = ""
     """What fails, and when: policy:SECONDS, or a sensor's fault as lane_lost:SECONDS"""
+    lidar: bool = False
+    """Give the car a lidar: its scans go into the black box and the picture; nobody drives by it"""
     video: bool = True
     """Draw drive.mp4"""
     video_speed: float = 2.0
@@ -108,7 +111,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
         open_run(config.redraw)
         return
     read_venues(config.site)
-    if math.isfinite(read_fault(config.fault).fails_at) and not config.shield:
+    if math.isfinite(read_fault(config.fault, config.lidar).fails_at) and not config.shield:
         raise FaultError("--fault: expected a shield, under which the fallback drives on, got none; switch it on")
     if config.policy and made_later is None:
         from fleet.drivers import driver_of
@@ -119,6 +122,14 @@ def check(config: Config, made_later: Path | None = None) -> None:
 def ports(config: Config) -> dict[str, str]:
     """What the process listens on, by option."""
     return listeners(metrics_port=config.metrics_port)
+
+
+def randomization(config: Config) -> dict[str, Table]:
+    """What varies from drive to drive, for `muster launch FILE --show-randomization`."""
+    from fleet.venues import read_fault
+    from sim.driving.env import RoadConfig
+
+    return {"drive": RoadConfig(skill="route", sensors=read_fault(config.fault, config.lidar).sensors).table()}
 
 
 def run(config: Config) -> int:
@@ -138,7 +149,7 @@ def run(config: Config) -> int:
         print(line, flush=True)
     among = Among(
         config.seconds, config.traffic, config.walkers, config.shield, config.body, driver.motor, driver.by_rule,
-        read_fault(config.fault),
+        read_fault(config.fault, config.lidar),
     )  # fmt: skip
     found: list[DriveFigures] = []
     for number in range(config.drives):

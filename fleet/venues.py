@@ -33,7 +33,7 @@ from sim.driving.scenario import Scenario, evaluate, sample
 from sim.driving.scenariotext import scenario_of
 from sim.driving.scene import RoadBody
 from sim.driving.script import ScenarioPlayer, runs_on, scenario_atlas
-from sim.driving.sensing import FAULTS, Fault, RoadFaults, RoadSensors
+from sim.driving.sensing import FAULTS, VIEW_FAULTS, Fault, RoadFaults, RoadSensors
 from sim.driving.skill import Driving
 from sim.errors import MusterError, nearest, shown
 from sim.filter import Filter
@@ -97,10 +97,13 @@ class Among:
     fault: DriveFault = field(default_factory=DriveFault)
 
 
-def read_fault(text: str) -> DriveFault:
-    """What fails: `policy:10` or a sensor's fault, `lane_lost:5`; empty for nothing. Raises `FaultError`."""
+def read_fault(text: str, lidar: bool = False) -> DriveFault:
+    """What fails: `policy:10` or a sensor's fault, `lane_lost:5`; empty for nothing. Raises `FaultError`.
+
+    `lidar`: whether the car has one; it takes one to have its faults.
+    """
     if not text:
-        return DriveFault()
+        return DriveFault(sensors=RoadSensors(lidar=lidar))
     name, _, when = text.partition(":")
     known = (POLICY, *FAULTS)
     if name not in known:
@@ -116,10 +119,13 @@ def read_fault(text: str) -> DriveFault:
             f"--fault: expected seconds from 0 to {LATEST:g} after {name}:, got {shown(when)}; write {name}:10"
         )
     if name == POLICY:
-        return DriveFault(text, fails_at=math.ceil(seconds))  # choices of manoeuvres last a second
+        # choices of manoeuvres last a second
+        return DriveFault(text, RoadSensors(lidar=lidar), fails_at=math.ceil(seconds))
+    if name not in VIEW_FAULTS and not lidar:
+        raise FaultError(f"--fault: expected a lidar that {name} can break, got none; add --lidar")
     sane = RoadFaults()
     fault = Fault(1.0, (seconds, seconds), (FOREVER, FOREVER), getattr(sane, name).size)
-    return DriveFault(text, RoadSensors(faults=replace(sane, **{name: fault})))
+    return DriveFault(text, RoadSensors(faults=replace(sane, **{name: fault}), lidar=lidar))
 
 
 def read_venues(text: str) -> list[Venue]:
@@ -257,6 +263,7 @@ def course_of(venue: Venue, env: RoadEnv, seed: int, driver: str) -> Course:
         shielded=guard_of(env) is not None,
         asks=asks,
         seconds=lasts,
+        lidar=spec.lidar.range_max if env.config.sensors.lidar else 0.0,
     )
 
 

@@ -59,7 +59,6 @@ STEP_DRAWS = wp.constant(16)
 """Draws that a step has room for."""
 STANDING = wp.constant(0.5)
 """m/s; below, the noise of the speed shrinks with it: wheels that stand read 0."""
-FAULT_MANY = wp.constant(9)
 
 
 @wp.func
@@ -96,7 +95,7 @@ def sense_own(
     key = stream(numbers.seed, OWN_TERM, row, episode)
     base = PHASES + STEP_DRAWS * step
     faulty = wp.int32(0)
-    for fault in range(FAULT_MANY):
+    for fault in range(numbers.breakable):
         if fault_is(numbers, row, fault, time):
             faulty = faulty | (1 << fault)
     own.faulty[row] = faulty

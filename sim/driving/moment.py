@@ -57,6 +57,8 @@ class Course:
     """What is asked of the drive, in words; empty where it is to reach the end of its route"""
     seconds: float = 0.0
     """How long its scenario lasts, s; 0 where there is none, and the route is what is driven"""
+    lidar: float = 0.0
+    """Range of its lidar, m; 0 without one"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +129,10 @@ class Moment:
     others: Others = field(default_factory=nobody)
     ending: str = ""
     """Of a drive's last moment: how it ended"""
+    scan: Floats = field(default_factory=lambda: np.zeros(0))
+    """What its lidar says: ranges, m, from the middle of its box, ray i of n pointing to -pi + 2 pi i / n in B, (n,)"""
+    scan_age: float = math.inf
+    """Since it was swept, s"""
     decision: object = None
     """What decided, for the black box alone: whoever shows moments need not know it"""
 
@@ -139,3 +145,11 @@ class Moment:
     def intervened(self) -> bool:
         """Whether the shield released another command than the proposed one, or somebody else drove."""
         return self.mode != "policy"
+
+
+def scan_points(course: Course, moment: Moment) -> Floats:
+    """Where the rays of a moment's scan ended that met something, (n, 2)."""
+    met = np.flatnonzero(moment.scan < course.lidar)
+    x, y = course.size.middle(*moment.pose)
+    angles = moment.pose[2] - math.pi + math.tau * met / max(len(moment.scan), 1)
+    return np.array([x, y]) + moment.scan[met, None] * np.stack([np.cos(angles), np.sin(angles)], axis=-1)

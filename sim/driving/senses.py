@@ -97,7 +97,9 @@ class Senses:
         self.lists = make_lists(self.rows, slots_of(sensors, spec), things, device)
         self.tracks = make_tracks(self.rows, things, device)
         self.lidar = (
-            BoxLidar(spec, truth.actors, truth.pose, truth.episode, truth.step, robots, table, values, seed, device)
+            BoxLidar(
+                spec, truth.actors, truth.episode, truth.step, robots, table, self.numbers, self.own.faulty, device
+            )
             if sensors.lidar
             else None
         )
@@ -115,6 +117,7 @@ class Senses:
         return [
             record(start_match, self.rows, [lanes, footing, mask, self.match], self.device),
             record(start_senses, self.rows, [mask, self.own, self.tracks], self.device),
+            *(self.lidar.begin(mask) if self.lidar else []),
         ]
 
     def look(self, mask: wp.array) -> list[Launchable]:
@@ -139,7 +142,7 @@ class Senses:
         named: dict[str, wp.array] = {}
         for name in ("match", "own", "lists", "tracks"):
             named |= struct_arrays(f"senses.{name}", getattr(self, name))
-        return named | ({"senses.scan": self.lidar.scan} if self.lidar is not None else {})
+        return named | (self.lidar.arrays() if self.lidar else {})
 
 
 @wp.kernel

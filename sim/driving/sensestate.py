@@ -30,11 +30,12 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
 COLUMNS = len(ObjectColumn)
 
-LIST_FROZEN, LIST_LOST, LIST_STALE, GHOST, LANE_LOST, LANE_BIAS, GNSS_LOST, GNSS_JUMP, ODOMETRY_SCALE = (
+(LIST_FROZEN, LIST_LOST, LIST_STALE, GHOST, LANE_LOST, LANE_BIAS, GNSS_LOST, GNSS_JUMP, ODOMETRY_SCALE, LIDAR_DEAD,
+ LIDAR_FROZEN, LIDAR_SECTOR, LIDAR_RAIN, LIDAR_BIAS) = (
     wp.constant(FAULTS.index(name))
     for name in (
         "list_frozen", "list_lost", "list_stale", "ghost", "lane_lost", "lane_bias", "gnss_lost", "gnss_jump",
-        "odometry_scale",
+        "odometry_scale", "lidar_dead", "lidar_frozen", "lidar_sector", "lidar_rain", "lidar_bias",
     )
 )  # fmt: skip
 
@@ -54,6 +55,8 @@ class SenseNumbers:
     """Row of the table of the first of `sim.driving.sensingrows.NOISES`"""
     faults: int
     """Row of the table of the first fault's chance, -1 for none"""
+    breakable: int
+    """How many of `sim.driving.sensing.FAULTS` the table has rows for, 0 for none"""
     seed: int
     dt: float
     """Control period, s"""
@@ -147,7 +150,8 @@ def sense_numbers(
     kept = bounds(sensors, spec)
     numbers = SenseNumbers()
     numbers.values, numbers.seed, numbers.first = values, seed, table.index(row_name(NOISES[0]))
-    numbers.faults = table.index(f"fault_{FAULTS[0]}") if sensors.faults is not None else -1
+    numbers.faults = table.index(f"fault_{FAULTS[0]}") if sensors.breakable else -1
+    numbers.breakable = len(sensors.breakable)
     numbers.dt = spec.period / SECOND
     numbers.range, numbers.reserve, numbers.closing = objects.range, objects.reserve, closing
     numbers.half_fov = 4.0 if objects.fov >= 2.0 * math.pi else 0.5 * objects.fov

@@ -159,13 +159,26 @@ class RoadFaults:
     """Fixes are elsewhere; size: how far, m."""
     odometry_scale: Fault = field(default_factory=lambda: Fault(size=(0.05, 0.3)))
     """Speeds are read too high; size: by which share."""
+    lidar_dead: Fault = field(default_factory=Fault)
+    """No scans: no ray reads anything, and the stamp is that of the last one."""
+    lidar_frozen: Fault = field(default_factory=Fault)
+    """The same scan again and again, with its old stamp."""
+    lidar_sector: Fault = field(default_factory=lambda: Fault(size=(0.2, 1.6)))
+    """Dirt on the window: rays of a sector read nothing; size: its width, rad; its direction is drawn."""
+    lidar_rain: Fault = field(default_factory=lambda: Fault(size=(0.3, 0.8)))
+    """Rain or fog: what is far away reflects too little; size: which share of the range is lost."""
+    lidar_bias: Fault = field(default_factory=lambda: Fault(size=(0.2, 1.0)))
+    """Ranges are read too long; size: by how much, m."""
 
 
 FAULTS = tuple(each.name for each in fields(RoadFaults))
 """Faults by number."""
 
+VIEW_FAULTS = tuple(name for name in FAULTS if not name.startswith("lidar_"))
+"""Those that reach a view, and so whoever drives by it: the first of `FAULTS`. Nobody drives by the lidar."""
+
 LARGEST = {"list_lost": 1.0, "list_stale": 1.0, "ghost": 150.0, "lane_bias": 5.0, "gnss_jump": 100.0,
-           "odometry_scale": 1.0}  # fmt: skip
+           "odometry_scale": 1.0, "lidar_sector": 2.0 * math.pi, "lidar_rain": 1.0, "lidar_bias": 10.0}  # fmt: skip
 """Largest size of each fault that has one; 1 s of stale lists is what the ring of lists has room for."""
 
 
@@ -181,6 +194,11 @@ class RoadSensors:
     """None: nothing ever breaks, and the table has no rows for it."""
     lidar: bool = False
     """Whether the specification's lidar sweeps over the others' boxes (sim/driving/boxlidar.py)."""
+
+    @property
+    def breakable(self) -> tuple[str, ...]:
+        """The faults that the table has rows for: the first of `FAULTS`, all of them where there is a lidar."""
+        return () if self.faults is None else FAULTS if self.lidar else VIEW_FAULTS
 
 
 @dataclass(frozen=True)
@@ -302,6 +320,8 @@ def check_road_sensors(sensors: RoadSensors, spec: RobotSpec) -> None:
         _check_range(f"faults.{name}.onset", fault.onset, 0.0, 1e4)
         _check_range(f"faults.{name}.duration", fault.duration, 0.0, 1e4)
         _check_range(f"faults.{name}.size", fault.size, 0.0, LARGEST.get(name, 0.0))
+        if fault.chance > 0.0 and name not in sensors.breakable:
+            raise SensorError(f"faults.{name}: expected a lidar that it can break, got none; switch `lidar` on")
 
 
 def _check_range(name: str, value: float | tuple[float, float], low: float, high: float) -> None:

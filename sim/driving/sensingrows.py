@@ -1,12 +1,13 @@
 """The rows of the table of what varies (sim/vary.py) that a car's sensors bring: noise, misses, latency, faults.
 
 A row's range ends where the configuration says, which is what `sim.driving.sensing.bounds` promises, and no change may
-lead beyond it. A fault is four rows: whether the episode has it, when it begins, how long it lasts, how bad it is.
+lead beyond it. A fault is four rows: whether the episode has it, when it begins, how long it lasts, how bad it is. A
+lidar brings its noise and dropout under the warehouse's names, and its own faults.
 """
 
 from __future__ import annotations
 
-from sim.driving.sensing import FAULTS, LARGEST, SOURCES, RoadSensors
+from sim.driving.sensing import LARGEST, SOURCES, RoadSensors
 from sim.fields import Recompute
 from sim.randomization import Term
 from sim.robot import RobotSpec
@@ -25,6 +26,12 @@ OTHERS = ("latency", "miss", "outage")
 
 FAULT_COUNTER = 64
 """First counter of the faults' draws."""
+
+SECTOR_COUNTER = FAULT_COUNTER - 1
+"""Of the direction of the sector that the lidar loses, which only its kernel draws."""
+
+UNITS = {"list_stale": "s", "ghost": "m", "lane_bias": "m", "gnss_jump": "m", "lidar_sector": "rad", "lidar_bias": "m"}
+"""Of the sizes of faults; the others are shares, or have none."""
 
 OFF = "own choice: a fault that a test or a campaign switches on"
 
@@ -49,19 +56,29 @@ def road_sensor_rows(sensors: RoadSensors, spec: RobotSpec, level: float = 1.0) 
         _row("sensed_outage", k + 2, (level * outage[0], level * outage[1]), "of the stretches of time",
              "own choice: a bridge or a gantry every 20 s of some drives", most=outage[1], nominal=0.0),
     ]  # fmt: skip
-    if sensors.faults is not None:
-        for number, name in enumerate(FAULTS):
-            fault, counter = getattr(sensors.faults, name), FAULT_COUNTER + 4 * number
-            chance = Row(
-                Term.ROAD_SENSING, f"fault_{name}", "bernoulli", fault.chance, fault.chance, "1", "", Recompute.NONE,
-                OFF, bounds=(0.0, 1.0), nominal=0.0, counter=counter,
+    if sensors.lidar:
+        for term, name, unit in (
+            (Term.LIDAR_NOISE, "noise", "m"), (Term.LIDAR_DROPOUT, "dropout", "of the rays")
+        ):  # fmt: skip
+            value = level * getattr(spec.lidar, name)
+            rows.append(
+                Row(
+                    term, f"lidar_{name}", "uniform", value, value, unit, "", Recompute.NONE,
+                    f"specification: lidar.{name}", bounds=(0.0, 1.0), nominal=0.0,
+                )
             )  # fmt: skip
-            rows += [
-                chance,
-                _row(f"fault_{name}_onset", counter + 1, fault.onset, "s", OFF, most=1e4),
-                _row(f"fault_{name}_duration", counter + 2, fault.duration, "s", OFF, most=1e4),
-                _row(f"fault_{name}_size", counter + 3, fault.size, "", OFF, most=LARGEST.get(name, 0.0)),
-            ]
+    for number, name in enumerate(sensors.breakable):
+        fault, counter = getattr(sensors.faults, name), FAULT_COUNTER + 4 * number
+        chance = Row(
+            Term.ROAD_SENSING, f"fault_{name}", "bernoulli", fault.chance, fault.chance, "1", "", Recompute.NONE,
+            OFF, bounds=(0.0, 1.0), nominal=0.0, counter=counter,
+        )  # fmt: skip
+        rows += [
+            chance,
+            _row(f"fault_{name}_onset", counter + 1, fault.onset, "s", OFF, most=1e4),
+            _row(f"fault_{name}_duration", counter + 2, fault.duration, "s", OFF, most=1e4),
+            _row(f"fault_{name}_size", counter + 3, fault.size, UNITS.get(name, ""), OFF, most=LARGEST.get(name, 0.0)),
+        ]
     return tuple(rows)
 
 

@@ -1,7 +1,8 @@
 """drive_fallback: the road's fallback alone, from 10,000 states, with sensors or the policy failing.
 
 A state is what 4 to 6 s of driving under the shield lead to (half of the rows by full throttle along the lane, half by
-random commands; whole randomization, traffic, people). Each group has one fault: each of `RoadFaults`, which begins
+random commands; whole randomization, traffic, people). Each group has one fault: each of `RoadFaults` that reaches a
+view (those of the lidar do not: nobody drives by it, and groups of them would be states without a fault), which begins
 between 1 s before the fallback is called and 2 s after it and stays for at least 5 s, or a policy that for half a
 second before the call says NaN, the last sane command, the opposite of what it means, or nothing. From then on only
 the fallback proposes; the shield judges it as everybody.
@@ -31,7 +32,7 @@ from safety.roadshield import RoadShield
 from sim.driving.atlas import Atlas
 from sim.driving.blame import Blame
 from sim.driving.env import RoadConfig, RoadEnv
-from sim.driving.sensing import FAULTS, Fault, RoadFaults, RoadSensors
+from sim.driving.sensing import VIEW_FAULTS, Fault, RoadFaults, RoadSensors
 from sim.driving.starts import Place
 from sim.driving.state import PATH_BEHIND, PathColumn
 from sim.road import LaneKind
@@ -79,7 +80,7 @@ def anywhere(atlas: Atlas, road: int) -> Iterable[Place]:
 
 def sensors_of(group: str) -> RoadSensors:
     """Sensors with the fault of a group."""
-    if group not in FAULTS:
+    if group not in VIEW_FAULTS:
         return RoadSensors()
     sane = RoadFaults()
     size = getattr(sane, group).size
@@ -178,7 +179,7 @@ def over_edges(env: RoadEnv) -> NDArray[np.float64]:
 
 def measure(quick: bool) -> Iterable[Figure]:
     """Both parts over all groups; each group on standard error."""
-    groups = (*FAULTS, *POLICY_FAULTS)
+    groups = (*VIEW_FAULTS, *POLICY_FAULTS)
     many = 52 if quick else 10_010
     total, rows = Found(), many // len(groups)
     for number, group in enumerate(groups):

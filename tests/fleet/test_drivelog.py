@@ -25,7 +25,7 @@ def write(folder: Path, moments: list[Moment], name: str = "drive0") -> Path:
 def same(one: Moment, other: Moment) -> None:
     for field in dataclasses.fields(Moment):
         a, b = getattr(one, field.name), getattr(other, field.name)
-        if field.name in ("plan", "reach"):
+        if field.name in ("plan", "reach", "scan"):
             assert np.allclose(np.array(a), np.array(b), atol=1e-4)
         elif field.name == "others":
             assert (np.asarray(a.kind) == b.kind).all()
@@ -39,7 +39,7 @@ def test_a_drive_comes_back_from_its_black_box(tmp_path: Path) -> None:
     moments = drives.moments(1.0)
     moments[3] = dataclasses.replace(
         moments[3], broken=("clearance", "lane boundary"), contact="car", blame="at fault", others=nobody(), reach=(),
-        plan=np.zeros((0, 3)), margin=-0.5, limit=float("inf"),
+        plan=np.zeros((0, 3)), margin=-0.5, limit=float("inf"), scan=np.linspace(1.0, 100.0, 360), scan_age=0.15,
     )  # fmt: skip
     recorded = read_drive(write(tmp_path, moments))
     assert recorded.damage == ""

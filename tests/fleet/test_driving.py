@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fleet import cli, drivers
+from fleet import cli, drivers, driving
 from fleet.drivefigures import figures
 from fleet.drivelog import read_drives, recording
 from fleet.driverecord import DriveRecorder
 from fleet.driving import unread
 from fleet.rundir import create_run
 from fleet.venues import Among, course_of, make_env, make_venue, read_fault, read_venues
+from sim.bodies.specs import CAR
 from sim.driving.env import RoadEnv
-from sim.driving.moment import Moment
+from sim.driving.moment import Moment, scan_points
 from sim.road import RoadError
 from tests.fleet import drives
 from tests.fleet.drivepolicies import write_driving_policies
@@ -109,6 +110,7 @@ def test_roads_that_are_none_are_refused(site: str, why: str, capsys: pytest.Cap
         ("--fault", "policy", "write policy:10"),
         ("--fault", "lane_lost:-1", "from 0 to 600"),
         ("--fault", "lane_lost:nan", "from 0 to 600"),
+        ("--fault", "lidar_rain:5", "expected a lidar that lidar_rain can break, got none; add --lidar"),
         ("--seed", str(2**63 - 2), "seed"),
         ("--video-speed", "0", "speed above 0"),
         ("--policy", "nowhere", "expected driving policies in nowhere"),
@@ -207,6 +209,33 @@ def test_a_run_leaves_black_boxes_figures_and_a_report(tmp_path: Path, capsys: p
     said = capsys.readouterr().out
     assert said.count("driven in") == 3
     assert str(run / "report.html") in said
+
+
+def test_scans_are_in_the_black_box_until_the_lidar_dies(tmp_path: Path) -> None:
+    words = ["drive", "--policy", "idm", "--site", "highway:3", "--drives", "1", "--seconds", "2", "--walkers", "0"]
+    cli.main([*words, "--lidar", "--fault", "lidar_dead:1", "--no-video", "--out", str(tmp_path)])
+    (drive,) = read_drives(next(tmp_path.iterdir()) / "blackbox")
+    assert drive.course.lidar == CAR.lidar.range_max
+    well, dead = ([each for each in drive.moments if (each.time < 0.999) is early] for early in (True, False))
+    assert len(well) == 20
+    for moment in well:
+        assert moment.scan.shape == (CAR.lidar.rays,)
+        assert moment.scan_age == 0.0
+        boxes = moment.others.pose[:, :2], moment.others.size.max(axis=1)
+        for point in scan_points(drive.course, moment):  # noise is clipped at 0.09 m
+            assert (np.hypot(*(boxes[0] - point).T) < boxes[1]).any()
+    assert any(len(scan_points(drive.course, moment)) > 3 for moment in well)
+    for moment in dead:
+        assert (moment.scan == CAR.lidar.range_max).all()
+        assert moment.scan_age == pytest.approx(moment.time - 0.95)
+
+
+def test_what_varies_in_a_drive_is_shown_with_the_faults_of_its_lidar() -> None:
+    plain = driving.randomization(driving.Config())["drive"]
+    names = {row.name for row in driving.randomization(driving.Config(lidar=True, fault="lidar_rain:5"))["drive"]}
+    added = names - {row.name for row in plain}
+    assert {"lidar_noise", "lidar_dropout", "fault_lidar_rain", "fault_lidar_dead_onset"} <= added
+    assert "lidar" not in " ".join(row.name for row in plain)
 
 
 def test_the_driver_by_rule_drives_without_policies_under_the_shield(

@@ -8,7 +8,7 @@ import pytest
 from sim.actors import ActorKind
 from sim.driving.figures import BRAKE, EGO
 from sim.driving.instruments import TONES
-from sim.driving.picture import FromAbove
+from sim.driving.picture import SCAN, FromAbove
 from sim.driving.scenery import scenery
 from sim.road import Road, project
 from sim.roadgen import generate_highway, generate_town
@@ -62,6 +62,23 @@ def test_plan_reach_and_words_change_the_picture_where_they_are(road: Road) -> N
     amber = (FromAbove(course_on(road, 1), 640, 360).frame(reached) != plain).any(axis=-1)
     assert amber.sum() > 100
     assert not amber[:, 330:].any()
+
+
+def test_a_scan_is_drawn_where_its_rays_ended(road: Road) -> None:
+    """Ahead and to the left of the middle of the box; a ray that met nothing leaves no point."""
+    course = dataclasses.replace(course_on(road, 1), lidar=100.0)
+    scan = np.full(360, 100.0)
+    scan[180], scan[270] = 20.0, 12.0
+    moment = dataclasses.replace(moment_at(place_on(road, 1, 200.0), speed=0.0), scan=scan)
+    above = FromAbove(course, 640, 360)
+    shown, yaw = close(above.frame(moment, words=False), SCAN, 60), moment.pose[2]
+    x, y = course.size.middle(*moment.pose)
+    at = [(x + 20.0 * np.cos(yaw), y + 20.0 * np.sin(yaw)), (x - 12.0 * np.sin(yaw), y + 12.0 * np.cos(yaw))]
+    for column, row in above.window.pixels(np.array(at)).round().astype(int).tolist():
+        here = shown[row - 3 : row + 4, column - 3 : column + 4]
+        assert here.any()
+        shown[row - 5 : row + 6, column - 5 : column + 6] = False
+    assert not shown.any()
 
 
 def test_every_kind_of_actor_is_drawn_differently(road: Road) -> None:

@@ -373,28 +373,6 @@ def test_a_wrong_odometer_contradicts_the_fixes() -> None:
     assert (bench.view["age"] > 0.3).all()
 
 
-# the lidar ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_lidar_ends_at_the_others_boxes() -> None:
-    """Closed forms: ray i points to -pi + 2 pi i / rays from the middle of the car."""
-    bench = Bench(replace(RoadSensors(), lidar=True), others=3, speed=0.0)
-    bench.put(1, 130.0)
-    bench.put(2, 88.0, lane=0)
-    bench.begin()
-    assert bench.senses.lidar is not None
-    scan, rays = bench.senses.lidar.scan.numpy()[0], CAR.lidar.rays
-    assert scan[rays // 2] == pytest.approx(30.0 - 0.5 * LENGTH, abs=1e-3)
-    beside = round(rays * (0.5 + math.atan2(3.5, -12.0) / math.tau))
-    angle = -math.pi + math.tau * beside / rays
-    near = min((3.5 - 0.5 * CAR.width) / math.sin(angle), 1e9)
-    assert scan[beside] == pytest.approx(max(near, (12.0 - 0.5 * LENGTH) / -math.cos(angle)), abs=1e-3)
-    assert scan[0] == scan[rays // 4] == CAR.lidar.range_max
-    bench.kind[0, 1] = -1
-    bench.go()
-    assert bench.senses.lidar.scan.numpy()[0][rays // 2] == CAR.lidar.range_max
-
-
 # configurations -----------------------------------------------------------------------------------------------------
 
 
