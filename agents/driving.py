@@ -19,6 +19,8 @@ from sim.driving.manoeuvre import Manoeuvres
 from sim.driving.scene import RoadBody
 from sim.perceptron import Layers
 from sim.roadgen import generate_highway, generate_rural, generate_town
+from sim.roadrows import ROAD_TABLE
+from sim.vary import Table
 
 LANES = 2
 """Environments that one trainer steps in threads: the two cores that the project plans for."""
@@ -32,9 +34,10 @@ TRAINING, HELD_OUT, EVALUATION = 0, 1_000_000, 2_000_000
 KINDS = (generate_highway, generate_town, generate_rural, generate_town)
 
 
-def training_atlas(first: int, roads: int = ROADS, device: str = "cpu") -> Atlas:
-    """`roads` roads of every kind in turn, by seeds from `first` on."""
-    return Atlas([KINDS[k % len(KINDS)](first + k) for k in range(roads)], seed=first, device=device)
+def training_atlas(first: int, roads: int = ROADS, device: str = "cpu", table: Table = ROAD_TABLE) -> Atlas:
+    """`roads` roads of every kind in turn, by seeds from `first` on, from the ranges of `table` (sim/roadrows.py)."""
+    made = [KINDS[k % len(KINDS)](first + k, table=table) for k in range(roads)]
+    return Atlas(made, seed=first, device=device)
 
 
 def make_road_lanes(
@@ -49,6 +52,7 @@ def make_road_lanes(
     diverged: Path | None = None,
     curriculum: bool = False,
     roads: int = ROADS,
+    table: Table = ROAD_TABLE,
 ) -> Sequence[RoadEnv]:
     """LANES environments of `worlds` worlds in all, each on roads and with draws of its own.
 
@@ -60,7 +64,7 @@ def make_road_lanes(
         raise TrainingError(f"expected worlds in pairs, one for each of {LANES} lanes, got {worlds}; try {better}")
     return [
         RoadEnv(
-            training_atlas(first + 1000 * lane, roads, device),
+            training_atlas(first + 1000 * lane, roads, device, table),
             task,
             worlds=worlds // LANES,
             seed=seed * LANES + lane,

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from coordination.ports import check_free, listeners
-from fleet.learning import check_seconds
+from fleet.learning import check_ranges, check_seconds
 from fleet.rundir import RunDirectory, join_run, open_run, plain
 from sim.bounds import check_number, check_whole
 from sim.seeds import check_seed
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from fleet.drivefigures import DriveFigures
     from fleet.drivers import Driver
     from fleet.venues import Among, Venue
+    from sim.driving.env import RoadConfig
+    from sim.perceptron import Layers
     from sim.vary import Table
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
@@ -83,6 +85,8 @@ class Config:
     """Simulated seconds in one second of video"""
     video_seconds: float = 30.0
     """Simulated seconds of each drive that the video shows"""
+    randomization: str = ""
+    """File with other ranges of what varies, of roads and scenarios too; empty: the usual ones; or `nominal`"""
     redraw: Path | None = None
     """Drive nothing: make video and report of this run once more"""
     out: Path | None = None
@@ -93,6 +97,7 @@ class Config:
 
 def check(config: Config, made_later: Path | None = None) -> None:
     """Raise `MusterError` for values, roads and policies that cannot work, before anything is made."""
+    from fleet.roadranges import ranges_of
     from fleet.venues import FaultError, read_fault, read_venues
     from sim.driving.film import Look, check_look
 
@@ -104,13 +109,15 @@ def check(config: Config, made_later: Path | None = None) -> None:
     check_seed(config.seed)
     check_seed(config.seed + config.drives - 1)
     check_seconds(config.train_seconds)
+    check_ranges(config.randomization)
     check_free(ports(config))
     if config.video:
         check_look(Look(speed=config.video_speed))
     if config.redraw is not None:
         open_run(config.redraw)
         return
-    read_venues(config.site)
+    make_task(config)
+    read_venues(config.site, ranges_of(config.randomization))
     if math.isfinite(read_fault(config.fault, config.lidar).fails_at) and not config.shield:
         raise FaultError("--fault: expected a shield, under which the fallback drives on, got none; switch it on")
     if config.policy and made_later is None:
@@ -124,17 +131,31 @@ def ports(config: Config) -> dict[str, str]:
     return listeners(metrics_port=config.metrics_port)
 
 
-def randomization(config: Config) -> dict[str, Table]:
-    """What varies from drive to drive, for `muster launch FILE --show-randomization`."""
+def make_task(config: Config, motor: Layers | None = None) -> RoadConfig:
+    """What varies in a drive, with the ranges of `--randomization`. Raises VaryError where they are out of bounds."""
+    from fleet.roadranges import drive_of
     from fleet.venues import read_fault
     from sim.driving.env import RoadConfig
 
-    return {"drive": RoadConfig(skill="route", sensors=read_fault(config.fault, config.lidar).sensors).table()}
+    sensors = read_fault(config.fault, config.lidar).sensors
+    return drive_of(RoadConfig("route", sensors=sensors, motor=motor), config.randomization)
+
+
+def randomization(config: Config) -> dict[str, Table]:
+    """What varies from drive to drive, for `muster launch FILE --show-randomization`; in a training first, its own."""
+    from fleet import driving_train
+    from fleet.roadranges import ranges_of
+
+    ranges = ranges_of(config.randomization)
+    learned = driving_train.randomization(driving_train.Config(randomization=config.randomization))
+    training = {} if config.policy else {"motor": learned["motor"]}
+    return {**training, "drive": make_task(config).table(), "roads": ranges.roads, "scenarios": ranges.scenarios}
 
 
 def run(config: Config) -> int:
     """Train if asked to, drive, film, report; 0 when no contact was at fault, else 1."""
     from fleet.drivers import driver_of
+    from fleet.roadranges import ranges_of
     from fleet.venues import Among, read_fault, read_venues
 
     check(config)
@@ -144,12 +165,13 @@ def run(config: Config) -> int:
     parent = Path("runs") if config.out is None else config.out
     directory = join_run(parent, arguments=sys.argv[1:], config=plain(config), seed=config.seed)
     driver = driver_of(config.policy or str(train(config, directory)))
-    venues = read_venues(config.site)
+    venues = read_venues(config.site, ranges_of(config.randomization))
     for line in unread(venues):
         print(line, flush=True)
     among = Among(
         config.seconds, config.traffic, config.walkers, config.shield, config.body, driver.motor, driver.by_rule,
         read_fault(config.fault, config.lidar),
+        make_task(config, driver.motor).randomization,
     )  # fmt: skip
     found: list[DriveFigures] = []
     for number in range(config.drives):
@@ -213,7 +235,13 @@ def train(config: Config, directory: RunDirectory) -> Path:
     print(f"training to drive for {config.train_seconds:.0f} s, seed {config.seed}, into {directory.root}", flush=True)
     metrics = TrainingMetrics()
     metrics.serve(config.metrics_port)
-    told = driving_train.Config(seconds=config.train_seconds, steps=BRIEFLY, seed=config.seed, out=directory.root)
+    told = driving_train.Config(
+        seconds=config.train_seconds,
+        steps=BRIEFLY,
+        seed=config.seed,
+        randomization=config.randomization,
+        out=directory.root,
+    )
     driving_train.train_levels(told, directory.root, metrics, config.train_seconds)
     return directory.root
 

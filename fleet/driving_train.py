@@ -16,7 +16,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coordination.ports import check_free, listeners
 from fleet.learning import check_ranges, check_seconds, device_named, held_out_on
@@ -26,6 +26,7 @@ from fleet.rundir import plain
 from sim.seeds import check_seed
 
 if TYPE_CHECKING:
+    from fleet.roadranges import Ranges
     from sim.driving.env import RoadConfig
     from sim.driving.skill import Skill
     from sim.perceptron import Layers
@@ -94,7 +95,10 @@ def check(config: Config, made_later: Path | None = None) -> None:
     device_named(config.device)
     check_free(ports(config))
     if config.randomization:  # else nothing can be wrong, and the task takes seconds to import
+        from fleet.roadranges import ranges_of
+
         make_task(config, "lane")
+        ranges_of(config.randomization)
 
 
 def ports(config: Config) -> dict[str, str]:
@@ -105,19 +109,21 @@ def ports(config: Config) -> dict[str, str]:
 def randomization(config: Config) -> dict[str, Table]:
     """What varies in the training, for `muster launch FILE --show-randomization`."""
     from fleet.roadmotor import motor_task
+    from fleet.roadranges import names, ranges_of
 
-    tables = {"motor": motor_task(config.randomization, make_task(config, "lane").table()).table()}
-    return {**tables, "drive": make_task(config, "lane").table()}
+    return {
+        "motor": motor_task(config.randomization, names()).table(),
+        "drive": make_task(config, "lane").table(),
+        "roads": ranges_of(config.randomization).roads,
+    }
 
 
 def make_task(config: Config, skill: Skill, motor: Layers | None = None) -> RoadConfig:
     """What a level drives, with the ranges of `--randomization`. Raises VaryError where they are out of bounds."""
-    from fleet.learning import varied
-    from fleet.roadmotor import motor_task
+    from fleet.roadranges import drive_of
     from sim.driving.env import RoadConfig
 
-    elsewhere = {row.name for row in motor_task("").table()}
-    return varied(RoadConfig(skill=skill, traffic=config.traffic, motor=motor), config.randomization, elsewhere)
+    return drive_of(RoadConfig(skill=skill, traffic=config.traffic, motor=motor), config.randomization)
 
 
 def run(config: Config) -> int:
@@ -160,9 +166,9 @@ def train_levels(config: Config, root: Path, metrics: TrainingMetrics, seconds: 
 def train_motor(config: Config, root: Path, seconds: float, metrics: TrainingMetrics) -> None:
     """The level below the skills, and how it compares with the firmware alone."""
     from fleet import roadmotor
+    from fleet.roadranges import names
 
-    elsewhere = make_task(config, "lane").table()
-    done = roadmotor.train_motor(config, root, seconds, metrics, steps=_steps(config, "motor"), elsewhere=elsewhere)
+    done = roadmotor.train_motor(config, root, seconds, metrics, steps=_steps(config, "motor"), elsewhere=names())
     print(done.line(), flush=True)
 
 
@@ -170,19 +176,21 @@ def train_skill(config: Config, root: Path, skill: Skill, seconds: float, metric
     """One skill on the kinematic body, half of its worlds under the shield."""
     from agents.driving import HELD_OUT, TRAINING, make_road_lanes, skill_ppo
     from agents.layers import read_layers
+    from fleet.roadranges import ranges_of
 
-    motor = read_layers(root / "motor")
+    motor, ranges = read_layers(root / "motor"), ranges_of(config.randomization)
     task, place, device = make_task(config, skill, motor), root / skill, device_named(config.device)
     lanes = make_road_lanes(
         task, TRAINING + 100 * config.seed, config.worlds, config.seed, shielded=True, device=device,
-        diverged=place / "diverged", roads=config.roads,
+        diverged=place / "diverged", roads=config.roads, table=ranges.roads,
     )  # fmt: skip
     checked = make_road_lanes(
-        task, HELD_OUT, 64, HELD_OUT + config.seed, shielded=False, device=device, roads=config.roads
-    )
+        task, HELD_OUT, 64, HELD_OUT + config.seed, shielded=False, device=device, roads=config.roads,
+        table=ranges.roads,
+    )  # fmt: skip
     trainer = make_trainer(
         skill_ppo(), _steps(config, skill), seconds, config, lanes, lanes[0].contract,
-        held_out_on(checked, 200, device), place, {"task": plain(replace(task, motor=None))},
+        held_out_on(checked, 200, device), place, _about(task, ranges),
     )  # fmt: skip
     learn(trainer, skill, place, metrics)
     freeze(trainer, place, config, below={"motor": motor.hash})
@@ -192,27 +200,44 @@ def train_manoeuvre(config: Config, root: Path, seconds: float, metrics: Trainin
     """The choice of skills, on the frozen ones."""
     from agents.driving import HELD_OUT, TRAINING, make_road_lanes, manoeuvre_ppo, over_skills
     from agents.layers import read_layers
+    from fleet.roadranges import ranges_of
     from sim.driving.contract import SKILLS
 
     motor, skills = read_layers(root / "motor"), {name: read_layers(root / name) for name in SKILLS}
+    ranges = ranges_of(config.randomization)
     task, place, device = make_task(config, "route", motor), root / "manoeuvre", device_named(config.device)
     lanes = over_skills(
         make_road_lanes(
             task, TRAINING + 100 * config.seed, config.worlds, config.seed, shielded=True, device=device,
-            diverged=place / "diverged", roads=config.roads,
+            diverged=place / "diverged", roads=config.roads, table=ranges.roads,
         ),
         skills,
     )  # fmt: skip
     checked = over_skills(
-        make_road_lanes(task, HELD_OUT, 64, HELD_OUT + config.seed, shielded=False, device=device, roads=config.roads),
+        make_road_lanes(
+            task,
+            HELD_OUT,
+            64,
+            HELD_OUT + config.seed,
+            shielded=False,
+            device=device,
+            roads=config.roads,
+            table=ranges.roads,
+        ),
         skills,
     )
     trainer = make_trainer(
         manoeuvre_ppo(), _steps(config, "manoeuvre"), seconds, config, lanes, lanes[0].contract,
-        held_out_on(checked, 100, device), place, {"task": plain(replace(task, motor=None))},
+        held_out_on(checked, 100, device), place, _about(task, ranges),
     )  # fmt: skip
     learn(trainer, "manoeuvre", place, metrics)
     freeze(trainer, place, config, below={"motor": motor.hash} | {name: layers.hash for name, layers in skills.items()})
+
+
+def _about(task: RoadConfig, ranges: Ranges) -> dict[str, Any]:
+    """What a manifest says of a level's task, and of its roads where those are not as usual."""
+    roads = ranges.changed()
+    return {"task": plain(replace(task, motor=None))} | ({"roads": roads} if roads else {})
 
 
 def _steps(config: Config, level: str) -> int:

@@ -70,7 +70,7 @@ def check_ranges(file: str) -> None:
     from sim.vary import VaryError
 
     if file and file != NOMINAL:
-        with _of_randomization():
+        with of_randomization():
             Reader(Path(file), VaryError).root(required=("rows",), optional=())
 
 
@@ -88,13 +88,13 @@ def varied(task: Config, file: str, elsewhere: Collection[str] = ()) -> Config:
     if file == NOMINAL:
         still = replace(task, randomization=replace(task.randomization, level=0.0))
         return replace(still, randomization=still.randomization.also(nominal(still.table())))
-    with _of_randomization():
+    with of_randomization():
         changes = read_changes(Path(file), task.table(), elsewhere)
     return replace(task, randomization=task.randomization.also(changes))
 
 
 @contextlib.contextmanager
-def _of_randomization() -> Iterator[None]:
+def of_randomization() -> Iterator[None]:
     """Errors within begin with the option."""
     try:
         yield

@@ -8,7 +8,7 @@ training uses; the twin is the correction 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from agents.ppo import PpoConfig
     from sim.driving.motor import MotorConfig
     from sim.driving.scene import RoadBody
-    from sim.vary import Table
     from sim.worlds import Worlds
 
 Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -53,15 +52,14 @@ class MotorLevel(LevelConfig, Protocol):
         ...
 
 
-def motor_task(file: str, elsewhere: Table | None = None) -> MotorConfig:
-    """The task with the ranges of a file, "" for none; rows of the table `elsewhere` are left to others.
+def motor_task(file: str, elsewhere: Collection[str] = ()) -> MotorConfig:
+    """The task with the ranges of a file, "" for none; rows named in `elsewhere` are left to others.
 
     Raises VaryError where they are out of bounds.
     """
     from sim.driving.motor import MotorConfig
 
-    names = () if elsewhere is None else {row.name for row in elsewhere}
-    return varied(MotorConfig(), file, names)  # type: ignore[type-var]  # varies as the warehouse's tasks do
+    return varied(MotorConfig(), file, elsewhere)  # type: ignore[type-var]  # varies as the warehouse's tasks do
 
 
 def motor_ppo() -> PpoConfig:
@@ -79,7 +77,7 @@ def train_motor(
     *,
     steps: int = STEPS,
     episodes: int = 200,
-    elsewhere: Table | None = None,
+    elsewhere: Collection[str] = (),
 ) -> Comparison:
     """Train and freeze the level in the folder `motor` of a run, and compare it with its twin in `episodes` episodes.
 

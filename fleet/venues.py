@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleet.driveguard import Guard
+from fleet.roadranges import Ranges
 from sim.bodies.specs import CAR
 from sim.commonroad import read_commonroad
 from sim.driving.atlas import Atlas
@@ -26,15 +27,15 @@ from sim.driving.env import RoadConfig, RoadEnv
 from sim.driving.families import FAMILIES
 from sim.driving.idmdriver import Following
 from sim.driving.moment import CarSize, Course
-from sim.driving.plant import RoadPlant
 from sim.driving.problems import problem_env
 from sim.driving.recorded import AFTER, Recorded, from_commonroad
 from sim.driving.scenario import Scenario, evaluate, sample
+from sim.driving.scenariorows import narrowed
 from sim.driving.scenariotext import scenario_of
 from sim.driving.scene import RoadBody
-from sim.driving.script import ScenarioPlayer, runs_on, scenario_atlas
 from sim.driving.sensing import FAULTS, VIEW_FAULTS, Fault, RoadFaults, RoadSensors
 from sim.driving.skill import Driving
+from sim.driving.trials import scenario_worlds
 from sim.errors import MusterError, nearest, shown
 from sim.filter import Filter
 from sim.perceptron import Layers
@@ -42,6 +43,7 @@ from sim.road import Road, RoadError
 from sim.roadfile import GENERATORS, load_road
 from sim.robot import SECOND
 from sim.seeds import seed_key
+from sim.vary import Variation
 
 ROUTES = 64
 """Routes of a generated road, one of which a drive's seed chooses."""
@@ -51,6 +53,9 @@ POLICY = "policy"
 
 LATEST, FOREVER = 600.0, 3600.0
 """s; when a fault begins at the latest, and how long it stays."""
+
+USUAL = Ranges()
+"""Roads and scenarios as nobody said otherwise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +100,8 @@ class Among:
     by_rule: bool = False
     """Whether the car drives as traffic does (sim/driving/idmdriver.py)"""
     fault: DriveFault = field(default_factory=DriveFault)
+    randomization: Variation = Variation()  # noqa: RUF009  # frozen
+    """What is said of what varies in a drive"""
 
 
 def read_fault(text: str, lidar: bool = False) -> DriveFault:
@@ -128,8 +135,10 @@ def read_fault(text: str, lidar: bool = False) -> DriveFault:
     return DriveFault(text, RoadSensors(faults=replace(sane, **{name: fault}), lidar=lidar))
 
 
-def read_venues(text: str) -> list[Venue]:
+def read_venues(text: str, ranges: Ranges = USUAL) -> list[Venue]:
     """The venues of words between commas; those of a scenario's parameters belong to it.
+
+    Roads are generated from the tables of `ranges`, scenarios sampled.
 
     Raises `RoadError`, `ScenarioError` or `FileError`, one line for a person.
     """
@@ -143,14 +152,14 @@ def read_venues(text: str) -> list[Venue]:
             words.append(part)
     if not all(words):
         raise RoadError(f'expected roads between commas, as town:7,highway:3, got "{text}"; name at least one')
-    return [make_venue(word) for word in words]
+    return [make_venue(word, ranges) for word in words]
 
 
-def make_venue(word: str) -> Venue:
+def make_venue(word: str, ranges: Ranges = USUAL) -> Venue:
     """One venue. Raises `RoadError`, `ScenarioError` or `FileError`."""
     name, path = word.partition(":")[0], Path(word)
     if name in FAMILIES:
-        scenario = scenario_of(word)
+        scenario = narrowed(scenario_of(word), ranges.scenarios)
         return Venue(word, scenario.road, scenario=scenario)
     if path.suffix == ".xml" and read_commonroad(path).problems:
         recorded = from_commonroad(path)
@@ -168,7 +177,7 @@ def make_venue(word: str) -> Venue:
             "expected a road (highway:SEED, rural:SEED, town:SEED, a file .xodr or .xml) or a scenario, got "
             f"{shown(word)}{nearest(name, known)}"
         )
-    return Venue(word if path.suffix == "" else path.stem, load_road(word))
+    return Venue(word if path.suffix == "" else path.stem, load_road(word, ranges.roads))
 
 
 def make_env(venue: Venue, seed: int, among: Among) -> RoadEnv:
@@ -178,6 +187,7 @@ def make_env(venue: Venue, seed: int, among: Among) -> RoadEnv:
     config = RoadConfig(
         skill="route", traffic=among.traffic, walkers=among.walkers, time_limit=among.seconds, motor=among.motor,
         sensors=among.fault.sensors,
+        randomization=among.randomization,
     )  # fmt: skip
     if venue.recorded is not None:
         return problem_env(
@@ -197,24 +207,11 @@ def make_env(venue: Venue, seed: int, among: Among) -> RoadEnv:
 def scenario_env(scenario: Scenario, seed: int, config: RoadConfig, filter: Filter | None, among: Among) -> RoadEnv:
     """The environment of one drive through a scenario: the row of parameters that its seed draws, and nobody else."""
     row, lasts = row_of(scenario, seed)
-    atlas = scenario_atlas([scenario])
-
-    def movers(plant: RoadPlant) -> list[ScenarioPlayer]:
-        return [ScenarioPlayer([runs_on(atlas, 0, scenario, row)], atlas.lanes, plant.actors).join(plant)]
-
-    return RoadEnv(
-        atlas,
-        replace(config, traffic=0, walkers=0, time_limit=min(config.limit, lasts)),
-        worlds=1,
-        seed=seed,
-        filter=filter,
-        body=among.body,
-        open_ended=True,
-        drive_egos=among.by_rule,
-        movers=movers,
-        slots=len(scenario.actors),
-        threads=1,
+    limited = replace(config, time_limit=min(config.limit, lasts))
+    env, _ = scenario_worlds(
+        scenario, row, limited, seed=seed, filter=filter, body=among.body, drive_egos=among.by_rule
     )
+    return env
 
 
 def row_of(scenario: Scenario, seed: int) -> tuple[NDArray[np.float64], float]:

@@ -84,6 +84,7 @@ class Term(IntEnum):
     MOTOR_COMMAND = 54
     MOTOR_START = 55
     ROAD_PACE = 56
+    ROAD = 57
 
 
 GOLDEN = wp.constant(wp.uint64(0x9E3779B97F4A7C15))

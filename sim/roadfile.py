@@ -13,17 +13,22 @@ from sim.commonroad import read_commonroad
 from sim.opendrive import read_opendrive
 from sim.road import Road, RoadError
 from sim.roadgen import generate_highway, generate_rural, generate_town
+from sim.roadrows import ROAD_TABLE
+from sim.vary import Table
 
 GENERATORS = {"highway": generate_highway, "rural": generate_rural, "town": generate_town}
 
 
-def load_road(text: str) -> Road:
-    """The road that a word names (see the module). Raises `RoadError` or `FileError`, one line for a person."""
+def load_road(text: str, table: Table = ROAD_TABLE) -> Road:
+    """The road that a word names (see the module); a generated one from the ranges of `table`.
+
+    Raises `RoadError` or `FileError`, one line for a person.
+    """
     name, colon, seed = text.partition(":")
     if colon and name in GENERATORS:
         if not (seed.isascii() and seed.isdigit()):
             raise RoadError(f'expected a whole number after "{name}:", got "{seed}"; write {name}:1')
-        return GENERATORS[name](int(seed))
+        return GENERATORS[name](int(seed), table=table)
     path = Path(text)
     if path.suffix == ".xodr":
         return read_opendrive(path)

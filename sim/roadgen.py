@@ -7,8 +7,8 @@
                               junction is a lane of its own, a crossing lies before each junction
 
 Curvature is continuous along every lane of a highway and a rural road (arcs are entered by spirals). Widths, radii and
-limits are those of the German road standards RAA 2008, RAL 2012 and RASt 06, rounded. Same arguments, same road:
-numpy's PCG64 seeded by the argument.
+limits are those of the German road standards RAA 2008, RAL 2012 and RASt 06, rounded: rows of a table of what varies
+(sim/roadrows.py), which an argument may replace. Same arguments, same road.
 """
 
 from __future__ import annotations
@@ -23,12 +23,8 @@ import numpy as np
 
 from sim.curves import Curve, Line, Spiral, place
 from sim.road import STEP, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
-
-HIGHWAY_LANE, RURAL_LANE, TOWN_LANE, SHOULDER, WALKWAY = 3.75, 3.5, 3.25, 2.5, 2.5
-"""Widths, m: RAA (EKA 1), RAL (EKL 3), RASt."""
-
-HIGHWAY_LIMIT, RAMP_LIMIT, RURAL_LIMIT, TOWN_LIMIT = 130 / 3.6, 80 / 3.6, 100 / 3.6, 50 / 3.6
-"""m/s: the recommended speed of German motorways, a usual limit on their ramps, 100 and 50 km/h by law (StVO 3)."""
+from sim.roadrows import ROAD_TABLE, RoadDraws
+from sim.vary import Table
 
 AUXILIARY = 250.0
 """Length of a lane of acceleration or deceleration, m (RAA: 250 m)."""
@@ -102,13 +98,24 @@ class _Reference:
         return tuple(np.stack([x - t * np.sin(heading), y + t * np.cos(heading)], axis=-1) for t in (inner, outer))  # type: ignore[return-value]
 
 
-def generate_highway(seed: int, *, length: float = 3000.0, lanes: int | None = None, ramps: int = 2) -> Road:
-    """A carriageway with `ramps` ramps, on and off in turn; `lanes` 2 to 4, drawn if left out.
+def generate_highway(
+    seed: int,
+    *,
+    length: float | None = None,
+    lanes: int | None = None,
+    ramps: int | None = None,
+    table: Table = ROAD_TABLE,
+) -> Road:
+    """A carriageway of `lanes` lanes with `ramps` ramps, on and off in turn; what is left out `table` draws.
 
     Raises `RoadError` where the ramps do not fit in.
     """
-    draws = np.random.default_rng([_seed(seed), 0x41])
-    many = int(draws.integers(2, 5)) if lanes is None else lanes
+    draws = RoadDraws(table, _seed(seed), 0x41)
+    many = int(draws.again("highway_lanes")) if lanes is None else lanes
+    length = draws.once("highway_length") if length is None else length
+    ramps = int(draws.once("highway_ramps")) if ramps is None else ramps
+    width, limit = draws.once("highway_lane_width"), draws.once("highway_limit")
+    ramps_limit = draws.once("ramp_limit")
     if not 1 <= many <= 6:
         raise RoadError(f"expected 1 to 6 lanes of a highway, got {many}; choose another number")
     if not (ramps >= 0 and length >= max(500.0, ramps * (AUXILIARY + 2.0 * RAMP + 100.0))):
@@ -116,9 +123,9 @@ def generate_highway(seed: int, *, length: float = 3000.0, lanes: int | None = N
             f"expected a highway of at least {max(500.0, ramps * (AUXILIARY + 2.0 * RAMP + 100.0)):g} m for {ramps} "
             f"ramps, got {length:g}; make it longer"
         )
-    reference = _bends(draws, length, (200.0, 500.0), (400.0, 2000.0), (100.0, 400.0), 100.0)
+    reference = _bends(draws, length, "highway", 100.0)
     room = length / max(ramps, 1)
-    begins = [k * room + draws.uniform(RAMP + 20.0, room - AUXILIARY - RAMP - 20.0) for k in range(ramps)]
+    begins = [k * room + draws.stream.uniform(RAMP + 20.0, room - AUXILIARY - RAMP - 20.0) for k in range(ramps)]
     cuts = sorted({0.0, length, *begins, *(begin + AUXILIARY for begin in begins)})
     net, before = _Net(), None
     for number, (begin, end) in enumerate(pairwise(cuts)):
@@ -127,37 +134,42 @@ def generate_highway(seed: int, *, length: float = 3000.0, lanes: int | None = N
         s = _samples(begin, end)
         row = []
         for lane in range(here):
-            left, right = reference.strip(s, -lane * HIGHWAY_LANE, -(lane + 1) * HIGHWAY_LANE)
-            row.append(net.add(Lane(f"{number}.{lane}", left, right, HIGHWAY_LIMIT)))
-        edge = -here * HIGHWAY_LANE
-        left, right = reference.strip(s, edge, edge - SHOULDER)
-        shoulder = net.add(
-            Lane(f"{number}.shoulder", left, right, HIGHWAY_LIMIT, LaneKind.SHOULDER, may_change_left=False)
-        )
+            left, right = reference.strip(s, -lane * width, -(lane + 1) * width)
+            row.append(net.add(Lane(f"{number}.{lane}", left, right, limit)))
+        edge = -here * width
+        left, right = reference.strip(s, edge, edge - draws.once("highway_shoulder_width"))
+        shoulder = net.add(Lane(f"{number}.shoulder", left, right, limit, LaneKind.SHOULDER, may_change_left=False))
         for left_lane, right_lane in zip(row, [*row[1:], shoulder], strict=True):
             net.beside(left_lane, right_lane)
         if before is not None:
             net.follows.extend(zip(before[:many], row[:many], strict=True))
         if ramp is not None and ramp % 2 == 0:
-            net.follows.append((_ramp(net, reference, f"{number}.on", begin - RAMP, begin, many, joins=True), row[-1]))
+            on = _ramp(
+                net, reference, f"{number}.on", (begin - RAMP, begin), many * width, width, ramps_limit, joins=True
+            )
+            net.follows.append((on, row[-1]))
         elif ramp is not None:
-            net.follows.append((row[-1], _ramp(net, reference, f"{number}.off", end, end + RAMP, many, joins=False)))
+            off = _ramp(
+                net, reference, f"{number}.off", (end, end + RAMP), many * width, width, ramps_limit, joins=False
+            )
+            net.follows.append((row[-1], off))
         before = row
     return net.road(f"highway:{seed}")
 
 
-def generate_rural(seed: int, *, length: float = 2000.0) -> Road:
-    """Two lanes, one each way; a lane ends where its limit changes."""
+def generate_rural(seed: int, *, length: float | None = None, table: Table = ROAD_TABLE) -> Road:
+    """Two lanes, one each way; a lane ends where its limit changes. What is left out `table` draws."""
+    draws = RoadDraws(table, _seed(seed), 0x52)
+    length = draws.once("rural_length") if length is None else length
     if not length >= 300.0:
         raise RoadError(f"expected a rural road of at least 300 m, got {length:g}; make it longer")
-    draws = np.random.default_rng([_seed(seed), 0x52])
-    reference = _bends(draws, length, (60.0, 250.0), (60.0, 400.0), (40.0, 150.0), 50.0)
+    reference, width = _bends(draws, length, "rural", 50.0), draws.once("rural_lane_width")
     net, before = _Net(), None
-    for number, (begin, end, limit) in enumerate(_by_limit(reference)):
+    for number, (begin, end, limit) in enumerate(_by_limit(reference, draws.once("rural_limit"))):
         s = _samples(begin, end)
-        left, right = reference.strip(s, 0.0, -RURAL_LANE)
+        left, right = reference.strip(s, 0.0, -width)
         there = net.add(Lane(f"{number}.there", left, right, limit))
-        right, left = reference.strip(s, RURAL_LANE, 0.0)
+        right, left = reference.strip(s, width, 0.0)
         back = net.add(Lane(f"{number}.back", left[::-1].copy(), right[::-1].copy(), limit))
         net.oncoming(there, back)
         if before is not None:
@@ -166,25 +178,36 @@ def generate_rural(seed: int, *, length: float = 2000.0) -> Road:
     return net.road(f"rural:{seed}")
 
 
-def generate_town(seed: int, *, columns: int = 4, rows: int = 3, block: float = 110.0) -> Road:
-    """A grid of `columns` x `rows` junctions about `block` metres apart.
+def generate_town(
+    seed: int,
+    *,
+    columns: int | None = None,
+    rows: int | None = None,
+    block: float | None = None,
+    table: Table = ROAD_TABLE,
+) -> Road:
+    """A grid of `columns` x `rows` junctions about `block` metres apart; what is left out `table` draws.
 
-    Some streets are left out; none is a dead end.
+    Some streets are missing; none is a dead end.
     """
+    draws = RoadDraws(table, _seed(seed), 0x54)
+    columns = int(draws.once("town_columns")) if columns is None else columns
+    rows = int(draws.once("town_rows")) if rows is None else rows
+    block = draws.once("town_block") if block is None else block
     if not (columns >= 2 and rows >= 2 and columns * rows <= 400 and block >= 70.0):
         raise RoadError(
             f"expected at least 2 x 2 and at most 400 junctions, 70 m or more apart, got {columns} x {rows} at "
             f"{block:g} m; choose others"
         )
-    draws = np.random.default_rng([_seed(seed), 0x54])
+    build = _Streets(draws.once("town_lane_width"), draws.once("town_walkway_width"), draws.once("town_limit"))
     places = {
-        (i, j): np.array([i, j]) * block + draws.uniform(-0.1, 0.1, 2) * block
+        (i, j): np.array([i, j]) * block + np.array([draws.again("town_shift"), draws.again("town_shift")]) * block
         for j in range(rows)
         for i in range(columns)
     }
     streets = nx.grid_2d_graph(columns, rows)
     for street in sorted(streets.edges):
-        if draws.random() < 0.15 and min(streets.degree(end) for end in street) > 2:
+        if draws.again("town_gap") and min(streets.degree(end) for end in street) > 2:
             streets.remove_edge(*street)
             if nx.has_bridges(streets) or not nx.is_connected(streets):
                 streets.add_edge(*street)
@@ -194,9 +217,9 @@ def generate_town(seed: int, *, columns: int = 4, rows: int = 3, block: float = 
     for one, other in sorted(streets.edges):
         a, b = places[one], places[other]
         along = (b - a) / np.hypot(*(b - a))
-        begin, end = a + along * _mouth(streets, places, one), b - along * _mouth(streets, places, other)
+        begin, end = a + along * build.mouth(streets, places, one), b - along * build.mouth(streets, places, other)
         there, back = (
-            _street(net, f"{p[0]}_{p[1]}.{q[0]}_{q[1]}", x, y)
+            build.street(net, f"{p[0]}_{p[1]}.{q[0]}_{q[1]}", x, y)
             for p, q, x, y in ((one, other, begin, end), (other, one, end, begin))
         )
         net.oncoming(there, back)
@@ -206,7 +229,7 @@ def generate_town(seed: int, *, columns: int = 4, rows: int = 3, block: float = 
         leaves[other].append((back, one))
         side = np.array([-along[1], along[0]])
         for mouth, inward in ((begin, along), (end, -along)):
-            middle, reach = mouth + 3.5 * inward, TOWN_LANE + WALKWAY
+            middle, reach = mouth + 3.5 * inward, build.lane + build.walkway
             crossings.append(
                 Crossing(tuple((middle - reach * side).tolist()), tuple((middle + reach * side).tolist()), 3.0)
             )
@@ -214,7 +237,7 @@ def generate_town(seed: int, *, columns: int = 4, rows: int = 3, block: float = 
         for lane, origin in arrives[node]:
             for following, goal in leaves[node]:
                 if goal != origin:
-                    turn = net.add(_turn(net.lanes[lane], net.lanes[following], number))
+                    turn = net.add(build.turn(net.lanes[lane], net.lanes[following], number))
                     net.follows += [(lane, turn), (turn, following)]
     return net.road(f"town:{seed}", crossings)
 
@@ -230,23 +253,21 @@ def _samples(begin: float, end: float) -> Floats:
 
 
 def _bends(
-    draws: np.random.Generator,
+    draws: RoadDraws,
     length: float,
-    straight: tuple[float, float],
-    radius: tuple[float, float],
-    arc: tuple[float, float],
+    kind: str,
     spiral: float,
 ) -> _Reference:
-    """Lines and bends in turn, each bend spiral, arc, spiral; radii drawn log-uniformly.
+    """Lines and bends in turn, each bend spiral, arc, spiral, of a kind of road.
 
     The heading stays within HEADING_MAX of the first, so that no road meets itself.
     """
     pieces: list[tuple[Curve, float]] = []
     heading = 0.0
     while (left := length - sum(piece for _, piece in pieces)) > 1e-6:
-        pieces.append((Line(), min(draws.uniform(*straight), left)))
-        k = float(np.exp(-draws.uniform(*np.log(radius))) * draws.choice((-1.0, 1.0)))
-        round_ = min(draws.uniform(*arc), max(HEADING_MAX / abs(k) - spiral, 0.1))
+        pieces.append((Line(), min(draws.again(f"{kind}_straight"), left)))
+        k = float(draws.curvature(f"{kind}_radius") * draws.stream.choice((-1.0, 1.0)))
+        round_ = min(draws.again(f"{kind}_arc"), max(HEADING_MAX / abs(k) - spiral, 0.1))
         if abs(heading + k * (round_ + spiral)) > HEADING_MAX:
             k = -k
         left = length - sum(piece for _, piece in pieces)
@@ -259,14 +280,14 @@ def _bends(
     return _Reference(tuple(pieces))
 
 
-def _by_limit(reference: _Reference) -> list[tuple[float, float, float]]:
+def _by_limit(reference: _Reference, most: float) -> list[tuple[float, float, float]]:
     """Stretches of one limit: begin, end, limit; a bend with its spirals is one."""
     found: list[tuple[float, float, float]] = []
     for begin, (curve, length) in zip(reference.cuts, reference.pieces, strict=False):
         sharpest = (
             max(abs(curve.curvature), abs(curve.curvature + curve.rate * length)) if isinstance(curve, Spiral) else 0.0
         )
-        limit = RURAL_LIMIT
+        limit = most
         if sharpest > 0.0:
             limit = min(limit, max(math.floor(math.sqrt(COMFORT / sharpest) / ROUND + 1e-9), 3) * ROUND)
         if found and found[-1][2] == limit:
@@ -276,67 +297,84 @@ def _by_limit(reference: _Reference) -> list[tuple[float, float, float]]:
     return found
 
 
-def _ramp(net: _Net, reference: _Reference, name: str, begin: float, end: float, lanes: int, *, joins: bool) -> int:
-    """A lane that swings from 12 m beyond the carriageway onto its auxiliary lane, or away from it."""
+def _ramp(
+    net: _Net,
+    reference: _Reference,
+    name: str,
+    ends: tuple[float, float],
+    beside: float,
+    width: float,
+    limit: float,
+    *,
+    joins: bool,
+) -> int:
+    """A lane that swings from 12 m beyond a carriageway `beside` m wide onto its auxiliary lane, or away from it."""
+    begin, end = ends
     s = _samples(begin, end)
     share = (s - begin) / (end - begin)
     swing = 12.0 * (1.0 - share if joins else share) ** 3  # level and straight where it meets the other lane
-    inner = -lanes * HIGHWAY_LANE - swing
-    left, right = reference.strip(s, inner, inner - HIGHWAY_LANE)
-    return net.add(Lane(name, left, right, RAMP_LIMIT))
+    inner = -beside - swing
+    left, right = reference.strip(s, inner, inner - width)
+    return net.add(Lane(name, left, right, limit))
 
 
-def _mouth(streets: nx.Graph, places: dict[tuple[int, int], Floats], node: tuple[int, int]) -> float:
-    """Distance from the middle of a junction at which its arms end, m: lanes of neighbouring arms stay apart there."""
-    angles = sorted(math.atan2(*(places[other] - places[node])[::-1]) for other in streets[node])
-    between = min((b - a) % math.tau for a, b in zip(angles, [*angles[1:], angles[0] + math.tau], strict=True))
-    return max(12.0, (TOWN_LANE + WALKWAY) / math.tan(0.5 * min(between, math.pi - 0.2)) + 4.0)
+@dataclass(frozen=True)
+class _Streets:
+    """A town's lanes, m wide, their walkways, and its limit, m/s."""
 
+    lane: float
+    walkway: float
+    limit: float
 
-def _street(net: _Net, name: str, begin: Floats, end: Floats) -> int:
-    """A lane to the right of the line from begin to end, and its walkway."""
-    along = (end - begin) / np.hypot(*(end - begin))
-    side = np.array([along[1], -along[0]])
-    share = _samples(0.0, float(np.hypot(*(end - begin))))[:, None] * along
-    line = begin + share
-    lane = net.add(Lane(name, line, line + TOWN_LANE * side, TOWN_LIMIT, may_change_right=False))
-    walkway = net.add(
-        Lane(
-            f"{name}.walkway",
-            line + TOWN_LANE * side,
-            line + (TOWN_LANE + WALKWAY) * side,
-            kind=LaneKind.WALKWAY,
-            may_change_left=False,
+    def mouth(self, streets: nx.Graph, places: dict[tuple[int, int], Floats], node: tuple[int, int]) -> float:
+        """Distance from a junction's middle at which its arms end, m: lanes of neighbouring arms stay apart there."""
+        angles = sorted(math.atan2(*(places[other] - places[node])[::-1]) for other in streets[node])
+        between = min((b - a) % math.tau for a, b in zip(angles, [*angles[1:], angles[0] + math.tau], strict=True))
+        return max(12.0, (self.lane + self.walkway) / math.tan(0.5 * min(between, math.pi - 0.2)) + 4.0)
+
+    def street(self, net: _Net, name: str, begin: Floats, end: Floats) -> int:
+        """A lane to the right of the line from begin to end, and its walkway."""
+        along = (end - begin) / np.hypot(*(end - begin))
+        side = np.array([along[1], -along[0]])
+        share = _samples(0.0, float(np.hypot(*(end - begin))))[:, None] * along
+        line = begin + share
+        lane = net.add(Lane(name, line, line + self.lane * side, self.limit, may_change_right=False))
+        walkway = net.add(
+            Lane(
+                f"{name}.walkway",
+                line + self.lane * side,
+                line + (self.lane + self.walkway) * side,
+                kind=LaneKind.WALKWAY,
+                may_change_left=False,
+            )
         )
-    )
-    net.beside(lane, walkway)
-    return lane
+        net.beside(lane, walkway)
+        return lane
 
-
-def _turn(lane: Lane, following: Lane, junction: int) -> Lane:
-    """The way through a junction: a cubic that leaves and arrives straight, as near to an arc as a cubic can be."""
-    begin, end = lane.centre[-1], following.centre[0]
-    a, b = float(lane.heading[-1]), float(following.heading[0])
-    turn = (b - a + math.pi) % math.tau - math.pi
-    chord = float(np.hypot(*(end - begin)))
-    pull = (
-        chord / 3.0
-        if abs(turn) < 1e-3
-        else chord * (4.0 / 3.0) * math.tan(abs(turn) / 4.0) / (2.0 * math.sin(abs(turn) / 2.0))
-    )
-    first = begin + pull * np.array([math.cos(a), math.sin(a)])
-    last = end - pull * np.array([math.cos(b), math.sin(b)])
-    p = np.linspace(0.0, 1.0, max(math.ceil(1.2 * chord / STEP), 4) + 1)[:, None]
-    line = (1 - p) ** 3 * begin + 3 * p * (1 - p) ** 2 * first + 3 * p**2 * (1 - p) * last + p**3 * end
-    slope = 3 * (1 - p) ** 2 * (first - begin) + 6 * p * (1 - p) * (last - first) + 3 * p**2 * (end - last)
-    normal = np.stack([-slope[:, 1], slope[:, 0]], axis=-1) / np.hypot(*slope.T)[:, None]
-    half = 0.5 * TOWN_LANE * normal
-    return Lane(
-        f"{lane.name}>{following.name.split('.')[1]}",
-        line + half,
-        line - half,
-        TOWN_LIMIT,
-        junction=junction,
-        may_change_left=False,
-        may_change_right=False,
-    )
+    def turn(self, lane: Lane, following: Lane, junction: int) -> Lane:
+        """The way through a junction: a cubic that leaves and arrives straight, as near to an arc as a cubic can be."""
+        begin, end = lane.centre[-1], following.centre[0]
+        a, b = float(lane.heading[-1]), float(following.heading[0])
+        turn = (b - a + math.pi) % math.tau - math.pi
+        chord = float(np.hypot(*(end - begin)))
+        pull = (
+            chord / 3.0
+            if abs(turn) < 1e-3
+            else chord * (4.0 / 3.0) * math.tan(abs(turn) / 4.0) / (2.0 * math.sin(abs(turn) / 2.0))
+        )
+        first = begin + pull * np.array([math.cos(a), math.sin(a)])
+        last = end - pull * np.array([math.cos(b), math.sin(b)])
+        p = np.linspace(0.0, 1.0, max(math.ceil(1.2 * chord / STEP), 4) + 1)[:, None]
+        line = (1 - p) ** 3 * begin + 3 * p * (1 - p) ** 2 * first + 3 * p**2 * (1 - p) * last + p**3 * end
+        slope = 3 * (1 - p) ** 2 * (first - begin) + 6 * p * (1 - p) * (last - first) + 3 * p**2 * (end - last)
+        normal = np.stack([-slope[:, 1], slope[:, 0]], axis=-1) / np.hypot(*slope.T)[:, None]
+        half = 0.5 * self.lane * normal
+        return Lane(
+            f"{lane.name}>{following.name.split('.')[1]}",
+            line + half,
+            line - half,
+            self.limit,
+            junction=junction,
+            may_change_left=False,
+            may_change_right=False,
+        )

@@ -14,6 +14,7 @@ file and line number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import cast
@@ -63,14 +64,16 @@ def read_changes(path: Path, table: Table, elsewhere: Collection[str] = ()) -> t
 
 def show(table: Table) -> str:
     """The table as text, one line a row; `*`: drawn elsewhere than once an episode (for each person, each axis)."""
-    head = ("term", "name", "distribution", "low", "high", "unit", "field", "recompute", "source")
+    head = ("term", "name", "distribution", "low", "high", "unit", "field", "recompute", "bounds", "source")
     lines: list[tuple[str, ...]] = [head]
     for row in table:
         name = row.name if row.drawn else f"{row.name} *"
         numbers = (f"{row.low:.6g}", f"{row.high:.6g}")
         field = f"{row.field}[{row.component}]" if row.component >= 0 else row.field or "-"
         recompute = row.recompute.name or "-"
-        lines.append((row.term.name, name, row.distribution, *numbers, row.unit, field, recompute, row.source))
+        least, most = row.bounds
+        bounds = "-" if math.isinf(least) and math.isinf(most) else f"{least:.6g}..{most:.6g}"
+        lines.append((row.term.name, name, row.distribution, *numbers, row.unit, field, recompute, bounds, row.source))
     widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
     return "\n".join(
         "  ".join([*(word.ljust(width) for word, width in zip(line, widths, strict=False)), line[-1]]) for line in lines

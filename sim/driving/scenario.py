@@ -6,8 +6,9 @@ gives one of them an `Action` once its `Trigger` holds, and never again. So
 
     cut_in     a slower vehicle in the lane beside; when the ego has come near to `gap`, it moves across
 
-`grid` lists every combination of the parameters' grid values, `sample` draws rows by keys; both keep only what the
-scenario's rules allow, and each rule says what it asks. The families after UN R157 stand in families.py, the text form
+`grid` lists every combination of the parameters' grid values, `sample` draws rows by keys, each parameter as a row of
+the table of what varies (`Parameter.row`, sim/driving/scenariorows.py); both keep only what the scenario's rules allow,
+and each rule says what it asks. The families after UN R157 stand in families.py, the text form
 of the command line in scenariotext.py, and who moves the actors in script.py. SI units; d positive to the left.
 """
 
@@ -25,8 +26,11 @@ from numpy.typing import NDArray
 from sim.actors import ActorKind
 from sim.driving.routes import RUN_OUT, RoutePlan
 from sim.errors import MusterError, nearest
-from sim.randomization import Term, draw_numpy, unit_numpy
+from sim.fields import Recompute
+from sim.randomization import Term, draw_numpy
 from sim.road import Road
+from sim.vary import Distribution, Row
+from sim.varyhost import exact_numpy
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -74,6 +78,21 @@ class Parameter:
     """Of the grid, rising"""
     choice: bool = False
     """Only the grid's values count, nothing between them"""
+    distribution: Distribution = "uniform"
+    """Of draws; of those that are no choice"""
+
+    def row(self, family: str, counter: int) -> Row:
+        """What draws it, as a row of the table of what varies; of a choice the number of its value, from 0."""
+        name, none, last = f"{family}_{self.name}", Recompute.NONE, len(self.values) - 1
+        if self.choice:
+            unit = "of " + ", ".join(f"{value:g}" for value in self.values)
+            return Row(
+                Term.SCENARIO, name, "choice", 0, last, unit, "", none, self.source, (0, last), counter, drawn=False
+            )
+        ends = self.low, self.high
+        return Row(
+            Term.SCENARIO, name, self.distribution, *ends, self.unit, "", none, self.source, ends, counter, drawn=False
+        )
 
 
 class When(IntEnum):
@@ -295,20 +314,18 @@ def grid(scenario: Scenario) -> Floats:
 
 
 def sample(scenario: Scenario, seed: int, many: int) -> Floats:
-    """`many` rows drawn uniformly from what the rules allow, (many, p); row i is the same however many are drawn.
+    """`many` rows drawn from what the rules allow, (many, p); row i is the same however many are drawn.
 
     Raises ScenarioError where hardly anything keeps the rules.
     """
     rows = np.zeros((many, len(scenario.parameters)))
     left = np.arange(many)
+    table = [parameter.row(scenario.name, k) for k, parameter in enumerate(scenario.parameters)]
     for attempt in range(ATTEMPTS):
         drawn = np.zeros((len(left), len(scenario.parameters)))
-        for k, parameter in enumerate(scenario.parameters):
-            share = unit_numpy(draw_numpy(seed, int(Term.SCENARIO), left, attempt, k)).astype(np.float64)
-            if parameter.choice:
-                drawn[:, k] = np.array(parameter.values)[(share * len(parameter.values)).astype(int)]
-            else:
-                drawn[:, k] = parameter.low + (parameter.high - parameter.low) * share
+        for k, (row, parameter) in enumerate(zip(table, scenario.parameters, strict=True)):
+            value = exact_numpy(row, draw_numpy(seed, int(row.term), left, attempt, row.counter))
+            drawn[:, k] = np.array(parameter.values)[value.astype(int)] if parameter.choice else value
         kept = valid(scenario, drawn)
         rows[left[kept]] = drawn[kept]
         left = left[~kept]

@@ -13,7 +13,8 @@ from fleet import cli, drivers, driving
 from fleet.drivefigures import figures
 from fleet.drivelog import read_drives, recording
 from fleet.driverecord import DriveRecorder
-from fleet.driving import unread
+from fleet.driving import Config, make_task, unread
+from fleet.roadranges import ranges_of
 from fleet.rundir import create_run
 from fleet.venues import Among, course_of, make_env, make_venue, read_fault, read_venues
 from sim.bodies.specs import CAR
@@ -164,6 +165,41 @@ def test_parameters_between_commas_belong_to_their_scenario() -> None:
     found = read_venues("cut_in:gap=20,lateral=1.2,town:1,blocked_lane:distance=100,cut_in:ego=50km/h,cut_out")
     names = ["cut_in:gap=20,lateral=1.2", "town:1", "blocked_lane:distance=100", "cut_in:ego=50km/h", "cut_out"]
     assert [venue.name for venue in found] == names
+
+
+def test_roads_and_scenarios_come_from_the_ranges_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "ranges.yaml"
+    path.write_text(
+        "muster: 1\nrows:\n  highway_lane_width: {low: 3.2, high: 3.2}\n  blocked_lane_offset: {low: 0.5, high: 1}\n"
+        "  payload: {high: 20}\n"
+    )
+    road, scenario = read_venues("highway:3,blocked_lane", ranges_of(str(path)))
+    assert np.allclose(road.road.lanes[0].width, 3.2, atol=0.01)
+    assert scenario.scenario is not None
+    assert (scenario.scenario.parameters[1].low, scenario.scenario.parameters[1].high) == (0.5, 1.0)
+    assert make_task(Config(randomization=str(path))).table().row("payload").high == 20.0
+
+
+@pytest.mark.parametrize("command", ["drive", "driving-train"])
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("rural_radius: {low: 3}", "line 3: rural_radius: low: expected a number from 45 to 5000 m, got 3"),
+        ("cut_in_gpa: {low: 3}", 'line 3: rows: unknown key "cut_in_gpa"; did you mean "cut_in_gap"'),
+        ("payload: {high: 9000}", "line 3: payload: high: expected a number"),
+        ("town_rows: {distribution: normal}", "town_rows: distribution: expected choice, got normal"),
+    ],
+)
+def test_ranges_that_cannot_be_are_one_line_and_exit_code_2(
+    command: str, row: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "ranges.yaml"
+    path.write_text(f"muster: 1\nrows:\n  {row}\n")
+    assert cli.main([command, "--randomization", str(path), "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--randomization: " in line
+    assert words in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_scenario_is_driven_with_the_parameters_that_the_seed_draws(tmp_path: Path) -> None:

@@ -279,6 +279,35 @@ def test_show_randomization_prints_the_table_with_the_arguments_applied(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("launch", "changed", "expected", "missing"),
+    [
+        ("driving_demo", "cut_in_gap", ["uniform", "4", "30", "m", "-", "NONE", "0..120"], ()),
+        ("driving_train", "town_lane_width", ["uniform", "3", "3.5", "m", "-", "NONE", "2.75..4"], ("cut_in_gap",)),
+    ],
+)
+def test_show_randomization_of_driving_lists_roads_and_scenarios(
+    launch: str,
+    changed: str,
+    expected: list[str],
+    missing: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    root: Path,
+) -> None:
+    ranges = tmp_path / "ranges.yaml"
+    ranges.write_text(
+        "muster: 1\nrows:\n  cut_in_gap: {low: 4, high: 30}\n  town_lane_width: {low: 3.0, high: 3.5}\n"
+        "  tyre_friction: {high: 1.1}\n"
+    )
+    words = (str(root / "launch" / f"{launch}.launch.yaml"), f"randomization:={ranges}")
+    assert run(Config(words=words, show_randomization=True, runs=tmp_path / "runs")) == 0
+    shown = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if len(line.split()) > 6}
+    assert shown[changed].replace(" *", "").split()[2:9] == expected
+    assert {"highway_radius", "highway_lanes", "rural_limit", "tyre_friction"} <= set(shown)
+    assert not set(missing) & set(shown)
+
+
 def test_show_randomization_of_a_file_that_draws_nothing_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path, "launch:\n  - executable: {cmd: muster keys create}\n")
     with pytest.raises(LaunchError, match="expected a command that draws its episodes from a table"):

@@ -64,11 +64,12 @@ def test_the_text_has_a_line_for_each_row() -> None:
     lines = show(TABLE).splitlines()
     assert len(lines) == len(TABLE) + 1
     assert lines[0].split() == [
-        "term", "name", "distribution", "low", "high", "unit", "field", "recompute", "source",
+        "term", "name", "distribution", "low", "high", "unit", "field", "recompute", "bounds", "source",
     ]  # fmt: skip
     mass = next(line for line in lines if line.startswith("MASS") and " mass " in line)
     assert "body_mass" in mass
     assert "SET_CONST" in mass
+    assert "0.5..2" in mass
 
 
 def test_the_examples_for_people_can_be_read(tmp_path: Path) -> None:
