@@ -35,6 +35,9 @@ from sim.seeds import seed_key
 FAST = 3.0
 """m/s; a slower ego's time to collision says nothing (own choice): it stops within a metre, and creeps up to others."""
 
+HARDEST = 20.0
+"""m/s^2; no more braking is told apart: it is twice what tyres can."""
+
 
 class Driver(Protocol):
     """Proposes commands for all worlds of an environment."""
@@ -56,6 +59,8 @@ class Found:
     """Least, m"""
     ttc: Floats
     """Least time to collision while faster than FAST, if all went straight on, s; inf where never within HORIZON"""
+    braking: Floats
+    """Most that would have been needed to lose all speed relative to who comes nearer, m/s^2; up to HARDEST"""
     ending: NDArray[np.int64]
     """`sim.tasks.task.Ending` of an episode that ended before the scenario did, else 0"""
 
@@ -71,12 +76,13 @@ class Found:
 
     @property
     def danger(self) -> Floats:
-        """Lower is worse: less the speed of impact at fault, m/s; else the least time, s; else HORIZON and clearance.
+        """Lower is worse: less the braking that was needed, m/s^2; at fault less HARDEST and the speed of impact, m/s.
 
-        A contact that is exempt counts as harmless (inf): with bounds that others do not keep nothing is to be found.
+        Not the least time or clearance alone: who always stops a decimetre off has the same of both in every row. A
+        contact that is exempt counts as harmless (inf): with bounds that others do not keep nothing is to be found.
         """
-        apart = np.where(np.isfinite(self.ttc), self.ttc, HORIZON + self.clearance)
-        return np.where(self.at_fault, -self.impact, np.where(self.exempt, math.inf, apart))
+        missed = np.where(self.exempt, math.inf, -self.braking)
+        return np.where(self.at_fault, -HARDEST - self.impact, missed)
 
 
 class Trials:
@@ -132,7 +138,7 @@ class Trials:
         self.env.reset()
         lasts = evaluate(self.scenario.duration, self.scenario.named(played), self.worlds)
         contacts, ending = np.zeros((self.worlds, len(Blame)), np.int64), np.zeros(self.worlds, np.int64)
-        impact = np.zeros(self.worlds)
+        impact, braking = np.zeros(self.worlds), np.zeros(self.worlds)
         clearance, ttc = np.full(self.worlds, math.inf), np.full(self.worlds, math.inf)
         over, steps = np.arange(self.worlds) >= many, 0
 
@@ -146,17 +152,18 @@ class Trials:
             for row in np.flatnonzero(ended & (contacts[:, Blame.AT_FAULT] > 0)):
                 verdicts = self.env.plant.judge.verdicts(int(row), ended=True)
                 impact[row] = next(each.speed for each in verdicts if each.at_fault)
-            apart, time = self._look(going)
+            apart, time, needed = self._look(going)
+            braking[going] = np.maximum(braking[going], needed)
             clearance[going], ttc[going] = np.minimum(clearance[going], apart), np.minimum(ttc[going], time)
             clearance[ended & (contacts.sum(axis=1) > 0)] = 0.0
             over[:] |= ended | (steps * self._period >= lasts - 1e-9)
             return bool(over.all())
 
         driver.drive(self.env, watch)
-        return Found(contacts[:many], impact[:many], clearance[:many], ttc[:many], ending[:many])
+        return Found(contacts[:many], impact[:many], clearance[:many], ttc[:many], braking[:many], ending[:many])
 
-    def _look(self, rows: Bools) -> tuple[Floats, Floats]:
-        """Clearance and time to collision of some worlds' egos as everybody is now, (n,) each."""
+    def _look(self, rows: Bools) -> tuple[Floats, Floats, Floats]:
+        """Clearance, time to collision and braking needed of some worlds' egos as everybody is now, (n,) each."""
         many, others = int(rows.sum()), self._kind.shape[1] - 1
         pose, size = self._pose[rows].astype(np.float64), self._size[rows].astype(np.float64)
         corners = boxes(pose.reshape(-1, 3), size.reshape(-1, 2)).reshape(many, others + 1, 4, 2)
@@ -168,7 +175,9 @@ class Trials:
         there, fast = self._kind[rows, 1:] >= 0, self._motion[rows, :1, 0] > FAST
         apart = np.where(there, distances(own, theirs).reshape(many, others), math.inf)
         time = np.where(there & fast, meeting(own, theirs, towards).reshape(many, others), math.inf)
-        return apart.min(axis=1, initial=math.inf), time.min(axis=1, initial=math.inf)
+        closing = np.hypot(towards[:, 0], towards[:, 1]).reshape(many, others)
+        needed = np.minimum(closing / (2.0 * np.maximum(time, 1e-3)), HARDEST)  # v^2 / 2 d, where d = v t
+        return apart.min(axis=1, initial=math.inf), time.min(axis=1, initial=math.inf), needed.max(axis=1, initial=0.0)
 
 
 def meeting(own: Floats, theirs: Floats, velocity: Floats) -> Floats:

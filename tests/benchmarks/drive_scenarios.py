@@ -12,8 +12,8 @@ are left out.
     FAMILY_found, FAMILY_ttc    of that search: rows at fault, and the least time to collision of rows without exempt
                                 contacts, s
 
-Parts of the policies begin with `policy_`. The worst row of each search is told on standard error, as `muster drive`
-takes it.
+Parts of the policies begin with `policy_`. The worst row of each search and every row at fault are told on standard
+error, as `muster drive` takes them.
 """
 
 from __future__ import annotations
@@ -112,9 +112,20 @@ def search(scenario: Scenario, trials: Trials, driver: AnyDriver, size: Size) ->
     for _ in range(size.rounds):
         state = search_round(scenario, state, score, size.each)
     state = refine(scenario, state, score, size.near, size.halvings)
-    values = zip(scenario.parameters, state.worst[0], strict=True)
-    worst = f"{scenario.name}:{','.join(f'{each.name}={value:.9g}' for each, value in values)}"
-    return joined([found for _, found in kept]), f"{worst} (danger {state.score[0]:.2f})"
+    tell_faults(scenario, np.concatenate([rows for rows, _ in kept]), found := joined([each for _, each in kept]))
+    return found, f"{word(scenario, state.worst[0])} (danger {state.score[0]:.2f})"
+
+
+def word(scenario: Scenario, row: Floats) -> str:
+    """A row as `muster drive --site` takes it."""
+    values = zip(scenario.parameters, row, strict=True)
+    return f"{scenario.name}:{','.join(f'{each.name}={value:.9g}' for each, value in values)}"
+
+
+def tell_faults(scenario: Scenario, rows: Floats, found: Found) -> None:
+    """Each row at fault on standard error, with its number, for who looks for its world and batch."""
+    for k in np.flatnonzero(found.at_fault):
+        print(f"at fault, row {k}, impact at {found.impact[k]:.2f} m/s: {word(scenario, rows[k])}", file=sys.stderr)
 
 
 def joined(parts: list[Found]) -> Found:
@@ -150,6 +161,7 @@ def driven(policies: Learned | None, size: Size, prefix: str) -> Iterable[Figure
         whole = grid(scenario)
         rows = some_of(whole, size.rows, SEED + number)
         found = trials.drive(rows, driver)
+        tell_faults(scenario, rows, found)
         middle = time.perf_counter()
         print(f"{prefix}{name} grid of {len(whole)}: {told(found)}, {middle - begin:.0f} s", file=sys.stderr)
         searched, worst = search(scenario, trials, driver, size)

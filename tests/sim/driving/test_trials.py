@@ -16,7 +16,7 @@ from sim.driving.families import KMH, decelerating_lead
 from sim.driving.filter import RoadInputs
 from sim.driving.scenario import ScenarioError
 from sim.driving.search import begin_search, refine, search_round
-from sim.driving.trials import HORIZON, Found, Trials, meeting
+from sim.driving.trials import HARDEST, Found, Trials, meeting
 from sim.driving.witness import boxes, time_to_collision
 from sim.filter import FilterOutputs
 
@@ -74,14 +74,15 @@ def test_who_goes_on_strikes_a_lead_that_brakes(trials: Trials) -> None:
     assert (found.clearance == 0.0).all()
     assert (found.ttc < 0.2).all()
     assert (found.impact > 5.0).all()
-    assert (found.danger == -found.impact).all()
+    assert (found.danger == -HARDEST - found.impact).all()
 
 
 def test_who_brakes_in_time_strikes_nobody(trials: Trials) -> None:
     found = trials.drive(ROWS, Braking(2.5, 6.0))
     assert not found.contacts.any()
     assert (found.clearance > 0.5).all()
-    assert found.ttc[1] == pytest.approx(found.danger[1])
+    assert (found.danger == -found.braking).all()
+    assert 0.3 < found.braking[1] < 2.0, "2.5 m/s are lost on a few metres, while the lead brakes as hard"
     assert found.ttc[1] < found.ttc[0]
     assert found.danger[2] > found.danger[1]
 
@@ -93,15 +94,17 @@ def test_a_search_finds_the_hardest_braking(trials: Trials) -> None:
     state = refine(SCENARIO, state, score, 4, 1)
     assert state.evaluated == sum(len(rows) for rows, _ in kept) > 8
     assert state.score[0] == min(float(found.danger.min()) for _, found in kept)
-    assert state.score[0] < 0.0, "a car that brakes late and little strikes the lead"
+    assert state.score[0] < -HARDEST, "a car that brakes late and little strikes the lead"
     assert state.worst[0, 2] > 2.0
 
 
 def test_an_exempt_contact_is_no_danger() -> None:
     contacts = np.zeros((2, len(Blame)), np.int64)
     contacts[0, Blame.BOUNDS] = 1
-    found = Found(contacts, np.zeros(2), np.array([0.0, 3.0]), np.array([0.1, math.inf]), np.zeros(2, np.int64))
-    assert found.danger.tolist() == [math.inf, HORIZON + 3.0]
+    found = Found(
+        contacts, np.zeros(2), np.array([0.0, 3.0]), np.array([0.1, math.inf]), np.full(2, 4.0), np.zeros(2, np.int64)
+    )
+    assert found.danger.tolist() == [math.inf, -4.0]
 
 
 def test_boxes_meet_when_the_witness_says() -> None:
