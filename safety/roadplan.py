@@ -29,6 +29,7 @@ from __future__ import annotations
 import warp as wp
 
 from safety.reason import Reason
+from safety.roadbends import body
 from safety.roadbounds import RoadBounds
 from safety.roadsight import (
     BEHIND_C,
@@ -53,7 +54,6 @@ from safety.roadsight import (
     SYAW,
     RoadAsk,
     RoadSight,
-    body,
     nose_bend,
     path_bend,
     path_index,

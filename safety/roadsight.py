@@ -24,6 +24,7 @@ import warp as wp
 
 from safety.dynamics import finite
 from safety.reason import Reason
+from safety.roadbends import arc_way, body, nose_way
 from safety.roadbounds import RoadBounds
 from sim.actors import ActorKind
 from sim.driving.maparrays import ConflictArrays
@@ -217,22 +218,6 @@ def project(view: View, row: int, last: int, x: float, y: float) -> wp.vec4:
 
 
 @wp.func
-def body(d: float, side: float, curve: float, b: RoadBounds) -> wp.vec2:
-    """The least and the largest d of the car's outline: a straight body over a path that bends; side is sin(yaw)."""
-    back = d - b.rear * side - 0.5 * curve * b.rear * b.rear
-    ahead = d + b.front * side - 0.5 * curve * b.front * b.front
-    low = wp.min(back, ahead)
-    high = wp.max(back, ahead)
-    if wp.abs(curve) > 1.0e-4:
-        x = side / curve  # where the offset d + x side - curve x^2 / 2 turns round
-        if x > -b.rear and x < b.front:
-            turned = d + 0.5 * side * side / curve
-            low = wp.min(low, turned)
-            high = wp.max(high, turned)
-    return wp.vec2(low - b.half_width, high + b.half_width)
-
-
-@wp.func
 def remember(row: int, ask: RoadAsk, sight: RoadSight) -> None:
     """The command released in the cycle before goes to the head of the history."""
     for i in range(HISTORY_C - 1):
@@ -328,10 +313,17 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
     turn = view.objects[row, j, OYAW] - at[2]
     c = wp.cos(turn)
     q = wp.sin(turn)
-    half_s = 0.5 * (wp.abs(c) * length + wp.abs(q) * width)
-    half_d = 0.5 * (wp.abs(q) * length + wp.abs(c) * width) + 0.125 * wp.abs(curve) * length * length
-    half_s = half_s / wp.clamp(1.0 - wp.abs(curve * d), 0.5, 1.0)
-    sight.objects[row, j, LOW_S] = s - half_s - spread
+    long = 0.5 * (wp.abs(c) * length + wp.abs(q) * width)
+    wide = 0.5 * (wp.abs(q) * length + wp.abs(c) * width)
+    half_d = wide + 0.125 * wp.abs(curve) * length * length
+    bend = curve  # the tightest where our nose comes to it
+    for i in range(1, 3):
+        near = view.path[row, wp.max(k - i, 0), PCURVE]
+        if wp.abs(near) > wp.abs(bend):
+            bend = near
+    half_s = long / wp.clamp(1.0 - wp.abs(curve * d), 0.5, 1.0)
+    half_s = wp.max(half_s, arc_way(long, wp.sign(bend) * d + wide, bend))
+    sight.objects[row, j, LOW_S] = s - half_s - spread - nose_way(sight.start[row, SD], sight.start[row, SYAW], bend, b)
     sight.objects[row, j, HIGH_S] = s + half_s + spread
     sight.objects[row, j, LOW_D] = d - half_d - spread
     sight.objects[row, j, HIGH_D] = d + half_d + spread

@@ -20,6 +20,7 @@ from safety.roadbounds import RoadShieldError
 from safety.roadshield import RoadShield
 from safety.rss import Rules, following
 from sim.driving.profile import RoadProfile
+from sim.driving.state import PATH_BEHIND
 from sim.road import ConflictKind
 from tests.safety.roadworld import CAR, RoadWorld
 from tests.safety.roadworld import WIDTH as LANE
@@ -399,6 +400,25 @@ def test_a_free_lane_beside_is_no_leave_to_come_nearer_before_the_border_is_cros
     o = world.others
     o.kind[:, 0], o.s[:, 0], o.v[:, 0] = 1, 70.0, 5.0
     assert reason_of(world, 0.0) is reason
+
+
+@pytest.mark.parametrize("bend", [-1 / 8, 1 / 16])
+def test_no_corner_touches_who_stands_ahead_in_the_bend_of_a_junction(bend: float) -> None:
+    """Egos that creep up to a standing lead, their steering thrown from side to side."""
+    many, rng = 60, np.random.default_rng(4)
+    world = RoadWorld(many, 1, bend, spec=SPEC, seed=4, limit=8.0)
+    world.put(rng.uniform(-9.0, -7.5, many), rng.uniform(-0.4, 0.4, many), 0.0)
+    o = world.others
+    o.kind[:], o.s[:], o.d[:], o.length[:] = 1, 1.0, rng.uniform(-0.3, 0.3, (many, 1)), 5.0
+    turn = np.zeros(many)
+    for _ in range(300):
+        turn = np.where(rng.random(many) < 0.05, SPEC.car.curvature_max * rng.choice((-1.0, 1.0), many), turn)
+        world.sense()
+        world.seen["path_lane"][:, PATH_BEHIND + 6 :] = -1  # before the circle comes round
+        world.judge(np.stack([np.full(many, 2.0), turn], -1))
+        assert not world.drive().any()
+    gap = -1.5 - 0.5 * SPEC.length - world.middle - world.frenet()[0]
+    assert np.median(gap) < 2.5  # they did come near
 
 
 def meeting(yaw: float) -> RoadWorld:
