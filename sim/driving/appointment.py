@@ -60,6 +60,9 @@ THINKS, BRAKES, ROOM, FOLLOWS = wp.constant(1.0), wp.constant(4.0), wp.constant(
 """s and m/s^2 by which whoever comes behind in the lane beside may stop behind us (`RoadProfile`: brake_least, and a
 driver's second of reaction), where we brake at comfort; m and s left to whoever is ahead there."""
 
+LETS_GO = wp.constant(1.0)
+"""m/s by which one drives slower than whoever is too near ahead in the lane that one wants."""
+
 STARTED = wp.constant(0.8)
 """m from the lane's middle; from here on a change of lane is finished."""
 
@@ -67,9 +70,13 @@ NEVER = 1.0e9
 
 
 @wp.func
-def has_room(row: int, side: int, view: View, around: Around, limits: Limits, comfort: float) -> bool:
-    """Whether nobody in the lane beside would have to brake hard for us, nor we for them."""
+def room_beside(row: int, side: int, view: View, around: Around, limits: Limits, comfort: float) -> wp.vec2:
+    """1 if nobody in the lane beside has to brake hard for us, nor we for them; the speed of who is too near ahead.
+
+    ANY_SPEED, m/s, where nobody is.
+    """
     v = wp.max(view.motion[row, 0], 0.0)
+    room = wp.vec2(1.0, ANY_SPEED)
     for j in range(OBJECTS_C):
         if view.object_kind[row, j] >= 0:
             s = around.objects[row, j, 0]
@@ -86,11 +93,12 @@ def has_room(row: int, side: int, view: View, around: Around, limits: Limits, co
                 behind = -limits.rear - s - around.objects[row, j, 4]
                 follows = wp.where(along > v, 0.5, 1.0) * FOLLOWS  # who drives away makes room
                 if s > 0.0 and ahead < ROOM + follows * v + wp.max(v * v - along * along, 0.0) / (2.0 * BRAKES):
-                    return False
+                    room[0] = 0.0
+                    room[1] = wp.min(room[1], along)
                 stops = THINKS * along + along * along / (2.0 * BRAKES) - v * v / (2.0 * comfort)
                 if s <= 0.0 and behind < wp.max(stops, ROOM):
-                    return False
-    return True
+                    room[0] = 0.0
+    return room
 
 
 @wp.kernel
@@ -126,9 +134,12 @@ def keep(
         side = 1
     if view.goal[row, 1] < 0.0 and here.right_lane > 0.0:
         side = -1
-    started = wish.side[row] * side > 0 and wp.abs(view.where[row, 0]) > STARTED
-    if side != 0 and not started and not has_room(row, side, view, around, limits, comfort):
-        side = 0
+    beside = wp.float32(ANY_SPEED)
+    if side != 0 and not (wish.side[row] * side > 0 and wp.abs(view.where[row, 0]) > STARTED):
+        room = room_beside(row, side, view, around, limits, comfort)
+        beside = room[1]
+        if room[0] == 0.0:
+            side = 0
     wish.side[row] = side
     left = view.goal[row, 0] - middle
     enters = left - appointments[k, ENTERS] + SPARE_WAY
@@ -145,6 +156,8 @@ def keep(
     least = ahead / wp.max(until - SPARE_TIME, 0.1)
     if ahead <= 0.0 and appointments[k, SLOWEST] > 0.0:
         least = wp.max(least, appointments[k, SLOWEST] + SPARE_SPEED)
+    if beside < ANY_SPEED:  # too near behind whom we shall follow: let him go ahead
+        most = wp.min(most, wp.max(beside - LETS_GO, least))
     wish.most[row] = wp.max(most, SLOW)
     wish.least[row] = wp.min(least, wish.most[row])
 
