@@ -24,6 +24,7 @@ from safety.roadsight import (
     BEHIND_C,
     HIGH_D,
     HIGH_S,
+    INTRUSION,
     LOW_D,
     LOW_S,
     OBJECTS_C,
@@ -46,9 +47,6 @@ from safety.roadsight import (
 )
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
-
-OVER = wp.constant(0.3)
-"""m over a border: more is driving in the lane beyond (R157 5.2.5.2; `sim.driving.blame.INTRUSION`)."""
 
 HALF = wp.constant(2.5)
 """From a hidden vehicle's middle to its nose, m: a car's; longer ones are wider too."""
@@ -99,7 +97,7 @@ def shuts(row: int, side: float, border: float, width: float, ask: RoadAsk, b: R
     over = sight.start[row, SHIGH] - border
     if side < 0.0:
         over = -sight.start[row, SLOW] - border
-    if width <= 0.0 or over > OVER:
+    if width <= 0.0 or over > INTRUSION:
         return 0.0
     away = hidden_behind(row, side, border + 0.5 * width, ask, b, sight)
     gap = away - HALF - 0.5 * (b.front + b.rear)
