@@ -34,8 +34,8 @@ from sim.driving.env import RoadEnv
 from sim.driving.pathframe import Around, path_at
 from sim.driving.recorded import Recorded
 from sim.driving.skill import Driving
-from sim.driving.skillkernels import ANY_SPEED, Wish
 from sim.driving.state import OBJECTS, View
+from sim.driving.wish import ANY_SPEED, Wish
 from sim.launches import Launchable, record
 from sim.road import project
 from sim.robot import SECOND

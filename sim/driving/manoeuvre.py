@@ -29,8 +29,8 @@ from sim.driving.contract import GOAL, GOAL_AT, OBSERVATION, SKILLS, manoeuvre_c
 from sim.driving.env import RoadEnv
 from sim.driving.pathframe import path_at
 from sim.driving.skill import Driving
-from sim.driving.skillkernels import SLOWEST, Wish
 from sim.driving.state import View
+from sim.driving.wish import SLOWEST, Wish
 from sim.launches import record
 from sim.perceptron import Layers, Net, answer, make_net
 from sim.robot import SECOND

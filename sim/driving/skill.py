@@ -6,7 +6,7 @@ change      into the lane beside; success: a second on its middle line
 pull_over   to the hard shoulder, or to the right border where there is none; success: standing there
 route       what a manoeuvre policy decides over: nothing is wished until somebody writes `wish`; success: the goal
 
-Rewards, the observation and endings: sim/driving/skillkernels.py; its layout: sim/driving/contract.py.
+Rewards and endings: sim/driving/skillkernels.py; the observation: skillview.py, its layout: contract.py.
 """
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false
@@ -23,8 +23,10 @@ import warp as wp
 
 from sim.driving.brisk import Limits
 from sim.driving.contract import OBSERVATION, SKILLS, drive_contract
-from sim.driving.skillkernels import Course, Wish, act, advance, begin, observe
+from sim.driving.skillkernels import act, advance, begin
+from sim.driving.skillview import observe
 from sim.driving.starts import Places, begin_drives, change_places, lane_places, pull_places, route_places, start_arrays
+from sim.driving.wish import Course, Wish
 from sim.robot import SECOND, RobotSpec
 from sim.tasks.task import Launchable, make_outcome, struct_arrays
 
