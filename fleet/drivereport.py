@@ -352,7 +352,9 @@ def _curve(level: str, curve: Sequence[dict[str, float]]) -> str:
 def _hashes(drives: Sequence[RecordedDrive]) -> list[tuple[str, str]]:
     roads = {drive.course.name: drive.course.road.hash[:16] for drive in drives}
     words = ", ".join(f"{html.escape(name)} <code>{value}</code>" for name, value in roads.items())
-    return [("roads' hashes", words)] if roads else []
+    left = {drive.course.name: drive.course.road.ignored for drive in drives if drive.course.road.ignored}
+    unread = [(f"not read of {html.escape(name)}", html.escape("; ".join(each))) for name, each in left.items()]
+    return [("roads' hashes", words), *unread] if roads else []
 
 
 def _finite(value: float, unit: str) -> str:

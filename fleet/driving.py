@@ -164,10 +164,12 @@ def run(config: Config) -> int:
         return 0
     parent = Path("runs") if config.out is None else config.out
     directory = join_run(parent, arguments=sys.argv[1:], config=plain(config), seed=config.seed)
-    driver = driver_of(config.policy or str(train(config, directory)))
+    if not config.policy:
+        print(trains_first(config), flush=True)
     venues = read_venues(config.site, ranges_of(config.randomization))
     for line in unread(venues):
         print(line, flush=True)
+    driver = driver_of(config.policy or str(train(config, directory)))
     among = Among(
         config.seconds, config.traffic, config.walkers, config.shield, config.body, driver.motor, driver.by_rule,
         read_fault(config.fault, config.lidar),
@@ -186,12 +188,18 @@ def run(config: Config) -> int:
     return 1 if contacts else 0
 
 
+def trains_first(config: Config) -> str:
+    """What is told where no policies were named: that driving waits for a training, and what would do without."""
+    return (
+        f"no policy is named: trains for up to {config.train_seconds:.0f} s, then drives; frozen policies (policy RUN, "
+        "of driving-train) or the driver by rule (policy idm) drive at once"
+    )
+
+
 def unread(venues: Sequence[Venue]) -> list[str]:
-    """A line for each file that has more than is read of it."""
+    """A line for everything that a file has and that is not read of it."""
     roads = {venue.name: venue.road for venue in venues}
-    return [
-        f"{name}: not read, and left out: {', '.join(road.ignored)}" for name, road in roads.items() if road.ignored
-    ]
+    return [f"{name}: not read, and left out: {each}" for name, road in roads.items() for each in road.ignored]
 
 
 def drive(venue: Venue, seed: int, driver: Driver, among: Among, directory: RunDirectory, number: int) -> DriveFigures:
@@ -232,7 +240,7 @@ def train(config: Config, directory: RunDirectory) -> Path:
     from fleet import driving_train
     from fleet.metrics import TrainingMetrics
 
-    print(f"training to drive for {config.train_seconds:.0f} s, seed {config.seed}, into {directory.root}", flush=True)
+    print(f"training to drive, seed {config.seed}, into {directory.root}", flush=True)
     metrics = TrainingMetrics()
     metrics.serve(config.metrics_port)
     told = driving_train.Config(

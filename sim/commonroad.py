@@ -3,9 +3,10 @@
 Lanelets become `Lane`s, resampled at `STEP`; crosswalk lanelets become `Crossing`s; intersections number the lanelets
 inside them. Speed limits are those of 2018b's <speedLimit> and of the traffic signs that a lanelet names (their values
 are in m/s). Obstacles become `Actor`s, with the middle of whatever interval or area a file states and the area's radius
-as `spread`; time is a step number in the file and seconds here. Environment obstacles and phantom obstacles, occupancy
-sets without a trajectory and traffic lights are named in `Road.ignored`; an obstacle that moves without a trajectory is
-an error. After Althoff, Koschi and Manzinger (IV 2017) and the format's documentation, versions 2018b and 2020a.
+as `spread`; time is a step number in the file and seconds here. Traffic lights, signs without a limit, environment
+obstacles and whatever else stands in a file and not in `READ` are told with their lines in `Road.ignored`; an obstacle
+that moves without a trajectory is an error. After Althoff, Koschi and Manzinger (IV 2017) and the format's
+documentation, versions 2018b and 2020a.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from sim.actors import KINDS, Actor, ActorKind, Goal, Problem, Trajectory
+from sim.leftout import LeftOut, word
 from sim.road import LENGTH_MAX, STEP, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
 from sim.xmltree import Element, XmlReader
 
@@ -39,6 +41,37 @@ SPEED_SIGNS = {"274", "274.1", "R2-1", "s301", "R-301", "C43", "B14", "maxSpeed"
 
 SOLID = {"solid", "broad_solid", "solid_solid", "solid_dashed"}
 """Line markings of a border that may not be crossed from its lanelet."""
+
+
+_OBSTACLE = {"role", "type", "shape", "initialState", "trajectory"}
+_STATE = {"position", "orientation", "time", "velocity", "acceleration", "yawRate", "slipAngle"}
+"""Accelerations and yaw rates of obstacles follow from the places and speeds that are read."""
+
+READ = {
+    "commonRoad": {
+        "lanelet", "trafficSign", "intersection", "dynamicObstacle", "staticObstacle", "obstacle", "planningProblem",
+        "location", "scenarioTags",
+    },
+    "lanelet": {
+        "leftBound", "rightBound", "predecessor", "successor", "adjacentLeft", "adjacentRight", "laneletType",
+        "speedLimit", "trafficSignRef", "trafficLightRef",
+    },
+    "leftBound": {"point", "lineMarking"},
+    "rightBound": {"point", "lineMarking"},
+    "trafficSign": {"trafficSignElement", "position", "virtual"},
+    "trafficSignElement": {"trafficSignID", "additionalValue"},
+    "intersection": {"incoming"},
+    "incoming": {"incomingLanelet", "successorsLeft", "successorsRight", "successorsStraight"},
+    "dynamicObstacle": _OBSTACLE,
+    "staticObstacle": _OBSTACLE,
+    "obstacle": _OBSTACLE,
+    "trajectory": {"state"},
+    "initialState": _STATE,
+    "state": _STATE,
+    "planningProblem": {"initialState", "goalState"},
+    "goalState": {"position", "orientation", "time", "velocity"},
+}  # fmt: skip
+"""What is read inside what; a lanelet's traffic lights are told where they stand themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +96,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.index: dict[str, int] = {}
-        self.ignored: dict[str, None] = {}
+        self.left = LeftOut()
 
     def read(self) -> Scenario:
         root = XmlReader(self.path, RoadError).root("commonRoad")
@@ -83,7 +116,8 @@ class _Reader:
         ]
         actors = tuple(self._actors(root))
         problems = tuple(self._problem(problem) for problem in root.all("planningProblem"))
-        road = Road(self.path.stem, _both_ways(lanes), tuple(crossings), _keeps_right(lanes), tuple(self.ignored))
+        self.left.walk(root, READ)
+        road = Road(self.path.stem, _both_ways(lanes), tuple(crossings), _keeps_right(lanes), self.left.told())
         return Scenario(check_road(road), actors, problems, self.step)
 
     # lanes -------------------------------------------------------------------------------------------------------
@@ -117,8 +151,6 @@ class _Reader:
             if sign not in self.limits:
                 raise reference.fault(f"expected the id of a traffic sign, got {sign}; repair it")
             limits.append(self.limits[sign])
-        if any(lanelet.all("trafficLightRef")):
-            self.ignored.setdefault("trafficLight")
         kinds = [LANE_KINDS[name] for name in _types(lanelet) if name in LANE_KINDS]
         return Lane(
             name=lanelet.word("id"),
@@ -153,8 +185,11 @@ class _Reader:
         for sign in root.all("trafficSign"):
             limits = [math.inf]
             for element in sign.all("trafficSignElement"):
-                if element.one("trafficSignID").text.strip() in SPEED_SIGNS:
+                name = element.one("trafficSignID").text.strip()
+                if name in SPEED_SIGNS:
                     limits.extend(value.value(low=0.0) for value in element.all("additionalValue"))
+                else:
+                    self.left.note(f"traffic sign {word(name)}", element)
             yield sign.word("id"), min(limits)
 
     def _junctions(self, root: Element) -> Iterator[tuple[str, int]]:
@@ -170,9 +205,7 @@ class _Reader:
 
     def _actors(self, root: Element) -> Iterator[Actor]:
         for element in root.children:
-            if element.tag in ("environmentObstacle", "phantomObstacle"):
-                self.ignored.setdefault(element.tag)
-            elif element.tag in ("dynamicObstacle", "staticObstacle", "obstacle"):
+            if element.tag in ("dynamicObstacle", "staticObstacle", "obstacle"):
                 moves = element.tag == "dynamicObstacle"
                 if element.tag == "obstacle":
                     role = element.one("role").text.strip()
@@ -222,6 +255,9 @@ class _Reader:
             raise state.one("velocity").fault(
                 f"expected planning problem {element.word('id')} to begin at 0 m/s or more, got {speed:g}; repair it"
             )
+        slip = state.some("slipAngle")
+        if slip is not None and _interval(slip) != (0.0, 0.0):
+            self.left.note("slipAngle of initialState", slip)
         return Problem(
             name=element.word("id"),
             position=(x, y),

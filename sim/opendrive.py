@@ -2,9 +2,10 @@
 
 What is read: `planView` (line, arc, spiral, poly3, paramPoly3), `laneOffset`, lane sections with `width` or `border`
 polynomials, road marks (where a change of lane is allowed), speeds of road types and lanes, links of roads, lanes and
-junctions, crosswalk objects, the rule of traffic. The model is plane: elevations, signals and other objects are listed
-in `Road.ignored`. What would bend or move lanes and is not read is refused by name and line: superelevation, crossfall,
-lateral shapes, rail roads, virtual and direct junctions.
+junctions, crosswalk objects, the rule of traffic. The model is plane: elevations, signals, other objects and whatever
+else stands in a file and not in `READ` are told with their lines in `Road.ignored`. What would bend or move lanes and
+is not read is refused by name and line: superelevation, crossfall, lateral shapes, rail roads, virtual and direct
+junctions.
 
 Lanes with a positive id run against s on right-hand roads. Each lane section is sampled at `STEP` and at every change
 of a polynomial, so that its borders lie on the closed forms.
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sim.leftout import LeftOut, word
 from sim.opendriveline import ReferenceLine, evaluate, polynomials, reference_line
 from sim.opendrivelinks import Key, Links, Section
 from sim.road import GAP_MAX, STEP, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
@@ -31,6 +33,33 @@ KINDS = {
     "biking": LaneKind.BICYCLE, "sidewalk": LaneKind.WALKWAY, "walking": LaneKind.WALKWAY,
 }  # fmt: skip
 """Lane types (1.8, 11.7) that are more than ground to us; every other type is OTHER."""
+
+READ = {
+    "OpenDRIVE": {"header", "road", "junction"},
+    "road": {
+        "link",
+        "type",
+        "planView",
+        "elevationProfile",
+        "lateralProfile",
+        "lanes",
+        "objects",
+        "signals",
+        "railroad",
+    },
+    "link": {"predecessor", "successor"},
+    "type": {"speed"},
+    "planView": {"geometry"},
+    "lanes": {"laneOffset", "laneSection"},
+    "laneSection": {"left", "center", "right"},
+    "left": {"lane"},
+    "center": {"lane"},
+    "right": {"lane"},
+    "lane": {"link", "width", "border", "roadMark", "speed"},
+    "junction": {"connection"},
+    "connection": {"laneLink"},
+}
+"""What is read inside what; profiles, objects and signals are looked at one by one."""
 
 UNITS = {"m/s": 1.0, "km/h": 1.0 / 3.6, "mph": 0.44704}
 
@@ -52,7 +81,7 @@ class _Reader:
         self.roads: dict[str, Element] = {}
         self.junctions: dict[str, Element] = {}
         self.index: dict[Key, int] = {}
-        self.ignored: dict[str, None] = {}
+        self.left = LeftOut()
 
     def read(self) -> Road:
         root = XmlReader(self.path, RoadError).root("OpenDRIVE")
@@ -85,7 +114,8 @@ class _Reader:
         if not lanes:
             raise root.fault("expected at least one road with a lane, got none; name another file")
         linked = Links(self.roads, self.junctions, self.sections, self.index, self.right_hand).link(lanes)
-        return check_road(Road(self.path.stem, tuple(linked), tuple(crossings), self.right_hand, tuple(self.ignored)))
+        self.left.walk(root, READ)
+        return check_road(Road(self.path.stem, tuple(linked), tuple(crossings), self.right_hand, self.left.told()))
 
     def _refuse(self, road: Element) -> None:
         """What would move lanes and is not read; what is left out is noted."""
@@ -100,13 +130,13 @@ class _Reader:
             raise road.one("railroad").fault("<railroad> is not read; remove it")
         elevation = road.some("elevationProfile")
         for part in elevation.children if elevation else ():
-            if any(part.number(name, 0.0) != 0.0 for name in ("b", "c", "d")):
-                self.ignored.setdefault("elevation")
+            if any(part.number(name, 0.0) != 0.0 for name in ("a", "b", "c", "d")):
+                self.left.note("elevation", part)
         for name in ("objects", "signals"):
             part = road.some(name)
             for child in part.children if part else ():
                 if child.word("type", "") != "crosswalk":
-                    self.ignored.setdefault(f"{child.tag} {child.word('type', '')}".strip())
+                    self.left.note(word(f"{child.tag} {child.word('type', '')}".strip()), child)
 
     def _divide(self, road: Element, line: ReferenceLine) -> list[Section]:
         elements = list(road.one("lanes").all("laneSection"))

@@ -168,7 +168,7 @@ class Road:
     right_hand: bool = True
     """Traffic keeps to the right."""
     ignored: tuple[str, ...] = field(default=())
-    """What the file states and this model has no room for, for people: elevations, signals."""
+    """What the file states and this model has no room for, for people: "40 x signal, lines 20, 24, 28 and on"."""
 
     @cached_property
     def hash(self) -> str:

@@ -156,9 +156,32 @@ def test_venues_stand_between_commas() -> None:
 
 
 def test_what_a_file_says_and_nobody_reads_is_told_once_for_each_file(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.xml", ROADS, "<environmentObstacle/><phantomObstacle/>")
+    path = write(tmp_path / "a.xml", ROADS, "<environmentObstacle/>", "<phantomObstacle/>\n" * 5)
     venues = read_venues(f"town:1,{path},{path}")
-    assert unread(venues) == ["a: not read, and left out: environmentObstacle, phantomObstacle"]
+    assert unread(venues) == [
+        "a: not read, and left out: environmentObstacle of commonRoad, line 4",
+        "a: not read, and left out: 5 x phantomObstacle of commonRoad, lines 5, 6, 7 and on",
+    ]
+
+
+def test_without_a_policy_the_first_line_says_that_a_training_comes_first_and_what_would_do_without(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(config: Config, directory: object) -> str:
+        print("training")
+        return "idm"
+
+    monkeypatch.setattr(driving, "train", train)
+    file = write(tmp_path / "a.xml", ROADS, "<trafficLight/>", PROBLEM)
+    words = ["drive", "--site", str(file), "--drives", "1", "--seconds", "1", "--no-video", "--train-seconds", "90"]
+    assert cli.main([*words, "--out", str(tmp_path / "runs")]) == 0
+    first, second, third, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("no policy is named: trains for up to 90 s, then drives")
+    assert "policy idm" in first
+    assert second == "a: not read, and left out: trafficLight of commonRoad, line 4"
+    assert third == "training"
+    (run,) = (tmp_path / "runs").iterdir()
+    assert "trafficLight of commonRoad, line 4" in (run / "report.html").read_text()
 
 
 def test_parameters_between_commas_belong_to_their_scenario() -> None:

@@ -126,6 +126,25 @@ def test_the_older_version_has_roles_areas_and_limits(tmp_path: Path) -> None:
     assert path.spread.tolist() == pytest.approx([math.hypot(1.0, 0.5), 0.0])
 
 
+def test_what_is_not_read_is_told_with_its_lines(tmp_path: Path) -> None:
+    sign = (
+        "<trafficSign id='20'><trafficSignElement><trafficSignID>206</trafficSignID></trafficSignElement></trafficSign>"
+    )
+    stop = lanelet(1, 0.0, "<stopLine/><trafficLightRef ref='4'/>")
+    slips = PROBLEM.replace("</initialState>", exact("slipAngle", 0.1) + "</initialState>").replace(
+        'ref="2"', 'ref="1"'
+    )
+    parts = (stop, sign, "<trafficLight id='4'/>", "<environmentObstacle/>", slips)
+    road = read_commonroad(write(tmp_path / "l.xml", *parts)).road
+    assert road.ignored == (
+        "stopLine of lanelet, line 3",
+        "traffic sign 206, line 4",
+        "trafficLight of commonRoad, line 5",
+        "environmentObstacle of commonRoad, line 6",
+        "slipAngle of initialState, line 7",
+    )
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [

@@ -133,7 +133,34 @@ def test_crosswalks_become_crossings(tmp_path: Path) -> None:
     (crossing,) = network.crossings
     assert (crossing.start, crossing.end) == (pytest.approx((30.0, -4.5)), pytest.approx((30.0, 4.5)))
     assert crossing.width == 3.0
-    assert network.ignored == ("object pole",)
+    assert network.ignored == ("object pole, line 9",)
+
+
+def test_whatever_is_not_read_is_told_with_its_lines(tmp_path: Path) -> None:
+    tree = '<object type="tree" s="1" t="5"/>\n'
+    objects = f"<objects>{tree * 4}<bridge/></objects><signals>\n<signal type='274'/></signals><surface/>"
+    slope = '<elevationProfile>\n<elevation s="0" a="9" b="0" c="0" d="0"/></elevationProfile>'
+    kerb = "<height/>\n<userData/>"
+    parts = road("a", 100, STRAIGHT, section(0, right=lane(-1, more=kerb)), more=objects + slope)
+    network = read_opendrive(write(tmp_path / "r.xodr", parts, "<controller/><controller/>"))
+    assert network.ignored == (
+        "height of lane, line 9",
+        "4 x object tree, lines 10, 11, 12 and on",
+        "bridge, line 14",
+        "signal 274, line 15",
+        "surface of road, line 15",
+        "elevation, line 16",
+        "2 x controller of OpenDRIVE, line 18",
+    )
+
+
+def test_files_of_endless_names_are_told_in_a_few_phrases(tmp_path: Path) -> None:
+    poles = "".join(f'<object type="{"x" * 90}{k}\x7f"/>' for k in range(9)) + "<a/>" * 3
+    objects = "<objects>" + "".join(f'<object type="{k}"/>\n' for k in range(1000)) + poles + "</objects>"
+    parts = road("a", 100, STRAIGHT, section(0, right=lane(-1)), more=objects)
+    told = read_opendrive(write(tmp_path / "r.xodr", parts)).ignored
+    assert len(told) == 25
+    assert told[-1] == "988 x others, lines 33, 34, 35 and on"
 
 
 ONE = section(0, right=lane(-1))
