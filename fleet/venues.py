@@ -39,7 +39,8 @@ from sim.driving.trials import scenario_worlds
 from sim.errors import MusterError, nearest, shown
 from sim.filter import Filter
 from sim.perceptron import Layers
-from sim.road import Road, RoadError
+from sim.road import LaneKind, Road, RoadError
+from sim.roadbends import drivable
 from sim.roadfile import GENERATORS, load_road
 from sim.robot import SECOND
 from sim.seeds import seed_key
@@ -169,7 +170,7 @@ def make_venue(word: str, ranges: Ranges = USUAL) -> Venue:
                 f"{path}: expected a speed from 0 to {most:g} m/s at which the car of planning problem "
                 f"{recorded.problem.name} begins, got {speed:g}; correct it"
             )
-        Atlas([recorded.road], routes=[[recorded.plan]])  # raises where no way leads to the goal
+        recorded = _followable(recorded, path)
         return Venue(recorded.name, recorded.road, recorded)
     if path.suffix == "" and name not in GENERATORS:
         known = [*GENERATORS, *FAMILIES]
@@ -177,7 +178,28 @@ def make_venue(word: str, ranges: Ranges = USUAL) -> Venue:
             "expected a road (highway:SEED, rural:SEED, town:SEED, a file .xodr or .xml) or a scenario, got "
             f"{shown(word)}{nearest(name, known)}"
         )
-    return Venue(word if path.suffix == "" else path.stem, load_road(word, ranges.roads))
+    road = load_road(word, ranges.roads)
+    return Venue(word, road) if path.suffix == "" else Venue(path.stem, drivable(road, CAR.car.curvature_max))
+
+
+def _followable(recorded: Recorded, path: Path) -> Recorded:
+    """The problem on what the car can follow of its road; raises `RoadError` where that does not lead to its goal."""
+    road, plan = drivable(recorded.road, CAR.car.curvature_max), recorded.plan
+    left_out = road.ignored[len(recorded.road.ignored) :]
+    ends = {plan.start_lane: "begin", plan.goal_lane: "end"}
+    for lane, word in ends.items():
+        if road.lanes[lane].kind != LaneKind.DRIVING:
+            raise RoadError(
+                f"{path}: expected planning problem {recorded.problem.name} to {word} on a lane that the car can "
+                f"follow, got one of {left_out[0]}; choose another"
+            )
+    try:
+        Atlas([road], routes=[[plan]])  # raises where no way leads to the goal
+    except RoadError as error:
+        if not left_out:
+            raise
+        raise RoadError(f"{error}, or widen the {left_out[0]}") from None
+    return replace(recorded, road=road)
 
 
 def make_env(venue: Venue, seed: int, among: Among) -> RoadEnv:
