@@ -1,4 +1,4 @@
-"""Who may come from behind unseen: lanes beside are shut while somebody that we see hides too much of them.
+"""Who may be there unseen: behind us in a lane beside, and in our lane, before the vehicle that we follow.
 
 A list of objects names who is in sight. Behind them others may drive, and who changes lanes has to leave room for those
 too. A vehicle in the lane beside can be hidden where the line of sight to its middle passes a listed box. Anywhere
@@ -9,6 +9,11 @@ distance of a cut-in that everybody must master (R157 5.2.5.2: it reacts within 
     somebody listed     in it, nearer than the hidden one, who keeps his distance himself
     our speed           at which that distance is there
     we are in it        by more than INTRUSION: whoever comes sees us
+
+Who follows a vehicle does not see what stands before it. It may brake no harder than the profile says, but it may also
+move aside at the last moment (R157's cut-outs) and leave us the one that stands. When we see that one EVADES are left
+until it would have been hit, and that is where a plan has to end: a longer distance than RSS's from some 60 km/h on,
+2.6 s at 130 km/h. Who is nearer, as after a cut-in, need not do more than ease off, by EASES (`safety/roadjudge.py`).
 
 Boxes are those of `safety/roadsight.py`; behind the car the path goes on straight.
 """
@@ -21,6 +26,8 @@ import warp as wp
 
 from safety.roadbounds import RoadBounds
 from safety.roadsight import (
+    ABSENT,
+    ALONG,
     BEHIND_C,
     HIGH_D,
     HIGH_S,
@@ -28,18 +35,22 @@ from safety.roadsight import (
     LOW_D,
     LOW_S,
     OBJECTS_C,
+    PARALLEL,
     PLEFT,
     PLEFT_LANE,
     PLIMIT,
     PRIGHT,
     PRIGHT_LANE,
     SD,
+    SHIDDEN,
     SHIGH,
     SHUT_LEFT,
     SHUT_RIGHT,
     SLOW,
+    SLOWEST,
     SV,
     SYAW,
+    WALKER,
     WALKER_KIND,
     RoadAsk,
     RoadSight,
@@ -50,6 +61,11 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
 HALF = wp.constant(2.5)
 """From a hidden vehicle's middle to its nose, m: a car's; longer ones are wider too."""
+
+EVADES = wp.constant(0.8)
+"""From what stands, as the vehicle ahead drives, when it comes to be seen past that one, s: it moves over 1.5 s before
+it, or earlier if more slowly than 2 m/s (sim/driving/families.py); half a metre of that uncovers a corner and takes at
+most 0.6 s, and lists are 0.1 s old."""
 
 NOWHERE = wp.constant(1.0e9)
 """m; how far behind somebody is hidden where nobody can be."""
@@ -110,11 +126,25 @@ def shuts(row: int, side: float, border: float, width: float, ask: RoadAsk, b: R
 
 
 @wp.func
+def hidden_ahead(row: int, b: RoadBounds, sight: RoadSight) -> float:
+    """From which s on something may stand in our lane before the vehicle that we follow; NOWHERE without one."""
+    first = wp.float32(NOWHERE)
+    for j in range(OBJECTS_C):
+        mode = sight.object_mode[row, j]
+        drives = mode != ABSENT and mode != WALKER and sight.objects[row, j, ALONG] >= PARALLEL
+        inside = sight.objects[row, j, LOW_D] < 0.0 and sight.objects[row, j, HIGH_D] > 0.0
+        if drives and inside and sight.objects[row, j, LOW_S] > b.front:
+            first = wp.min(first, sight.objects[row, j, HIGH_S] + EVADES * sight.objects[row, j, SLOWEST])
+    return first
+
+
+@wp.func
 def look_hidden(row: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) -> None:
-    """Shut the lanes beside that somebody unseen may come along."""
+    """Shut the lanes beside that somebody unseen may come along, and say where our own may not be free."""
     left = path_least(ask.view, row, BEHIND_C, PLEFT)
     right = path_least(ask.view, row, BEHIND_C, PRIGHT)
     wide_left = path_least(ask.view, row, BEHIND_C, PLEFT_LANE)
     wide_right = path_least(ask.view, row, BEHIND_C, PRIGHT_LANE)
     sight.start[row, SHUT_LEFT] = shuts(row, 1.0, left, wide_left, ask, b, sight)
     sight.start[row, SHUT_RIGHT] = shuts(row, -1.0, right, wide_right, ask, b, sight)
+    sight.start[row, SHIDDEN] = hidden_ahead(row, b, sight)

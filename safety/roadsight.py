@@ -86,7 +86,7 @@ STATIC_KIND = wp.constant(int(ActorKind.STATIC))
 BICYCLE_KIND = wp.constant(int(ActorKind.BICYCLE))
 WALKER_KIND = wp.constant(int(ActorKind.PEDESTRIAN))
 
-START = 12
+START = 13
 """Columns of `RoadSight.start`."""
 
 SV, SA, SK, SD, SYAW = (wp.constant(k) for k in range(5))
@@ -95,6 +95,8 @@ SEND, SRANGE, SLOW, SHIGH, SLIMIT = (wp.constant(k) for k in range(5, 10))
 """Where the path and the sight end, the body's interval across the path now, the least limit of speed over it."""
 SHUT_LEFT, SHUT_RIGHT = wp.constant(10), wp.constant(11)
 """1 where the lane beside must not be entered because of who may be hidden (`safety/roadhidden.py`), else 0."""
+SHIDDEN = wp.constant(12)
+"""s from which on something may stand in the lane unseen, before the vehicle ahead (`safety/roadhidden.py`)."""
 
 SET = 16
 """Columns of `RoadSight.objects`."""

@@ -59,7 +59,10 @@ def test_released_accelerations_keep_the_rss_distance(seed: int) -> None:
     # and no more than errors (0.04 m + 0.06 m/s t), slices and the ramp of braking ask for
     ramp = world.v * 0.5 * (SPEC.car.brake_min + np.maximum(asked, 0.0)) / SPEC.car.jerk_max
     far = world.v**2 / 12.0 + world.v > 150.0  # 180 m of path are all that is known
-    ample = (gap > needed(world, asked) + ramp + 1.0) & ~far
+    # nor than what may stand before a lead that moves aside, 0.8 s and its own length away
+    stop = needed(world, asked) + world.others.v[:, 0] ** 2 / (2 * world.profile.brake)
+    before = stop - world.others.length[:, 0] - 0.8 * world.others.v[:, 0]
+    ample = (gap > np.maximum(needed(world, asked), before) + ramp + 1.0) & ~far
     assert ample.sum() > 0.25 * rows
     assert (world.out.reason.numpy()[ample] == Reason.NONE).mean() > 0.998
 
@@ -247,6 +250,43 @@ def test_a_lane_beside_is_shut_by_what_hides_it_and_by_our_speed(listed: bool, s
         world.judge(np.array([[0.0, wish]]))
         world.drive(others)
     assert (float(world.y[0]) > 0.6 * LANE) == enters
+
+
+def uncovers(headway: float, wish: float) -> tuple[float, float]:
+    """At 130 km/h a lead moves aside after 2 s, 1.5 s before one that stands, who is seen once that uncovers a corner.
+
+    The speed of an impact, else 0, and the hardest braking before the lead moves, m/s^2.
+    """
+    world = RoadWorld(1, 2, spec=SPEC, limit=36.2)
+    world.put(-800.0, 0.0, 36.0)
+    o = world.others
+    o.kind[0, 0], o.v[0, 0] = 1, 36.0
+    o.s[0, 0] = -800.0 + NOSE + headway * 36.0 + 2.25
+    o.s[0, 1] = o.s[0, 0] + 4.5 + 36.0 * 3.5
+
+    def others(dt: float) -> None:
+        moves = o.s[0, 1] - o.s[0, 0] <= 4.5 + 36.0 * 1.5
+        o.lateral[0, 0] = max(o.lateral[0, 0] - 3.0 * dt, -2.2) if moves and o.d[0, 0] > -3.0 else 0.0
+        o.s[0, 0] += o.v[0, 0] * dt
+        o.d[0, 0] += o.lateral[0, 0] * dt
+
+    hardest = 0.0
+    for _ in range(200):
+        o.kind[0, 1] = 1 if o.d[0, 0] < -0.5 else -1
+        world.sense()
+        world.judge(np.array([[wish, -0.02 * world.y[0] - 0.3 * world.yaw[0]]]))
+        hardest = max(hardest, -float(world.released[0, 0])) if o.d[0, 0] == 0.0 else hardest
+        o.kind[0, 1] = 1
+        if world.drive(others).any():
+            return float(world.v[0]), hardest
+    return 0.0, hardest
+
+
+@pytest.mark.parametrize("headway", [2.0, 3.0])
+def test_what_stands_hidden_before_a_vehicle_ahead_is_stopped_for_and_nobody_brakes_hard_before(headway: float) -> None:
+    impact, hardest = uncovers(headway, 0.0)
+    assert impact == 0.0
+    assert hardest == 0.0 if headway > 2.9 else 1.0 <= hardest < 2.5
 
 
 def crossers(worlds: int, steps: int, broken: bool, seed: int = 0) -> tuple[int, float]:
