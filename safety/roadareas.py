@@ -44,6 +44,7 @@ from safety.roadsight import (
     POINTS_C,
     REACTS,
     REAR,
+    SPLIT,
     STATIC_KIND,
     STEP_C,
     SV,
@@ -59,7 +60,6 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 AREAS_C = wp.constant(AREAS)
 LINKS_C = wp.constant(LINKS)
 MERGE = wp.constant(int(ConflictKind.MERGE))
-SPLIT = wp.constant(int(ConflictKind.SPLIT))
 
 BROAD = wp.constant(50.0)
 """m to both sides: judged along the way alone."""

@@ -13,7 +13,8 @@ s counts from base_link's projection along the lane ahead, d to its left. An obj
     WALKER    a disc that grows with walking speed
 
 A vehicle behind in the lane that we are in keeps its distance itself (RSS); one on a lane that crosses ours is held by
-that lane and judged by shared areas alone (`safety/roadareas.py`). Positions grow by SPREAD, all of time by AGE.
+that lane and judged by shared areas alone (`safety/roadareas.py`), unless its lane parts from ours: then it counts until
+its rear is out of our way. Positions grow by SPREAD, all of time by AGE.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sim.actors import ActorKind
 from sim.driving.maparrays import ConflictArrays
 from sim.driving.state import OBJECTS, PATH, PATH_BEHIND, PATH_STEP, ObjectColumn, PathColumn, View
 from sim.frenet import Lanes
+from sim.road import ConflictKind
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -83,6 +85,7 @@ LOOSE = wp.constant(3)
 WALKER = wp.constant(4)
 
 STATIC_KIND = wp.constant(int(ActorKind.STATIC))
+SPLIT = wp.constant(int(ConflictKind.SPLIT))
 BICYCLE_KIND = wp.constant(int(ActorKind.BICYCLE))
 WALKER_KIND = wp.constant(int(ActorKind.PEDESTRIAN))
 
@@ -280,6 +283,18 @@ def look_start(row: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) -> int:
 
 
 @wp.func
+def parts(row: int, lane: int, k: int, ask: RoadAsk) -> bool:
+    """Whether a lane begins where one of the path's does that is near its point k, and leads elsewhere."""
+    for i in range(-2, 3):
+        ours = ask.view.path_lane[row, wp.clamp(k + i, 0, POINTS_C - 1)]
+        if ours >= 0:
+            for c in range(ask.conflicts.first[ours], ask.conflicts.first[ours + 1]):
+                if ask.conflicts.other[c] == lane and ask.conflicts.kind[c] == SPLIT:
+                    return True
+    return False
+
+
+@wp.func
 def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) -> int:
     """Object j as a set that grows; 0, or NOT_FINITE."""
     view = ask.view
@@ -382,8 +397,9 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
         return 0
     if keeps:
         if not same and c > -PARALLEL:
-            sight.object_mode[row, j] = ABSENT  # held by a lane that crosses: shared areas judge it
-            return 0
+            if behind or not parts(row, lane, k, ask):
+                sight.object_mode[row, j] = ABSENT  # held by a lane that crosses: shared areas judge it
+            return 0  # who turns off ahead is where its box is, as far as it may still come
         sign = wp.sign(c)
         sight.objects[row, j, ALONG] = sign
         sight.objects[row, j, ACROSS] = 0.0

@@ -475,6 +475,21 @@ def test_of_two_who_want_the_lane_between_them_neither_is_taken_for_absent() -> 
     assert reason_of(meeting(0.0), 0.0) is Reason.NONE  # who comes over our lane's border has us where we are
 
 
+def turning_off(s: float, kind: ConflictKind) -> RoadWorld:
+    """An ego before a slow vehicle that has turned into a lane which begins where ours does."""
+    world = RoadWorld(1, 2, spec=SPEC, noise=0.0, crossing=True)
+    world.atlas.conflicts.kind.numpy()[...] = int(kind)
+    world.put(-9.0, 0.0, 6.0)
+    o = world.others
+    o.kind[:, 0], o.s[:, 0], o.v[:, 0], o.across[:, 0] = 1, s, 1.0, True
+    return world
+
+
+def test_who_turns_off_counts_until_its_rear_is_out_of_our_way() -> None:
+    assert reason_of(turning_off(2.0, ConflictKind.SPLIT), 3.0) in (Reason.VEHICLE, Reason.VEHICLE_AHEAD)
+    assert reason_of(turning_off(8.0, ConflictKind.SPLIT), 3.0) is Reason.NONE
+
+
 def merging(s: float, v: float) -> RoadWorld:
     """An ego 8 m before a merge with the lane from the right, on which another comes from further away."""
     world = RoadWorld(1, 2, spec=SPEC, noise=0.0, crossing=True)
