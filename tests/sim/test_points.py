@@ -8,7 +8,8 @@ import warp as wp
 from numpy.typing import NDArray
 
 from sim.filter import PHANTOMS, make_inputs
-from sim.points import BLOCKED, PERSON_FREE, Points, PointsError, grid_flags, relevant_range
+from sim.pointkernels import BLOCKED, PERSON_FREE
+from sim.points import Points, PointsError, grid_flags, relevant_range
 from sim.robot import Lidar, RobotSpec
 from sim.site import Site, make_site, merged_boxes
 
