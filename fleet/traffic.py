@@ -15,15 +15,14 @@ import warp as wp
 from numpy.typing import NDArray
 
 from fleet.placement import people_cells
-from sim.crowd import GOALS, CrowdKind, record_walk
-from sim.forklifts import ForkliftSpec, make_forklifts, make_yard, record_drivers, record_starts
-from sim.launches import Launchable
-from sim.lidar import make_boxes
-from sim.manners import Manners, make_crowd
-from sim.people import SPEED_HIGH, SPEED_LOW, Profile, make_people
+from sim.crowd import GOALS, CrowdKind
+from sim.forklifts import ForkliftSpec
+from sim.manners import Manners
+from sim.movers import Movers
+from sim.people import SPEED_HIGH, SPEED_LOW, Profile
 from sim.randomization import Term, draw_numpy, unit_numpy
 from sim.rays import FloorArrays
-from sim.robot import SECOND, RobotSpec
+from sim.robot import RobotSpec
 from sim.site import Site
 from sim.ways import find_ways
 
@@ -52,50 +51,40 @@ class Traffic:
 
         Nobody is on the floor before `place`. Raises `ForkliftError` for forklifts that fit nowhere.
         """
-        device, robots, dt = "cpu", len(pose), spec.motor_period / SECOND
         self._site, self._seed, self._data, self._count = site, seed, data, people
-        movers = people + forklifts
-        mocap = wp.array(
-            ptr=data.mocap_pos.ctypes.data, dtype=wp.float64, shape=(1, movers, 3), device=device, copy=False
+        robots, bodies = len(pose), people + forklifts
+
+        def told(array: NDArray[np.float64], numbers: int) -> wp.array:
+            """The engine's own memory."""
+            where, shape = array.ctypes.data, (1, bodies, numbers)
+            return wp.array(ptr=where, dtype=wp.float64, shape=shape, device="cpu", copy=False)
+
+        self.movers = Movers(
+            site,
+            floor,
+            spec,
+            truck,
+            worlds=1,
+            robots=robots,
+            people=people,
+            forklifts=forklifts,
+            profile=profile,
+            crowd=crowd,
+            manners=Manners(),
+            seed=seed,
+            pose=pose,
+            twist=twist,
+            mocap=told(data.mocap_pos, 3),
+            turns=told(data.mocap_quat, 4),
+            # through automatic doors
+            ways=find_ways(~(site.standing | site.person_free), GOALS, seed) if people else None,
+            things=things,
         )
-        quat = wp.array(
-            ptr=data.mocap_quat.ctypes.data, dtype=wp.float64, shape=(1, movers, 4), device=device, copy=False
-        )
-        self.people = make_people(1, people, device)
-        self.trucks = make_forklifts(1, forklifts, device)
-        self.boxes = make_boxes(self.trucks.pose, truck.length, truck.width, things)
+        self.people, self.trucks = self.movers.people, self.movers.forklifts
+        self.boxes = self.movers.boxes(things)
         """Forklifts and loads as lidars and people see them."""
-        self.drivers: list[Launchable] = []
-        """One motor period of the forklifts."""
-        self._starts: list[Launchable] = []
-        if forklifts:
-            yard = make_yard(
-                site, truck, robots=robots, radius=spec.radius, pose=pose, people=self.people.position, seed=seed
-            )
-            every, episode = wp.full(robots, 1, dtype=wp.uint8), wp.zeros(robots, dtype=wp.int32)
-            self.drivers = record_drivers(yard, self.trucks, mocap, quat, bodies=people, dt=dt, seed=seed)
-            self._starts = record_starts(yard, self.trucks, every, episode, seed=seed)
-        self.walk: Launchable | None = None
-        """One motor period of the people; None without any."""
-        if people:
-            self.walk = record_walk(
-                crowd,
-                site,
-                floor,
-                self.people,
-                make_crowd(1, people, device),
-                pose,
-                twist,
-                mocap,
-                robots=robots,
-                robot_radius=spec.radius,
-                dt=dt,
-                profile=int(profile),
-                seed=seed,
-                manners=Manners(),
-                ways=find_ways(~(site.standing | site.person_free), GOALS, seed),  # through automatic doors
-                boxes=self.boxes,
-            )
+        every, episode = wp.full(robots, 1, dtype=wp.uint8), wp.zeros(robots, dtype=wp.int32)
+        self._starts = self.movers.begin(every, episode)
 
     def place(self, starts: NDArray[np.int32]) -> None:
         """Put everybody down away from robots on `starts` (robots,), drawn by the seed.
@@ -121,10 +110,7 @@ class Traffic:
 
     def step(self) -> None:
         """One motor period."""
-        if self.walk is not None:
-            self.walk.launch()
-        for driver in self.drivers:
-            driver.launch()
+        self.movers.step.launch()
 
     def walkers(self) -> NDArray[np.float32]:
         """Where people are, (people, 2), m."""

@@ -160,6 +160,15 @@ class Backend(Protocol):
         ...
 
 
+def make_backend(model: mujoco.MjModel, worlds: int, threads: int = 2, device: str = "cpu") -> Backend:
+    """Worlds of a model on a device: the C engine on `threads` threads on "cpu", mujoco_warp on any other."""
+    if device == "cpu":
+        return BatchBackend(model, worlds, threads=threads)
+    from sim.warp_backend import WarpBackend  # mujoco_warp takes seconds to import, and most processes need none
+
+    return WarpBackend(model, worlds, device)
+
+
 def unknown_field(name: str) -> ValueError:
     """The error for a name that may not differ between worlds."""
     return ValueError(f"expected a model field that may differ between worlds, got {name!r}{nearest(name, FIELDS)}")

@@ -21,37 +21,34 @@ from typing import Any, get_args
 
 import warp as wp
 
-from sim.backend import Backend, BatchBackend
+from sim.backend import Backend, make_backend
 from sim.bounds import check_named, check_whole
-from sim.crowd import CrowdKind, record_walk
+from sim.crowd import CrowdKind
 from sim.device import check_device, start_warp
 from sim.diverged import Recorder
 from sim.doors import PlantDoors
 from sim.drive import make_drive, record_drive
 from sim.fixtures import DoorState
-from sim.forklifts import ForkliftSpec, check_bound, make_forklifts, make_yard, record_drivers, record_starts
+from sim.forklifts import ForkliftSpec, check_bound
 from sim.launches import Launchable, Several, record
-from sim.lidar import make_boxes, sweep_lidar
 from sim.loads import NO_LOADS, Loads
-from sim.manners import Manners, make_crowd
+from sim.manners import Manners
+from sim.movers import Movers
 from sim.pace import NO_LIMIT, keep_pace, make_zones
-from sim.people import MOVING, Profile, make_people
+from sim.people import MOVING, Profile
+from sim.plantsenses import PlantSenses
 from sim.pods import Pods
 from sim.rays import floor_arrays
 from sim.robot import SECOND, RobotSpec
 from sim.rows import make_draws, make_robots, open_step, place_rows, renew_rows
 from sim.scene import Body, Scene, build_scene
 from sim.seeds import SEEDS, seed_key
-from sim.sensors import measure, no_errors, sensor_errors
 from sim.sensorspec import Sensors
-from sim.sights import Sights
 from sim.site import Site, opened
 from sim.slopes import record_raise
 from sim.specfile import check_spec
 from sim.spilling import Spills
-from sim.suite import Senses, SensorSuite
 from sim.tasks.aside import leave_floor
-from sim.tasks.navigate_contract import ray_directions
 from sim.tasks.task import check_people, make_corridor, struct_arrays
 from sim.truth import after_substep, read_bodies
 from sim.varied import latency_room, plant_table
@@ -116,9 +113,9 @@ class Plant:
         """What varies."""
         self.varies = make_arrays(self.table, self.rows, device)
         """The same on the device, with what was drawn for each row's episode."""
-        self.truck = forklift or ForkliftSpec()
+        truck = forklift or ForkliftSpec()
         if forklifts:
-            check_bound(self.truck, profile)
+            check_bound(truck, profile)
         self.scene = build_scene(
             site,
             spec,
@@ -126,7 +123,7 @@ class Plant:
             people,
             body,
             forklifts=forklifts,
-            forklift_spec=self.truck,
+            forklift_spec=truck,
             movable_pods=loads.movable_pods,
             own_pods=loads.pods,
             pod_size=loads.pod_size,
@@ -135,7 +132,7 @@ class Plant:
             moving_doors=bool(site.fixtures.door_cells(DoorState.AUTOMATIC)),
         )
         self.backend: Backend = (
-            backend(self.scene, worlds) if backend else _physics(self.scene, worlds, threads, device)
+            backend(self.scene, worlds) if backend else make_backend(self.scene.model, worlds, threads, device)
         )
         self.pods = Pods(self.scene, self.backend, spec.motor_period / SECOND) if self.scene.pods else None
         """Who carries what; None where no pod can be moved."""
@@ -144,7 +141,6 @@ class Plant:
         automatic = site.fixtures.door_cells(DoorState.AUTOMATIC)
         self.doors = PlantDoors(site, worlds, robots, device) if automatic else None
         """Doors that open by themselves, in each world for itself; None where there are none."""
-        self.sights = Sights(self.scene, self.backend, self.pods, others=len(automatic))
         # pods that move are things that the lidar sees, not cells of the map
         mapped = replace(site, fixtures=replace(site.fixtures, pods=())) if loads.movable_pods else site
         self.floor = floor_arrays(mapped, device)
@@ -155,11 +151,6 @@ class Plant:
         """The floor's speed limits; None where there are none, and nothing is launched for them."""
         self.speed_limit = wp.full(self.rows, NO_LIMIT, dtype=wp.float32, device=device)
         """What each row may be commanded at most in this step, m/s; written by `pace`."""
-        self.people = make_people(worlds, people, device)
-        self.crowd = make_crowd(worlds, people, device)
-        self._kind: CrowdKind = crowd
-        self._manners = manners or Manners()
-        self.forklifts = make_forklifts(worlds, forklifts, device)
         self.drive = make_drive(self.rows, device)
         self.state = make_robots(self.rows, spec.lidar, self.scene.contacts.shape[1], device)
         if not filtered:
@@ -167,44 +158,42 @@ class Plant:
         self.diverged = self.backend.diverged_flags
         self.limits = self.backend.field("actuator_forcerange")
         self.all_rows = wp.full(self.rows, 1, dtype=wp.uint8, device=device)
-        self._lidar = lidar
-        self._sensors = sensors or Sensors()
         self.recorder: Recorder | None = None
         """Keeps what a world that blows up started from; None: nobody asks for it."""
+        self.movers = Movers(
+            site,
+            self.floor,
+            spec,
+            truck,
+            worlds=worlds,
+            robots=robots,
+            people=people,
+            forklifts=forklifts,
+            profile=profile,
+            crowd=crowd,
+            manners=manners or Manners(),
+            seed=self.seed,
+            pose=self.state.pose,
+            twist=self.state.twist,
+            mocap=self.backend.mocap_pos,
+            turns=self.backend.data("mocap_quat"),
+            table=self.table,
+            values=self.varies.values,
+        )
+        self.people, self.crowd, self.forklifts = self.movers.people, self.movers.crowd, self.movers.forklifts
+        self.walk: Launchable = self.movers.step
+        """A motor period of people and forklifts; a test may put somebody else's steps in its place."""
+        self.senses = PlantSenses(self, sensors or Sensors(), lidar=lidar)
+        self.suite = self.senses.suite
+        """The sensors in time; None where none was asked for."""
         self._record()
 
     def _record(self) -> None:
         spec, scene, backend, state = self.spec, self.scene, self.backend, self.state
         self.substeps = round(spec.motor_period / SECOND / scene.timestep)
-        people = record_walk(
-            self._kind,
-            self.site,
-            self.floor,
-            self.people,
-            self.crowd,
-            state.pose,
-            state.twist,
-            backend.mocap_pos,
-            robots=self.robots,
-            robot_radius=spec.radius,
-            dt=spec.motor_period / SECOND,
-            profile=int(self.profile),
-            seed=self.seed,
-            manners=self._manners,
-            boxes=make_boxes(self.forklifts.pose, self.truck.length, self.truck.width),
-            shares=self.varies.values if self._has("crowd_crossing") else None,
-            first_share=self.table.index("crowd_crossing") if self._has("crowd_crossing") else 0,
-        )
-        drivers = self._record_forklifts()
         self._door_steps: Sequence[Launchable] = ()
-        self._show_doors: Sequence[Launchable] = ()
         if self.doors is not None:
-            movers = self.people.origin.shape[1] + self.forklifts.place.shape[1]
-            self._show_doors = (self.doors.show(backend.mocap_pos, movers, self.sights.things, self.sights.others),)
             self._door_steps = (self.doors.step(state.pose, self.people.position, spec.period / SECOND),)
-        self.walk: Launchable = Several(
-            (*people.launches, *drivers)
-        )  # a test may put somebody else's steps in its place
         self._drives = record_drive(spec, self.drive, backend.ctrl, self.robots, scene.ctrl_stride, self.device)
         bodies = [backend.qpos, backend.qvel, self.robots, scene.qpos_stride, scene.qvel_stride]
         self._contacts = wp.array(scene.contacts, dtype=wp.int32, device=self.device)
@@ -222,7 +211,6 @@ class Plant:
             # before `_settle`: both speak of the state that the sensors saw, which `_settle` then leaves
             self._after_physics.insert(0, self.pods.settle(state.twist, MOVING, state.collided, state.bumped))
         self._read = self.record(read_bodies, self.rows, [*bodies, state.pose, state.twist])
-        self.errors = sensor_errors(self.table, self.varies.values)
         self._fields = FieldWriter(self.scene, self.backend, self.table, self.varies)
         self._draws = make_draws(self.table, self.varies)
         for name, value in (
@@ -235,78 +223,11 @@ class Plant:
             ("wheel_radius", spec.diff.wheel_radius),
         ):
             setattr(self._draws, name, float(value))
-        self._directions = ray_directions(spec.lidar, self.device)
-        self.suite = self._make_suite() if self._sensors.timings() else None
-        """The sensors in time; None where none was asked for."""
-
-    def _has(self, row: str) -> bool:
-        return any(each.name == row for each in self.table)
-
-    def _make_suite(self) -> SensorSuite:
-        backend, scene, state = self.backend, self.scene, self.state
-        return SensorSuite(
-            self._sensors,
-            Senses(
-                spec=self.spec,
-                robots=self.robots,
-                rows=self.rows,
-                timestep=scene.timestep,
-                seed=self.seed,
-                table=self.table,
-                values=self.varies.values,
-                device=self.device,
-                record=self.record,
-                episode=state.episode,
-                pose=state.pose,
-                twist=state.twist,
-                touching=state.touching,
-                friction=state.friction,
-                payload=state.payload,
-                qpos=backend.qpos,
-                qvel=backend.qvel,
-                qpos_stride=scene.qpos_stride,
-                qvel_stride=scene.qvel_stride,
-                scan=state.scan,
-                measured_pose=state.measured_pose,
-                measured_twist=state.measured_twist,
-                sweep=lambda mask, scan: self._sweep(mask, scan, no_errors(self.rows, self.device)),
-                chargers=self.site.centre(self.site.chargers),
-                cell=self.site.cell,
-            ),
-        )
-
-    def _record_forklifts(self) -> Sequence[Launchable]:
-        """The launches that drive forklifts; also those that begin their lives are made here."""
-        backend, state, trucks = self.backend, self.state, self.forklifts
-        if not trucks.place.shape[1]:
-            self._yard = None
-            return []
-        self._yard = make_yard(
-            self.site,
-            self.truck,
-            robots=self.robots,
-            radius=self.spec.radius,
-            pose=state.pose,
-            people=self.people.position,
-            seed=self.seed,
-            values=self.varies.values,
-            count=self.table.index("forklift_count") if self._has("forklift_count") else -1,
-        )
-        bodies = self.people.origin.shape[1]
-        period = self.spec.motor_period / SECOND
-        return record_drivers(
-            self._yard, trucks, backend.mocap_pos, backend.data("mocap_quat"), bodies=bodies, dt=period, seed=self.seed
-        )
 
     @property
     def grid(self) -> list[Any]:  # an array and numbers, as kernels take them
         """The floor's flags, width, height and cell size."""
         return [self.floor.flags, self.floor.width, self.floor.height, self.floor.cell]
-
-    @property
-    def directions(self) -> wp.array:
-        """Unit vectors of the lidar's rays in B, vec2 (rays,)."""
-        return self._directions
 
     def record(self, kernel: Any, dim: int | tuple[int, int], inputs: list[Any]) -> Launchable:  # Warp's own types
         """A launch to be repeated; of no threads (no people) one that does nothing."""
@@ -364,42 +285,11 @@ class Plant:
             loads = (*loads, self.doors.begin(mask))
         if self.spills is not None:
             loads = (*loads, self.spills.begin(mask, self.state, self.varies))
-        if self._yard is None:
-            return Several((bodies, *loads))
-        starts = record_starts(self._yard, self.forklifts, mask, self.state.episode, seed=self.seed)
-        return Several((bodies, *loads, *starts))
+        return Several((bodies, *loads, *self.movers.begin(mask, self.state.episode)))
 
     def sense(self, mask: wp.array, *, begins: bool = False) -> Sequence[Launchable]:
         """The launches by which the masked rows read their sensors; `begins`: their episodes have just begun."""
-        spec, state, timed = self.spec, self.state, self._sensors
-        launches: list[Launchable] = []
-        if timed.localisation is None or timed.odometry is None:
-            readings = self.record(
-                measure,
-                self.rows,
-                [state.pose, state.twist, self.errors, spec.period / SECOND, self.seed, state.episode, state.step, mask,
-                  state.measured_pose, state.measured_twist],
-            )  # fmt: skip
-            launches.append(readings)
-        launches += self._show_doors
-        if self._lidar and timed.lidar is None:
-            launches += self._sweep(mask, state.scan, self.errors)
-        if self.suite is not None:
-            launches += [*(self.suite.begin(mask) if begins else ()), *self.suite.deliver(mask)]
-        return launches
-
-    def _sweep(self, mask: wp.array, scan: wp.array, errors: Any) -> Sequence[Launchable]:  # SensorErrors, a struct
-        """The launches by which the masked rows' lidars sweep, into scan (rows, rays)."""
-        spec, state = self.spec, self.state
-        sweep = self.record(
-            sweep_lidar,
-            self.rows,
-            [state.pose, self._directions, self.seen.flags, *self.grid[1:], self.floor.pod, self.people.position,
-             make_boxes(self.forklifts.pose, self.truck.length, self.truck.width, self.sights.things), self.robots,
-             spec.length / 2, spec.width / 2, spec.lidar.range_max, errors, self.seed, state.episode, state.step,
-             mask, scan],
-        )  # fmt: skip
-        return [*self.sights.look, sweep]
+        return self.senses.look(mask, begins=begins)
 
     def move(self, look: Callable[[], None] | None = None) -> None:
         """One control step of people, drives and physics; `look` is called after every physics substep."""
@@ -440,20 +330,10 @@ class Plant:
         """Everything that later steps depend on beside the backend's state, by name."""
         return (
             struct_arrays("robot", self.state)
-            | struct_arrays("people", self.people)
-            | struct_arrays("crowd", self.crowd)
-            | struct_arrays("forklift", self.forklifts)
+            | self.movers.arrays()
             | struct_arrays("drive", self.drive)
             | {"vary.values": self.varies.values, "vary.pinned": self.varies.pinned}
             | (self.pods.arrays() if self.pods else {})
             | (struct_arrays("door", self.doors.state) if self.doors else {})
             | (self.suite.arrays() if self.suite else {})
         )
-
-
-def _physics(scene: Scene, worlds: int, threads: int, device: str) -> Backend:
-    if device == "cpu":
-        return BatchBackend(scene.model, worlds, threads=threads)
-    from sim.warp_backend import WarpBackend  # mujoco_warp takes seconds to import, and most processes need none
-
-    return WarpBackend(scene.model, worlds, device)

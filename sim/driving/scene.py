@@ -21,7 +21,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.backend import Backend, BatchBackend
+from sim.backend import Backend, make_backend
 from sim.bodies.parts import FLOOR_BIT, PERSON_BIT, ROBOT_BIT
 from sim.driving import body as full
 from sim.driving.kinematic import KinematicBackend
@@ -153,8 +153,4 @@ def make_physics(scene: RoadScene, worlds: int, threads: int = 1, device: str = 
     """Worlds of a scene on a device; threads count for the full body on the CPU alone."""
     if scene.model is None:
         return KinematicBackend(scene.spec, worlds, scene.robots, device)
-    if device == "cpu":
-        return BatchBackend(scene.model, worlds, threads=threads)
-    from sim.warp_backend import WarpBackend  # mujoco_warp takes seconds to import, and most processes need none
-
-    return WarpBackend(scene.model, worlds, device)
+    return make_backend(scene.model, worlds, threads, device)

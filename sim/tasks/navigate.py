@@ -267,7 +267,7 @@ class Navigate:
         launch = plant.record(
             observe,
             plant.rows,
-            [state.scan, plant.directions, self._bins, self._hull, state.measured_pose, state.measured_twist,
+            [state.scan, plant.senses.directions, self._bins, self._hull, state.measured_pose, state.measured_twist,
              plant.drive.released, corridor.points, corridor.half_width, corridor.count, corridor.final,
              drive.speed_max, drive.turn_max, mask, self.observation],
         )  # fmt: skip

@@ -62,7 +62,7 @@ def measure(quick: bool) -> Iterable[Figure]:
     repeats = 40 if quick else 400
     site = generate_campus(3, blocks=(4, 4))
     plain = environment(site, Sensors())
-    sweep = cost(plain.plant._sweep(plain.plant.all_rows, plain.state.scan, plain.plant.errors), repeats)
+    sweep = cost(plain.plant.senses.sweep(plain.plant.all_rows, plain.state.scan, plain.plant.senses.errors), repeats)
     full = full_suite()
     # a sensor that never looks: the clock, and what asking costs
     clock = cost(of_step(environment(site, Sensors(bumper=replace(Bumper(), timing=Timing(rate=1e-3))))), repeats)

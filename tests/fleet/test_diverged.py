@@ -23,16 +23,15 @@ from sim import plant
 from sim.backend import Backend, BatchBackend
 from sim.lostworlds import FILES
 from sim.relive import find_files, replay_diverged
-from sim.scene import Scene
 
 WORLD = 3
 
 
-def unstable(scene: Scene, worlds: int, threads: int, device: str) -> Backend:
+def unstable(model: mujoco.MjModel, worlds: int, threads: int, device: str) -> Backend:
     """As the plant makes it, but one world of each lane pushes whatever moves on, faster and faster."""
     assert device == "cpu"
-    backend = BatchBackend(scene.model, worlds, threads=threads)
-    damping = np.tile(scene.model.dof_damping, (worlds, 1))
+    backend = BatchBackend(model, worlds, threads=threads)
+    damping = np.tile(model.dof_damping, (worlds, 1))
     damping[WORLD : WORLD + 1, :2] = -2800.0  # tests/sim/test_diverged.py says why
     backend.set_field("dof_damping", damping)
     return backend
@@ -41,7 +40,7 @@ def unstable(scene: Scene, worlds: int, threads: int, device: str) -> Backend:
 def test_a_training_survives_a_world_that_blows_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(plant, "_physics", unstable)
+    monkeypatch.setattr(plant, "make_backend", unstable)
     run = create_run(tmp_path)
     with socket.socket() as finder:
         finder.bind(("127.0.0.1", 0))
@@ -100,12 +99,12 @@ def test_a_hierarchys_report_says_at_which_level_worlds_blew_up(tmp_path: Path) 
 def test_worlds_of_a_level_that_blow_up_are_counted_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of navigate on the planar body; that on wheels goes on from its policy, and its manifest counts both."""
 
-    def planar_alone(scene: Scene, worlds: int, threads: int, device: str) -> Backend:
-        on_wheels = scene.model.jnt_type[0] == mujoco.mjtJoint.mjJNT_FREE
-        return (physics if on_wheels else unstable)(scene, worlds, threads, device)
+    def planar_alone(model: mujoco.MjModel, worlds: int, threads: int, device: str) -> Backend:
+        on_wheels = model.jnt_type[0] == mujoco.mjtJoint.mjJNT_FREE
+        return (physics if on_wheels else unstable)(model, worlds, threads, device)
 
-    physics = plant._physics
-    monkeypatch.setattr(plant, "_physics", planar_alone)
+    physics = plant.make_backend
+    monkeypatch.setattr(plant, "make_backend", planar_alone)
     metrics, small = (
         TrainingMetrics(),
         Config(worlds=16, motor_steps=512, planar_steps=2048, wheel_steps=512, episodes=2),

@@ -12,6 +12,7 @@ from sim.encoders import turn_wheels
 from sim.fixtures import Door, DoorState, Fixtures
 from sim.forklifts import ForkliftError
 from sim.generate import generate_warehouse
+from sim.launches import Nothing
 from sim.people import PERSON_RADIUS, Profile
 from sim.readers import load_problem
 from sim.robot import Lidar, RobotSpec
@@ -132,7 +133,7 @@ def test_a_wrong_collision_mask_is_found_out_by_the_oracle() -> None:
 def test_a_person_who_walks_into_a_standing_robot_is_no_collision() -> None:
     world = World(hall(), SPEC, 1, 1, starts=np.array([30]), seed=1)
     # Put the person beside the robot and push them in: what the walking profile's own rule would not do.
-    world.traffic.walk = None
+    world.traffic.movers.step = Nothing()
     for share in np.linspace(1.0, 0.3, 40):
         world.data.mocap_pos[0, :2] = world.poses[0, :2] + (share, 0.0)
         world.step()
@@ -154,7 +155,7 @@ class Leaning:
 
 def test_a_wall_driven_into_while_a_person_leans_on_the_robot_is_a_collision_by_both_counts() -> None:
     world = World(make_site("hall", np.zeros((3, 4), bool)), SPEC, 1, 1, starts=np.array([5]), seed=0)
-    world.traffic.walk = Leaning(world)  # pyright: ignore[reportAttributeAccessIssue]
+    world.traffic.movers.step = Leaning(world)
     drive(world, 0.0, 0.0, 2)
     for tally in (world.physics, world.oracle):
         assert (tally.collisions, tally.person_contacts) == (0, 1)

@@ -233,13 +233,12 @@ def test_a_crowd_walks_around_forklifts(root: Path) -> None:
     for _ in range(6000):
         trucks = world.traffic.trucks.pose.numpy()[0].astype(np.float64)
         before = world.traffic.people.position.numpy()[0].astype(np.float64)
-        world.traffic.walk.launch()
+        world.traffic.movers.walk.launch()
         after = world.traffic.people.position.numpy()[0].astype(np.float64)
         now, then = gaps(before, trucks), gaps(after, trucks)
         assert not ((then < 0.1 - 1e-4) & (then < now - 1e-5)).any()
         near += int((then < 0.5).sum())
-        for driver in world.traffic.drivers:
-            driver.launch()
+        world.traffic.movers.drive.launch()
     assert near > 100
 
 
