@@ -13,8 +13,8 @@ s counts from base_link's projection along the lane ahead, d to its left. An obj
     WALKER    a disc that grows with walking speed
 
 A vehicle behind in the lane that we are in keeps its distance itself (RSS); one on a lane that crosses ours is held by
-that lane and judged by shared areas alone (`safety/roadareas.py`), unless its lane parts from ours: then it counts until
-its rear is out of our way. Positions grow by SPREAD, all of time by AGE.
+that lane and judged by shared areas alone (`safety/roadareas.py`), unless its lane parts from ours: then it counts
+until its rear is out of our way. Positions grow by SPREAD, all of time by AGE.
 """
 
 from __future__ import annotations
