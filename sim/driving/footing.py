@@ -54,6 +54,10 @@ def follow(lanes: Lanes, routes: RoutesArrays, route: int, lane: int, x: float, 
     for _ in range(3):
         if found[0] >= lanes.length[here] - JOINT:
             after = onward(lanes, routes, route, here)
+            if after < 0 and lanes.kind[here] != 0 and lanes.beside[here, 0] >= 0:
+                after = onward(
+                    lanes, routes, route, lanes.beside[here, 0]
+                )  # a shoulder ends where a ramp's lane begins
             if after >= 0:
                 there = lane_project(lanes, after, x, y, 0.0)
                 if there[0] > 0.0 or wp.abs(there[1]) <= wp.abs(found[1]):

@@ -115,7 +115,7 @@ class Driving:
             plant.record(
                 advance,
                 rows,
-                [plant.robots, self.limits, plant.diverged, plant.view, plant.footing, plant.drive,
+                [plant.robots, self.limits, plant.atlas.lanes, plant.diverged, plant.view, plant.footing, plant.drive,
                  plant.state, plant.motion, self.wish, self.course, self.outcome],
             )
         ]  # fmt: skip

@@ -18,7 +18,7 @@ import warp as wp
 from sim.drive import DriveArrays
 from sim.driving.brisk import Limits
 from sim.driving.contract import ANSWER, FORCE, SIDE, STEERING
-from sim.driving.pathframe import path_at
+from sim.driving.pathframe import path_at, path_project
 from sim.driving.state import Footing, View
 from sim.driving.wish import (
     ANY_SPEED,
@@ -34,7 +34,9 @@ from sim.driving.wish import (
     Course,
     Wish,
 )
+from sim.frenet import Lanes, lane_frame
 from sim.randomization import Term, draw, unit
+from sim.road import LaneKind
 from sim.rows import RobotArrays, is_lost
 from sim.tasks.task import COLLIDED_C, DIVERGED_C, LEFT_C, RUNNING_C, SUCCEEDED_C, TIMED_OUT_C, Outcome, close
 
@@ -55,6 +57,11 @@ WAITING = wp.constant(0.2)
 
 TOO_FAST = wp.constant(3.0)
 """How much more it costs to be faster than allowed than to be as much slower."""
+
+STOOD = wp.constant(15.0)
+"""What a stop at the side is worth: three times what standing there on and on would earn, the horizon being 5 s."""
+
+DRIVING_C, SHOULDER_C = wp.constant(int(LaneKind.DRIVING)), wp.constant(int(LaneKind.SHOULDER))
 
 SLOW = wp.constant(3.0)
 """m/s; where less is allowed, speeds are compared as if this much were."""
@@ -95,6 +102,7 @@ def act(action: wp.array2d(dtype=wp.float32), view: View, limits: Limits, wish: 
 def advance(
     robots: int,
     limits: Limits,
+    lanes: Lanes,
     diverged: wp.array(dtype=wp.uint8),
     view: View,
     footing: Footing,
@@ -115,6 +123,14 @@ def advance(
     d = footing.place[row, 1]
     theta = footing.place[row, 2]
     here = path_at(view, row, 0.0)
+    stands = footing.lane[row]
+    driving = wp.bool(True)
+    on_shoulder = wp.bool(False)
+    if stands >= 0 and lanes.kind[stands] != DRIVING_C:  # its place is that beside the lane which the path runs on
+        driving = wp.bool(False)
+        edge = lane_frame(lanes, stands, footing.place[row, 0]).right
+        on_shoulder = lanes.kind[stands] == SHOULDER_C and -d < edge
+        d = path_project(view, row, state.pose[row, 0], state.pose[row, 1])[1]
     brisk = wish.brisk[row]
     course.way[row] = course.way[row] + v * dt
     course.allowed[row] = course.allowed[row] + brisk * dt
@@ -125,9 +141,10 @@ def advance(
     along = motion[row, 0]
     jerk = (drive.released[row, 0] - drive.before[row, 0]) / FORCE_C
     swing = v * v * (drive.released[row, 1] - drive.before[row, 1]) / FORCE_C
-    reward = -dt * (
-        0.3 * wp.min(aside * aside, 4.0) + 1.0 * theta * theta + 0.02 * across * across + 0.01 * along * along
-    )
+    off_line = wp.min(aside * aside, 4.0)
+    if limits.skill == PULL_SKILL:  # a shoulder lies further off: the way there must be worth going
+        off_line += 2.0 * wp.max(wp.abs(aside) - 2.0, 0.0)
+    reward = -dt * (0.3 * off_line + 1.0 * theta * theta + 0.02 * across * across + 0.01 * along * along)
     reward -= 0.05 * jerk * jerk + 0.1 * swing * swing
     # as fast as one may, neither slower nor faster: limit, bends and who drives ahead are in `brisk`
     off = wp.where(v > brisk, TOO_FAST * (v - brisk), brisk - v)
@@ -156,7 +173,7 @@ def advance(
     out_right = -d - here.right
     if wish.pull[row] != wp.uint8(0):
         out_right -= here.shoulder
-    over = out_left > 0.0 or out_right > 0.0
+    over = (out_left > 0.0 or out_right > 0.0) and not on_shoulder  # told to or not, who is on one is on the road
     strayed = footing.lane[row] < 0 or (wish.side[row] == 0 and over and wp.abs(d - wish.last_d[row]) < JUMP)
     done = limits.skill == PULL_SKILL and float(course.settled[row]) * dt >= 0.5
     if limits.skill == CHANGE_SKILL:
@@ -167,7 +184,8 @@ def advance(
     arrived = False
     if limits.skill == ROUTE and limits.open_ended == 0:
         arrived = footing.left[row] <= 0.0
-        strayed = strayed or not wp.isfinite(footing.left[row])  # past the last lane that leads to the goal
+        # past the last lane that leads to the goal; a shoulder leads nowhere, but one comes back from it
+        strayed = strayed or (driving and not wp.isfinite(footing.left[row]))
     world = row / robots
     if is_lost(row, world, state, diverged):
         how = DIVERGED_C
@@ -183,7 +201,7 @@ def advance(
             reward += 5.0
     elif done:
         how = SUCCEEDED_C
-        reward += 5.0
+        reward += wp.where(limits.skill == PULL_SKILL, STOOD, 5.0)
     elif state.step[row] >= limits.steps:
         how = TIMED_OUT_C
     close(row, how, reward, outcome)

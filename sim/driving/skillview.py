@@ -17,8 +17,9 @@ from sim.drive import DriveArrays
 from sim.driving.brisk import UNLIMITED, Limits, brisk_speed, free_speed, lead_speed
 from sim.driving.contract import BEND, CROSSERS, FAR, FORCE, GOAL, NEAR, PREVIEW, SPEED
 from sim.driving.pathframe import STEP_C, Around, path_at, path_end
+from sim.driving.sides import EASE, aside_speed, side_of
 from sim.driving.state import OBJECTS, PATH_BEHIND, View
-from sim.driving.wish import JUMP, ON_LINE, ROUTE, Wish
+from sim.driving.wish import JUMP, ROUTE, Wish
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -29,12 +30,6 @@ WALKER_C, BICYCLE_C = wp.constant(int(ActorKind.PEDESTRIAN)), wp.constant(int(Ac
 LOOKS = wp.constant(wp.types.vector(length=len(PREVIEW), dtype=wp.float32)(*PREVIEW))
 LOOKS_N = wp.constant(len(PREVIEW))
 
-BORDER_GAP = wp.constant(0.3)
-"""Room that a car pulled over leaves to the lane's border where there is no shoulder, m."""
-
-PULL_SPEED, EASE = wp.constant(8.0), wp.constant(2.5)
-"""m/s; at which a car goes to the side, and by how much less than its speed is allowed at once while it slows down."""
-
 Nearest = wp.types.matrix(shape=(6, 4), dtype=wp.float32)
 """For each role: gap, relative speed, speed, speed across."""
 
@@ -43,20 +38,16 @@ Urgent = wp.types.matrix(shape=(4, 5), dtype=wp.float32)
 
 
 @wp.func
-def line_of(row: int, view: View, wish: Wish, limits: Limits) -> float:
-    """The d of the line that a row's wish means where it is."""
+def line_of(row: int, view: View, wish: Wish, limits: Limits) -> wp.vec2:
+    """The d of the line that a row's wish means where it is, and 1 where it is to stop on it."""
     here = path_at(view, row, 0.0)
     if wish.pull[row] != wp.uint8(0):
-        if here.right_lane > 0.0:
-            return wp.float32(0.0)
-        if here.shoulder >= limits.shoulder:
-            return -(here.right + 0.5 * here.shoulder)
-        return -wp.max(here.right - limits.half_width - BORDER_GAP, 0.0)
+        return side_of(row, view, limits)
     if wish.side[row] > 0 and here.left_lane > 0.0:
-        return here.left + 0.5 * here.left_lane
+        return wp.vec2(here.left + 0.5 * here.left_lane, 0.0)
     if wish.side[row] < 0 and here.right_lane > 0.0:
-        return -(here.right + 0.5 * here.right_lane)
-    return wp.float32(0.0)
+        return wp.vec2(-(here.right + 0.5 * here.right_lane), 0.0)
+    return wp.vec2(0.0, 0.0)
 
 
 @wp.func
@@ -105,7 +96,8 @@ def observe(
     if step[row] == 0:
         wish.last_d[row] = view.where[row, 0]
     count_lanes(row, view, wish)
-    line = line_of(row, view, wish, limits)
+    found = line_of(row, view, wish, limits)
+    line = found[0]
     wish.line[row] = line
     v = view.motion[row, 0]
     d = view.where[row, 0]
@@ -126,9 +118,8 @@ def observe(
     lead = lead_speed(row, view, around, v, limits)
     free = free_speed(row, view, limits)
     brisk = brisk_speed(free, lead, wish.pace[row], wish.least[row], wish.most[row])
-    if wish.pull[row] != wp.uint8(0):
-        wanted = wp.where(wp.abs(d - line) < ON_LINE, 0.0, PULL_SPEED)
-        brisk = wp.min(brisk, wp.max(wanted, v - EASE))
+    if found[1] > 0.0:
+        brisk = wp.min(brisk, wp.max(aside_speed(d - line, view.where[row, 1], v), v - EASE))
     wish.brisk[row] = brisk
     out[row, 13] = brisk / SPEED_C
     out[row, 14] = wp.clamp((brisk - v) / FORCE_C, -3.0, 3.0)

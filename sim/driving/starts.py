@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import warp as wp
@@ -22,6 +23,7 @@ from sim.driving.aside import stand_aside
 from sim.driving.atlas import Atlas
 from sim.driving.calm import calm_speeds
 from sim.driving.maparrays import RoutesArrays, route_togo
+from sim.driving.sides import pull_room, side_ahead
 from sim.driving.state import ActorArrays, Footing
 from sim.frenet import Lanes, lane_frame
 from sim.randomization import Term, below, draw, unit
@@ -38,9 +40,12 @@ APART = wp.constant(NEAREST)
 TRIES = wp.constant(24)
 """Places that are tried for it."""
 
-CHANGE_ROOM, PULL_ROOM = 150.0, 100.0
-"""Length of lane that a change of lane, and a stop at the side, needs from a town's speed, m; with half of it places
-are taken on roads that have none so long."""
+CHANGE_ROOM = 150.0
+"""Length of lane that a change of lane needs from a town's speed, m; with half of it, and of the room for a stop at the
+side, places are taken on roads that have no more."""
+
+STRETCH = 50.0
+"""m; longer ones are several places: a kilometre of motorway counts for more than a street."""
 
 
 @dataclass(frozen=True)
@@ -126,20 +131,21 @@ def _changes(road: Road, room: float) -> Iterable[Place]:
 
 
 def pull_places(atlas: Atlas, road: int) -> Iterable[Place]:
-    """Stretches of rightmost lanes outside junctions."""
-    for room in (PULL_ROOM, 0.5 * PULL_ROOM):
-        found = list(_sides(atlas.roads[road], room))
+    """Stretches of rightmost lanes outside junctions before which their side goes on for long enough to stop there."""
+    for share in (1.0, 0.5):
+        found = list(_sides(atlas.roads[road], share))
         if found:
             return found
     return []
 
 
-def _sides(road: Road, room: float) -> Iterable[Place]:
+def _sides(road: Road, share: float) -> Iterable[Place]:
     for index, lane in enumerate(road.lanes):
-        beside = lane.right_neighbour
-        rightmost = beside < 0 or road.lanes[beside].kind != LaneKind.DRIVING
-        if lane.kind == LaneKind.DRIVING and lane.junction < 0 and rightmost and lane.length >= room + 10.0:
-            yield Place(index, 5.0, lane.length - room)
+        room = share * pull_room(lane.limit)
+        high = min(lane.length - 5.0, side_ahead(road, index, room) - room)
+        if high >= 10.0:
+            cuts = np.linspace(5.0, high, max(int((high - 5.0) / STRETCH), 1) + 1).tolist()
+            yield from (Place(index, low, end) for low, end in pairwise(cuts))
 
 
 def start_arrays(atlas: Atlas, places: Places, task: str) -> StartArrays:

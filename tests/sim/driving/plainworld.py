@@ -16,6 +16,7 @@ from sim.driving.path import before_lanes, make_lane_errors, make_match, see_pat
 from sim.driving.plant import RoadPlant
 from sim.driving.scene import RoadBody
 from sim.driving.skill import Driving, Skill
+from sim.driving.starts import Places
 from sim.driving.state import View
 from sim.driving.variedcars import car_rows
 from sim.launches import Launchable
@@ -81,6 +82,7 @@ def plain_worlds(
     body: RoadBody = "kinematic",
     atlas: Atlas | None = None,
     motor: Layers | None = None,
+    places: Places | None = None,
 ) -> Worlds:
     """Worlds of a skill with nobody else on the road."""
     table = Table((*car_rows(CAR), *(motor_rows() if motor is not None else ())))
@@ -89,7 +91,7 @@ def plain_worlds(
         threads=1, motor=motor,
     )  # fmt: skip
     plant.complete(Plain(plant), [])
-    return Worlds(plant, Driving(plant, skill, 20.0), about={})
+    return Worlds(plant, Driving(plant, skill, 20.0, places), about={})
 
 
 def by_hand(seen: NDArray[np.float32], pull: bool = False) -> NDArray[np.float32]:
