@@ -26,6 +26,7 @@ from safety.roadbounds import RoadBounds, RoadRules, road_bounds
 from safety.roadplan import LOOK_AHEAD, braking, steering
 from safety.roadsight import (
     BEHIND_C,
+    INTRUSION,
     OBJECTS_C,
     OX,
     OY,
@@ -130,25 +131,50 @@ def begin_anew(
 
 
 @wp.func
-def shoulder_line(view: View, row: int, v: float, b: RoadBounds) -> float:
-    """The middle of a shoulder that is free for as long as it takes to stop on it, d in m; 0 without one."""
-    pace = wp.max(v, ENTER_SPEED)
-    far = wp.min(pace * 5.0 + 0.5 * pace * pace / b.comfort, 180.0)
+def shoulder_room(view: View, row: int, far: float, b: RoadBounds) -> float:
+    """How far ahead of base_link a shoulder lies beside the lane, wide enough and on and on, up to `far`, m."""
     last = wp.min(BEHIND_C + int(far / STEP_C) + 2, BEHIND_C + 60)
-    line = wp.float32(0.0)
     for k in range(BEHIND_C, last):
-        width = view.path[row, k, PSHOULDER]
-        if view.path_lane[row, k] < 0 or view.path[row, k, PRIGHT_LANE] > 0.0:
-            return 0.0
-        if not (width >= 2.0 * b.half_width + SLACK):
-            return 0.0
-        line = -(view.path[row, k, PRIGHT] + 0.5 * width)
+        free = view.path_lane[row, k] >= 0 and not (view.path[row, k, PRIGHT_LANE] > 0.0)
+        if not (free and view.path[row, k, PSHOULDER] >= 2.0 * b.half_width + SLACK):
+            return float(k - 1 - BEHIND_C) * STEP_C
+    return far
+
+
+@wp.func
+def beside_clear(view: View, row: int, far: float) -> bool:
+    """Whether nobody is right of the lane from just behind up to `far` m ahead."""
+    last = wp.min(BEHIND_C + int(far / STEP_C) + 2, BEHIND_C + 60)
     for j in range(OBJECTS_C):
         if view.object_kind[row, j] >= 0:
             at = project(view, row, last, view.objects[row, j, OX], view.objects[row, j, OY])
             if at[0] > -10.0 and at[0] < far + 10.0 and at[1] < -path_least(view, row, BEHIND_C, PRIGHT):
-                return 0.0
-    return line
+                return False
+    return True
+
+
+@wp.func
+def shoulder_line(view: View, row: int, v: float, d: float, begun: bool, b: RoadBounds) -> wp.vec2:
+    """The middle of a shoulder to stop on, d in m, and the braking for it; 0 without one.
+
+    It must be free for as long as it takes to get onto it and to stop. Who already is on it needs the way to stop
+    alone, and brakes harder than comfort where it ends soon: its end is no place to come back into the lane at.
+    `begun`: it was being stopped on before, and still is while hard braking is all that is left.
+    """
+    line = -(view.path[row, BEHIND_C, PRIGHT] + 0.5 * view.path[row, BEHIND_C, PSHOULDER])
+    pace = wp.max(v, ENTER_SPEED)
+    far = wp.min(pace * 5.0 + 0.5 * pace * pace / b.comfort, 180.0)
+    here = shoulder_room(view, row, far, b)
+    if here >= far and beside_clear(view, row, far):
+        return wp.vec2(line, b.comfort)
+    if d + b.half_width > -view.path[row, BEHIND_C, PRIGHT] + INTRUSION or here < 0.0:
+        return wp.vec2(0.0, 0.0)
+    # until braking answers, and while it builds up
+    waits = v * (b.latency + b.period + 0.5 * b.brake / b.jerk)
+    strength = 0.5 * v * v / wp.max(here - waits, 0.1)
+    if strength > b.brake and not begun:
+        return wp.vec2(0.0, 0.0)
+    return wp.vec2(line, wp.clamp(strength, b.comfort, b.brake))
 
 
 @wp.kernel
@@ -179,23 +205,28 @@ def propose_stop(
     left = path_least(view, row, BEHIND_C, PLEFT) - d
     right = path_least(view, row, BEHIND_C, PRIGHT) + d
     if view.path[row, BEHIND_C, PRIGHT_LANE] <= 0.0:
-        right = right + path_least(view, row, BEHIND_C, PSHOULDER)
+        right = right + view.path[row, BEHIND_C, PSHOULDER]
     between = fresh and wp.min(left, right) < b.half_width + INSIDE
     if v <= REST and not between:
         phase[row] = DONE
+    elif phase[row] == DONE and fresh and wp.min(left, right) < b.half_width:
+        phase[row] = STOP  # came to rest between two lanes while nothing was known of others: that is over
     line = wp.float32(0.0)
+    strength = b.comfort
     if phase[row] != DONE and fresh:
-        line = shoulder_line(view, row, v, b)
+        aside = shoulder_line(view, row, v, d, phase[row] == SHOULDER, b)
+        line = aside[0]
         if line < 0.0:
+            strength = aside[1]
             phase[row] = SHOULDER
         elif phase[row] == SHOULDER:
             phase[row] = STOP
     curve = path_bend(view, row, path_index(v * LOOK_AHEAD))
     turn = steering(d, wp.sin(yaw), wp.cos(yaw), wp.max(v, 0.0), curve, line, b)
-    a = -braking(b.comfort, line, v, turn, b)
+    a = -braking(strength, line, v, turn, b)
     if between and line == 0.0 and v < CREEP + 1.0:
         a = wp.clamp(CREEP - v, -b.comfort, 1.0)
-    if line < 0.0 and d > line + 0.3 and v < ENTER_SPEED:
+    if line < 0.0 and strength <= b.comfort and d > line + 0.3 and v < ENTER_SPEED:
         a = wp.min(1.0, ENTER_SPEED - v)
     if phase[row] == DONE:
         a = -1.0

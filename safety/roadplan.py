@@ -48,6 +48,7 @@ from safety.roadsight import (
     SHUT_LEFT,
     SHUT_RIGHT,
     SK,
+    SLIMIT,
     SLOW,
     SRANGE,
     SV,
@@ -212,6 +213,14 @@ def room(row: int, k: int, ask: RoadAsk, sight: RoadSight, leaves: bool) -> wp.v
 
 
 @wp.func
+def paved(row: int, k: int, ask: RoadAsk) -> wp.vec2:
+    """How far left and right of the path lanes or a shoulder lie at point k, whoever is there."""
+    left = ask.view.path[row, k, PLEFT] + ask.view.path[row, k, PLEFT_LANE]
+    beside = wp.max(ask.view.path[row, k, PRIGHT_LANE], ask.view.path[row, k, PSHOULDER])
+    return wp.vec2(left, ask.view.path[row, k, PRIGHT] + beside)
+
+
+@wp.func
 def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> Roll:
     """Roll a candidate and a plan (line, braking, hold) out; `reason` where lane, limit, sight or path refuse it."""
     r = Roll()
@@ -237,6 +246,10 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
     free = room(row, BEHIND_C, ask, sight, leaves)
     over_left = wp.max(d + wp.max(b.front * side, 0.0) + grown - free[0], 0.0)
     over_right = wp.max(-d + wp.max(-b.front * side, 0.0) + grown - free[1], 0.0)
+    # who is out of its lane comes back; where no pavement lies, only who left that with its rear, and until it is back
+    ground = paved(row, BEHIND_C, ask)
+    off_left = wp.max(d + grown - ground[0], 0.0)
+    off_right = wp.max(-d + grown - ground[1], 0.0)
     waits = wp.max(wp.ceil(b.latency / SLICE_TIME), 1.0)
     estimate = (v + b.accel * b.period) / plan[1] + plan[1] / b.jerk + plan[2]
     stop_dt = wp.max(SLICE_TIME, estimate / STOP_SLICES)
@@ -321,13 +334,22 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
             r.reason = Reason.SPEED_LIMIT
             return r
         free = room(row, point, ask, sight, leaves)
-        left = free[0] + over_left - d - wp.max(b.front * side, 0.0)
-        right = free[1] + over_right + d - wp.max(-b.front * side, 0.0)
-        inside = wp.min(left, right) - grown - e
+        ground = paved(row, point, ask)
+        for n in range(point + 1, wp.min(int(path_index(s + b.front)) + 1, int(sight.start[row, SLIMIT])) + 1):
+            ground = wp.min(ground, paved(row, n, ask))
+        aside_left = d + wp.max(b.front * side, 0.0)
+        aside_right = -d + wp.max(-b.front * side, 0.0)
+        inside = wp.min(free[0] + over_left - aside_left, free[1] + over_right - aside_right) - grown - e
+        on = wp.min(ground[0] + off_left - aside_left, ground[1] + off_right - aside_right) - grown - e
         # one that already is outside comes back: nowhere deeper than now
         if not (inside > -1.0e-3) and not (over_left + over_right > 0.0 and inside > -e - 1.0e-3):
             r.reason = Reason.LANE_BOUNDARY
             return r
+        if not (on > -1.0e-3) and not (off_left + off_right > 0.0 and on > -e - 1.0e-3):
+            r.reason = Reason.LANE_BOUNDARY
+            return r
+        off_left = wp.min(off_left, wp.max(aside_left + grown - ground[0], 0.0))
+        off_right = wp.min(off_right, wp.max(aside_right + grown - ground[1], 0.0))
         if v <= 0.0 and t >= begun - 1.0e-5:
             break
         if i == SLICES_C - 1:

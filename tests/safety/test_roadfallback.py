@@ -7,7 +7,7 @@ import pytest
 import warp as wp
 
 from safety.roadfallback import RoadFallback, RoadPhase
-from sim.driving.state import PathColumn
+from sim.driving.state import PATH, PATH_BEHIND, PATH_STEP, PathColumn
 from tests.safety.roadworld import CAR, RoadWorld, place
 from tests.safety.roadworld import WIDTH as LANE
 
@@ -24,14 +24,15 @@ class Called:
         self.command = wp.zeros((worlds, 2), dtype=wp.float32, device="cpu")
         mask = wp.array(np.ones(worlds, np.uint8), device="cpu")
         self.launch = self.fallback.record(self.world.view, mask, self.memory, self.command)
-        self.shoulder = shoulder
+        self.shoulder, self.ends = shoulder, np.inf
 
     def step(self, fault: str = "") -> np.ndarray:
         """One period; whom the cars touched."""
         world = self.world
         world.sense()
         path = world.seen["path"]
-        path[:, :, PathColumn.SHOULDER] = np.where(world.lane == 0, self.shoulder, 0.0)[:, None]
+        along = world.frenet()[0][:, None] + (np.arange(PATH) - PATH_BEHIND) * PATH_STEP
+        path[:, :, PathColumn.SHOULDER] = np.where((world.lane == 0)[:, None] & (along < self.ends), self.shoulder, 0.0)
         if fault == "dead":
             world.seen["motion"][...] = np.nan
             world.seen["pose"][...] = np.nan
@@ -115,6 +116,35 @@ def test_a_free_shoulder_is_taken_and_a_blocked_one_is_not() -> None:
     assert (world.v == 0.0).all()
     assert d[0] + 0.5 * SPEC.width < -0.5 * LANE  # the whole car is off the lane
     assert abs(d[1]) < 0.3
+
+
+def test_who_is_on_a_shoulder_that_ends_soon_stops_on_it() -> None:
+    called = Called(2, 0.0, shoulder=3.0)
+    world = called.world
+    world.put(-300.0, -0.5 * LANE - 1.5, np.array([4.5, 12.0]))
+    begin = world.frenet()[0]
+    called.ends = float(begin[0]) + 21.0
+    world.x[0] += 11.0  # what is left of it is little more than the way to stop
+    for _ in range(200):
+        called.step()
+    s, d, _ = world.frenet()
+    assert (world.v == 0.0).all()
+    assert (s < called.ends).all()
+    assert (d + 0.5 * SPEC.width < -0.5 * LANE).all()
+
+
+def test_who_stopped_between_two_lanes_without_a_list_goes_on_when_lists_come_again() -> None:
+    called = Called(1, 0.0)
+    world = called.world
+    world.put(-300.0, np.array([1.4]), np.array([2.0]))
+    for k in range(400):
+        world.seen["list_age"][...] = 0.0
+        called.step("list_age" if 2 <= k < 100 else "")
+        if k == 99:
+            assert world.v[0] == 0.0
+            assert world.frenet()[1][0] + 0.5 * SPEC.width > 0.5 * LANE + 0.1
+    assert world.v[0] == 0.0
+    assert abs(world.frenet()[1][0]) + 0.5 * SPEC.width < 0.5 * LANE
 
 
 def test_a_car_that_is_no_longer_masked_forgets() -> None:

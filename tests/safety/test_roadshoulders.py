@@ -1,0 +1,76 @@
+"""Beside the lane: shoulders that end, and who comes in the lane that a car on the shoulder would come back to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from safety.reason import Reason
+from sim.driving.state import PATH, PATH_BEHIND, PATH_STEP, PathColumn
+from tests.safety.roadworld import CAR, RoadWorld
+from tests.safety.roadworld import WIDTH as LANE
+
+SHOULDER = 3.0
+"""Its width, m"""
+
+ON = -0.5 * (LANE + SHOULDER)
+"""d of its middle"""
+
+
+def beside(v: float, ends: float = np.inf, many: int = 1) -> RoadWorld:
+    """An ego on the shoulder of the right lane, which ends so far ahead of base_link."""
+    world = RoadWorld(1, many, spec=CAR, noise=0.0)
+    world.put(0.0, ON, v)
+    see(world, ends)
+    return world
+
+
+def see(world: RoadWorld, ends: float = np.inf) -> None:
+    """Write the view, with a shoulder up to a place on the road."""
+    world.sense()
+    along = world.frenet()[0][:, None] + (np.arange(PATH) - PATH_BEHIND) * PATH_STEP
+    right = (world.lane == 0)[:, None] & (along < ends)
+    world.seen["path"][:, :, PathColumn.SHOULDER] = np.where(right, SHOULDER, 0.0)
+
+
+def judged(world: RoadWorld, a: float, k: float = 0.0) -> Reason:
+    world.judge(np.array([[a, k]]))
+    return Reason(int(world.out.reason.numpy()[0]))
+
+
+def test_who_is_on_a_shoulder_comes_back_before_it_ends_or_stops_on_it() -> None:
+    assert judged(beside(15.0), 0.0) is Reason.NONE
+    assert judged(beside(15.0, ends=100.0), 0.0) is Reason.NONE
+    # 22 m to stop with what comes before, and no room to steer back within 20 m
+    assert judged(beside(13.0, ends=20.0), 0.0) is Reason.LANE_BOUNDARY
+
+
+@pytest.mark.parametrize("speed", [8.0, 15.0, 22.0])
+def test_nobody_who_drives_along_a_shoulder_leaves_the_road_at_its_end(speed: float) -> None:
+    world = beside(speed)
+    for _ in range(240):
+        see(world, ends=120.0)
+        world.judge(np.array([[0.5, 0.0]]))
+        world.drive()
+        s, d, _ = world.frenet()
+        off = -float(d[0]) + 0.5 * CAR.width - 0.5 * LANE
+        assert s[0] + CAR.length - CAR.car.rear_overhang < 120.0 or off < 0.1
+    assert world.frenet()[0][0] > 90.0
+
+
+def follower(s: float, yaw: float) -> RoadWorld:
+    """An ego that leaves the shoulder slowly, and one behind it in the lane beside."""
+    world = beside(6.0)
+    world.yaw[:] = yaw
+    o = world.others
+    o.kind[:, 0], o.s[:, 0], o.d[:, 0], o.v[:, 0] = 1, s, 0.0, 16.0
+    see(world)
+    return world
+
+
+def test_who_comes_in_the_lane_does_not_keep_behind_a_car_on_the_shoulder() -> None:
+    # base_link's lane is the path's, and the other is in it behind us, but we are not in its way yet
+    assert judged(follower(-20.0, 0.25), 0.5, 0.05) is Reason.REAR
+    assert judged(follower(-150.0, 0.25), 0.5, 0.05) is Reason.NONE
+    # along the shoulder nobody is asked
+    assert judged(follower(-20.0, 0.0), 0.0) is Reason.NONE
