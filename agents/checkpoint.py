@@ -106,6 +106,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(header=header, arrays=arrays)
 
 
+def check_identity(path: Path, checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
+    """Raise CheckpointError unless a checkpoint has the contract and the settings of the training of these (JSON)."""
+    its = checkpoint.header
+    if its.get("contract_hash") != expected["contract_hash"]:
+        embodiment, other = expected["contract"].get("embodiment"), its.get("contract", {}).get("embodiment")
+        what = (
+            f"embodiment {str(other)[:12]}, expected {str(embodiment)[:12]}"
+            if embodiment != other
+            else f"contract {str(its.get('contract_hash'))[:12]}, expected {expected['contract_hash'][:12]}"
+        )
+        raise CheckpointError(f"{path} was trained for {what}; resume from a checkpoint of this robot or train anew")
+    check_settings(path, checkpoint, expected["training"])
+
+
 def check_settings(path: Path, checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
     """Raise CheckpointError unless the training in a checkpoint's header had each of these settings (JSON values)."""
     for key, value in expected.items():

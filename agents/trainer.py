@@ -18,7 +18,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.checkpoint import Checkpoint, check_settings, find_checkpoint, load_checkpoint, save_checkpoint, select
+from agents.checkpoint import check_identity, find_checkpoint, load_checkpoint, save_checkpoint, select
 from agents.curriculum import Curriculum
 from agents.device_rollout import DeviceEnvironment, DeviceLane
 from agents.errors import CheckpointError, TrainingError
@@ -37,6 +37,7 @@ from agents.journal import Journal
 from agents.networks import ActorCritic
 from agents.normalize import normalize
 from agents.ppo import Learner, Losses, PpoConfig
+from agents.progress import Outcome, Progress
 from agents.rollout import Environment, Episodes, Lane, join_episodes
 from sim.tasks.contract import Contract
 
@@ -68,45 +69,6 @@ class TrainerConfig:
     """Iterations between two checkpoints."""
     device: str = "cpu"
     """torch device of networks and updates."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands after an iteration."""
-
-    steps: int
-    seconds: float
-    """Wall time in training, resumed parts included, s."""
-    cpu_seconds: float
-    """Processor time of all threads, s."""
-    success: float
-    """Of the last `window` training episodes; nan before the first ended."""
-    collisions: float
-    length: float
-    """Mean control steps of those episodes."""
-    reward: float
-    """Their mean undiscounted return."""
-    losses: Losses
-    held_out: Evaluation | None
-    """The newest check, if this iteration made one."""
-    diverged: int = 0
-    """Worlds that blew up, resumed parts included; kept in the run's folder `diverged`."""
-    ranges: Mapping[str, float] = field(default_factory=dict)
-    """Where a curriculum stands (`Curriculum.figures`); empty without one."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended."""
-
-    reached: bool
-    """The last held-out check reached the target."""
-    reason: str
-    """target, steps or seconds"""
-    held_out: Evaluation
-    steps: int
-    seconds: float
-    cpu_seconds: float
 
 
 class Trainer:
@@ -191,7 +153,7 @@ class Trainer:
                 reason = self._spent()
                 check = self._held_out_check(final=bool(reason))
                 progress = self._progress(losses, check)
-                journal.write(_entry(progress))
+                journal.write(progress.entry())
                 report(progress)
                 if check is not None and check.success >= self.config.target and self.config.stop_at_target:
                     reason = "target"
@@ -275,7 +237,7 @@ class Trainer:
         """Go on from a checkpoint file, or from the newest one of a run directory."""
         path = find_checkpoint(place)
         checkpoint = load_checkpoint(path)
-        self._check_fit(path, checkpoint)
+        check_identity(path, checkpoint, self._identity())
         header, arrays = checkpoint.header, checkpoint.arrays
         try:
             self.learner.load(select(arrays, "learner"))
@@ -340,15 +302,14 @@ class Trainer:
 
     def _progress(self, losses: Losses, check: Evaluation | None) -> Progress:
         recent = self._recent
-        empty = len(recent) == 0
         return Progress(
             steps=self.steps,
             seconds=self.seconds,
             cpu_seconds=self.cpu_seconds,
-            success=float("nan") if empty else float(recent.success.mean()),
-            collisions=float("nan") if empty else float(recent.collision.mean()),
-            length=float("nan") if empty else float(recent.length.mean()),
-            reward=float("nan") if empty else float(recent.reward.mean()),
+            success=_mean(recent.success),
+            collisions=_mean(recent.collision),
+            length=_mean(recent.length),
+            reward=_mean(recent.reward),
             losses=losses,
             held_out=check,
             diverged=self.diverged,
@@ -373,20 +334,6 @@ class Trainer:
             },
         }
 
-    def _check_fit(self, path: Path, checkpoint: Checkpoint) -> None:
-        mine, its = self._identity(), checkpoint.header
-        if its.get("contract_hash") != mine["contract_hash"]:
-            embodiment, other = mine["contract"].get("embodiment"), its.get("contract", {}).get("embodiment")
-            what = (
-                f"embodiment {str(other)[:12]}, expected {str(embodiment)[:12]}"
-                if embodiment != other
-                else f"contract {str(its.get('contract_hash'))[:12]}, expected {mine['contract_hash'][:12]}"
-            )
-            raise CheckpointError(
-                f"{path} was trained for {what}; resume from a checkpoint of this robot or train anew"
-            )
-        check_settings(path, checkpoint, mine["training"])
-
 
 def mean_action(network: ActorCritic, shift: torch.Tensor, scale: torch.Tensor) -> Act:
     """The deterministic policy: raw observations (rows, observation) -> mean actions clipped to [-1, 1]."""
@@ -399,24 +346,10 @@ def mean_action(network: ActorCritic, shift: torch.Tensor, scale: torch.Tensor) 
     return act
 
 
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
 def _lane_seed(seed: int, index: int) -> int:
     digest = hashlib.sha256(f"lane {seed} {index}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1  # torch takes int64
-
-
-def _entry(progress: Progress) -> dict[str, float]:
-    entry = {
-        "steps": progress.steps,
-        "seconds": round(progress.seconds, 3),
-        "cpu_seconds": round(progress.cpu_seconds, 3),
-        "success": progress.success,
-        "collisions": progress.collisions,
-        "length": progress.length,
-        "return": progress.reward,
-        "diverged": progress.diverged,
-        **progress.ranges,
-        **{f"loss_{name}": value for name, value in progress.losses._asdict().items()},
-    }
-    if progress.held_out is not None:
-        entry |= {f"held_out_{name}": value for name, value in dataclasses.asdict(progress.held_out).items()}
-    return {key: round(float(value), 6) if isinstance(value, float) else value for key, value in entry.items()}

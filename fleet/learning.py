@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from agents.curriculum import Curriculum, CurriculumName
     from agents.device_rollout import DeviceEnvironment
     from agents.evaluation import HeldOut
-    from agents.trainer import Outcome, Progress, Trainer
+    from agents.progress import Outcome, Progress
+    from agents.trainer import Trainer
     from fleet.metrics import TrainingMetrics
     from sim.driving.env import RoadConfig
     from sim.env import BatchEnv

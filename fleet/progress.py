@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from agents.trainer import Progress
+    from agents.progress import Progress
 
 
 class Bar(Protocol):

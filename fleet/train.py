@@ -21,7 +21,8 @@ from fleet.rundir import RunDirectory, join_run, plain
 from sim.seeds import check_seed
 
 if TYPE_CHECKING:
-    from agents.trainer import Outcome, Trainer
+    from agents.progress import Outcome
+    from agents.trainer import Trainer
     from sim.tasks.navigate import NavigateConfig
     from sim.vary import Table
 

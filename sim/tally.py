@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sim.tasks.task import DIVERGED_C, Outcome
 
 if TYPE_CHECKING:
-    from sim.worlds import AnyPlant
+    from sim.anyplant import AnyPlant
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 

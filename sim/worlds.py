@@ -7,43 +7,38 @@ One control step:
     progress, reward, endings -> readings -> observation
     rows that ended: their last observation is kept, the next episode is drawn, and they observe again
 
-What moves is the plant's (`AnyPlant`), what it means the task's (sim/tasks/task.py), and a filter may stand between.
-`sim.env.BatchEnv` are the warehouse's worlds, `sim.driving.env.RoadEnv` the road's. Every kernel launch is recorded
-once on arrays that never move; a step allocates nothing and loops over no world in Python. Rows are robots, row = world
-* robots + robot. All results are functions of (seed, actions): worlds do not know of each other, and world i lives the
-same life whatever the number of worlds.
+What moves is the plant's (sim/anyplant.py), what it means the task's (sim/tasks/task.py), and a filter may stand
+between. `sim.env.BatchEnv` are the warehouse's worlds, `sim.driving.env.RoadEnv` the road's. Every kernel launch is
+recorded once on arrays that never move; a step allocates nothing and loops over no world in Python. Rows are robots,
+row = world * robots + robot. All results are functions of (seed, actions): worlds do not know of each other, and world
+i lives the same life whatever the number of worlds.
 """
-
-# pyright: reportGeneralTypeIssues=false
-# Warp structs are not what a type checker takes them for.
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from sim.backend import Backend
+from sim.anyplant import AnyPlant
 from sim.diverged import Recorder
-from sim.drive import DriveArrays
 from sim.errors import MusterError
 from sim.filter import Filter, FilterOutputs
 from sim.graph import GraphReport, StepGraph
 from sim.launches import Launchable
 from sim.ranges import write_ranges
-from sim.robot import RobotSpec
-from sim.rows import RobotArrays, copy_rows
+from sim.rows import copy_rows
 from sim.snapshots import SEED, WORKING, check_fits
 from sim.tally import Tally
 from sim.tasks.contract import Contract
 from sim.tasks.sensed import Sensed
 from sim.tasks.task import Ending, Task
-from sim.vary import Table, VaryArrays
+from sim.vary import Table
 
 Array = Any  # one of two types by device
 """A numpy view of host memory where the environment is on the CPU, a Warp array on any other device."""
@@ -75,63 +70,6 @@ class Step:
     """How each row's episode stands: `sim.tasks.task.Ending`; uint8 (rows,)."""
     bumped: Array
     """Something touched the robot while it stood; uint8 (rows,)."""
-
-
-class AnyPlant(Protocol):
-    """What worlds need of a plant: bodies, drives and sensors on rows, without a task. Owns the physics."""
-
-    spec: RobotSpec
-    seed: int
-    device: str
-    worlds: int
-    robots: int
-    rows: int
-    table: Table
-    """What varies."""
-    varies: VaryArrays
-    state: RobotArrays
-    drive: DriveArrays
-    backend: Backend
-    all_rows: wp.array
-    """A mask of ones, uint8 (rows,)."""
-    recorder: Recorder | None
-    """Keeps what a world that blows up started from; None: nobody asks for it."""
-
-    def record(self, kernel: Any, dim: int | tuple[int, int], inputs: list[Any]) -> Launchable:  # Warp's own types
-        """A launch to be repeated."""
-        ...
-
-    def open(self, action: wp.array) -> Launchable:
-        """The launch that begins a control step, before the task makes commands of the actions."""
-        ...
-
-    def pace(self, corridor: Any) -> Sequence[Launchable]:  # an instance of the Warp struct `Corridor`, or None
-        """The launches after the task's, before the filter's."""
-        ...
-
-    def renew(self, mask: wp.array) -> Launchable:
-        """The launch that begins the next episode of the masked rows; then the task's `begin` and `place` follow."""
-        ...
-
-    def place(self, mask: wp.array) -> Launchable:
-        """The launch that puts the masked rows' bodies where `state.pose` says, and what moves in new worlds."""
-        ...
-
-    def sense(self, mask: wp.array, *, begins: bool = False) -> Sequence[Launchable]:
-        """The launches by which the masked rows read their sensors; `begins`: their episodes have just begun."""
-        ...
-
-    def move(self, look: Callable[[], None] | None = None) -> None:
-        """One control step of everything that moves; `look` is called after every physics substep."""
-        ...
-
-    def parts(self) -> list[object]:
-        """What a captured step depends on beside the physics: replaced by another object, the step is captured anew."""
-        ...
-
-    def arrays(self) -> dict[str, wp.array]:
-        """Everything that later steps depend on beside the backend's state, by name."""
-        ...
 
 
 class Worlds:

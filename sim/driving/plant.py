@@ -89,7 +89,7 @@ class Sense(Protocol):
 
 
 class RoadPlant:
-    """`sim.worlds.AnyPlant` of the road: `worlds` worlds of an atlas with `robots` cars each among `actors` slots."""
+    """`sim.anyplant.AnyPlant` of the road: `worlds` worlds of an atlas with `robots` cars each among `actors` slots."""
 
     def __init__(
         self,

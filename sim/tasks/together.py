@@ -33,7 +33,7 @@ from sim.tasks.sensed import Sensed
 from sim.tasks.task import Outcome, Task
 
 if TYPE_CHECKING:
-    from sim.worlds import AnyPlant
+    from sim.anyplant import AnyPlant
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 

@@ -14,7 +14,7 @@ import pytest
 
 from agents.curriculum import Curriculum, CurriculumConfig, CurriculumName
 from agents.errors import CheckpointError, TrainingError
-from agents.trainer import Progress
+from agents.progress import Progress
 from sim.env import BatchEnv
 from sim.generate import generate_campus
 from sim.tasks.navigate import NavigateConfig

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from agents.evaluation import HeldOut
 from agents.ppo import PpoConfig
-from agents.trainer import Outcome, Progress, Trainer, TrainerConfig
+from agents.progress import Outcome, Progress
+from agents.trainer import Trainer, TrainerConfig
 from sim.tasks.contract import Contract
 from tests.agents.point_goal import CONTRACT, PointGoal
 
