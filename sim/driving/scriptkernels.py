@@ -254,7 +254,9 @@ def watch(w: int, k: int, lanes: Lanes, script: Script, played: Played, actors: 
     bad = breaks_bounds(w, k, kind, lanes, played, bounds)
     if actors.lane[w, 0] >= 0:
         frame = lane_frame(lanes, actors.lane[w, 0], actors.place[w, 0, 0])
-        reach = 0.5 * script.start[r, k, 4] - INTRUSION
+        turn = played.speed[w, k, 3]  # of the box in its lane: a slow one that moves over goes nose first
+        wide = wp.abs(wp.sin(turn)) * script.start[r, k, 3] + wp.abs(wp.cos(turn)) * script.start[r, k, 4]
+        reach = 0.5 * wide - INTRUSION
         left = played.ahead[w, k, 1]
         inside = left - reach < frame.left and left + reach > -frame.right
         moves = wp.abs(played.speed[w, k, 1]) > 0.05

@@ -310,8 +310,10 @@ def test_walkers_and_cyclists_have_bounds_of_their_own() -> None:
 def test_a_cut_in_needs_the_distance_that_its_follower_stops_within() -> None:
     """Ego 20 m/s, vehicle 10 m/s: 20 * 0.35 + 400 / 12 - 100 / 16 = 34.1 m when the box enters the lane."""
     needed = 20.0 * 0.35 + 20.0**2 / 12.0 - 10.0**2 / 16.0
-    # From standing still beside to 0.3 m over the border: 3.5 m less 1.75 m, half a width and 0.3 m more.
-    way = 3.5 - 1.75 - 0.5 * SIZES[ActorKind.CAR][1] + 0.3
+    # From standing still beside to 0.3 m over the border: 3.5 m less 1.75 m and half of the turned box, and 0.3 m more.
+    length, width = SIZES[ActorKind.CAR]
+    turn = math.atan2(1.5, 10.0)
+    way = 3.5 - 1.75 - 0.5 * (length * math.sin(turn) + width * math.cos(turn)) + 0.3
     takes = 1.5 / LATERAL_ACCEL + (way - 1.5**2 / (2.0 * LATERAL_ACCEL)) / 1.5
     for more, broken in ((2.0, False), (-2.0, True)):
         gap = needed + more + 10.0 * takes
@@ -325,6 +327,22 @@ def test_a_cut_in_needs_the_distance_that_its_follower_stops_within() -> None:
     # It counts for as long as the ego needs to stop: 1 s, then 20 m/s at 4 m/s^2.
     world = ScriptedWorld(scenario, NOTHING)
     assert world.run(12.0)["violates"].sum() * 0.05 == pytest.approx(1.0 + 20.0 / 4.0, abs=0.06)
+
+
+def test_who_cuts_in_slowly_enters_with_the_nose() -> None:
+    """At 2.8 m/s and 1.5 m/s across a box is turned by 28 degrees: its corner is in the lane 0.6 s before its side is.
+
+    That is when the judge of contacts has it there: an ego at 30.6 m/s that meets the corner 21 m on is not to blame.
+    """
+    scenario = one(move_across(-3.5, 1.5), Trigger(When.GAP, 21.0), gap=76.5, speed=2.78, ego=30.56, lane=1.0)
+    found = ScriptedWorld(scenario, NOTHING).run(3.0)
+    first = int(found["violates"][:, 0, 0].argmax())
+    assert found["violates"][first, 0, 0]
+    length, width = SIZES[ActorKind.CAR]
+    pose = found["pose"][first - 1, 0, 0]
+    corner = pose[1] - 0.5 * (length * math.sin(-pose[2]) + width * math.cos(pose[2]))
+    border = found["pose"][0, 0, 0, 1] - 0.5 * LANE
+    assert corner - border == pytest.approx(-0.3, abs=0.1)
 
 
 def test_moving_in_behind_the_ego_needs_the_same() -> None:
