@@ -1,5 +1,9 @@
 """Where lanes of a road share ground without adjoining or following each other: crossing, merging and splitting ways.
 
+Their middle strips touch, or, of two ways through one junction, the boxes of two cars on them do: a car that turns
+sweeps more than its width, since its body stays straight and its front swings out. So two turns to the left against
+each other can meet whose middle lines stay two lanes apart.
+
 Kept apart from sim/road.py because the search needs scipy, which no robot has; a robot gets its conflicts with the map.
 """
 
@@ -10,7 +14,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from sim.road import STEP, Conflict, ConflictKind, Lane, LaneKind, Road
+from sim.road import STEP, Conflict, ConflictKind, Floats, Lane, LaneKind, Road
+
+CAR_LENGTH, CAR_WIDTH = 5.0, 2.0
+"""The longest car of traffic, m (sim/driving/spawning.py: 4 to 5 m by 1.75 to 1.9 m), and 5 cm to both sides."""
+
+FOLLOWS = (1.0, 0.5 * CAR_LENGTH)
+"""How far behind the point that follows the lane's middle a car ends, m: egos follow by the rear axle (a car's rear
+overhang: sim/bodies/specs.py), others by the middle of their box."""
+
+SAMPLE = 1.0
+"""Distance of two places of a car on its lane, m; shared ground is longer by it at both ends."""
 
 
 @lru_cache(maxsize=1024)
@@ -35,6 +49,8 @@ def _conflicts(lanes: Sequence[Lane]) -> Iterable[Conflict]:
             if (low >= high).any() or _adjoin(lanes, a, b):
                 continue
             found = _shared(lanes[a], lanes[b]), _shared(lanes[b], lanes[a])
+            if found[0] is None or found[1] is None:
+                found = _swept(lanes, a, b) or (None, None)
             if found[0] is None or found[1] is None:
                 continue
             kind = ConflictKind.CROSS
@@ -65,3 +81,60 @@ def _shared(lane: Lane, other: Lane) -> tuple[float, float] | None:
     reach = 0.5 * float(other.width.max())  # vehicles are as wide as half a lane at least: widen by the other's half
     begin = max(float(lane.s[touched[0]]) - reach, 0.0)
     return begin, min(float(lane.s[touched[-1]]) + reach, lane.length)
+
+
+Range = tuple[float, float]
+
+
+def _swept(lanes: Sequence[Lane], a: int, b: int) -> tuple[Range, Range] | None:
+    """The s of two ways through a junction, first to last, at which boxes of cars on both meet; None if they never do.
+
+    Ways beside each other or one after the other share a border at most, whatever cars on them sweep.
+    """
+    one, other = lanes[a], lanes[b]
+    if one.junction < 0 or one.junction != other.junction or _next_to(lanes, a, b) or _next_to(lanes, b, a):
+        return None
+    met = [
+        corners
+        for ours in (_boxes(one, behind) for behind in FOLLOWS)
+        for theirs in (_boxes(other, behind) for behind in FOLLOWS)
+        for corners in (_corners_within(ours, theirs), _corners_within(theirs, ours))
+    ]
+    points = np.concatenate(met)
+    return (_stretch(one, points), _stretch(other, points)) if len(points) else None
+
+
+def _next_to(lanes: Sequence[Lane], a: int, b: int) -> bool:
+    """Whether a neighbour of lane a comes before or after lane b."""
+    beside = (lanes[a].left_neighbour, lanes[a].right_neighbour, lanes[a].oncoming)
+    return any(b in (*lanes[each].successors, *lanes[each].predecessors) for each in beside if each >= 0)
+
+
+def _boxes(lane: Lane, behind: float) -> Floats:
+    """Middle x, y and heading of the boxes of a car that follows a lane, (k, 3)."""
+    s = np.linspace(0.0, lane.length, max(int(lane.length / SAMPLE), 1) + 1)
+    heading = np.interp(s, lane.s, lane.heading)
+    along = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
+    return np.column_stack([lane.at(s) + (0.5 * CAR_LENGTH - behind) * along, heading])
+
+
+def _corners_within(boxes: Floats, others: Floats) -> Floats:
+    """Corners of boxes (k, 3) that lie within others (m, 3), (n, 2): bodies that sweep past each other meet so."""
+    c, s = np.cos(boxes[:, 2]), np.sin(boxes[:, 2])
+    along, across = np.stack([c, s], axis=-1), np.stack([-s, c], axis=-1)
+    ends = [(x, y) for x in (-0.5 * CAR_LENGTH, 0.5 * CAR_LENGTH) for y in (-0.5 * CAR_WIDTH, 0.5 * CAR_WIDTH)]
+    corners = np.concatenate([boxes[:, :2] + x * along + y * across for x, y in ends])
+    away = corners[:, None, :] - others[None, :, :2]
+    c, s = np.cos(others[:, 2]), np.sin(others[:, 2])
+    inside = (np.abs(away[..., 0] * c + away[..., 1] * s) < 0.5 * CAR_LENGTH) & (
+        np.abs(away[..., 1] * c - away[..., 0] * s) < 0.5 * CAR_WIDTH
+    )
+    return corners[inside.any(axis=1)]
+
+
+def _stretch(lane: Lane, points: Floats) -> Range:
+    """The s of a lane from the first to the last of points beside it."""
+    from scipy.spatial import KDTree
+
+    s = lane.s[KDTree(lane.centre).query(points)[1]]
+    return max(float(s.min()) - SAMPLE, 0.0), min(float(s.max()) + SAMPLE, lane.length)

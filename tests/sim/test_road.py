@@ -12,7 +12,7 @@ import warp as wp
 
 from sim.device import start_warp
 from sim.frenet import lane_arrays, project_rows
-from sim.road import STEP, ConflictKind, Lane, LaneKind, Road, RoadError, check_road, project, resample
+from sim.road import STEP, Conflict, ConflictKind, Lane, LaneKind, Road, RoadError, check_road, project, resample
 from sim.roadconflicts import find_conflicts
 from sim.roadgen import generate_highway, generate_rural, generate_town
 from sim.roadgraph import road_graph, route
@@ -105,6 +105,42 @@ def test_conflicts_of_a_crossing() -> None:
     assert one.end > 20.0 + 1.75
     assert one.end - one.begin < 8.0
     assert (other.begin, other.end) == pytest.approx((one.begin, one.end), abs=0.6)
+
+
+def left_turn(room: float, *, back: bool, junction: int = 0) -> Lane:
+    """A turn to the left into the crossing road, that begins `room` m before its middle; `back`: the one against it."""
+    angle = np.linspace(0.0, 0.5 * np.pi, 40)
+    out = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    left, right = (-room + (room + 1.75 + side) * out for side in (-1.75, 1.75))
+    sign = -1.0 if back else 1.0
+    return Lane("back" if back else "there", sign * left, sign * right, junction=junction)
+
+
+def test_turns_against_each_other_meet_where_the_boxes_of_cars_do() -> None:
+    def found(room: float, junction: int = 0) -> tuple[Conflict, ...]:
+        return find_conflicts(
+            Road("turns", (left_turn(room, back=False), left_turn(room, back=True, junction=junction)))
+        )
+
+    one, other = found(7.5)
+    turn = left_turn(7.5, back=False)
+    distance = np.abs(turn.centre[:, None] + turn.centre[None, :]).max(axis=-1).min()
+    assert distance > 0.5 * 3.5  # further apart than what lies on both middles
+    assert (one.lane, one.other, one.kind) == (0, 1, ConflictKind.CROSS)
+    assert (other.begin, other.end) == pytest.approx((one.begin, one.end), abs=0.1)
+    assert 0.0 < one.begin < 0.4 * turn.length < 0.6 * turn.length < one.end < turn.length
+    # a car whose rear axle follows the one lane touches, somewhere, one on the other; with more room none does
+    assert not found(10.0)
+    assert not found(7.5, junction=1)  # above or below each other
+
+
+def test_ways_of_a_town_that_lie_beside_each_other_do_not_meet() -> None:
+    road = generate_town(7)
+    pairs = {(each.lane, each.other) for each in find_conflicts(road)}
+    for index, lane in enumerate(road.lanes):
+        if lane.kind == LaneKind.DRIVING and lane.junction >= 0:
+            assert not {(index, each) for each in (lane.oncoming, *lane.successors, *lane.predecessors)} & pairs
+    assert len(pairs) == 2 * 94  # as many as middle strips alone find: turns of a town leave each other room
 
 
 def test_routes_follow_and_change_lanes() -> None:
