@@ -12,15 +12,17 @@ documentation, versions 2018b and 2020a.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sim.actors import KINDS, Actor, ActorKind, Goal, Problem, Trajectory
+from sim.commonroadvalues import extent, interval, outline_of, place, point, scalar
+from sim.lanelets import beside, both_ways, even, keeps_right
 from sim.leftout import LeftOut, word
-from sim.road import LENGTH_MAX, STEP, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
+from sim.road import LENGTH_MAX, METRES_MAX, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
 from sim.xmltree import Element, XmlReader
 
 VERSIONS = ("2018b", "2020a")
@@ -42,6 +44,18 @@ SPEED_SIGNS = {"274", "274.1", "R2-1", "s301", "R-301", "C43", "B14", "maxSpeed"
 SOLID = {"solid", "broad_solid", "solid_solid", "solid_dashed"}
 """Line markings of a border that may not be crossed from its lanelet."""
 
+
+TIME_MAX = 86400.0
+"""Latest moment of a file, s: a day; recordings last minutes."""
+
+EXTENT_MAX = 1000.0
+"""Length and width of an obstacle, m: a building."""
+
+NAMED = (
+    "lanelet", "trafficSign", "trafficLight", "intersection", "dynamicObstacle", "staticObstacle", "obstacle",
+    "planningProblem",
+)  # fmt: skip
+"""Elements whose ids others name."""
 
 _OBSTACLE = {"role", "type", "shape", "initialState", "trajectory"}
 _STATE = {"position", "orientation", "time", "velocity", "acceleration", "yawRate", "slipAngle"}
@@ -97,6 +111,8 @@ class _Reader:
         self.path = path
         self.index: dict[str, int] = {}
         self.left = LeftOut()
+        self.metres = 0.0
+        """Of all lanelets so far"""
 
     def read(self) -> Scenario:
         root = XmlReader(self.path, RoadError).root("commonRoad")
@@ -104,21 +120,32 @@ class _Reader:
         if version not in VERSIONS:
             raise root.fault(f"expected CommonRoad {' or '.join(VERSIONS)}, got {version}; convert the file")
         self.step = root.number("timeStepSize", low=1e-3, high=10.0)
-        for number, lanelet in enumerate(root.all("lanelet")):
-            if lanelet.word("id") in self.index:
-                raise lanelet.fault(f"lanelet {lanelet.word('id')} stands twice; renumber one")
-            self.index[lanelet.word("id")] = number
+        self._check_names(root)
+        self.index = {lanelet.word("id"): number for number, lanelet in enumerate(root.all("lanelet"))}
         self.limits = dict(self._limits(root))
         self.junctions = dict(self._junctions(root))
         lanes = [self._lane(lanelet) for lanelet in root.all("lanelet")]
+        for lane, lanelet in zip(lanes, root.all("lanelet"), strict=True):
+            self._check_sides(lanes, lane, lanelet)
         crossings = [
             _crossing(lane) for lane, e in zip(lanes, root.all("lanelet"), strict=True) if "crosswalk" in _types(e)
         ]
         actors = tuple(self._actors(root))
         problems = tuple(self._problem(problem) for problem in root.all("planningProblem"))
         self.left.walk(root, READ)
-        road = Road(self.path.stem, _both_ways(lanes), tuple(crossings), _keeps_right(lanes), self.left.told())
+        road = Road(self.path.stem, both_ways(lanes), tuple(crossings), keeps_right(lanes), self.left.told())
         return Scenario(check_road(road), actors, problems, self.step)
+
+    def _check_names(self, root: Element) -> None:
+        """Two things of one name, of which a reference could mean either."""
+        known: set[tuple[str, str]] = set()
+        for element in root.children:
+            if element.tag in NAMED:
+                kind = "obstacle" if element.tag.endswith("bstacle") else element.tag
+                name = element.word("id")
+                if (kind, name) in known:
+                    raise element.fault(f"{kind} {word(name)} stands twice; renumber one")
+                known.add((kind, name))
 
     # lanes -------------------------------------------------------------------------------------------------------
 
@@ -134,7 +161,10 @@ class _Reader:
             raise lanelet.fault(
                 f"expected lanelet {lanelet.word('id')} to be at most {LENGTH_MAX:g} m long, got {length:g}; repair it"
             )
-        left, right = _even(left, right)
+        self.metres += length
+        if self.metres > METRES_MAX:
+            raise lanelet.fault(f"expected {METRES_MAX:g} m of lanelets in a file at most, got more; cut it into parts")
+        left, right = even(left, right)
         links = {tag: tuple(self._refer(link) for link in lanelet.all(tag)) for tag in ("successor", "predecessor")}
         sides = {}
         for side in ("Left", "Right"):
@@ -169,8 +199,21 @@ class _Reader:
             chords=CHORDS,
         )
 
+    def _check_sides(self, lanes: Sequence[Lane], lane: Lane, lanelet: Element) -> None:
+        """A change of lane goes to where the neighbour is."""
+        for side in ("Left", "Right"):
+            link = lanelet.some(f"adjacent{side}")
+            other = None if link is None else lanes[self._refer(link)]
+            if link is None or other is None or other is lane:
+                continue
+            if not beside(lane, side, other, same=link.word("drivingDir") == "same"):
+                raise link.fault(
+                    f"expected lanelet {word(other.name)} beside the {side.lower()} border of lanelet "
+                    f"{word(lane.name)}, {link.word('drivingDir')} in direction, it is not; repair it"
+                )
+
     def _border(self, bound: Element) -> Floats:
-        points = np.array([_point(point) for point in bound.all("point")])
+        points = np.array([point(each) for each in bound.all("point")])
         if len(points) < 2:
             raise bound.fault(f"expected at least 2 points of a bound, got {len(points)}; add them")
         return points
@@ -224,17 +267,22 @@ class _Reader:
             states.extend(trajectory.all("state"))
         elif moves:
             raise element.fault(f"expected a <trajectory> of obstacle {name}, which moves, got none; add it")
-        length, width, (x, y), turn = _extent(element.one("shape"))
+        length, width, (x, y), turn = extent(element.one("shape"))
+        if max(length, width) > EXTENT_MAX:
+            raise element.one("shape").fault(
+                f"expected obstacle {word(name)} to be at most {EXTENT_MAX:g} m long and wide, got {length:g} by "
+                f"{width:g}; repair it"
+            )
         rows, spreads = [], []
         for state in states:
-            px, py, spread = _place(state.one("position"))
-            heading = _scalar(
+            px, py, spread = place(state.one("position"))
+            heading = scalar(
                 state.some("orientation"), 0.0 if KINDS[kind] == ActorKind.STATIC or not moves else None, state
             )
-            speed = _scalar(state.some("velocity"), 0.0, state)
-            time = _scalar(state.one("time"), None, state)
+            speed = scalar(state.some("velocity"), 0.0, state)
+            time = self._time(scalar(state.one("time"), None, state), state)
             c, w = math.cos(heading), math.sin(heading)
-            rows.append((time * self.step, px + c * x - w * y, py + w * x + c * y, heading + turn, speed))
+            rows.append((time, px + c * x - w * y, py + w * x + c * y, heading + turn, speed))
             spreads.append(spread)
         values = np.array(rows)
         if (np.diff(values[:, 0]) <= 0.0).any():
@@ -245,28 +293,35 @@ class _Reader:
 
     def _problem(self, element: Element) -> Problem:
         state = element.one("initialState")
-        x, y, spread = _place(state.one("position"))
+        x, y, spread = place(state.one("position"))
         if spread > 0.0:
             raise state.fault(
                 "expected an exact position of the planning problem's initial state, got an area; repair it"
             )
-        speed = _scalar(state.one("velocity"), None, state)
+        speed = scalar(state.one("velocity"), None, state)
         if speed < 0.0:
             raise state.one("velocity").fault(
                 f"expected planning problem {element.word('id')} to begin at 0 m/s or more, got {speed:g}; repair it"
             )
         slip = state.some("slipAngle")
-        if slip is not None and _interval(slip) != (0.0, 0.0):
+        if slip is not None and interval(slip) != (0.0, 0.0):
             self.left.note("slipAngle of initialState", slip)
         return Problem(
             name=element.word("id"),
             position=(x, y),
-            heading=_scalar(state.one("orientation"), None, state),
+            heading=scalar(state.one("orientation"), None, state),
             speed=speed,
-            yaw_rate=_scalar(state.some("yawRate"), 0.0, state),
-            time=_scalar(state.one("time"), None, state) * self.step,
+            yaw_rate=scalar(state.some("yawRate"), 0.0, state),
+            time=self._time(scalar(state.one("time"), None, state), state),
             goals=tuple(self._goal(goal) for goal in element.all("goalState")),
         )
+
+    def _time(self, steps: float, element: Element) -> float:
+        """A moment in s of one in steps."""
+        time = steps * self.step
+        if not 0.0 <= time <= TIME_MAX:
+            raise element.one("time").fault(f"expected a time from 0 to {TIME_MAX:g} s, got {time:g}; repair it")
+        return time
 
     def _goal(self, element: Element) -> Goal:
         position = element.some("position")
@@ -275,14 +330,14 @@ class _Reader:
             if part.tag == "lanelet":
                 lanes.append(self._refer(part))
             else:
-                areas.append(_outline(part))
-        times = _interval(element.one("time"))
+                areas.append(outline_of(part))
+        times = interval(element.one("time"))
         return Goal(
-            time=(times[0] * self.step, times[1] * self.step),
+            time=(self._time(times[0], element), self._time(times[1], element)),
             areas=tuple(areas),
             lanes=tuple(lanes),
-            heading=_interval(element.some("orientation")),
-            speed=_interval(element.some("velocity")),
+            heading=interval(element.some("orientation")),
+            speed=interval(element.some("velocity")),
         )
 
 
@@ -295,124 +350,6 @@ def _marking(bound: Element) -> str:
     return marking.text.strip() if marking else ""
 
 
-def _even(left: Floats, right: Floats) -> tuple[Floats, Floats]:
-    """Both borders with as many points each at equal distances: pairs of the file stay opposite each other."""
-    centre = 0.5 * (left + right)
-    s = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(centre, axis=0).T))])
-    kept = np.concatenate([[True], np.diff(s) > 1e-6])
-    at = np.linspace(0.0, s[-1], max(math.ceil(s[-1] / STEP), 1) + 1)
-    return tuple(  # type: ignore[return-value] # two borders
-        np.stack([np.interp(at, s[kept], border[kept, axis]) for axis in (0, 1)], axis=-1) for border in (left, right)
-    )
-
-
-def _both_ways(lanes: list[Lane]) -> tuple[Lane, ...]:
-    """Links that only one of both lanelets states, stated by both."""
-    after = [set(lane.successors) for lane in lanes]
-    before = [set(lane.predecessors) for lane in lanes]
-    for index in range(len(lanes)):
-        for other in lanes[index].successors:
-            before[other].add(index)
-        for other in lanes[index].predecessors:
-            after[other].add(index)
-    return tuple(
-        replace(lane, successors=tuple(sorted(after[i])), predecessors=tuple(sorted(before[i])))
-        for i, lane in enumerate(lanes)
-    )
-
-
-def _keeps_right(lanes: list[Lane]) -> bool:
-    """Whether oncoming lanes lie to the left."""
-    for lane in lanes:
-        if lane.oncoming >= 0:
-            other = lanes[lane.oncoming].centre.mean(axis=0) - lane.centre.mean(axis=0)
-            along = lane.centre[-1] - lane.centre[0]
-            return bool(along[0] * other[1] - along[1] * other[0] > 0.0)
-    return True
-
-
 def _crossing(lane: Lane) -> Crossing:
     start, end = lane.centre[0].tolist(), lane.centre[-1].tolist()
     return Crossing((start[0], start[1]), (end[0], end[1]), float(lane.width.mean()))
-
-
-def _point(element: Element) -> tuple[float, float]:
-    return element.one("x").value(), element.one("y").value()
-
-
-def _scalar(element: Element | None, default: float | None, owner: Element) -> float:
-    """An exact value, or the middle of an interval; raises where neither is given and there is no default."""
-    low, high = _interval(element)
-    if element is None:
-        if default is None:
-            raise owner.fault(f"expected an orientation in <{owner.tag}>, it is missing; add it")
-        return default
-    return 0.5 * (low + high)
-
-
-def _interval(element: Element | None) -> tuple[float, float]:
-    """An exact value twice, or an interval; everything where nothing is stated."""
-    if element is None:
-        return -math.inf, math.inf
-    exact = element.some("exact")
-    if exact is not None:
-        value = exact.value()
-        return value, value
-    low, high = element.one("intervalStart").value(), element.one("intervalEnd").value()
-    if high < low:
-        raise element.fault(f"expected an interval, got {low:g} to {high:g}; turn it round")
-    return low, high
-
-
-def _place(position: Element) -> tuple[float, float, float]:
-    """Middle of a position, and the radius of the area that it states (0 for a point)."""
-    if len(position.children) != 1:
-        raise position.fault(f"expected one point or area in <position>, got {len(position.children)}; repair it")
-    (part,) = position.children
-    if part.tag == "point":
-        return (*_point(part), 0.0)
-    outline = _outline(part)
-    x, y = (0.5 * (outline.min(axis=0) + outline.max(axis=0))).tolist()
-    return x, y, float(np.hypot(*(outline - (x, y)).T).max())
-
-
-def _outline(part: Element) -> Floats:
-    """The corners of an area, (corners, 2); a circle as a polygon around it with 16."""
-    if part.tag == "rectangle":
-        length, width = part.one("length").value(low=0.0), part.one("width").value(low=0.0)
-        turn = part.some("orientation")
-        centre = part.some("center")
-        angle = turn.value() if turn else 0.0
-        x, y = _point(centre) if centre else (0.0, 0.0)
-        corners = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)]) * (0.5 * length, 0.5 * width)
-        c, w = math.cos(angle), math.sin(angle)
-        return corners @ np.array([(c, w), (-w, c)]) + (x, y)
-    if part.tag == "circle":
-        centre = part.some("center")
-        x, y = _point(centre) if centre else (0.0, 0.0)
-        angles = np.arange(16) * (math.tau / 16)
-        radius = part.one("radius").value(low=0.0) / math.cos(math.pi / 16)
-        return np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=-1)
-    if part.tag == "polygon":
-        points = np.array([_point(point) for point in part.all("point")])
-        if len(points) < 3:
-            raise part.fault(f"expected at least 3 points of a polygon, got {len(points)}; add them")
-        return points
-    raise part.fault(f"expected <rectangle>, <circle> or <polygon>, got <{part.tag}>; convert it")
-
-
-def _extent(shape: Element) -> tuple[float, float, tuple[float, float], float]:
-    """Length, width, middle and turn of the box around a shape in the obstacle's frame, m and rad."""
-    parts = [part for part in shape.children]
-    if len(parts) == 1 and parts[0].tag == "rectangle":
-        (part,) = parts
-        turn, centre = part.some("orientation"), part.some("center")
-        middle = _point(centre) if centre else (0.0, 0.0)
-        size = part.one("length").value(low=1e-3), part.one("width").value(low=1e-3)
-        return *size, middle, turn.value() if turn else 0.0
-    if not parts:
-        raise shape.fault("expected a shape, got none; add it")
-    outline = np.concatenate([_outline(part) for part in parts])
-    low, high = outline.min(axis=0), outline.max(axis=0)
-    x, y = (0.5 * (low + high)).tolist()
-    return float(high[0] - low[0]), float(high[1] - low[1]), (x, y), 0.0

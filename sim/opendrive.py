@@ -23,7 +23,7 @@ import numpy as np
 from sim.leftout import LeftOut, word
 from sim.opendriveline import ReferenceLine, evaluate, polynomials, reference_line
 from sim.opendrivelinks import Key, Links, Section
-from sim.road import GAP_MAX, STEP, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
+from sim.road import GAP_MAX, METRES_MAX, STEP, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
 from sim.xmltree import Element, XmlReader
 
 KINDS = {
@@ -63,6 +63,9 @@ READ = {
 
 UNITS = {"m/s": 1.0, "km/h": 1.0 / 3.6, "mph": 0.44704}
 
+CROSSWALK_MAX = 200.0
+"""Of a crosswalk's sides, m: across the widest roads there are."""
+
 CHANGES = {"broken", "none", "botts dots", "grass"}
 """Road marks that may be crossed from both sides; "solid broken" and "broken solid" from one (1.8, 11.9)."""
 
@@ -91,6 +94,8 @@ class _Reader:
         for junction in root.all("junction"):
             if junction.word("type", "default") not in ("default", "common"):
                 raise junction.fault(f'junctions of type "{junction.word("type")}" are not read; convert the junction')
+            if junction.word("id") in self.junctions:
+                raise junction.fault(f'junction "{word(junction.word("id"))}" stands twice; rename one')
             self.junctions[junction.word("id")] = junction
         rules = {road.word("rule", "RHT") for road in root.all("road")}
         if len(rules) > 1 or not rules <= {"RHT", "LHT"}:
@@ -98,14 +103,18 @@ class _Reader:
         self.right_hand = rules != {"LHT"}
         lanes: list[Lane] = []
         crossings: list[Crossing] = []
+        metres = 0.0
         for road in root.all("road"):
             identity = road.word("id")
             if identity in self.roads:
-                raise road.fault(f'road "{identity}" stands twice; rename one')
+                raise road.fault(f'road "{word(identity)}" stands twice; rename one')
             self.roads[identity] = road
             self._refuse(road)
             line = reference_line(road)
             self.sections[identity] = self._divide(road, line)
+            metres += sum((each.end - each.begin) * len(each.lanes) for each in self.sections[identity])
+            if metres > METRES_MAX:
+                raise road.fault(f"expected {METRES_MAX:g} m of lanes in a file at most, got more; cut it into parts")
             for number, section in enumerate(self.sections[identity]):
                 for lane, kept in self._lanes(road, line, section, number):
                     self.index[identity, number, lane] = len(lanes)
@@ -246,8 +255,9 @@ class _Reader:
         for each in objects.all("object") if objects else ():
             if each.word("type", "") != "crosswalk":
                 continue
-            s, t, turn = each.number("s"), each.number("t"), each.number("hdg", 0.0)
-            length, width = each.number("length", low=1e-3), each.number("width", low=1e-3)
+            s = each.number("s", low=0.0, high=line.length + GAP_MAX)
+            t, turn = each.number("t"), each.number("hdg", 0.0)
+            length, width = (each.number(name, low=1e-3, high=CROSSWALK_MAX) for name in ("length", "width"))
             x, y, heading = (float(value[0]) for value in line.at(np.array([s])))
             x, y = x - t * math.sin(heading), y + t * math.cos(heading)
             # the longer side is what people walk along, whichever way the object is turned

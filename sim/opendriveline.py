@@ -9,12 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from sim.curves import Arc, Curve, Line, ParamPoly3, Spiral, place, poly3
 from sim.road import GAP_MAX, LENGTH_MAX, Floats
 from sim.xmltree import Element
+
+TURN_MAX = 200.0
+"""rad that one piece turns at most: 32 rounds of a car park's ramp; more is no road, and costs hours to follow."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,18 @@ class ReferenceLine:
 
     def at(self, s: Floats) -> tuple[Floats, Floats, Floats]:
         """x, y, heading at s, all (n,)."""
-        starts = np.array([piece[0] for piece in self.pieces])
-        which = np.clip(np.searchsorted(starts, s + 1e-9, side="right") - 1, 0, len(starts) - 1)
+        which = np.clip(np.searchsorted(self.starts, s + 1e-9, side="right") - 1, 0, len(self.starts) - 1)
         found = np.zeros((3, len(s)))
-        for index in np.unique(which).tolist():
-            begin, length, curve, x, y, heading = self.pieces[index]
-            rows = which == index
+        order = np.argsort(which, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(which[order])) + 1):
+            begin, length, curve, x, y, heading = self.pieces[which[rows[0]]]
             found[:, rows] = place(curve, np.clip(s[rows] - begin, 0.0, length), x, y, heading)
         return found[0], found[1], found[2]
+
+    @cached_property
+    def starts(self) -> Floats:
+        """Of the pieces, (pieces,), m."""
+        return np.array([piece[0] for piece in self.pieces])
 
 
 def reference_line(road: Element) -> ReferenceLine:
@@ -87,13 +95,13 @@ def _curve(geometry: Element, length: float) -> Curve:
     if shape.tag == "line":
         return Line()
     if shape.tag == "arc":
-        return Arc(shape.number("curvature"))
+        return _turning(shape, Arc(shape.number("curvature")), length)
     if shape.tag == "spiral":
         begin, end = shape.number("curvStart"), shape.number("curvEnd")
-        return Spiral(begin, (end - begin) / length)
+        return _turning(shape, Spiral(begin, (end - begin) / length), length)
     if shape.tag == "poly3":
         a, b, c, d = (shape.number(name) for name in "abcd")
-        return poly3(a, b, c, d, length)
+        return _long(shape, poly3(a, b, c, d, length))
     if shape.tag == "paramPoly3":
         u, v = (
             (shape.number(f"a{w}"), shape.number(f"b{w}"), shape.number(f"c{w}"), shape.number(f"d{w}")) for w in "UV"
@@ -101,8 +109,23 @@ def _curve(geometry: Element, length: float) -> Curve:
         kind = shape.word("pRange", "normalized")
         if kind not in ("arcLength", "normalized"):
             raise shape.fault(f'expected pRange "arcLength" or "normalized", got "{kind}"; repair it')
-        return ParamPoly3(u, v, length if kind == "arcLength" else 1.0, length)
+        return _long(shape, ParamPoly3(u, v, length if kind == "arcLength" else 1.0, length))
     raise shape.fault(f"<{shape.tag}> is no shape of a reference line that is read; convert it to paramPoly3")
+
+
+def _turning(shape: Element, curve: Arc | Spiral, length: float) -> Curve:
+    rate = curve.rate if isinstance(curve, Spiral) else 0.0
+    turn = abs(curve.curvature) * length + 0.5 * abs(rate) * length**2
+    if turn > TURN_MAX:
+        raise shape.fault(f"expected a curve that turns by at most {TURN_MAX:g} rad, got {turn:.4g}; repair it")
+    return curve
+
+
+def _long(shape: Element, curve: ParamPoly3) -> Curve:
+    long = curve.arc_length
+    if not 0.5 * curve.length - GAP_MAX <= long <= 2.0 * curve.length + GAP_MAX:
+        raise shape.fault(f"expected a curve of the stated {curve.length:g} m, got one of {long:.4g} m; repair it")
+    return curve
 
 
 def polynomials(elements: Sequence[Element] | Iterator[Element], name: str = "s", begin: float = 0.0) -> list[Poly]:
@@ -112,10 +135,11 @@ def polynomials(elements: Sequence[Element] | Iterator[Element], name: str = "s"
 
 
 def evaluate(polys: Sequence[Poly], s: Floats) -> Floats:
-    """The piecewise polynomial at s (n,); 0 before the first piece."""
-    value = np.zeros_like(s)
-    for poly in polys:
-        rows = s >= poly.s - 1e-9
-        ds = s[rows] - poly.s
-        value[rows] = poly.a + ds * (poly.b + ds * (poly.c + ds * poly.d))
-    return value
+    """The piecewise polynomial at s (n,); 0 before the first piece. The last of pieces that begin together counts."""
+    if not polys:
+        return np.zeros_like(s)
+    begin, a, b, c, d = np.array([(poly.s, poly.a, poly.b, poly.c, poly.d) for poly in polys]).T
+    which = np.searchsorted(begin - 1e-9, s, side="right") - 1
+    ds = s - begin[which]
+    value = a[which] + ds * (b[which] + ds * (c[which] + ds * d[which]))
+    return np.where(which >= 0, value, 0.0)

@@ -31,6 +31,15 @@ STEP = 0.5
 LENGTH_MAX = 1.0e5
 """Longest lane and longest road of a file, m: 200,000 points of a centre; longer ones are wrong units, or hostile."""
 
+METRES_MAX = 5.0e6
+"""Of all lanes of a file together, m: ten million points of centres, 500 MB; a city of a million people has a fifth."""
+
+COORDINATE_MAX = 1.0e8
+"""m; maps in metres stay below 1e7, and farther out float64 keeps no millimetre of a lane's width squared."""
+
+WIDTH_MAX = 100.0
+"""Of a driving lane, m: a toll plaza in one lane; wider ones are wrong units, or hostile."""
+
 GAP_MAX = 0.1
 """Largest distance between the end of a lane and the start of the next, m."""
 
@@ -210,12 +219,20 @@ class Road:
         return sorted(found, key=lambda each: abs(each[2]))
 
 
+CELLS = 4_000_000
+"""Pairs of a point and a piece of a line that are looked at together: 100 MB."""
+
+
 def project(line: Floats, s: Floats, points: Floats) -> tuple[Floats, Floats]:
     """Frenet coordinates of points (n, 2) on a polyline (m, 2) with arc lengths (m,): s and d (n,), d to the left, m.
 
     The nearest point of the line counts; beyond its ends s is held and d is the signed distance. The reference for
     the kernel in sim/frenet.py.
     """
+    many = max(CELLS // len(line), 1)
+    if len(points) > many:
+        parts = [project(line, s, points[k : k + many]) for k in range(0, len(points), many)]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
     begin, step = line[:-1], np.diff(line, axis=0)
     length = np.maximum(np.hypot(*step.T), 1e-12)
     along = np.clip(((points[:, None] - begin) * step).sum(-1) / length**2, 0.0, 1.0)
@@ -248,6 +265,19 @@ def check_road(road: Road) -> Road:
             raise RoadError(
                 f"{road.name}, lane {lane.name}: expected finite points that go on, got one twice; repair it"
             )
+        reach = max(float(np.abs(border).max()) for border in (lane.left, lane.right))
+        if reach > COORDINATE_MAX:
+            raise RoadError(
+                f"{road.name}, lane {lane.name}: expected coordinates of at most {COORDINATE_MAX:g} m, got "
+                f"{reach:.4g}; give metres"
+            )
+        if lane.kind == LaneKind.DRIVING and lane.width.max() > WIDTH_MAX:
+            raise RoadError(
+                f"{road.name}, lane {lane.name}: expected a width of at most {WIDTH_MAX:g} m, got "
+                f"{lane.width.max():.4g}; repair it"
+            )
+        if index in (lane.left_neighbour, lane.right_neighbour, lane.oncoming):
+            raise RoadError(f"{road.name}, lane {lane.name}: expected another lane beside it, got itself; repair it")
         links = [*lane.successors, *lane.predecessors, lane.left_neighbour, lane.right_neighbour, lane.oncoming]
         if any(not -1 <= link < len(road.lanes) for link in links):
             raise RoadError(f"{road.name}, lane {lane.name}: expected links to lanes of this road; repair them")

@@ -30,6 +30,9 @@ COUNT_MAX = 4_000_000
 DEPTH_MAX = 64
 """Elements inside each other; OpenDRIVE and CommonRoad need 10."""
 
+NUMBER_MAX = 1.0e9
+"""Size of a number: coordinates of maps reach 1e7 m; sums and squares of larger ones would leave what floats hold."""
+
 
 @dataclass(eq=False)
 class Element:
@@ -82,10 +85,9 @@ class Element:
         if default is not None and name not in self.attributes:
             return default
         text = self.word(name)
-        try:
-            return int(text)
-        except ValueError:
-            raise self.fault(f'expected a whole number as "{name}", got {shown(text)}; repair it') from None
+        if not (text.strip().isascii() and text.strip().removeprefix("-").isdigit() and len(text) <= 10):
+            raise self.fault(f'expected a whole number as "{name}", got {shown(text)}; repair it')
+        return int(text)
 
     def value(self, low: float = -math.inf, high: float = math.inf) -> float:
         """The text inside as a finite number."""
@@ -93,11 +95,13 @@ class Element:
 
     def _number(self, text: str, name: str, low: float, high: float) -> float:
         try:
-            value = float(text)
+            value = math.nan if "_" in text else float(text)  # Python's own way to write them
         except ValueError:
             value = math.nan
-        if not (math.isfinite(value) and low <= value <= high):
-            bounds = f" from {low:g} to {high:g}" if (low, high) != (-math.inf, math.inf) else ""
+        stated = (low, high) != (-math.inf, math.inf)
+        low, high = max(low, -NUMBER_MAX), min(high, NUMBER_MAX)
+        if not low <= value <= high:
+            bounds = f" from {low:g} to {high:g}" if stated or math.isfinite(value) else ""
             raise self.fault(f"expected a finite number{bounds} as {name}, got {shown(text)}; repair it")
         return value
 
@@ -108,6 +112,7 @@ class XmlReader:
     def __init__(self, path: Path, error: type[MusterError]) -> None:
         self.path, self.error = path, error
         self._stack: list[Element] = []
+        self._texts: list[list[str]] = []
         self._root: Element | None = None
         self._count = 0
 
@@ -135,6 +140,8 @@ class XmlReader:
             raise self.error(
                 f"{self.path}, line {error.lineno}: expected well-formed XML, got {problem}; repair it"
             ) from error
+        except (LookupError, ValueError) as error:  # what expat asks Python for
+            raise self.error(f"{self.path}, line 1: expected text in UTF-8, got {error}; convert the file") from error
         assert self._root is not None  # expat refuses an empty document
         if self._root.tag not in tags:
             raise self._root.fault(f"expected <{'> or <'.join(tags)}>, got <{self._root.tag}>; name another file")
@@ -152,13 +159,14 @@ class XmlReader:
         else:
             self._root = element
         self._stack.append(element)
+        self._texts.append([])
 
     def _end(self, tag: str) -> None:
-        self._stack.pop()
+        self._stack.pop().text = "".join(self._texts.pop())
 
     def _characters(self, text: str) -> None:
-        if self._stack:
-            self._stack[-1].text += text
+        if self._texts:
+            self._texts[-1].append(text)
 
     def _doctype(self, *_: object) -> None:
         raise self._here("expected no document type (it could declare entities), got <!DOCTYPE>; remove it")

@@ -50,7 +50,21 @@ GOAL = (
     "<intervalEnd>0.2</intervalEnd></orientation><time><intervalStart>20</intervalStart><intervalEnd>40</intervalEnd></time></goalState>"
 )
 PROBLEM = f'<planningProblem id="9">{state(5, 0, 0, tag="initialState")}{GOAL}</planningProblem>'
+MOVING = (
+    f'<dynamicObstacle id="3"><type>car</type>{BOX}{state(1, 0, 0, tag="initialState")}<trajectory>{state(2, 0, 1)}'
+    "</trajectory></dynamicObstacle>"
+)
+STANDING = (
+    f'<staticObstacle id="3"><type>parkedVehicle</type>{BOX}{state(3, 0, 0, tag="initialState")}</staticObstacle>'
+)
+SIGN = "<trafficSign id='20'><trafficSignElement><trafficSignID>206</trafficSignID></trafficSignElement></trafficSign>"
 ROADS = lanelet(1, 0.0, '<successor ref="2"/>') + lanelet(2, 0.0, '<predecessor ref="1"/>', begin=50.0, end=90.0)
+
+
+def beside(other: int, direction: str, y: float) -> str:
+    """A lanelet that names another as its left neighbour, `y` m to its left."""
+    named = lanelet(1, 0.0, f"<adjacentLeft ref='{other}' drivingDir='{direction}'/>")
+    return named + (lanelet(2, y) if other == 2 else "")
 
 
 def write(path: Path, *parts: str, version: str = "2020a", step: float = 0.1) -> Path:
@@ -127,14 +141,11 @@ def test_the_older_version_has_roles_areas_and_limits(tmp_path: Path) -> None:
 
 
 def test_what_is_not_read_is_told_with_its_lines(tmp_path: Path) -> None:
-    sign = (
-        "<trafficSign id='20'><trafficSignElement><trafficSignID>206</trafficSignID></trafficSignElement></trafficSign>"
-    )
     stop = lanelet(1, 0.0, "<stopLine/><trafficLightRef ref='4'/>")
     slips = PROBLEM.replace("</initialState>", exact("slipAngle", 0.1) + "</initialState>").replace(
         'ref="2"', 'ref="1"'
     )
-    parts = (stop, sign, "<trafficLight id='4'/>", "<environmentObstacle/>", slips)
+    parts = (stop, SIGN, "<trafficLight id='4'/>", "<environmentObstacle/>", slips)
     road = read_commonroad(write(tmp_path / "l.xml", *parts)).road
     assert road.ignored == (
         "stopLine of lanelet, line 3",
@@ -159,6 +170,18 @@ def test_what_is_not_read_is_told_with_its_lines(tmp_path: Path) -> None:
         ((ROADS, PROBLEM.replace("<intervalEnd>40", "<intervalEnd>10")), "expected an interval, got 20 to 10"),
         ((ROADS, PROBLEM.replace("<exact>10.0", "<exact>-1.0")), "to begin at 0 m/s or more, got -1"),
         ((), "at least one driving lane"),
+        ((ROADS, MOVING, MOVING), "obstacle 3 stands twice"),
+        ((ROADS, MOVING, STANDING), "obstacle 3 stands twice"),
+        ((ROADS, PROBLEM, PROBLEM), "planningProblem 9 stands twice"),
+        ((ROADS, SIGN, SIGN), "trafficSign 20 stands twice"),
+        ((ROADS, MOVING.replace("<exact>1</exact></time>", "<exact>9e8</exact></time>")), "a time from 0 to 86400 s"),
+        ((ROADS, PROBLEM.replace("<intervalEnd>40", "<intervalEnd>9e8")), "a time from 0 to 86400 s, got 9e\\+07"),
+        ((ROADS, MOVING.replace("<width>2<", "<width>2e3<")), "at most 1000 m long and wide, got 4.5 by 2000"),
+        ((ROADS, MOVING.replace("<exact>0.0<", "<exact>1e308<")), "from -1e\\+09 to 1e\\+09 as <exact>"),
+        ((beside(1, "same", 0.0),), "expected another lane beside it, got itself"),
+        ((beside(2, "same", 10.0),), "expected lanelet 2 beside the left border of lanelet 1, same in direction"),
+        ((beside(2, "opposite", 3.5),), "2 beside the left border of lanelet 1, opposite in direction"),
+        ((beside(2, "same", -3.5),), "expected lanelet 2 beside the left border"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_line(tmp_path: Path, parts: tuple[str, ...], message: str) -> None:

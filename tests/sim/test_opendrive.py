@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,10 @@ def test_files_of_endless_names_are_told_in_a_few_phrases(tmp_path: Path) -> Non
 
 
 ONE = section(0, right=lane(-1))
+CUBIC = '<paramPoly3 aU="0" bU="500" cU="0" dU="0" aV="0" bV="0" cV="0" dV="0" pRange="normalized"/>'
+JUNCTION = '<junction id="j"/>'
+WALK = '<objects><object type="crosswalk" s="{}" t="0" length="3" width="{}"/></objects>'
+LONG, MANY = geometry(0, 0, 0, 0.0, 1e5), section(0, right="".join(lane(-k) for k in range(1, 21)))
 TILT = '<lateralProfile><superelevation s="0" a="0.02" b="0" c="0" d="0"/></lateralProfile>'
 LINKED = section(0, right=lane(-1, more='<link><successor id="-1"/></link>'))
 NOWHERE = '<successor elementType="road" elementId="z" contactPoint="start"/>'
@@ -185,6 +190,16 @@ NOWHERE = '<successor elementType="road" elementId="z" contactPoint="start"/>'
         (road("a", 100, STRAIGHT, ONE) + road("a", 100, STRAIGHT, ONE), 'road "a" stands twice'),
         (road("a", 100, STRAIGHT, ONE, junction="7"), 'expected the id of a junction, got "7"'),
         (road("a", 100, STRAIGHT, ""), "at least one <laneSection>"),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1, "1e10"))), 'from -1e\\+09 to 1e\\+09 as "a", got "1e10"'),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1, "1_0"))), 'a finite number as "a", got "1_0"'),
+        (road("a", 100, STRAIGHT, ONE.replace('id="-1"', f'id="-{"9" * 400}"')), "a whole number as"),
+        (road("a", 50, geometry(0, 0, 0, 0.0, 50, '<spiral curvStart="1e5" curvEnd="0"/>'), ONE), "by at most 200 rad"),
+        (road("a", 50, geometry(0, 0, 0, 0.0, 50, '<arc curvature="-9"/>'), ONE), "at most 200 rad, got 450"),
+        (road("a", 50, geometry(0, 0, 0, 0.0, 50, CUBIC), ONE), "a curve of the stated 50 m, got one of 500 m"),
+        (road("a", 100, STRAIGHT, ONE) + JUNCTION + JUNCTION, 'junction "j" stands twice'),
+        (road("a", 100, STRAIGHT, ONE, more=WALK.format("3", "1e4")), 'from 0.001 to 200 as "width"'),
+        (road("a", 100, STRAIGHT, ONE, more=WALK.format("300", "4")), 'from 0 to 100.1 as "s", got "300"'),
+        ("".join(road(f"{k}", 1e5, LONG, MANY) for k in range(3)), "5e\\+06 m of lanes in a file at most, got more"),
         ("", "at least one road"),
     ],
 )  # fmt: skip
@@ -208,6 +223,8 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, text: str, message: str
         ('<OpenDRIVE><header revMajor="2"/></OpenDRIVE>', "expected OpenDRIVE 1.x, got 2"),
         ("<OpenDRIVE>&#x1;</OpenDRIVE>", "well-formed XML"),
         ("\x00\xff\xfe", "well-formed XML"),
+        ('<?xml version="1.0" encoding="morse"?><OpenDRIVE/>', "line 1: expected text in UTF-8, got unknown encoding"),
+        ('<?xml version="1.0" encoding="big5"?><OpenDRIVE/>', "line 1: expected text in UTF-8, got multi-byte"),
     ],
 )
 def test_hostile_files_are_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -215,6 +232,26 @@ def test_hostile_files_are_one_line(tmp_path: Path, text: str, message: str) -> 
     path.write_text(text, encoding="latin-1")
     with pytest.raises(RoadError, match=message):
         read_opendrive(path)
+
+
+@pytest.mark.parametrize(("width", "message"), [("1e5", "a width of at most 100 m"), ("1e9", "coordinates of at most")])
+def test_lanes_beyond_all_measure_are_one_line(tmp_path: Path, width: str, message: str) -> None:
+    with pytest.raises(RoadError, match=rf"w, lane a\.0\.-1: expected {message}") as caught:
+        read_opendrive(write(tmp_path / "w.xodr", road("a", 100, STRAIGHT, section(0, right=lane(-1, width)))))
+    assert "\n" not in str(caught.value)
+
+
+def test_files_of_many_small_pieces_are_read_in_the_time_of_their_size(tmp_path: Path) -> None:
+    """2,000 geometries, widths and endless blanks; what looks at every pair of them takes minutes."""
+    many = 2000
+    plan = "\n".join(geometry(k, k, 0, 0.0, 1) for k in range(many))
+    widths = "".join(f'<width sOffset="{k}" a="{3 + k % 2 / 10}" b="0" c="0" d="0"/>' for k in range(many))
+    parts = road("a", many, plan, section(0, right=lane(-1, "", more=widths + " \n" * 300_000)))
+    begin = time.process_time()
+    (one,) = read_opendrive(write(tmp_path / "m.xodr", parts)).lanes
+    assert time.process_time() - begin < 5.0
+    assert one.length == pytest.approx(many, rel=0.01)
+    assert one.width[one.s.searchsorted(1000.0)] == pytest.approx(3.0, abs=0.11)
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
