@@ -387,7 +387,7 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
     left = path_least(view, row, BEHIND_C, PLEFT) + INTRUSION
     right = -path_least(view, row, BEHIND_C, PRIGHT) - INTRUSION
     # on a shoulder the path's lane is not ours: whoever comes there does not keep behind us
-    on_path = on_path and sight.start[row, SHIGH] > right + 2.0 * INTRUSION
+    on_path = on_path and sight.start[row, SD] > -path_least(view, row, BEHIND_C, PRIGHT)
     if same and behind and (beside or on_path):
         sight.object_mode[row, j] = ABSENT  # behind in the lane that we are in: theirs to keep
         if not on_path and (sight.start[row, SLOW] < right or sight.start[row, SHIGH] > left):

@@ -71,6 +71,7 @@ def follower(s: float, yaw: float) -> RoadWorld:
 def test_who_comes_in_the_lane_does_not_keep_behind_a_car_on_the_shoulder() -> None:
     # base_link's lane is the path's, and the other is in it behind us, but we are not in its way yet
     assert judged(follower(-20.0, 0.25), 0.5, 0.05) is Reason.REAR
+    assert judged(follower(-20.0, 0.35), 0.5, 0.05) is Reason.REAR  # nor with the nose 0.4 m in the lane
     assert judged(follower(-150.0, 0.25), 0.5, 0.05) is Reason.NONE
     # along the shoulder nobody is asked
     assert judged(follower(-20.0, 0.0), 0.0) is Reason.NONE
