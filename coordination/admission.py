@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from coordination.lifecycle import PRIORITIES, TaskRecord
-from coordination.messages import Task, TaskState, Waiting
+from coordination.requests import Task, TaskState, Waiting
 from coordination.roadmap import FAR, Fields, Roadmap
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

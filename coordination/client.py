@@ -18,20 +18,8 @@ from typing import TypeVar
 
 import msgspec
 
-from coordination.messages import (
-    Cancel,
-    FleetState,
-    Grant,
-    Picture,
-    Query,
-    Report,
-    StopRaise,
-    StopReset,
-    StopState,
-    Submit,
-    Submitted,
-    Task,
-)
+from coordination.messages import Grant, Picture, Report
+from coordination.requests import Cancel, FleetState, Query, StopRaise, StopReset, StopState, Submit, Submitted, Task
 from coordination.transport import Transport
 from sim.errors import MusterError
 from sim.robot import SECOND

@@ -24,22 +24,10 @@ from coordination.admission import impossible, unserved
 from coordination.assignment import Energy
 from coordination.dispatch import Dispatch
 from coordination.lifecycle import TaskEvent
-from coordination.messages import (
-    Cancel,
-    FleetState,
-    LegKind,
-    Picture,
-    Query,
-    Report,
-    RobotLine,
-    RobotStatus,
-    Submit,
-    Submitted,
-    Task,
-    Waiting,
-)
+from coordination.messages import LegKind, Picture, Report, RobotStatus
 from coordination.neighbours import neighbours
 from coordination.pods import PodBook, absent, lifted, stranded, unplaceable
+from coordination.requests import Cancel, FleetState, Query, RobotLine, Submit, Submitted, Task, Waiting
 from coordination.rightofway import RightOfWay
 from coordination.roadmap import Roadmap
 from coordination.roster import Roster

@@ -13,9 +13,10 @@ import msgspec
 
 from coordination.assignment import Candidate, Energy, assign, costs
 from coordination.lifecycle import TaskRecord
-from coordination.messages import Assignment, Chosen, Leg, LegKind, Offer, RobotStatus, TaskState
+from coordination.messages import Assignment, Chosen, Leg, LegKind, Offer, RobotStatus
 from coordination.offers import SLICE, Offers, line_of, offered
 from coordination.pods import first_lift, lifted, one_each
+from coordination.requests import TaskState
 from coordination.rightofway import RightOfWay
 from coordination.roadmap import FAR, NONE
 from coordination.roster import CHARGE, Robot, Roster

@@ -10,7 +10,7 @@ coordinator is silent (see `client`), and this latch stops them while it speaks.
 
 from __future__ import annotations
 
-from coordination.messages import StopRaise, StopReset, StopState
+from coordination.requests import StopRaise, StopReset, StopState
 from coordination.tasks import Store
 
 OPERATOR = "operator"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from coordination.messages import Task, TaskState
+from coordination.requests import Task, TaskState
 from sim.robot import SECOND
 
 AGEING = 60 * SECOND

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from coordination.page import serve_page
-from coordination.tasks import Latch
+from coordination.schema import Latch
 
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """s; a tick has 100 ms, a commit costs about 0.4 ms."""

@@ -21,9 +21,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from coordination.lifecycle import TaskRecord
-from coordination.messages import Leg, LegKind, Report, Task, TaskState, Waiting
+from coordination.messages import Leg, LegKind, Report
+from coordination.requests import Task, TaskState, Waiting
 from coordination.roadmap import NONE
-from coordination.tasks import Pod, Store
+from coordination.schema import Pod
+from coordination.tasks import Store
 
 
 class PodBook:

@@ -13,8 +13,9 @@ import math
 from dataclasses import dataclass, field
 
 from coordination.lifecycle import TaskRecord, priority_of
-from coordination.messages import Assignment, Report, TaskState, Waiting
+from coordination.messages import Assignment, Report
 from coordination.pods import PodBook
+from coordination.requests import TaskState, Waiting
 from coordination.roadmap import NONE
 from coordination.rules import Policy
 from coordination.tasks import Store

@@ -4,6 +4,10 @@ The store (`tasks`) is their only writer; reports and auditors read them. A tabl
 version, so that an older program refuses the file instead of misreading it.
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+
 SCHEMA_VERSION = 3
 """2 added `epochs`, 3 `pods`; an older store gets the tables when it is opened."""
 
@@ -40,3 +44,35 @@ CREATE TABLE IF NOT EXISTS pods (home INTEGER PRIMARY KEY, cell INTEGER NOT NULL
 """
 """The logs `events` and `grant_log` are append-only; `event` of the latter is `grant`, `release`, or `cover` for a cell
 that a robot gets because it stands there already."""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A cell that a robot holds."""
+
+    cell: int
+    since: int
+    """Stamp, ns"""
+    grant_id: int
+
+
+@dataclass(frozen=True)
+class Pod:
+    """Where a pod is."""
+
+    cell: int
+    """In which it stands; -1 while it is carried"""
+    robot: str = ""
+    """Who carries it"""
+
+
+@dataclass(frozen=True)
+class Latch:
+    """The fleet's emergency stop as it stands on disk."""
+
+    stopped: bool = False
+    stop_epoch: int = 0
+    """Counts the stops; a reset names the one that it ends."""
+    stamp: int = 0
+    by: str = ""
+    reason: str = ""

@@ -27,24 +27,9 @@ import msgspec
 
 from coordination.database import StoreError, StoreFull
 from coordination.estop import raise_stop, reset_stop
-from coordination.messages import (
-    Cancel,
-    FleetState,
-    Join,
-    Joined,
-    Leave,
-    Picture,
-    Query,
-    Report,
-    Round,
-    StopRaise,
-    StopReset,
-    StopState,
-    Submit,
-    Submitted,
-    Waiting,
-)
+from coordination.messages import Join, Joined, Leave, Picture, Report, Round
 from coordination.meters import Meters
+from coordination.requests import REQUESTS, StopRaise, StopReset, Waiting, refusal
 from coordination.tasks import Store
 from coordination.transport import TransportError
 from coordination.wire import Received, WireError
@@ -239,7 +224,7 @@ class Service:
                 known = self._reports.get(message.sender)
                 if known is None or (message.stamp, message.sequence) > (known.stamp, known.sequence):
                     self._reports[message.sender] = message
-            elif isinstance(message.body, _REQUESTS):
+            elif isinstance(message.body, REQUESTS):
                 requests.append(message)
         if requests:
             self._answer(requests)
@@ -295,7 +280,7 @@ class Service:
                 self.at("answer:commit")
         except StoreFull as error:
             for message in requests:
-                self._send([(message.peer, _refusal(message.body, str(error), ends=True))], now)
+                self._send([(message.peer, refusal(message.body, str(error), ends=True))], now)
             raise
         self.at("answer:committed")
         self._send(out, now)
@@ -317,9 +302,9 @@ class Service:
         except StoreError as error:
             if isinstance(body, StopRaise | StopReset):
                 raise  # the latch refuses nothing: it is the disk
-            return [(message.peer, _refusal(body, str(error)))]  # this request alone, such as a task id that is taken
+            return [(message.peer, refusal(body, str(error)))]  # this request alone, such as a task id that is taken
         except Exception as error:  # whatever a message makes of us, it is not the end of the others' service
-            return [(message.peer, _refusal(body, f"this message failed ({self._failed(message, error)})"))]
+            return [(message.peer, refusal(body, f"this message failed ({self._failed(message, error)})"))]
 
     def _report(self, message: Received, now: int) -> Out:
         try:
@@ -385,19 +370,3 @@ class Service:
             except WireError:
                 # One answer that is too long must not end the service; its asker hears nothing and the count tells.
                 self.server.counts["unsendable"] += 1
-
-
-_REQUESTS = (Submit, Cancel, Query, StopRaise, StopReset)
-
-
-def _refusal(request: msgspec.Struct, error: str, *, ends: bool = False) -> msgspec.Struct:
-    match request:
-        case StopRaise(request=name) | StopReset(request=name):
-            end = "; the coordinator ends and its robots stop" if ends else ""
-            return StopState(name, False, 0, f"not stored: {error}{end}")
-        case Query(request=name):
-            return FleetState(name, 0, {}, error=error)
-        case Submit(request=name) | Cancel(request=name):
-            return Submitted(name, error=f"not stored: {error}")
-        case _:
-            raise AssertionError(f"{type(request).__name__} is no request")

@@ -10,48 +10,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from coordination.database import Database, StoreError
 from coordination.lifecycle import TERMINAL, TaskEvent, TaskRecord, level, transition
-from coordination.messages import Choice, Chosen, Task, TaskState
-from coordination.schema import SCHEMA, SCHEMA_VERSION
+from coordination.messages import Choice, Chosen
+from coordination.requests import Task, TaskState
+from coordination.schema import SCHEMA, SCHEMA_VERSION, Holding, Latch, Pod
 from coordination.wire import EPOCHS_REMEMBERED
-
-
-@dataclass(frozen=True)
-class Holding:
-    """A cell that a robot holds."""
-
-    cell: int
-    since: int
-    """Stamp, ns"""
-    grant_id: int
-
-
-@dataclass(frozen=True)
-class Pod:
-    """Where a pod is."""
-
-    cell: int
-    """In which it stands; -1 while it is carried"""
-    robot: str = ""
-    """Who carries it"""
-
-
-@dataclass(frozen=True)
-class Latch:
-    """The fleet's emergency stop as it stands on disk."""
-
-    stopped: bool = False
-    stop_epoch: int = 0
-    """Counts the stops; a reset names the one that it ends."""
-    stamp: int = 0
-    by: str = ""
-    reason: str = ""
 
 
 class Store(Database):

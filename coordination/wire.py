@@ -26,7 +26,8 @@ from typing import Any
 import msgspec
 
 from coordination.keys import NAME, Keys
-from coordination.messages import BODIES, MAX_MESSAGE, Cycle, Done, Envelope, Joined, Report, Round, StopRaise
+from coordination.messages import MAX_MESSAGE, Cycle, Done, Envelope, Join, Joined, Leave, Picture, Report, Round
+from coordination.requests import Cancel, FleetState, Query, StopRaise, StopReset, StopState, Submit, Submitted
 from sim.errors import MusterError
 
 MAC_BYTES = 16
@@ -56,6 +57,26 @@ LATEST = 2**62
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises over bytes from outside; RecursionError where arrays nest a thousand deep, unknown ones too."""
 
+BODIES: dict[str, type[msgspec.Struct]] = {
+    "join/1": Join,
+    "joined/1": Joined,
+    "cycle/1": Cycle,
+    "done/1": Done,
+    "round/1": Round,
+    "leave/1": Leave,
+    "report/1": Report,
+    "picture/1": Picture,
+    "submit/1": Submit,
+    "submitted/1": Submitted,
+    "cancel/1": Cancel,
+    "query/1": Query,
+    "fleet_state/1": FleetState,
+    "stop_raise/1": StopRaise,
+    "stop_reset/1": StopReset,
+    "stop_state/1": StopState,
+}
+"""Every body by its wire name."""
+
 MAY_BE_UNSIGNED = frozenset({"stop_raise/1"})
 
 
@@ -72,7 +93,7 @@ class Received:
     name: str
     """`name/major` of the body"""
     body: Any
-    """The struct that `messages.BODIES` names"""
+    """The struct that `BODIES` names"""
     stamp: int
     """ns, the sender's"""
     sequence: int

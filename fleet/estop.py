@@ -18,7 +18,7 @@ from tyro.conf import Positional
 
 from coordination.client import ADDRESS, COORDINATOR, FleetClient
 from coordination.keys import Keys, read_keys
-from coordination.messages import StopState
+from coordination.requests import StopState
 from coordination.zmq_transport import ZmqClient
 from sim.errors import MusterError
 

@@ -23,7 +23,8 @@ from typing import Any
 
 import msgspec
 
-from coordination.messages import LegKind, Task, TaskState
+from coordination.messages import LegKind
+from coordination.requests import Task, TaskState
 from fleet.rundir import RunDirectory
 from hierarchy.curriculum import Comparison, read_comparisons
 from sim.errors import MusterError

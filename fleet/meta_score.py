@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from agents.policy import Policy
 from coordination.coordinator import Coordinator
-from coordination.messages import Chosen, Leg, LegKind, Offer, Submit, Submitted, Task
+from coordination.messages import Chosen, Leg, LegKind, Offer
 from coordination.rehearsal import CYCLE, Actor, Floor, Pace
+from coordination.requests import Submit, Submitted, Task
 from coordination.tasks import Store
 from fleet.legs import CHARGE_SECONDS, LegsConfig, LegTable
 from hierarchy.chooser import TASKS, Choose, Chooser, Rule, answer, choose_contract

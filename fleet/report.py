@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from coordination.messages import TaskState
+from coordination.requests import TaskState
 from fleet.charts import Line, bar_chart, legend, line_chart, range_chart, share_chart
 from fleet.findings import Findings, read_findings
 from fleet.heatmap import PIXEL, heat_maps

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coordination.messages import TaskState
+from coordination.requests import TaskState
 from sim.errors import MusterError
 from sim.files import FileError, write_atomic
 

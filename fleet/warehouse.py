@@ -25,7 +25,8 @@ from rich.table import Table
 from coordination.auditor import Finding, audit
 from coordination.client import ADDRESS, COORDINATOR, FleetClient, NoAnswerError
 from coordination.keys import keys_of, read_keys
-from coordination.messages import FleetState, Leave, RobotStatus
+from coordination.messages import Leave, RobotStatus
+from coordination.requests import FleetState
 from coordination.zmq_transport import ZmqClient
 from fleet.findings import Findings, read_findings
 from fleet.ground import Strayed, judge_ground

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordination.client import new_task_id
-from coordination.messages import Leg, LegKind, Task
+from coordination.messages import Leg, LegKind
+from coordination.requests import Task
 from hierarchy.motor import driven
 from sim.errors import MusterError
 from sim.gridfiles import Problem

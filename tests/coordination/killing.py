@@ -48,13 +48,8 @@ from coordination.messages import (
     Report,
     RobotStatus,
     Round,
-    StopRaise,
-    StopReset,
-    StopState,
-    Submit,
-    Submitted,
-    Task,
 )
+from coordination.requests import StopRaise, StopReset, StopState, Submit, Submitted, Task
 from coordination.zmq_transport import ZmqClient, ZmqServer
 from sim.robot import MILLISECOND, SECOND, RobotSpec
 from sim.site import Site, make_site

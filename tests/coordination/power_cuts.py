@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coordination.lifecycle import TaskEvent
-from coordination.messages import Leg, LegKind, Task, TaskState
+from coordination.messages import Leg, LegKind
+from coordination.requests import Task, TaskState
 from coordination.tasks import Store
 
 WAL_HEADER, FRAME_HEADER = 32, 24  # bytes; https://www.sqlite.org/fileformat2.html#the_write_ahead_log

@@ -6,7 +6,8 @@ import pytest
 from coordination import assignment
 from coordination.assignment import Candidate, Energy, assign, costs
 from coordination.lifecycle import TaskRecord, level
-from coordination.messages import Leg, LegKind, Task, TaskState
+from coordination.messages import Leg, LegKind
+from coordination.requests import Task, TaskState
 from coordination.roadmap import Fields, Roadmap
 from sim.robot import SECOND
 from sim.site import make_site

@@ -8,7 +8,8 @@ import pytest
 
 from coordination import auditor as auditor_module
 from coordination.auditor import Auditor, audit
-from coordination.messages import Leg, LegKind, Task, TaskState
+from coordination.messages import Leg, LegKind
+from coordination.requests import Task, TaskState
 from coordination.tasks import Store
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from coordination.auditor import Auditor
 from coordination.coordinator import Coordinator
-from coordination.messages import Leg, LegKind, Submit, Task
+from coordination.messages import Leg, LegKind
 from coordination.rehearsal import Floor, Pace
+from coordination.requests import Submit, Task
 from coordination.rightofway import RightOfWay
 from coordination.roadmap import NONE
 from coordination.tasks import Store

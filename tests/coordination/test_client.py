@@ -12,22 +12,8 @@ import pytest
 import coordination.client as client_module
 from coordination.client import CoordinatorClient, FleetClient, NoAnswerError, RefusedError, new_task_id
 from coordination.keys import new_keys
-from coordination.messages import (
-    Cancel,
-    FleetState,
-    Grant,
-    Leg,
-    LegKind,
-    Picture,
-    Query,
-    Report,
-    RobotStatus,
-    StopRaise,
-    StopState,
-    Submit,
-    Submitted,
-    Task,
-)
+from coordination.messages import Grant, Leg, LegKind, Picture, Report, RobotStatus
+from coordination.requests import Cancel, FleetState, Query, StopRaise, StopState, Submit, Submitted, Task
 from coordination.transport import Network
 from coordination.zmq_transport import ZmqClient, ZmqServer
 from sim.robot import SECOND

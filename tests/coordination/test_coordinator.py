@@ -13,25 +13,10 @@ from coordination.coordinator import Coordinator
 from coordination.database import StoreError
 from coordination.estop import raise_stop, reset_stop
 from coordination.lifecycle import TaskRecord
-from coordination.messages import (
-    Cancel,
-    Choice,
-    FleetState,
-    Leg,
-    LegKind,
-    Picture,
-    Query,
-    Report,
-    RobotStatus,
-    StopRaise,
-    StopReset,
-    Submit,
-    Submitted,
-    Task,
-    TaskState,
-)
+from coordination.messages import Choice, Leg, LegKind, Picture, Report, RobotStatus
 from coordination.mover import Mover
 from coordination.rehearsal import Floor, Pace
+from coordination.requests import Cancel, FleetState, Query, StopRaise, StopReset, Submit, Submitted, Task, TaskState
 from coordination.rightofway import RightOfWay
 from coordination.rules import Policy, Rules
 from coordination.tasks import Store

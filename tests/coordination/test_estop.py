@@ -8,7 +8,7 @@ import pytest
 
 from coordination.database import StoreError
 from coordination.estop import may_reset, raise_stop, reset_stop
-from coordination.messages import StopRaise, StopReset
+from coordination.requests import StopRaise, StopReset
 from coordination.tasks import Store
 
 

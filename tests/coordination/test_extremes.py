@@ -16,16 +16,8 @@ import pytest
 from coordination.client import new_task_id
 from coordination.coordinator import Coordinator
 from coordination.database import StoreError
-from coordination.messages import (
-    Cancel,
-    Leg,
-    LegKind,
-    Query,
-    Report,
-    RobotStatus,
-    Submit,
-    Task,
-)
+from coordination.messages import Leg, LegKind, Report, RobotStatus
+from coordination.requests import Cancel, Query, Submit, Task
 from coordination.tasks import Store
 from coordination.wire import Wire
 from sim.readers import load_site

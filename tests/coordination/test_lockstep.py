@@ -8,7 +8,8 @@ from pathlib import Path
 
 from coordination.coordinator import Coordinator
 from coordination.keys import new_keys
-from coordination.messages import Join, Joined, Leg, LegKind, Round, Task
+from coordination.messages import Join, Joined, Leg, LegKind, Round
+from coordination.requests import Task
 from coordination.service import Service
 from coordination.tasks import Store
 from coordination.zmq_transport import ZmqClient, ZmqServer

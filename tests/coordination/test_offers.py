@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from coordination.estop import raise_stop
-from coordination.messages import Choice, Chosen, Leg, LegKind, Offer, Report, StopRaise
+from coordination.messages import Choice, Chosen, Leg, LegKind, Offer, Report
 from coordination.offers import LAPSE, MOST, OVERDUE, PATIENCE, SLICE
 from coordination.rehearsal import Actor, Choose, Pace
+from coordination.requests import StopRaise
 from sim.robot import SECOND
 from tests.coordination.floors import floor
 from tests.coordination.killing import Kill, drill

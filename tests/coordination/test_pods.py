@@ -9,22 +9,10 @@ from pathlib import Path
 import pytest
 
 from coordination.coordinator import Coordinator
-from coordination.messages import (
-    LIFT,
-    Cancel,
-    FleetState,
-    Leg,
-    LegKind,
-    Query,
-    Report,
-    RobotStatus,
-    Submit,
-    Submitted,
-    Task,
-    TaskState,
-)
+from coordination.messages import LIFT, Leg, LegKind, Report, RobotStatus
 from coordination.pods import lifted
 from coordination.rehearsal import Actor, Floor, Pace
+from coordination.requests import Cancel, FleetState, Query, Submit, Submitted, Task, TaskState
 from coordination.rightofway import RightOfWay
 from coordination.roadmap import Roadmap
 from coordination.rules import Rules

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from coordination.coordinator import Coordinator
-from coordination.messages import Leg, LegKind, Task, TaskState
+from coordination.messages import Leg, LegKind
+from coordination.requests import Task, TaskState
 from coordination.rules import Policy
 from coordination.tasks import Store
 from sim.robot import SECOND

@@ -15,7 +15,8 @@ import pytest
 
 from coordination.client import FleetClient, RefusedError, new_task_id
 from coordination.keys import ensure_keys, read_keys
-from coordination.messages import Leg, LegKind, Task
+from coordination.messages import Leg, LegKind
+from coordination.requests import Task
 from coordination.zmq_transport import ZmqClient, ZmqServer
 from fleet.cli import main
 from sim.compiled import write_site

@@ -14,26 +14,9 @@ import zmq
 import coordination.service as service_module
 from coordination.database import StoreError, StoreFull
 from coordination.keys import Keys, new_keys
-from coordination.messages import (
-    FleetState,
-    Join,
-    Joined,
-    Leg,
-    LegKind,
-    Picture,
-    Query,
-    Report,
-    RobotStatus,
-    Round,
-    StopRaise,
-    StopReset,
-    StopState,
-    Submit,
-    Submitted,
-    Task,
-    Waiting,
-)
+from coordination.messages import Join, Joined, Leg, LegKind, Picture, Report, RobotStatus, Round
 from coordination.meters import Meters
+from coordination.requests import FleetState, Query, StopRaise, StopReset, StopState, Submit, Submitted, Task, Waiting
 from coordination.service import Service
 from coordination.tasks import Store
 from coordination.transport import TransportError

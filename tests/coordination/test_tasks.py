@@ -14,8 +14,10 @@ import pytest
 
 from coordination.database import StoreError
 from coordination.lifecycle import AGEING, TERMINAL, URGENT, TaskEvent, transition
-from coordination.messages import Leg, LegKind, Task, TaskState
-from coordination.tasks import Holding, Store
+from coordination.messages import Leg, LegKind
+from coordination.requests import Task, TaskState
+from coordination.schema import Holding
+from coordination.tasks import Store
 from coordination.wire import EPOCHS_REMEMBERED
 from sim.robot import SECOND
 
@@ -276,7 +278,8 @@ def test_a_missing_directory_and_a_missing_file_are_one_clear_line(tmp_path: Pat
 FULL_DISK = """
 import resource, sys
 from coordination.database import StoreFull
-from coordination.messages import Leg, LegKind, Task
+from coordination.messages import (Leg, LegKind)
+from coordination.requests import (Task)
 from coordination.tasks import Store
 
 store = Store(sys.argv[1])

@@ -12,7 +12,8 @@ import zmq
 
 from coordination.client import CoordinatorClient, FleetClient, NoAnswerError
 from coordination.keys import Keys, new_keys
-from coordination.messages import MAX_MESSAGE, Picture, Query, Report, RobotStatus, StopRaise, StopState, Submitted
+from coordination.messages import MAX_MESSAGE, Picture, Report, RobotStatus
+from coordination.requests import Query, StopRaise, StopState, Submitted
 from coordination.transport import Network, Transport, TransportError
 from coordination.wire import Received, WireError
 from coordination.zmq_transport import CUTOFF, ZmqClient, ZmqServer, wait_any

@@ -10,23 +10,10 @@ import msgspec
 import pytest
 
 from coordination.keys import Keys, new_keys
-from coordination.messages import (
-    BODIES,
-    MAX_MESSAGE,
-    Cycle,
-    Done,
-    Envelope,
-    Joined,
-    Picture,
-    Query,
-    Report,
-    RobotStatus,
-    Round,
-    StopRaise,
-    Submitted,
-)
+from coordination.messages import MAX_MESSAGE, Cycle, Done, Envelope, Joined, Picture, Report, RobotStatus, Round
+from coordination.requests import Query, StopRaise, Submitted
 from coordination.tasks import Store
-from coordination.wire import MAC_BYTES, UNSIGNED, WINDOW, ReplayWindow, Wire, WireError
+from coordination.wire import BODIES, MAC_BYTES, UNSIGNED, WINDOW, ReplayWindow, Wire, WireError
 
 FLEET = Keys(fleet=bytes(range(32)))
 

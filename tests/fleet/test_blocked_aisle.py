@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from coordination.client import new_task_id
 from coordination.coordinator import Coordinator
-from coordination.messages import Leg, LegKind, Picture, Report, RobotStatus, Submit, Task
+from coordination.messages import Leg, LegKind, Picture, Report, RobotStatus
+from coordination.requests import Submit, Task
 from coordination.tasks import Store
 from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot

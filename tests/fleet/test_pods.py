@@ -11,7 +11,8 @@ import pytest
 
 from coordination.client import new_task_id
 from coordination.coordinator import Coordinator
-from coordination.messages import Leg, LegKind, Picture, Submit, Task
+from coordination.messages import Leg, LegKind, Picture
+from coordination.requests import Submit, Task
 from coordination.tasks import Store
 from fleet.control import ControlConfig, Stepper
 from fleet.records import Inputs, Memory, Outputs, at_start

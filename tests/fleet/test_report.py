@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from coordination.client import new_task_id
-from coordination.messages import Leg, LegKind, Task, TaskState
+from coordination.messages import Leg, LegKind
+from coordination.requests import Task, TaskState
 from coordination.tasks import Store
 from fleet.findings import Cargo, FindingsError, read_findings
 from fleet.heatmap import passes

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from coordination.messages import Leg, LegKind, Task
+from coordination.messages import Leg, LegKind
+from coordination.requests import Task
 from coordination.tasks import Store
 from fleet.rundir import (
     RunError,

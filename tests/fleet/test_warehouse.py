@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from coordination.client import FleetClient, NoAnswerError, new_task_id
-from coordination.messages import FleetState, Leg, LegKind, RobotLine, RobotStatus, Task, TaskState
+from coordination.messages import Leg, LegKind, RobotStatus
+from coordination.requests import FleetState, RobotLine, Task, TaskState
 from coordination.tasks import Store
 from fleet import preflight, warehouse
 from fleet.launchfile import read_plan
