@@ -20,10 +20,9 @@ still holds on the way there is in `owner`:
 - A robot that fits beneath no standing pod is neither sent nor pushed nor drawn into the cell of one.
 - A robot that is not ready (at work, stopped, silent, or with a step pending) is a fixed obstacle at its plan's end.
 
-The kernel is deterministic: ties are broken by going straight on, then by a hash of robot and cell.
-
-The helpers of `_decide` are inlined, for passing them the tuples costs half as much again, and stand in this one file:
-numba's cache looks at the kernel's file alone, and would go on using what it compiled of a helper elsewhere.
+The kernel is deterministic: ties are broken by going straight on, then by a hash of robot and cell. Its helpers are
+inlined, for passing them the tuples costs half as much again, and stand in this one file: numba's cache looks at the
+kernel's file alone, and would go on using what it compiled of a helper elsewhere.
 """
 
 # numpy's stubs give an element of an array of unknown rank the array's own type, which the kernels' helpers refuse:

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coordination.offers import OVERDUE, SLICE, choice_of
+from coordination.offers import OVERDUE, SLICE
 from hierarchy.chooser import TASKS, Rows, possible, write_rows
 from sim.battery import CURVE, Battery
 from sim.bodies.parts import GRAVITY
@@ -374,12 +374,3 @@ def _offered(
     counts = np.concatenate([np.isfinite(cost[every, pressing]), np.isfinite(near[every, nearest])], axis=1)
     order = np.argsort(np.where(counts, cost[every, slots], np.inf), axis=1, kind="stable")
     return slots[every, order], counts[every, order]
-
-
-def reference_offer(feasible: Sequence[bool], waited: Sequence[float], way: Sequence[float]) -> list[int]:
-    """One world's offer by the coordinator's own function: what `_offered` must equal."""
-    indices = sorted((i for i in range(len(way)) if feasible[i]), key=lambda i: way[i] - waited[i])
-    chosen = choice_of(
-        [0] * len(indices), [waited[i] >= OVERDUE / SECOND for i in indices], [int(way[i]) for i in indices], TASKS
-    )
-    return [indices[index] for index in chosen]

@@ -21,7 +21,7 @@ CHANNELS = ("inputs", "memory", "outputs")
 """A robot's; channel id = position + 1."""
 
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, MESSAGE_INDEX, CHUNK_INDEX, ATTACHMENT = range(1, 10)
-STATISTICS, METADATA, SUMMARY_OFFSET, DATA_END = 11, 12, 14, 15
+STATISTICS, METADATA, DATA_END = 11, 12, 15
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,6 @@ from __future__ import annotations
 import warp as wp
 
 from safety.dynamics import Bounds, finite
-from sim.filter import PHANTOMS
-from sim.geometry import CORRIDOR_POINTS
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -37,9 +35,6 @@ TAIL_STEP = wp.constant(0.25)
 
 EDGE_JUMP = wp.constant(0.3)
 """Range step between neighbouring rays that ends a thing, m; behind a smaller step no person fits."""
-
-MAX_POINTS = wp.constant(CORRIDOR_POINTS)
-MAX_PHANTOMS = wp.constant(PHANTOMS)
 
 
 @wp.func

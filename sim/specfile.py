@@ -35,9 +35,6 @@ from sim.strictyaml import Reader
 PHYSICS_STEP = 5 * MILLISECOND
 """The finest physics step of a body (sim/scene.py), ns: drive controllers run on whole multiples of it."""
 
-WHEELS_AND_CASTERS = 4.2
-"""Mass of two wheels and two casters of the wheeled body (sim/scene.py), kg: what is left must be a hull."""
-
 BOUNDS: Mapping[str, tuple[float, float]] = {
     "drive.track": (0.01, 10.0),
     "drive.wheel_radius": (0.005, 1.0),

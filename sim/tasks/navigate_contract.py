@@ -72,9 +72,6 @@ CLEAR_MARGIN = 0.12
 OBSERVATION = 89
 """Numbers in an observation."""
 
-ACTION = 2
-"""Numbers in an action."""
-
 BINS_C = wp.constant(BINS)
 NEAR_C = wp.constant(NEAR)
 WAYPOINTS_C = wp.constant(WAYPOINTS)

@@ -43,7 +43,6 @@ SUCCESS = 3.0
 PICK_TERM = wp.constant(int(Term.START))
 HELD_C = wp.constant(HELD)
 PAN_WEIGHT = wp.constant(0.5)
-FLOOR_OF_TOTE = wp.constant(0.02)
 STAND_C = wp.constant(STAND)
 SUCCESS_C = wp.constant(SUCCESS)
 

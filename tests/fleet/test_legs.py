@@ -1,6 +1,9 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
+from coordination.offers import OVERDUE, choice_of
 from fleet.legs import (
     CHARGE_SECONDS,
     CLEAR,
@@ -12,12 +15,11 @@ from fleet.legs import (
     LegWorlds,
     Places,
     _offered,
-    reference_offer,
 )
 from hierarchy.chooser import TASKS, Rule
 from sim.battery import Battery
 from sim.generate import generate_warehouse
-from sim.robot import RobotSpec
+from sim.robot import SECOND, RobotSpec
 
 EXACT = LegTable(seconds_per_cell=2.0, constant=1.0, spread=(1.0,), failure=0.0, retry=0.0, crowding=0.0)
 LINE = Places(np.abs(np.subtract.outer([0.0, 4.0, 10.0, 12.0], [0.0, 4.0, 10.0, 12.0])), stations=3)
@@ -97,6 +99,15 @@ def test_a_robot_without_charge_or_charger_waits() -> None:
     world._charger[0] = -1
     world.step(np.array([TASKS]))
     assert world.now[0] == WAIT
+
+
+def reference_offer(feasible: Sequence[bool], waited: Sequence[float], way: Sequence[float]) -> list[int]:
+    """One world's offer by the coordinator's own function: what `_offered` must equal."""
+    indices = sorted((i for i in range(len(way)) if feasible[i]), key=lambda i: way[i] - waited[i])
+    chosen = choice_of(
+        [0] * len(indices), [waited[i] >= OVERDUE / SECOND for i in indices], [int(way[i]) for i in indices], TASKS
+    )
+    return [indices[index] for index in chosen]
 
 
 def test_worlds_offer_what_the_coordinator_offers() -> None:

@@ -11,8 +11,9 @@ from sim.road import LaneKind, Road, RoadError
 from sim.roadfile import load_road
 from sim.roadgen import generate_highway, generate_rural, generate_town
 from sim.roadrows import ROAD_TABLE
-from sim.vary import Change, Row, VaryError, between_numpy
+from sim.vary import Change, Row, VaryError
 from sim.varyhost import check_kinds, exact_numpy
+from tests.sim.drawnbyhand import between_numpy
 
 USUAL = {
     "highway:0": "bf590e85957b7454", "highway:2000005": "7ae439692550f4d3", "rural:1": "e9eb191df08660f0",

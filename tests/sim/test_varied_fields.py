@@ -18,7 +18,8 @@ from sim.robot import RobotSpec
 from sim.scene import Body
 from sim.site import Site
 from sim.tasks.navigate import NavigateConfig
-from sim.vary import Variation, VaryError, between_numpy, vary
+from sim.vary import Variation, VaryError, vary
+from tests.sim.drawnbyhand import between_numpy
 
 WIDE = vary(mass=(0.7, 1.6), inertia=(0.8, 1.5), light=(0.3, 2.0), light_x=(-5.0, 5.0), light_dir_y=(-0.5, 0.5))
 

@@ -24,12 +24,11 @@ from sim.vary import (
     Row,
     Table,
     VaryError,
-    between_numpy,
     draw_episodes,
     make_arrays,
-    values_numpy,
     vary,
 )
+from tests.sim.drawnbyhand import between_numpy, values_numpy
 
 SPEC = RobotSpec()
 TASK = replace(NavigateConfig(), paths=256)
