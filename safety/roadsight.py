@@ -387,7 +387,8 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
     left = path_least(view, row, BEHIND_C, PLEFT) + INTRUSION
     right = -path_least(view, row, BEHIND_C, PRIGHT) - INTRUSION
     # on a shoulder the path's lane is not ours: whoever comes there does not keep behind us
-    on_path = on_path and sight.start[row, SD] > -path_least(view, row, BEHIND_C, PRIGHT)
+    aside = sight.start[row, SD] <= -path_least(view, row, BEHIND_C, PRIGHT)
+    on_path = on_path and not aside
     if same and behind and (beside or on_path):
         sight.object_mode[row, j] = ABSENT  # behind in the lane that we are in: theirs to keep
         if not on_path and (sight.start[row, SLOW] < right or sight.start[row, SHIGH] > left):
@@ -425,6 +426,8 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
             sight.object_mode[row, j] = REAR
         if d * lateral < 0.0:
             # it comes to us: in our lane that is its doing, beyond the border it would be ours
+            if aside:
+                left = right + 2.0 * INTRUSION  # ours is the shoulder
             if d > 0.0:
                 sight.objects[row, j, LOW_D] = wp.where(behind, left, wp.min(sight.objects[row, j, LOW_D], left))
             else:

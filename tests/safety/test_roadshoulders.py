@@ -58,12 +58,12 @@ def test_nobody_who_drives_along_a_shoulder_leaves_the_road_at_its_end(speed: fl
     assert world.frenet()[0][0] > 90.0
 
 
-def follower(s: float, yaw: float) -> RoadWorld:
+def follower(s: float, yaw: float, d: float = 0.0, lateral: float = 0.0) -> RoadWorld:
     """An ego that leaves the shoulder slowly, and one behind it in the lane beside."""
     world = beside(6.0)
     world.yaw[:] = yaw
     o = world.others
-    o.kind[:, 0], o.s[:, 0], o.d[:, 0], o.v[:, 0] = 1, s, 0.0, 16.0
+    o.kind[:, 0], o.s[:, 0], o.d[:, 0], o.v[:, 0], o.lateral[:, 0] = 1, s, d, 16.0, lateral
     see(world)
     return world
 
@@ -75,3 +75,5 @@ def test_who_comes_in_the_lane_does_not_keep_behind_a_car_on_the_shoulder() -> N
     assert judged(follower(-150.0, 0.25), 0.5, 0.05) is Reason.NONE
     # along the shoulder nobody is asked
     assert judged(follower(-20.0, 0.0), 0.0) is Reason.NONE
+    # one that has come into that lane from its other side is still moving over
+    assert judged(follower(-20.0, 0.25, d=1.2, lateral=-0.6), 0.5, 0.05) is Reason.REAR
