@@ -1,109 +1,34 @@
 """The coordinator's drill: kill -9 at chosen instants, start it again, and see what became of tasks and leases.
 
-A nursery process imports and warms everything once, then forks the coordinator (`coordination.serve.run`, the body of
-`muster coordinate`) for each of its lives. A life ends by SIGKILL: from outside at a random moment, or from inside at
-one of the points that `Service.at` names (right before and after commits, acknowledgements and grants). Between lives
-time goes on without a coordinator, sometimes past the leases.
+The coordinator's lives are the nursery's (nursery.py). Between them time goes on without a coordinator, sometimes past
+the leases.
 
-Around it, in the calling process: a plant that keeps time, puppets (robots that move along the cell centres, obey
-their grants and their leases, and do their tasks once), a client that gives work until it is acknowledged, a stranger
-who stops the fleet and an operator who resets it. The oracles here read the database with plain SQL and share no code
-with the coordinator; at the end its auditor reads the logs too.
+Around it, in the calling process: a plant that keeps time, puppets (puppets.py), a client that gives work until it is
+acknowledged, a stranger who stops the fleet and an operator who resets it. The oracles here read the database with
+plain SQL and share no code with the coordinator; at the end its auditor reads the logs too.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import os
 import random
-import select
-import signal
-import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from coordination.auditor import audit
-from coordination.client import CoordinatorClient, new_task_id
-from coordination.keys import Keys, ensure_keys
-from coordination.messages import (
-    Assignment,
-    Chosen,
-    Grant,
-    Join,
-    Joined,
-    Leg,
-    LegKind,
-    Picture,
-    Report,
-    RobotStatus,
-    Round,
-)
+from coordination.client import new_task_id
+from coordination.keys import ensure_keys
+from coordination.messages import Join, Joined, Leg, LegKind, Round
 from coordination.requests import StopRaise, StopReset, StopState, Submit, Submitted, Task
 from coordination.zmq_transport import ZmqClient, ZmqServer
-from sim.robot import MILLISECOND, SECOND, RobotSpec
-from sim.site import Site, make_site
-
-ROOT = Path(__file__).parents[2]
-
-POINTS = (
-    "answer:commit",
-    "answer:committed",
-    "answer:sent",
-    "round:begin",
-    "round:commit",
-    "round:committed",
-    "round:sending",
-    "round:sent",
-    "round:told",
-)
-"""Where a life can end from inside: `commit` is right before one, `committed` after it and before anything left."""
-
-PERIOD = 100 * MILLISECOND
-SPEED = 1.5
-"""m/s"""
-SPEC = RobotSpec()
-EMBODIMENT = SPEC.embodiment_hash()
-FLOOR = (
-    "............",
-    ".##.##.##.#.",
-    ".##.##.##.#.",
-    "............",
-    ".##.##.##.#.",
-    ".##.##.##.#.",
-    "............",
-)
-
-
-def make_floor() -> Site:
-    """Blocks of racks with aisles one cell wide."""
-    blocked = np.array([[character == "#" for character in row] for row in FLOOR])
-    width = blocked.shape[1]
-    # In pairs, far from each other: what is tested is not the driving.
-    stations = [row * width + column for row in (0, 3, 6) for column in (2, 4, 7, 10)]
-    return make_site("drill", blocked, stations=stations, chargers=[6 * width, 6 * width + width - 1])
-
-
-@dataclass(frozen=True)
-class Kill:
-    """How one life of the coordinator ends."""
-
-    point: str = ""
-    """One of POINTS; empty: from outside, at a random moment"""
-    occurrence: int = 1
-    """At which passing of the point; from outside, half of the longest life in rounds"""
-    blackout: int = 0
-    """Rounds without a coordinator afterwards; a lease is 20"""
+from sim.robot import SECOND
+from sim.site import Site
+from tests.coordination.nursery import POINTS, Kill, Nursery
+from tests.coordination.puppets import PERIOD, SPEC, Puppet, free_port, make_floor
 
 
 @dataclass
@@ -127,294 +52,6 @@ class Outcome:
     rounds: int = 0
     notes: list[str] = field(default_factory=list)
     """What went wrong, in words"""
-
-
-# lives --------------------------------------------------------------------------------------------------------
-
-
-class Nursery:
-    """Owns the process that forks coordinators, and the newest of them."""
-
-    def __init__(self, folder: Path, arguments: Sequence[str], fault: str = "") -> None:
-        """`arguments` are those of `muster coordinate`; `fault` names one of FAULTS to plant."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "tests.coordination.killing", fault, *arguments]
-        with (folder / "coordinator.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, cwd=ROOT, text=True
-            )
-        self.pid = 0
-        self.log = folder / "coordinator.log"
-
-    def start(self, kill: Kill) -> None:
-        """Give birth to a coordinator that ends as `kill` says."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"point": kill.point, "occurrence": kill.occurrence}) + "\n")
-        self.process.stdin.flush()
-        self.pid = self._line(60.0)["pid"]
-
-    def alive(self) -> bool:
-        """Whether the newest coordinator lives; raises AssertionError when it ended otherwise than by a kill."""
-        assert self.process.stdout is not None
-        if not self.pid or not select.select([self.process.stdout], [], [], 0.0)[0]:
-            return bool(self.pid)
-        status = self._line(5.0)["status"]
-        self.pid = 0
-        assert os.WIFSIGNALED(status), f"the coordinator ended by itself ({status}):\n{self.log.read_text()[-2000:]}"
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return False
-
-    def kill(self) -> None:
-        """kill -9."""
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            while self.alive():
-                time.sleep(0.001)
-
-    def close(self) -> None:
-        """End everything that was started here."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        if self.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-        self.process.stdin.close()
-        try:
-            self.process.wait(10.0)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
-
-    def _line(self, patience: float) -> dict[str, int]:
-        assert self.process.stdout is not None
-        ready = select.select([self.process.stdout], [], [], patience)[0]
-        line = self.process.stdout.readline() if ready else ""
-        assert line, f"the nursery is silent:\n{self.log.read_text()[-2000:]}"
-        return json.loads(line)
-
-
-def acknowledge_early() -> None:
-    """A fault to plant: answer before the commit."""
-    from coordination.service import Service
-
-    honest = Service._answer
-
-    def early(self: Service, requests: Sequence) -> None:
-        for message in requests:
-            if isinstance(message.body, Submit):
-                ids = tuple(task.id for task in message.body.tasks)
-                self._send([(message.peer, Submitted(message.body.request, ids))], self.now)
-        time.sleep(0.02)
-        honest(self, requests)
-
-    Service._answer = early
-
-
-def grant_early() -> None:
-    """A fault to plant: pictures leave before the commit."""
-    from coordination.service import Service
-
-    honest = Service.__init__
-
-    def init(self: Service, *arguments: Any, **options: Any) -> None:  # those of Service
-        honest(self, *arguments, **options)
-        tick = self.core.tick
-
-        def early(now: int) -> Any:
-            out = tick(now)
-            self._send(out, now)
-            time.sleep(0.005)
-            return out
-
-        self.core.tick = early
-
-    Service.__init__ = init
-
-
-FAULTS: dict[str, Callable[[], None]] = {"acknowledge_early": acknowledge_early, "grant_early": grant_early}
-
-
-def nurse(fault: str, arguments: Sequence[str]) -> None:
-    """The nursery's life: one coordinator for each line on stdin."""
-    from coordination import coordinator, serve
-    from fleet.cli import parse
-
-    config = parse("coordinate", serve.Config, arguments)
-    coordinator.warm()
-    if fault:
-        FAULTS[fault]()
-    for line in sys.stdin:
-        order = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            signal.alarm(240)  # whatever happens to us, no coordinator is left behind
-            os.dup2(2, 1)
-            try:
-                os._exit(serve.run(config, at=_ender(order["point"], order["occurrence"])))
-            except BaseException as error:
-                print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-                raise
-            finally:
-                os._exit(1)
-        print(json.dumps({"pid": child}), flush=True)
-        print(json.dumps({"status": os.waitpid(child, 0)[1]}), flush=True)
-
-
-def _ender(chosen: str, occurrence: int) -> Callable[[str], None]:
-    """For `Service.at`: ends this process at the chosen passing of a point."""
-    passed: Counter[str] = Counter()
-
-    def at(point: str) -> None:
-        passed[point] += 1
-        if point == chosen and passed[point] == occurrence:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return at
-
-
-# robots -------------------------------------------------------------------------------------------------------
-
-
-class Puppet:
-    """A robot that moves along the centres of its granted cells and does its tasks; owns its place and its end."""
-
-    def __init__(self, name: str, site: Site, cell: int, keys: Keys, address: str) -> None:
-        self.name, self.site = name, site
-        self.x, self.y = (float(value) for value in site.centre(cell))
-        self.yaw = 0.0
-        self.speed = 0.0
-        self.end = ZmqClient(name, "coordinator", keys, address)
-        self.client = CoordinatorClient(self.end)
-        self.work: Assignment | None = None
-        self.legs_done = 0
-        self.dwelt = 0.0
-        self.completed: Counter[str] = Counter()
-        self.grant: Grant | None = None
-        """The one that it moved under last"""
-        self.chooses = 0
-        """Tasks among which it chooses; 0: it is assigned"""
-
-    @property
-    def cell(self) -> int:
-        return int(self.site.cell_at(np.array([self.x, self.y])))
-
-    def covered(self, margin: float) -> set[int]:
-        """Cells that the footprint's circle, grown by `margin`, overlaps."""
-        reach = SPEC.radius + margin
-        cell, size = self.cell, self.site.cell
-        row, column = divmod(cell, self.site.width)
-        found = set()
-        for r in range(max(0, row - 1), min(self.site.height, row + 2)):
-            for c in range(max(0, column - 1), min(self.site.width, column + 2)):
-                left, bottom = c * size, (self.site.height - 1 - r) * size
-                dx = max(left - self.x, 0.0, self.x - left - size)
-                dy = max(bottom - self.y, 0.0, self.y - bottom - size)
-                if math.hypot(dx, dy) < reach:
-                    found.add(r * self.site.width + c)
-        return found
-
-    def cycle(self, now: int, period: int) -> bool:
-        """Act from `now` for a period; True when it moved."""
-        view = self.client.view(now)
-        self._take_work(view.picture)
-        before = (self.x, self.y)
-        self.speed = 0.0
-        if view.grant is not None and now + period <= view.grant.expires:
-            self.grant = view.grant
-            self._drive(view.grant.cells, SPEED * period / SECOND)
-            self.speed = math.dist(before, (self.x, self.y)) * SECOND / period
-        self._work(period)
-        return (self.x, self.y) != before
-
-    def report(self, number: int, now: int) -> Report:
-        """The robot's whole state."""
-        picture = self.client.view(now).picture
-        if self.work is None:
-            status = RobotStatus.MOVING if self.speed else RobotStatus.IDLE
-        elif self.dwelt:
-            status = RobotStatus.WORKING
-        else:
-            status = RobotStatus.MOVING if self.speed else RobotStatus.WAITING
-        if picture is not None and picture.stopped:
-            status = RobotStatus.STOPPED
-        leg = self._leg()
-        return Report(
-            round=number,
-            stamp=now,
-            pose=(self.x, self.y, self.yaw),
-            twist=(self.speed, 0.0),
-            cells=tuple(sorted(self.covered(SPEC.localisation_bound))),
-            battery=1.0,
-            status=status,
-            grant=picture.grant.id if picture is not None and picture.grant is not None else 0,
-            task=self.work.task if self.work else "",
-            attempt=self.work.attempt if self.work else 0,
-            legs_done=self.legs_done,
-            goal=leg.cell if leg else -1,
-            stop_epoch=picture.stop_epoch if picture else 0,
-            embodiment=EMBODIMENT,
-            site=self.site.hash,
-            payload_max=SPEC.payload_max,
-            chooses=self.chooses,
-            chosen=self._answer(picture),
-        )
-
-    def _answer(self, picture: Picture | None) -> Chosen | None:
-        """The last of the offered tasks: never the one that all others want."""
-        if picture is None or picture.offer is None:
-            return None
-        return Chosen(picture.offer.id, picture.offer.tasks[-1].task, deterministic=False, log_probability=-1.0)
-
-    def _leg(self) -> Leg | None:
-        if self.work is None or self.legs_done >= len(self.work.legs):
-            return None
-        return self.work.legs[self.legs_done]
-
-    def _take_work(self, picture: Picture | None) -> None:
-        if picture is None:
-            return
-        given = picture.assignment
-        if given is None:
-            self.work = None
-        elif self.work is None or (given.task, given.attempt) != (self.work.task, self.work.attempt):
-            self.work, self.legs_done, self.dwelt = given, 0, 0.0
-
-    def _drive(self, cells: tuple[int, ...], distance: float) -> None:
-        leg = self._leg()
-        while distance > 1e-9 and self.cell in cells:
-            index = cells.index(self.cell)
-            here = self.site.centre(self.cell)
-            target = here
-            if index + 1 < len(cells) and not (leg is not None and leg.cell == self.cell):
-                ahead = self.site.centre(cells[index + 1])
-                offset, way = np.array([self.x, self.y]) - here, ahead - here
-                if abs(offset[0] * way[1] - offset[1] * way[0]) < 1e-9 and float(offset @ way) >= -1e-9:
-                    target = ahead
-            left = math.dist((self.x, self.y), target)
-            if left < 1e-9:
-                return
-            step = min(distance, left)
-            ahead_x, ahead_y = float(target[0]) - self.x, float(target[1]) - self.y
-            self.yaw = math.atan2(ahead_y, ahead_x)
-            self.x += ahead_x * step / left
-            self.y += ahead_y * step / left
-            distance -= step
-
-    def _work(self, period: int) -> None:
-        leg = self._leg()
-        if leg is None or self.work is None or math.dist((self.x, self.y), self.site.centre(leg.cell)) > 1e-6:
-            return
-        self.dwelt += period / SECOND
-        if self.dwelt < leg.dwell:
-            return
-        self.dwelt = 0.0
-        self.legs_done += 1
-        if self.legs_done == len(self.work.legs):
-            self.completed[self.work.task] += 1
-
-
-# the drill ----------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -732,12 +369,6 @@ class _Drill:
                 outcome.notes.append(f"task {task} was carried out {done[task]} times and ended {ends[task]} times")
 
 
-def free_port() -> int:
-    """A port of the loopback interface that nobody uses now."""
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        return taken.getsockname()[1]
-
-
 def planned(count: int, seed: int, *, longest: int = 40) -> list[Kill]:
     """Half of the kills from outside, half at POINTS in turn, in lives of up to some `longest` rounds.
 
@@ -751,7 +382,3 @@ def planned(count: int, seed: int, *, longest: int = 40) -> list[Kill]:
         occurrence = 1 if point.startswith("answer") else draw.randrange(2, longest)
         kills.append(Kill(point, occurrence, draw.randrange(21, 26) if number % 4 == 0 else draw.randrange(4)))
     return kills
-
-
-if __name__ == "__main__":
-    nurse(sys.argv[1], sys.argv[2:])

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.coordination.killing import Kill, drill
+from tests.coordination.killing import drill
+from tests.coordination.nursery import Kill
 
 KILLS = [
     Kill("answer:commit", 1),

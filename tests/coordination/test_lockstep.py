@@ -13,7 +13,7 @@ from coordination.requests import Task
 from coordination.service import Service
 from coordination.tasks import Store
 from coordination.zmq_transport import ZmqClient, ZmqServer
-from tests.coordination.killing import PERIOD, Puppet, make_floor
+from tests.coordination.puppets import PERIOD, Puppet, make_floor
 
 ROUNDS = 100
 

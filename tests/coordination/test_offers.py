@@ -16,8 +16,9 @@ from coordination.rehearsal import Actor, Choose, Pace
 from coordination.requests import StopRaise
 from sim.robot import SECOND
 from tests.coordination.floors import floor
-from tests.coordination.killing import Kill, drill
-from tests.coordination.test_coordinator import AISLES, Rehearsal
+from tests.coordination.killing import drill
+from tests.coordination.nursery import Kill
+from tests.coordination.rehearsed import AISLES, Rehearsal
 
 
 def cheapest(actor: Actor, offer: Offer) -> Chosen:

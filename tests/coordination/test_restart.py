@@ -10,7 +10,7 @@ from coordination.requests import Task, TaskState
 from coordination.rules import Policy
 from coordination.tasks import Store
 from sim.robot import SECOND
-from tests.coordination.killing import make_floor
+from tests.coordination.puppets import make_floor
 
 
 def test_a_restart_takes_no_task_from_a_robot_that_could_not_yet_report(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from coordination.zmq_transport import ZmqClient, ZmqServer
 from fleet.cli import main
 from sim.compiled import write_site
 from sim.site import make_site
-from tests.coordination.killing import free_port, make_floor
+from tests.coordination.puppets import free_port, make_floor
 
 ROOT = Path(__file__).parents[2]
 
