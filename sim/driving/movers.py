@@ -138,7 +138,7 @@ class MoverArrays:
     pace: wp.array2d(dtype=wp.float32)
     """Walking speed of a walker, m/s"""
     walk: wp.array2d(dtype=wp.int32)
-    """`sim.driving.walkers.Walk`"""
+    """From which end of its crossing a walker sets out: 1 the first, -1 the second; 0: nobody is on the way"""
 
 
 BASE = 7
