@@ -1,9 +1,10 @@
 """The learning curve on disk: one JSON line per iteration for the report, and TensorBoard event files.
 
 `train.jsonl` holds flat objects, one per iteration, with at least `steps`, `seconds`, `cpu_seconds`, `success` and
-`return`; lines of iterations with a held-out check have `held_out_*` keys too. (Meta trainings count decisions, and
-have `per_hour` instead of the last three: fleet/meta_train.py.) A resumed run drops what it wrote after its
-checkpoint, so that a curve never runs twice through the same steps.
+`return`; lines of iterations with a held-out check have `held_out_*` keys too: those of `Evaluation`, and where driving
+is learned `held_out_at_fault`, `_completion`, `_speed`, `_ttc`, `_jerk` and the like (sim/driving/meter.py). (Meta
+trainings count decisions, and have `per_hour` instead of the last three: fleet/meta_train.py.) A resumed run drops what
+it wrote after its checkpoint, so that a curve never runs twice through the same steps.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from agents.evaluation import Evaluation
 from agents.ppo import Losses
@@ -48,7 +48,7 @@ class Progress:
             **{f"loss_{name}": value for name, value in self.losses._asdict().items()},
         }
         if self.held_out is not None:
-            entry |= {f"held_out_{name}": value for name, value in asdict(self.held_out).items()}
+            entry |= {f"held_out_{name}": value for name, value in self.held_out.plain().items()}
         return {key: round(float(value), 6) if isinstance(value, float) else value for key, value in entry.items()}
 
 

@@ -334,8 +334,8 @@ def _curve(level: str, curve: Sequence[dict[str, float]]) -> str:
     names = (
         ("success", "success while training", "var(--faint)", False),
         ("held_out_success", "success on unseen roads", "var(--a)", True),
-        ("completion", "route completion", "var(--b)", False),
         ("held_out_completion", "route completion on unseen roads", "var(--d)", True),
+        ("held_out_at_fault", "with a contact at fault on unseen roads", "var(--c)", True),
     )
     lines = []
     for key, name, colour, dots in names:

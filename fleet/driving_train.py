@@ -177,6 +177,7 @@ def train_skill(config: Config, root: Path, skill: Skill, seconds: float, metric
     from agents.driving import HELD_OUT, TRAINING, make_road_lanes, skill_ppo
     from agents.layers import read_layers
     from fleet.roadranges import ranges_of
+    from sim.driving.meter import DriveMeter
 
     motor, ranges = read_layers(root / "motor"), ranges_of(config.randomization)
     task, place, device = make_task(config, skill, motor), root / skill, device_named(config.device)
@@ -190,7 +191,7 @@ def train_skill(config: Config, root: Path, skill: Skill, seconds: float, metric
     )  # fmt: skip
     trainer = make_trainer(
         skill_ppo(), _steps(config, skill), seconds, config, lanes, lanes[0].contract,
-        held_out_on(checked, 200, device), place, _about(task, ranges),
+        held_out_on(checked, 200, device, [DriveMeter(each) for each in checked]), place, _about(task, ranges),
     )  # fmt: skip
     learn(trainer, skill, place, metrics)
     freeze(trainer, place, config, below={"motor": motor.hash})
@@ -202,6 +203,7 @@ def train_manoeuvre(config: Config, root: Path, seconds: float, metrics: Trainin
     from agents.layers import read_layers
     from fleet.roadranges import ranges_of
     from sim.driving.contract import SKILLS
+    from sim.driving.meter import DriveMeter
 
     motor, skills = read_layers(root / "motor"), {name: read_layers(root / name) for name in SKILLS}
     ranges = ranges_of(config.randomization)
@@ -228,7 +230,7 @@ def train_manoeuvre(config: Config, root: Path, seconds: float, metrics: Trainin
     )
     trainer = make_trainer(
         manoeuvre_ppo(), _steps(config, "manoeuvre"), seconds, config, lanes, lanes[0].contract,
-        held_out_on(checked, 100, device), place, _about(task, ranges),
+        held_out_on(checked, 100, device, [DriveMeter(each) for each in checked]), place, _about(task, ranges),
     )  # fmt: skip
     learn(trainer, "manoeuvre", place, metrics)
     freeze(trainer, place, config, below={"motor": motor.hash} | {name: layers.hash for name, layers in skills.items()})

@@ -20,7 +20,7 @@ from sim.errors import MusterError
 if TYPE_CHECKING:
     from agents.curriculum import Curriculum, CurriculumName
     from agents.device_rollout import DeviceEnvironment
-    from agents.evaluation import HeldOut
+    from agents.evaluation import HeldOut, Meter
     from agents.progress import Outcome, Progress
     from agents.trainer import Trainer
     from fleet.metrics import TrainingMetrics
@@ -110,13 +110,15 @@ def make_curriculum(name: CurriculumName, lanes: Sequence[BatchEnv]) -> Curricul
     return None if name == "none" else Curriculum(CurriculumConfig(name), lanes[0].table)
 
 
-def held_out_on(environments: Sequence[DeviceEnvironment], episodes: int, device: str) -> HeldOut:
-    """Held-out checks of environments that live on `device`."""
+def held_out_on(
+    environments: Sequence[DeviceEnvironment], episodes: int, device: str, meters: Sequence[Meter] | None = None
+) -> HeldOut:
+    """Held-out checks of environments that live on `device`; `meters` measure one each."""
     from agents.device_rollout import OnHost
     from agents.evaluation import HeldOut
 
     seen: Sequence[Any] = environments if device == "cpu" else [OnHost(each) for each in environments]
-    return HeldOut(seen, episodes)
+    return HeldOut(seen, episodes, meters)
 
 
 def run_watched(trainer: Trainer, name: str, level: str, metrics: TrainingMetrics) -> Outcome:

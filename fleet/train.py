@@ -216,7 +216,7 @@ def _conclude(config: Config, trainer: Trainer, outcome: Outcome, directory: Pat
             "config": plain(trainer.config),
             **trainer.settings,
         },
-        evaluation={"layouts": "held out", **plain(held_out)},
+        evaluation={"layouts": "held out", **held_out.plain()},
     )
     if outcome.reached:
         print(f"target reached: {figures}", flush=True)

@@ -109,7 +109,7 @@ def test_the_host_sees_copies(make: Make) -> None:
     kept = first.copy()
     env.step(np.ones((6, 2), np.float32))
     np.testing.assert_array_equal(first, kept)
-    assert len(evaluate(env, lambda seen: np.zeros((6, 2), np.float32), 6)) == 6
+    assert len(evaluate(env, lambda seen: np.zeros((6, 2), np.float32), 6)[0]) == 6
 
 
 def test_a_trainer_learns_on_environments_that_live_on_its_device(make: Make, tmp_path: Path) -> None:

@@ -78,7 +78,8 @@ def home(observation: np.ndarray) -> np.ndarray:
 
 
 def test_every_row_gives_the_same_number_of_episodes() -> None:
-    episodes = evaluate(PointGoal(10, seed=2), home, 25)
+    episodes, figures = evaluate(PointGoal(10, seed=2), home, 25)
+    assert figures == {}
     assert len(episodes) == 30
     assert episodes.success.mean() > 0.9
     assert not (episodes.success & (episodes.collision | episodes.timeout)).any()
@@ -87,3 +88,39 @@ def test_every_row_gives_the_same_number_of_episodes() -> None:
 def test_held_out_check_meets_the_same_episodes_each_time() -> None:
     held_out = HeldOut([PointGoal(4, seed=2), PointGoal(4, seed=3)], episodes=20)
     assert held_out.check(home) == held_out.check(home)
+
+
+class Lengths:
+    """A meter that counts the steps of every episode."""
+
+    def __init__(self, rows: int) -> None:
+        self.count = np.full(rows, -99.0)
+
+    def begin(self) -> None:
+        self.count[:] = 0.0
+
+    def step(self) -> None:
+        self.count += 1.0
+
+    def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        taken = self.count[rows].copy()
+        self.count[rows] = 0.0
+        return {"steps": taken, "odd": np.where(taken % 2 == 1, taken, np.nan), "never": np.full(len(rows), np.nan)}
+
+
+def test_a_meter_measures_the_episodes_that_count_and_no_others() -> None:
+    environments = [PointGoal(4, seed=2), PointGoal(4, seed=3)]
+    held_out = HeldOut(environments, episodes=20, meters=[Lengths(4), Lengths(4)])
+    found = held_out.check(home)
+    plain = HeldOut(environments, episodes=20).check(home)
+    assert (found.success, found.length, plain.figures) == (plain.success, plain.length, {})
+    parts = [
+        evaluate(environment, home, 10, Lengths(4)) for environment in (PointGoal(4, seed=2), PointGoal(4, seed=3))
+    ]
+    lengths = np.concatenate([figures["steps"] for _, figures in parts])
+    np.testing.assert_array_equal(lengths, np.concatenate([episodes.length for episodes, _ in parts]))
+    assert found.figures["steps"] == lengths.mean()
+    assert found.figures["odd"] == lengths[lengths % 2 == 1].mean()
+    assert "never" not in found.figures
+    assert found.plain()["steps"] == found.figures["steps"]
+    assert "figures" not in found.plain()

@@ -66,5 +66,7 @@ def train(place: Path, options: list[str]) -> float:
     minutes = (time.monotonic() - begin) / 60.0
     for level in LEVELS:
         last = json.loads((place / level / "train.jsonl").read_text().splitlines()[-1])
-        print(f"{level}: held out {last.get('held_out_success', float('nan')):.3f}", file=sys.stderr)
+        told = ("success", "at_fault", "completion", "speed", "ttc", "ttc_short", "jerk")
+        found = (f"{name} {last[f'held_out_{name}']:.3f}" for name in told if f"held_out_{name}" in last)
+        print(f"{level}: held out {', '.join(found)}", file=sys.stderr)
     return minutes

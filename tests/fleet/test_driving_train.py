@@ -26,6 +26,11 @@ def test_each_level_is_frozen_on_those_below_and_left_alone_when_it_is(
     train_levels(SMALL, tmp_path, TrainingMetrics(), 120.0)
     hashes = read_levels(tmp_path)
     assert tuple(hashes) == LEVELS
+    for level in ("lane", "manoeuvre"):
+        last = json.loads((tmp_path / level / "train.jsonl").read_text().splitlines()[-1])
+        assert 0.0 <= last["held_out_at_fault"] <= last["held_out_collisions"] <= 1.0
+        assert {"held_out_speed", "held_out_ttc", "held_out_ttc_short", "held_out_jerk"} <= last.keys()
+        assert ("held_out_completion" in last) == (level == "manoeuvre")
     policy = Policy.load(tmp_path / "manoeuvre")
     assert policy.act(np.zeros((3, OBSERVATION), np.float32)).shape == (3, 3)
     capsys.readouterr()
