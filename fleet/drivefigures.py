@@ -2,6 +2,7 @@
 
 `figures(course, moments)` reduces a drive's control steps. Percentiles of comfort are over the steps in which the car
 moved; jerk is the difference of the acceleration from step to step. A contact stands in the step in which it begins.
+A near miss is a stretch in which the moving car has less than NEAR_MISS of room to somebody whom it does not touch.
 """
 
 from __future__ import annotations
@@ -15,9 +16,16 @@ from typing import Any
 import numpy as np
 
 from sim.driving.moment import Course, Moment
+from sim.driving.witness import NEAR_MISS
 
 MOVING = 0.05
 """Speed from which a car moves, m/s: the bound of a contact at fault."""
+
+APART = 1.0
+"""s; what comes sooner after a near miss is the same one."""
+
+SHORT = 1.5
+"""s; a time to collision below it is a conflict (van der Horst and Hogema 1993), as sim/driving/meter.py counts it."""
 
 PERCENTILES = (50.0, 95.0, 99.0)
 
@@ -70,6 +78,10 @@ class DriveFigures:
     """s"""
     least_clearance: float = math.inf
     """m"""
+    near_misses: int = 0
+    """Stretches of less than NEAR_MISS of room while the car moved, without a contact"""
+    ttc_short: float = 0.0
+    """Share of the time in motion in which the time to collision is below SHORT"""
     accel: tuple[float, ...] = ()
     """Of its size: `PERCENTILES`, m/s^2"""
     jerk: tuple[float, ...] = ()
@@ -131,6 +143,8 @@ def figures(course: Course, moments: Sequence[Moment]) -> DriveFigures:
         lasts=course.seconds,
         least_ttc=min((moment.ttc for moment in moments), default=math.inf),
         least_clearance=min((moment.clearance for moment in moments), default=math.inf),
+        near_misses=near_misses(moments, course.period),
+        ttc_short=float(np.mean([m.ttc < SHORT for m, moves in zip(moments, moving, strict=True) if moves] or [0.0])),
         accel=_percentiles(np.abs(accel[moving])),
         jerk=_percentiles(jerk[moving[1:]] if len(jerk) else jerk),
         lateral=_percentiles(np.abs(speed**2 * curvature)[moving]),
@@ -140,6 +154,19 @@ def figures(course: Course, moments: Sequence[Moment]) -> DriveFigures:
 def contacts(moments: Iterable[Moment]) -> Counter[str]:
     """Contacts by blame and what was touched."""
     return Counter(f"{moment.blame or AT_FAULT}: {moment.contact}" for moment in moments if moment.contact)
+
+
+def near_misses(moments: Sequence[Moment], period: float) -> int:
+    """Stretches of less than NEAR_MISS of room while the car moves; those that lead to a contact are contacts."""
+    close = [k for k, m in enumerate(moments) if (m.clearance < NEAR_MISS and m.speed > MOVING) or m.contact]
+    stretches: list[list[int]] = []
+    for k in close:
+        if stretches and (k - stretches[-1][-1]) * period <= APART:
+            stretches[-1].append(k)
+        else:
+            stretches.append([k])
+    touched = {k for k, m in enumerate(moments) if m.contact or m.clearance <= 0.0}
+    return sum(touched.isdisjoint(stretch) for stretch in stretches)
 
 
 def _percentiles(values: np.ndarray) -> tuple[float, ...]:

@@ -29,6 +29,7 @@ from fleet.sheet import card, cards, sheet, table
 from sim.driving.moment import Moment
 from sim.driving.picture import FromAbove
 from sim.driving.roadmap import drive_map
+from sim.driving.witness import BEYOND, INVARIANTS, NEAR_MISS, SLACK
 from sim.files import write_atomic
 
 VIDEO = "drive.mp4"
@@ -165,7 +166,7 @@ def _poster(drives: Sequence[RecordedDrive]) -> str:
 def _drives(found: Sequence[DriveFigures]) -> str:
     head = (
         "road", "shield", "ended", "route", "completed", "time", "mean speed", "of the limit", "interventions",
-        "at fault", "other contacts", "least TTC", "least clearance",
+        "at fault", "other contacts", "near misses", "least TTC", "least clearance",
     )  # fmt: skip
     rows = []
     for figure in found:
@@ -184,13 +185,15 @@ def _drives(found: Sequence[DriveFigures]) -> str:
                 f"{100 * sum(figure.interventions.values()) / max(figure.steps, 1):.1f} %",
                 f'<span class="{kind}">{figure.at_fault}</span>',
                 str(others),
+                str(figure.near_misses),
                 _finite(figure.least_ttc, "s"),
                 _finite(figure.least_clearance, "m"),
             )
         )
     note = (
         "interventions: share of the control steps in which the released command is not the policy's; "
-        "clearance and time to collision (TTC) from true places"
+        "clearance and time to collision (TTC) from true places; near misses: stretches in motion with less than "
+        f"{NEAR_MISS:g} m of room, without a contact"
     )
     return card("Drives", table(head, rows, numbers=len(head) - 3) if rows else "<p>none</p>", note, wide=True)
 
@@ -305,11 +308,11 @@ def _invariants(found: Sequence[DriveFigures]) -> str:
         (name, f'<span class="{"bad" if total[name] else "good"}">{total[name]:,}</span>', f"{steps:,}")
         for name in names
     ]
-    note = "looked at in every control step, each with its own reason in the black box"
+    note = (
+        "looked at in every control step, each with its own reason in the black box; clearance breaks with a contact "
+        f"in motion, the speed limit {SLACK:g} m/s above it, the lane boundary {BEYOND:g} m across it"
+    )
     return card("Invariants", table(("", "steps broken", "of"), rows, numbers=2), note)
-
-
-INVARIANTS = ("clearance", "speed limit", "lane boundary")
 
 
 def _comfort(found: Sequence[DriveFigures]) -> str:

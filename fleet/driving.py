@@ -291,6 +291,7 @@ def line_of(figures: DriveFigures) -> str:
         f"{100 * sum(figures.interventions.values()) / steps:.1f} % of the steps intervened",
     ]
     words += [f"{count} x {name}" for name, count in figures.contacts.items()]
+    words += [f"{figures.near_misses} x near miss"] if figures.near_misses else []
     if figures.asks:
         words.append("solved" if figures.solved else "not solved")
     return ", ".join(words)

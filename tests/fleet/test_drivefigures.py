@@ -65,3 +65,19 @@ def test_broken_invariants_are_counted_each_by_itself() -> None:
     moments[1] = dataclasses.replace(moments[1], broken=("clearance", "speed limit"))
     moments[2] = dataclasses.replace(moments[2], broken=("speed limit",))
     assert figures(drives.course(), moments).broken == {"clearance": 1, "speed limit": 2}
+
+
+def test_near_misses_are_stretches_in_motion_without_a_contact() -> None:
+    """Steps of 0.05 s: two dips within a second, a third later, one while standing, one that ends in a contact."""
+    room = {10: 0.45, 11: 0.3, 25: 0.49, 60: 0.2, 90: 0.5, 100: 0.1, 130: 0.4, 131: 0.0}
+    moments = [
+        dataclasses.replace(moment, clearance=room.get(k, 3.0), ttc=1.0 if k < 16 else 9.0)
+        for k, moment in enumerate(drives.moments(8.0))
+    ]
+    moments[100] = dataclasses.replace(moments[100], motion=(0.0, 0.0, 0.0, 0.0))
+    moments[132] = dataclasses.replace(moments[132], contact="car", blame="struck from behind")
+    found = figures(drives.course(), moments)
+    assert found.near_misses == 2, "10 to 25 is one, 60 another"
+    assert found.plain()["near_misses"] == 2
+    assert found.ttc_short == pytest.approx(16 / 159)
+    assert figures(drives.course(), drives.moments(2.0)).near_misses == 0

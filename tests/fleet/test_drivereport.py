@@ -47,6 +47,8 @@ def test_the_page_has_every_drive_with_its_figures(run: RunDirectory) -> None:
     assert "struck from behind car 1" in text
     assert "clearance 1 80" in text
     assert "speed limit 0 80" in text
+    assert "the speed limit 0.5 m/s above it, the lane boundary 0.15 m across it" in text
+    assert "less than 0.5 m of room" in text
     assert "not all with shield" in text
     assert "obstacle" in text
     assert page.count("<rect") > 4  # the interventions are marked
