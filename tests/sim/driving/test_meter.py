@@ -65,7 +65,7 @@ def test_an_episode_comes_to_what_its_drive_does(site: str, wild: bool) -> None:
     course = course_of(venue, env, 3, "by hand")
     recorder, moments = DriveRecorder(env, course), list[Moment]()
     while not recorder.over:
-        act = by_hand(np.array(env.observation.numpy()))
+        act = by_hand(np.array(env.observation.numpy(), np.float32))
         if wild:
             act[:, 0] = 1.0
         step = env.step(act)
