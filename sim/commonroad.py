@@ -52,10 +52,10 @@ EXTENT_MAX = 1000.0
 """Length and width of an obstacle, m: a building."""
 
 NAMED = (
-    "lanelet", "trafficSign", "trafficLight", "intersection", "dynamicObstacle", "staticObstacle", "obstacle",
+    "lanelet", "trafficSign", "intersection", "dynamicObstacle", "staticObstacle", "obstacle",
     "planningProblem",
 )  # fmt: skip
-"""Elements whose ids others name."""
+"""Elements that are read and have ids."""
 
 _OBSTACLE = {"role", "type", "shape", "initialState", "trajectory"}
 _STATE = {"position", "orientation", "time", "velocity", "acceleration", "yawRate", "slipAngle"}
