@@ -33,7 +33,8 @@ FAR_X = wp.constant(road.PARKED[0])
 FAR_Y = wp.constant(road.PARKED[1])
 FAR_Z = wp.constant(road.PARKED[2])
 HALF_HEIGHT = wp.constant(road.BOX_HEIGHT / 2.0)
-CAR_C = wp.constant(int(ActorKind.CAR))
+CAR_C, BICYCLE_C = wp.constant(int(ActorKind.CAR)), wp.constant(int(ActorKind.BICYCLE))
+PEDESTRIAN_C = wp.constant(int(ActorKind.PEDESTRIAN))
 PI_C = wp.constant(wp.pi)
 
 
@@ -205,10 +206,16 @@ def write_actor(
     mocap_quat: wp.array3d(dtype=Any),
     sizes: wp.array3d(dtype=Any),
 ) -> None:
-    """One box where its actor is; that of an empty slot far away in the ground."""
+    """One box where its actor is; that of an empty slot far away in the ground, and that of who is too light to matter.
+
+    A mocap body has no mass of its own, so that a person who brushes a standing car would shove it aside like a wall.
+    """
     slot = robots + number
     geom = boxes[number]
-    if actors.kind[world, slot] < 0:
+    kind = actors.kind[world, slot]
+    light = kind == PEDESTRIAN_C
+    light = light or kind == BICYCLE_C
+    if kind < 0 or light:
         mocap_pos[world, number, 0] = mocap_pos.dtype(FAR_X)
         mocap_pos[world, number, 1] = mocap_pos.dtype(FAR_Y)
         mocap_pos[world, number, 2] = mocap_pos.dtype(FAR_Z)

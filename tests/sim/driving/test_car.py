@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sim.actors import ActorKind
 from sim.bodies.specs import CAR, amr
 from sim.driving.scene import BOX_MAX, PARKED, RoadBody, build_road_scene
 from sim.driving.variedcars import (
@@ -203,7 +204,7 @@ def test_a_rolling_start_has_no_transient(body: RoadBody) -> None:
 
 def test_others_are_boxes_of_their_size_and_empty_slots_are_away() -> None:
     stand = Stand("full", worlds=2, actors=3)
-    stand.actors.kind.numpy()[0, 1:] = (1, 5)
+    stand.actors.kind.numpy()[0, 1:] = (1, 2)
     stand.actors.pose.numpy()[0, 1:] = ((20.0, 3.0, 0.5), (30.0, -2.0, 0.0))
     stand.actors.size.numpy()[0, 1:] = ((12.0, 2.5), (0.5, 0.5))
     stand.place(5.0)
@@ -223,6 +224,19 @@ def test_others_are_boxes_of_their_size_and_empty_slots_are_away() -> None:
     assert seen[1, -1, 0] == pytest.approx(10.0, abs=0.2)
     data.qpos[:] = stand.backend.qpos.numpy()[0]
     assert np.isfinite(data.qpos).all()
+
+
+def test_nobody_on_foot_pushes_a_car_and_a_lorry_does() -> None:
+    moved = []
+    for kind in (ActorKind.PEDESTRIAN, ActorKind.BICYCLE, ActorKind.TRUCK):
+        stand = Stand("full", actors=2)
+        stand.place()
+        before = stand.go((-1.0, 0.0), cycles=2)[0, -1, :2]
+        stand.actors.kind.numpy()[0, 1] = kind
+        stand.actors.size.numpy()[0, 1] = (0.6, 0.6)
+        stand.actors.pose.numpy()[0, 1] = (0.0, 0.9, 0.0)
+        moved.append(float(np.hypot(*(stand.go((-1.0, 0.0), cycles=4)[0, -1, :2] - before))))
+    assert max(moved[:2]) < 0.01 < 0.05 < moved[2]
 
 
 def test_egos_show_themselves_among_the_actors() -> None:
