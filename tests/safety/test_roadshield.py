@@ -608,3 +608,16 @@ def test_where_neither_braking_nor_going_on_helps_the_car_brakes(monkeypatch: py
 
     assert cut.run(driver)[0]
     assert met[0] < 7.0
+
+
+@pytest.mark.parametrize("ahead", [20.0, 24.0])
+def test_who_swings_towards_one_who_leaves_a_lane_brakes_and_does_not_count_on_passing(ahead: float) -> None:
+    """On the way to the right at 16 m/s, before one who all but stands across the border there."""
+    world = RoadWorld(1, 1, spec=SPEC, noise=0.0)
+    world.put(0.0, LANE + 0.7, 16.0)
+    world.yaw[:], world.a[:], world.k[:] = -0.2, -3.0, 0.0
+    o = world.others
+    o.kind[:, 0], o.s[:, 0], o.d[:, 0], o.v[:, 0], o.lateral[:, 0] = 2, ahead, 1.2, 0.2, 0.05
+    o.length[:, 0], o.width[:, 0] = 4.0, 2.0
+    world.sense()
+    assert world.judge(np.array([[3.0, -0.25]]))[0, 0] == -SPEC.car.brake_min
