@@ -30,7 +30,7 @@ from safety.roadbounds import RoadBounds
 from sim.actors import ActorKind
 from sim.driving.maparrays import ConflictArrays
 from sim.driving.state import OBJECTS, PATH, PATH_BEHIND, PATH_STEP, ObjectColumn, PathColumn, View
-from sim.frenet import Lanes
+from sim.frenet import Lanes, bend_ahead, lane_frame
 from sim.road import ConflictKind
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -49,6 +49,9 @@ ABSURD = wp.constant(3.0)
 
 PARALLEL = wp.constant(0.8)
 """Cosine of the angle up to which a vehicle goes along the path, or against it: 37 degrees."""
+
+COMES = wp.constant(0.02)
+"""Sine of the angle from which on a lane beside comes to ours: a metre in 50."""
 
 POINTS_C = wp.constant(PATH)
 BEHIND_C = wp.constant(PATH_BEHIND)
@@ -368,6 +371,7 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
     sight.objects[row, j, PICKS_UP] = picks_up
     sight.objects[row, j, CAP] = wp.max(cap, fastest)
     lane = view.object_lane[row, j]
+    along = view.objects[row, j, OLANE_S]
     offset = view.objects[row, j, OLANE_D]
     lateral = view.objects[row, j, OLATERAL]
     strays = kind != BICYCLE_KIND and wp.abs(offset) >= b.wander + spread
@@ -391,8 +395,8 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
     on_path = on_path and not aside
     if same and behind and (beside or on_path):
         sight.object_mode[row, j] = ABSENT  # behind in the lane that we are in: theirs to keep
-        if not on_path and (sight.start[row, SLOW] < right or sight.start[row, SHIGH] > left):
-            # behind in a lane into which we reach from ours: it brakes for us, but that may not be enough
+        if sight.start[row, SLOW] < right or sight.start[row, SHIGH] > left:
+            # behind while we reach from one lane or a shoulder into another: it brakes, but that may not be enough
             sight.object_mode[row, j] = REAR
             sight.objects[row, j, ALONG] = 1.0
             sight.objects[row, j, ACROSS] = 0.0
@@ -408,15 +412,25 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
         sight.objects[row, j, ACROSS] = 0.0
         if kind != BICYCLE_KIND:  # its lane's middle, and how far it strays
             middle = d - sign * offset
-            half = 0.5 * width + b.wander
+            # a long box reaches out of the bends that it drives through with its corners
+            half = 0.5 * width + b.wander + 0.125 * length * length * bend_ahead(ask.lanes, lane, along)
             sight.objects[row, j, LOW_D] = wp.min(sight.objects[row, j, LOW_D], middle - half)
             sight.objects[row, j, HIGH_D] = wp.max(sight.objects[row, j, HIGH_D], middle + half)
         else:
             sight.objects[row, j, LOW_D] = sight.objects[row, j, LOW_D] - b.wander
             sight.objects[row, j, HIGH_D] = sight.objects[row, j, HIGH_D] + b.wander
         sight.object_mode[row, j] = KEEPER
-        if same and behind:
-            sight.object_mode[row, j] = REAR
+        if same:
+            # its lane comes to ours: it may be anywhere up to that, as where a ramp's lane takes a shoulder's place
+            towards = wp.sin(lane_frame(ask.lanes, lane, along).heading - at[2])
+            if d > 0.0 and towards < -COMES:
+                border = view.path[row, k, PLEFT] + INTRUSION
+                sight.objects[row, j, LOW_D] = wp.min(sight.objects[row, j, LOW_D], border)
+            if d < 0.0 and towards > COMES:
+                border = -view.path[row, k, PRIGHT] - INTRUSION
+                sight.objects[row, j, HIGH_D] = wp.max(sight.objects[row, j, HIGH_D], border)
+            if behind:
+                sight.object_mode[row, j] = REAR
         return 0
     if same and sight.objects[row, j, HIGH_S] <= b.front:
         # beside or behind us: whoever leaves a lane into us has us where we are

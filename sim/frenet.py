@@ -16,7 +16,7 @@ from __future__ import annotations
 
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false, reportIndexIssue=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false, reportInvalidTypeForm=false, reportAssignmentType=false
 # Warp traces kernels itself: its scalar and array types are not what a type checker takes them for.
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import warp as wp
@@ -29,6 +29,11 @@ wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 LINKS = 4
 """Successors of a lane that arrays have room for; a junction's arm has three ways on, rarely four."""
 
+BEND_BEHIND, BEND_AHEAD = 10.0, 100.0
+"""m of a lane over which `Lanes.bend` looks: half a lorry, and some 4 s at a town's or a bend's speed."""
+
+LINKS_C, BEND_AHEAD_C = wp.constant(LINKS), wp.constant(BEND_AHEAD)
+
 
 @wp.struct
 class Lanes:
@@ -36,6 +41,10 @@ class Lanes:
 
     points: wp.array2d(dtype=wp.float32)
     """x, y, heading, curvature, half width to the left, to the right; (P, 6)"""
+    bend: wp.array(dtype=wp.float32)
+    """The tightest |curvature|, 1/m, of a point's lane from BEND_BEHIND m behind it to BEND_AHEAD m on; (P,)"""
+    closed: wp.array(dtype=wp.uint8)
+    """1 where a shoulder is none, because another way leads over it; (P,)"""
     first: wp.array(dtype=wp.int32)
     """Index of a lane's first point, (L + 1,)"""
     spacing: wp.array(dtype=wp.float32)
@@ -58,30 +67,42 @@ class Lanes:
     """What was taken off every x and y of a single road, m; of several each has its own: `middle`"""
 
 
+Stretches = Mapping[int, Sequence[tuple[float, float]]]
+"""s from and to, m, by the index of a road's lane."""
+
+
 def middle(road: Road) -> tuple[float, float]:
     """The middle of a road's bounds, m: what is taken off every x and y on a device."""
     low_x, low_y, high_x, high_y = road.bounds
     return 0.5 * (low_x + high_x), 0.5 * (low_y + high_y)
 
 
-def lane_arrays(road: Road | Sequence[Road], device: str = "cpu") -> Lanes:
-    """The lanes of a road on a device, or of several roads one after the other, each about its own middle."""
+def lane_arrays(road: Road | Sequence[Road], device: str = "cpu", closed: Sequence[Stretches] = ()) -> Lanes:
+    """The lanes of a road on a device, or of several roads one after the other, each about its own middle.
+
+    `closed`: of each road, stretches of shoulders, by their lane's index, over which other ways lead.
+    """
     roads = [road] if isinstance(road, Road) else list(road)
-    rows, first, spacing, successors, beside, enter = [], [0], [], [], [], []
-    for each in roads:
+    rows, bend, shut, first, spacing, successors, beside, enter = [], [], [], [0], [], [], [], []
+    for number, each in enumerate(roads):
         origin, before = middle(each), len(successors)
 
         def here(link: int, before: int = before) -> int:
             return before + link if link >= 0 else -1
 
-        for lane in each.lanes:
+        for index, lane in enumerate(each.lanes):
             many = max(int(np.ceil(lane.length / STEP)), 1) + 1
             at = np.linspace(0.0, lane.length, many)
             columns = (lane.centre[:, 0] - origin[0], lane.centre[:, 1] - origin[1], lane.heading, lane.curvature)
             half = (0.5 * lane.width, 0.5 * lane.width)
             rows.append(np.stack([np.interp(at, lane.s, column) for column in (*columns, *half)], axis=-1))
+            none = np.zeros(many, np.uint8)
+            for begin, end in closed[number].get(index, ()) if closed else ():
+                none[(at >= begin) & (at <= end)] = 1
+            shut.append(none)
             first.append(first[-1] + many)
             spacing.append(lane.length / (many - 1))
+            bend.append(_tightest(np.abs(rows[-1][:, 3]), spacing[-1]))
             links = [here(link) for link in lane.successors[:LINKS]]
             successors.append(links + [-1] * (LINKS - len(links)))
             beside.append([here(link) for link in (lane.left_neighbour, lane.right_neighbour, lane.oncoming)])
@@ -96,6 +117,8 @@ def lane_arrays(road: Road | Sequence[Road], device: str = "cpu") -> Lanes:
 
     lanes = Lanes()
     lanes.points, lanes.spacing = floats(np.concatenate(rows)), floats(spacing)
+    lanes.bend = floats(np.concatenate(bend))
+    lanes.closed = wp.array(np.concatenate(shut), dtype=wp.uint8, device=device)
     lanes.first, lanes.successors, lanes.beside = whole(first), whole(successors), whole(beside)
     lanes.enter, lanes.junction = whole(enter), whole([lane.junction for lane in lane_list])
     lanes.length = floats([lane.length for lane in lane_list])
@@ -103,6 +126,13 @@ def lane_arrays(road: Road | Sequence[Road], device: str = "cpu") -> Lanes:
     lanes.kind = whole([int(lane.kind) for lane in lane_list])
     lanes.origin = wp.vec2d(*middle(roads[0])) if len(roads) == 1 else wp.vec2d()
     return lanes
+
+
+def _tightest(curvature: np.ndarray, spacing: float) -> np.ndarray:
+    """The largest of |curvature| (P,) around each point, from BEND_BEHIND m behind it to BEND_AHEAD m on; (P,)."""
+    before, after = int(np.ceil(BEND_BEHIND / spacing)), int(np.ceil(BEND_AHEAD / spacing))
+    padded = np.concatenate([np.zeros(before), curvature, np.zeros(after)])
+    return np.lib.stride_tricks.sliding_window_view(padded, before + 1 + after).max(-1)
 
 
 def enterable(lanes: Sequence[Lane], lane: Lane) -> tuple[int, int]:
@@ -169,6 +199,19 @@ def strip_frame(lanes: Lanes, strip: Strip, s: float) -> Frame:
 def lane_frame(lanes: Lanes, lane: int, s: float) -> Frame:
     """The same of a lane by its number."""
     return strip_frame(lanes, strip_of(lanes, lane), s)
+
+
+@wp.func
+def bend_ahead(lanes: Lanes, lane: int, s: float) -> float:
+    """The tightest curvature that a vehicle at s of a lane meets there or at the beginning of the next lanes, 1/m."""
+    last = lanes.first[lane + 1] - 1 - lanes.first[lane]
+    bend = lanes.bend[lanes.first[lane] + wp.clamp(int(s / lanes.spacing[lane]), 0, last)]
+    if lanes.length[lane] - s < BEND_AHEAD_C:
+        for i in range(LINKS_C):
+            following = lanes.successors[lane, i]
+            if following >= 0:
+                bend = wp.max(bend, lanes.bend[lanes.first[following]])
+    return bend
 
 
 @wp.func

@@ -9,10 +9,11 @@ Kept apart from sim/road.py because the search needs scipy, which no robot has; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.road import STEP, Conflict, ConflictKind, Floats, Lane, LaneKind, Road
 
@@ -26,11 +27,51 @@ overhang: sim/bodies/specs.py), others by the middle of their box."""
 SAMPLE = 1.0
 """Distance of two places of a car on its lane, m; shared ground is longer by it at both ends."""
 
+BRUSH = 0.3
+"""m that borders of lanes may share: what a vehicle keeps of its lane's width to both sides."""
+
+TOUCH = 5.0
+"""m; a shorter stretch is where the ends of two lanes touch."""
+
 
 @lru_cache(maxsize=1024)
 def find_conflicts(road: Road) -> tuple[Conflict, ...]:
     """Every pair of driving lanes that share ground without adjoining or following each other, both ways round."""
     return tuple(_conflicts(road.lanes))
+
+
+@lru_cache(maxsize=1024)
+def find_run_over(road: Road) -> Mapping[int, tuple[tuple[float, float], ...]]:
+    """Stretches (s begin, s end) of shoulders, by lane, over which a driving lane that is not beside them leads.
+
+    As where a ramp comes to a motorway: the shoulder goes on until the ramp's lane has taken its place.
+    """
+    found = {}
+    for index, lane in enumerate(road.lanes):
+        if lane.kind == LaneKind.SHOULDER:
+            over = np.zeros(len(lane.s), bool)
+            for b, other in enumerate(road.lanes):
+                if other.kind == LaneKind.DRIVING and not _adjoin(road.lanes, index, b):
+                    over |= _over(lane, other)
+            edges = np.flatnonzero(np.diff(np.concatenate([[False], over, [False]])))
+            if len(edges):
+                pairs = edges.reshape(-1, 2)
+                ways = [(float(lane.s[a]), float(lane.s[b - 1])) for a, b in pairs]
+                found[index] = tuple(way for way in ways if way[1] - way[0] > TOUCH)
+    return {index: ways for index, ways in found.items() if ways}
+
+
+def _over(lane: Lane, other: Lane) -> NDArray[np.bool_]:
+    """Which points of a lane's middle are nearer to another's than half their widths, but for BRUSH; (P,)."""
+    from scipy.spatial import KDTree
+
+    reach = 0.5 * (lane.width.max() + other.width.max())
+    low, high = other.centre.min(0) - reach, other.centre.max(0) + reach
+    near = ((lane.centre >= low) & (lane.centre <= high)).all(-1)
+    if not near.any():
+        return near
+    distance, point = KDTree(other.centre).query(lane.centre)
+    return distance < 0.5 * (lane.width + other.width[point]) - BRUSH
 
 
 def _conflicts(lanes: Sequence[Lane]) -> Iterable[Conflict]:

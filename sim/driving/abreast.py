@@ -96,6 +96,17 @@ def strip_width(lanes: Lanes, strip: Strip, share: float) -> float:
 
 
 @wp.func
+def shoulder_width(lanes: Lanes, strip: Strip, share: float) -> float:
+    """Width of a shoulder at a share of its length, m; 0 where there is none, or another way leads over it."""
+    width = strip_width(lanes, strip, share)
+    if strip.first >= 0:
+        i = strip.first + wp.min(int(share * strip.length / strip.spacing), strip.last)
+        if int(lanes.closed[i]) + int(lanes.closed[i + 1]) > 0:
+            return 0.0
+    return width
+
+
+@wp.func
 def put_point(
     lanes: Lanes, errors: wp.vec3, row: int, k: int, abreast: Abreast, s: float, back: float, near: float, view: View
 ) -> float:
@@ -118,7 +129,7 @@ def put_point(
     view.path[row, k, RIGHT_C] = frame.right
     view.path[row, k, LEFT_LANE_C] = strip_width(lanes, abreast.left, share)
     view.path[row, k, RIGHT_LANE_C] = strip_width(lanes, abreast.right, share)
-    view.path[row, k, SHOULDER_C] = strip_width(lanes, abreast.shoulder, share)
+    view.path[row, k, SHOULDER_C] = shoulder_width(lanes, abreast.shoulder, share)
     view.path[row, k, LIMIT_C] = abreast.limit
     view.path_lane[row, k] = abreast.lane
     view.path_s[row, k] = s

@@ -27,7 +27,7 @@ from sim.driving.maparrays import ConflictArrays, CrossingArrays, RoutesArrays
 from sim.driving.routes import RoutePlan, plan_routes, route_arrays
 from sim.frenet import lane_arrays, middle
 from sim.road import Crossing, Lane, LaneKind, Road, RoadError
-from sim.roadconflicts import find_conflicts
+from sim.roadconflicts import find_conflicts, find_run_over
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -55,7 +55,7 @@ class Atlas:
         self.device = device
         self.first = np.concatenate([[0], np.cumsum([len(road.lanes) for road in roads])]).astype(np.int32)
         """First lane of each road, (R + 1,), on the host."""
-        self.lanes = lane_arrays(self.roads, device)
+        self.lanes = lane_arrays(self.roads, device, [find_run_over(road) for road in self.roads])
         self.road_first: wp.array = wp.array(self.first, dtype=wp.int32, device=device)
         self.road_of = np.repeat(np.arange(len(roads), dtype=np.int32), np.diff(self.first))
         """Road of each lane, (L,), on the host."""

@@ -22,6 +22,7 @@ from sim.driving.pathframe import BEHIND_C, RIGHT_LANE_C, SHOULDER_C, STEP_C, pa
 from sim.driving.state import View
 from sim.driving.wish import ON_LINE, STRAIGHT
 from sim.road import Lane, LaneKind, Road
+from sim.roadconflicts import find_run_over
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -52,21 +53,37 @@ def pull_room(limit: float) -> float:
 def side_ahead(road: Road, lane: int, enough: float) -> float:
     """How far the side of a lane goes on from the lane's beginning whichever way is taken, m; 0 where it has none.
 
-    A lane to the right, a junction and the end of a shoulder interrupt it. Looked at up to `enough` m beyond its end.
+    A lane to the right, a junction and the end of a shoulder interrupt it, and a ramp's lane that leads over the
+    shoulder, but where the lane begins: `side_begin`. Looked at up to `enough` m beyond its end.
     """
     here = road.lanes[lane]
     shoulder = _shoulder(road, here)
     if here.kind != LaneKind.DRIVING or here.junction >= 0 or shoulder is None:
         return 0.0
-    if enough <= 0.0 or not here.successors:
-        return here.length
+    end = min([begin for begin, _ in _run_over(road, here) if begin > 0.0], default=here.length)
+    if enough <= 0.0 or not here.successors or end < here.length:
+        return end
     onward = (
         side_ahead(road, each, enough - road.lanes[each].length)
-        if _shoulder(road, road.lanes[each]) == shoulder
+        if _shoulder(road, road.lanes[each]) == shoulder and side_begin(road, each) == 0.0
         else 0.0
         for each in here.successors
     )
-    return here.length + min(onward)
+    return end + min(onward)
+
+
+def side_begin(road: Road, lane: int) -> float:
+    """The s from which on a lane has a side: beyond a ramp's lane that leads over its shoulder where it begins, m."""
+    return max([end for begin, end in _run_over(road, road.lanes[lane]) if begin == 0.0], default=0.0)
+
+
+def _run_over(road: Road, lane: Lane) -> tuple[tuple[float, float], ...]:
+    """Where another way leads over a lane's shoulder, s of the lane itself from and to."""
+    beside = lane.right_neighbour
+    if beside < 0:
+        return ()
+    ways, share = find_run_over(road).get(beside, ()), lane.length / road.lanes[beside].length
+    return tuple((begin * share, end * share) for begin, end in ways)
 
 
 def _shoulder(road: Road, lane: Lane) -> bool | None:

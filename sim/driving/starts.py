@@ -23,7 +23,7 @@ from sim.driving.aside import stand_aside
 from sim.driving.atlas import Atlas
 from sim.driving.calm import calm_speeds
 from sim.driving.maparrays import RoutesArrays, route_togo
-from sim.driving.sides import pull_room, side_ahead
+from sim.driving.sides import pull_room, side_ahead, side_begin
 from sim.driving.state import ActorArrays, Footing
 from sim.frenet import Lanes, lane_frame
 from sim.randomization import Term, below, draw, unit
@@ -143,8 +143,9 @@ def _sides(road: Road, share: float) -> Iterable[Place]:
     for index, lane in enumerate(road.lanes):
         room = share * pull_room(lane.limit)
         high = min(lane.length - 5.0, side_ahead(road, index, room) - room)
-        if high >= 10.0:
-            cuts = np.linspace(5.0, high, max(int((high - 5.0) / STRETCH), 1) + 1).tolist()
+        low = side_begin(road, index) + 5.0
+        if high >= low + 5.0:
+            cuts = np.linspace(low, high, max(int((high - low) / STRETCH), 1) + 1).tolist()
             yield from (Place(index, low, end) for low, end in pairwise(cuts))
 
 

@@ -77,3 +77,53 @@ def test_who_comes_in_the_lane_does_not_keep_behind_a_car_on_the_shoulder() -> N
     assert judged(follower(-20.0, 0.0), 0.0) is Reason.NONE
     # one that has come into that lane from its other side is still moving over
     assert judged(follower(-20.0, 0.25, d=1.2, lateral=-0.6), 0.5, 0.05) is Reason.REAR
+
+
+def leaving(d: float) -> RoadWorld:
+    """An ego that creeps from the shoulder with base_link at d in the lane, and one who comes there, 14 m behind."""
+    world = beside(0.3)
+    world.y[:], world.yaw[:] = d, 0.3
+    o = world.others
+    o.kind[:, 0], o.s[:, 0], o.v[:, 0] = 1, -14.0, 12.0
+    see(world)
+    return world
+
+
+def test_who_still_reaches_onto_the_shoulder_waits_for_one_who_cannot_stop_behind() -> None:
+    assert judged(leaving(-1.6), 0.7) is Reason.REAR
+    assert judged(leaving(-0.3), 0.7) is Reason.NONE  # in the lane: the others keep their distance
+
+
+def coming_over(heading: float) -> RoadWorld:
+    """An ego over its left border by 0.5 m, and a narrow vehicle in the lane beside that leads to ours."""
+    world = RoadWorld(1, 1, spec=CAR, noise=0.0)
+    world.put(0.0, 1.3, 10.0)
+    o = world.others
+    o.kind[:, 0], o.s[:, 0], o.d[:, 0], o.v[:, 0], o.width[:, 0] = 1, 7.0, LANE, 10.0, 0.8
+    lanes = world.atlas.lanes
+    lanes.points.numpy()[lanes.first.numpy()[1] :, 2] += heading
+    world.sense()
+    return world
+
+
+def test_a_vehicle_on_a_lane_that_comes_to_ours_may_be_anywhere_up_to_it() -> None:
+    assert judged(coming_over(0.0), 0.0) is Reason.NONE
+    assert judged(coming_over(0.05), 0.0) is Reason.NONE  # it leads away
+    assert judged(coming_over(-0.05), 0.0) is Reason.VEHICLE_AHEAD
+
+
+def lorry(bend: float) -> RoadWorld:
+    """An ego in the middle of its lane, and a lorry ahead in the next one, which bends further on."""
+    world = RoadWorld(1, 1, spec=CAR, noise=0.0)
+    world.put(0.0, 0.0, 15.0)
+    o = world.others
+    o.kind[:, 0], o.s[:, 0], o.d[:, 0], o.v[:, 0], o.length[:, 0], o.width[:, 0] = 2, 25.0, LANE, 5.0, 12.0, 2.5
+    lanes = world.atlas.lanes
+    lanes.bend.numpy()[lanes.first.numpy()[1] :] = bend
+    world.sense()
+    return world
+
+
+def test_a_long_vehicle_takes_more_than_its_width_where_its_lane_bends() -> None:
+    assert judged(lorry(0.0), 0.0) is Reason.NONE
+    assert judged(lorry(1 / 15.0), 0.0) is Reason.VEHICLE_AHEAD

@@ -11,7 +11,7 @@ from sim.driving.routes import RoutePlan
 from sim.errors import MusterError
 from sim.frenet import lane_arrays
 from sim.road import LaneKind, Road, RoadError
-from sim.roadconflicts import find_conflicts
+from sim.roadconflicts import find_conflicts, find_run_over
 from sim.roadfile import load_road
 from sim.roadgen import generate_highway, generate_rural, generate_town
 
@@ -55,6 +55,28 @@ def test_conflicts_are_the_roads_own() -> None:
         (ATLAS.first[1] + each.lane, ATLAS.first[1] + each.other, round(each.end, 3))
         for each in find_conflicts(ROADS[1])
     }
+
+
+def test_a_shoulder_ends_where_a_ramps_lane_runs_over_it() -> None:
+    road = ROADS[0]
+    over = find_run_over(road)
+    assert over
+    assert not any(find_run_over(each) for each in ROADS[1:])
+    first, shut = ATLAS.lanes.first.numpy(), ATLAS.lanes.closed.numpy().astype(bool)
+    for index, lane in enumerate(road.lanes):
+        if lane.kind != LaneKind.SHOULDER:
+            assert not shut[first[index] : first[index + 1]].any()
+            continue
+        at = np.linspace(0.0, lane.length, first[index + 1] - first[index])
+        closed = np.array([any(begin <= s <= end for begin, end in over.get(index, ())) for s in at])
+        assert (shut[first[index] : first[index + 1]] == closed).all()
+        beside = road.lanes[lane.left_neighbour]
+        ways = [other for other in road.lanes if other.kind == LaneKind.DRIVING and other is not beside]
+        middle = np.stack([np.interp(at, lane.s, lane.centre[:, k]) for k in (0, 1)], -1)
+        left = ~closed & (at > 5.0) & (at < lane.length - 5.0)  # ends of lanes touch
+        for other in ways:  # no driving lane's middle lies on what is left
+            apart = np.hypot(*(middle[left, None] - other.centre[None]).transpose(2, 0, 1))
+            assert apart.min() > 0.5 * lane.width.max()
 
 
 def test_crossings_are_met_where_they_are() -> None:
