@@ -63,7 +63,7 @@ class Config:
     """How long that training may take, s"""
     drives: int = 4
     """How many, the roads in turn"""
-    seconds: float = 60.0
+    seconds: float = 120.0
     """Bound of each drive, s"""
     seed: int = 1
     """Of routes, traffic and everything that varies; drive k has seed + k"""
