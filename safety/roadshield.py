@@ -25,6 +25,7 @@ from safety.roadbounds import RoadBounds, RoadRules, RoadShieldError, road_bound
 from safety.roadhidden import look_hidden
 from safety.roadjudge import judge_road
 from safety.roadmitigation import mitigate
+from safety.roadobjects import set_object
 from safety.roadplan import LOOK_AHEAD, SLICE_TIME, braking, go, limit_curvature, steering
 from safety.roadsight import (
     AREAS,
@@ -49,7 +50,6 @@ from safety.roadsight import (
     path_bend,
     path_index,
     remember,
-    set_object,
 )
 from safety.simplex import Law, Recording, Tried, make_kernels, make_tried, recorded, struct_of
 from sim.driving.filter import RoadInputs

@@ -25,12 +25,12 @@ import warp as wp
 
 from safety.dynamics import finite
 from safety.reason import Reason
-from safety.roadbends import arc_way, body, nose_way
+from safety.roadbends import body
 from safety.roadbounds import RoadBounds
 from sim.actors import ActorKind
 from sim.driving.maparrays import ConflictArrays
 from sim.driving.state import OBJECTS, PATH, PATH_BEHIND, PATH_STEP, ObjectColumn, PathColumn, View
-from sim.frenet import Lanes, bend_ahead, lane_frame
+from sim.frenet import Lanes
 from sim.road import ConflictKind
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
@@ -49,9 +49,6 @@ ABSURD = wp.constant(3.0)
 
 PARALLEL = wp.constant(0.8)
 """Cosine of the angle up to which a vehicle goes along the path, or against it: 37 degrees."""
-
-COMES = wp.constant(0.02)
-"""Sine of the angle from which on a lane beside comes to ours: a metre in 50."""
 
 POINTS_C = wp.constant(PATH)
 BEHIND_C = wp.constant(PATH_BEHIND)
@@ -283,180 +280,3 @@ def look_start(row: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) -> int:
     if view.list_age[row] > b.list_age + 1.0e-6:
         return Reason.STALE_OBJECTS
     return Reason.NONE
-
-
-@wp.func
-def parts(row: int, lane: int, k: int, ask: RoadAsk) -> bool:
-    """Whether a lane begins where one of the path's does that is near its point k, and leads elsewhere."""
-    for i in range(-2, 3):
-        ours = ask.view.path_lane[row, wp.clamp(k + i, 0, POINTS_C - 1)]
-        if ours >= 0:
-            for c in range(ask.conflicts.first[ours], ask.conflicts.first[ours + 1]):
-                if ask.conflicts.other[c] == lane and ask.conflicts.kind[c] == SPLIT:
-                    return True
-    return False
-
-
-@wp.func
-def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) -> int:
-    """Object j as a set that grows; 0, or NOT_FINITE."""
-    view = ask.view
-    sight.object_mode[row, j] = ABSENT
-    kind = view.object_kind[row, j]
-    if kind < 0:
-        return 0
-    sum = wp.float32(0.0)
-    for k in range(12):
-        sum = sum + view.objects[row, j, k]
-    age = view.objects[row, j, OAGE]
-    if not (finite(sum) and age >= 0.0):
-        return Reason.NOT_FINITE
-    last = int(sight.start[row, SLIMIT])
-    at = project(view, row, wp.max(last, 1), view.objects[row, j, OX], view.objects[row, j, OY])
-    s = at[0]
-    d = at[1]
-    k = int(at[3])
-    curve = view.path[row, k, PCURVE]
-    spread = wp.max(view.objects[row, j, OSPREAD], 0.0)
-    speed = view.objects[row, j, OSPEED]
-    length = view.objects[row, j, OLENGTH]
-    width = view.objects[row, j, OWIDTH]
-    if kind == WALKER_KIND:
-        quick = wp.max(b.pedestrian, speed)
-        sight.object_mode[row, j] = WALKER
-        sight.objects[row, j, LOW_S] = s
-        sight.objects[row, j, LOW_D] = d
-        sight.objects[row, j, HIGH_S] = 0.5 * wp.max(length, width) + spread
-        sight.objects[row, j, FASTEST] = quick
-        sight.objects[row, j, OLD] = age
-        return 0
-    turn = view.objects[row, j, OYAW] - at[2]
-    c = wp.cos(turn)
-    q = wp.sin(turn)
-    long = 0.5 * (wp.abs(c) * length + wp.abs(q) * width)
-    wide = 0.5 * (wp.abs(q) * length + wp.abs(c) * width)
-    half_d = wide + 0.125 * wp.abs(curve) * length * length
-    bend = curve  # the tightest where our nose comes to it
-    for i in range(1, 3):
-        near = view.path[row, wp.max(k - i, 0), PCURVE]
-        if wp.abs(near) > wp.abs(bend):
-            bend = near
-    half_s = long / wp.clamp(1.0 - wp.abs(curve * d), 0.5, 1.0)
-    half_s = wp.max(half_s, arc_way(long, wp.sign(bend) * d + wide, bend))
-    sight.objects[row, j, LOW_S] = s - half_s - spread - nose_way(sight.start[row, SD], sight.start[row, SYAW], bend, b)
-    sight.objects[row, j, HIGH_S] = s + half_s + spread
-    sight.objects[row, j, LOW_D] = d - half_d - spread
-    sight.objects[row, j, HIGH_D] = d + half_d + spread
-    sight.objects[row, j, ALONG] = c
-    sight.objects[row, j, ACROSS] = q
-    sight.objects[row, j, OLD] = age
-    sight.objects[row, j, GOES_LEFT] = 0.0
-    sight.objects[row, j, GOES_RIGHT] = 0.0
-    sight.objects[row, j, BRAKES] = b.other_brake
-    sight.objects[row, j, ENTERS] = EVERYWHERE
-    sight.objects[row, j, REACTS] = b.reaction
-    sight.object_mode[row, j] = LOOSE
-    if kind == STATIC_KIND:
-        for column in range(4):
-            sight.objects[row, j, SLOWEST + column] = 0.0
-        return 0
-    fastest = speed + b.speed_error
-    cap = wp.min(b.over_limit * view.path[row, k, PLIMIT], b.other_speed)
-    picks_up = b.other_accel
-    if kind == BICYCLE_KIND:
-        cap = b.cyclist
-        picks_up = b.cyclist_accel
-    sight.objects[row, j, SLOWEST] = wp.max(speed - b.speed_error, 0.0)
-    sight.objects[row, j, FASTEST] = fastest
-    sight.objects[row, j, PICKS_UP] = picks_up
-    sight.objects[row, j, CAP] = wp.max(cap, fastest)
-    lane = view.object_lane[row, j]
-    along = view.objects[row, j, OLANE_S]
-    offset = view.objects[row, j, OLANE_D]
-    lateral = view.objects[row, j, OLATERAL]
-    strays = kind != BICYCLE_KIND and wp.abs(offset) >= b.wander + spread
-    keeps = lane >= 0 and wp.abs(lateral) < b.keeping and not strays
-    same = c >= PARALLEL
-    # in its way for certain: it could not pass us as we stand, so that it knows of us; less is entering its lane
-    sure = 2.0 * spread + b.lane_error
-    beside = sight.objects[row, j, HIGH_D] - sure > sight.start[row, SLOW] and (
-        sight.objects[row, j, LOW_D] + sure < sight.start[row, SHIGH]
-    )
-    behind = sight.objects[row, j, HIGH_S] < -b.rear
-    on_path = lane >= 0 and (
-        lane == view.path_lane[row, k]
-        or lane == view.path_lane[row, wp.max(k - 1, 0)]
-        or lane == view.path_lane[row, wp.min(k + 1, POINTS_C - 1)]
-    )
-    left = path_least(view, row, BEHIND_C, PLEFT) + INTRUSION
-    right = -path_least(view, row, BEHIND_C, PRIGHT) - INTRUSION
-    # on a shoulder the path's lane is not ours: whoever comes there does not keep behind us
-    aside = sight.start[row, SD] <= -path_least(view, row, BEHIND_C, PRIGHT)
-    on_path = on_path and not aside
-    if same and behind and (beside or on_path):
-        sight.object_mode[row, j] = ABSENT  # behind in the lane that we are in: theirs to keep
-        if sight.start[row, SLOW] < right or sight.start[row, SHIGH] > left:
-            # behind while we reach from one lane or a shoulder into another: it brakes, but that may not be enough
-            sight.object_mode[row, j] = REAR
-            sight.objects[row, j, ALONG] = 1.0
-            sight.objects[row, j, ACROSS] = 0.0
-            sight.objects[row, j, REACTS] = 0.0
-        return 0
-    if keeps:
-        if not same and c > -PARALLEL:
-            if behind or not parts(row, lane, k, ask):
-                sight.object_mode[row, j] = ABSENT  # held by a lane that crosses: shared areas judge it
-            return 0  # who turns off ahead is where its box is, as far as it may still come
-        sign = wp.sign(c)
-        sight.objects[row, j, ALONG] = sign
-        sight.objects[row, j, ACROSS] = 0.0
-        if kind != BICYCLE_KIND:  # its lane's middle, and how far it strays
-            middle = d - sign * offset
-            # a long box reaches out of the bends that it drives through with its corners
-            half = 0.5 * width + b.wander + 0.125 * length * length * bend_ahead(ask.lanes, lane, along)
-            sight.objects[row, j, LOW_D] = wp.min(sight.objects[row, j, LOW_D], middle - half)
-            sight.objects[row, j, HIGH_D] = wp.max(sight.objects[row, j, HIGH_D], middle + half)
-        else:
-            sight.objects[row, j, LOW_D] = sight.objects[row, j, LOW_D] - b.wander
-            sight.objects[row, j, HIGH_D] = sight.objects[row, j, HIGH_D] + b.wander
-        sight.object_mode[row, j] = KEEPER
-        if same:
-            # its lane comes to ours: it may be anywhere up to that, as where a ramp's lane takes a shoulder's place
-            towards = wp.sin(lane_frame(ask.lanes, lane, along).heading - at[2])
-            if d > 0.0 and towards < -COMES:
-                border = view.path[row, k, PLEFT] + INTRUSION
-                sight.objects[row, j, LOW_D] = wp.min(sight.objects[row, j, LOW_D], border)
-            if d < 0.0 and towards > COMES:
-                border = -view.path[row, k, PRIGHT] - INTRUSION
-                sight.objects[row, j, HIGH_D] = wp.max(sight.objects[row, j, HIGH_D], border)
-            if behind:
-                sight.object_mode[row, j] = REAR
-        return 0
-    if same and sight.objects[row, j, HIGH_S] <= b.front:
-        # beside or behind us: whoever leaves a lane into us has us where we are
-        sight.objects[row, j, ALONG] = 1.0
-        sight.objects[row, j, ACROSS] = 0.0
-        if behind:
-            sight.object_mode[row, j] = REAR
-        if d * lateral < 0.0:
-            # it comes to us: in our lane that is its doing, beyond the border it would be ours
-            if aside:
-                left = right + 2.0 * INTRUSION  # ours is the shoulder
-            if d > 0.0:
-                sight.objects[row, j, LOW_D] = wp.where(behind, left, wp.min(sight.objects[row, j, LOW_D], left))
-            else:
-                sight.objects[row, j, HIGH_D] = wp.where(behind, right, wp.max(sight.objects[row, j, HIGH_D], right))
-        return 0
-    if lane < 0:
-        sight.objects[row, j, GOES_LEFT] = b.change
-        sight.objects[row, j, GOES_RIGHT] = b.change
-        return 0
-    quick = wp.max(b.change, wp.abs(lateral))
-    sign = wp.sign(c)
-    if sign * lateral >= b.keeping or (strays and sign * offset > 0.0 and sign * lateral > -b.keeping):
-        sight.objects[row, j, GOES_LEFT] = quick
-    if sign * lateral <= -b.keeping or (strays and sign * offset < 0.0 and sign * lateral < b.keeping):
-        sight.objects[row, j, GOES_RIGHT] = quick
-    sight.objects[row, j, ALONG] = sign
-    sight.objects[row, j, ACROSS] = 0.0
-    return 0
