@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from safety.reason import Reason
 from safety.roadbounds import RoadBounds
 from safety.roadfallback import RoadFallback
-from safety.roadshield import RoadKept, RoadShield, RoadShieldMemory
+from safety.roadkept import RoadKept
+from safety.roadshield import RoadShield, RoadShieldMemory
 from safety.supervisor import Cause, Mode, SupervisorMemory, transition
 from sim.driving.filter import RoadInputs
 from sim.driving.state import View
