@@ -72,6 +72,9 @@ ENTER_SPEED = wp.constant(8.0)
 CREEP = wp.constant(3.0)
 """m/s held while the car still is between two lanes: steering goes by distance below it (`safety.roadplan.CRAWL`)."""
 
+PULLS_AWAY = wp.constant(2.0)
+"""m/s^2 up to that speed: the most that ISO 15622 lets an adaptive cruise control accelerate."""
+
 INSIDE = wp.constant(0.1)
 """m between the car and its lane's edges, from which on it is in it: what the lane camera may be off by."""
 
@@ -225,7 +228,7 @@ def propose_stop(
     turn = steering(d, wp.sin(yaw), wp.cos(yaw), wp.max(v, 0.0), curve, line, b)
     a = -braking(strength, line, v, turn, b)
     if between and line == 0.0 and v < CREEP + 1.0:
-        a = wp.clamp(CREEP - v, -b.comfort, 1.0)
+        a = wp.clamp(CREEP - v, -b.comfort, PULLS_AWAY)
     if line < 0.0 and strength <= b.comfort and d > line + 0.3 and v < ENTER_SPEED:
         a = wp.min(1.0, ENTER_SPEED - v)
     if phase[row] == DONE:

@@ -20,7 +20,8 @@ import warp as wp
 
 from safety.reason import Reason
 from safety.roadbounds import RoadBounds
-from safety.roadplan import FAMILIES, Roll, family, roll
+from safety.roadends import straddles
+from safety.roadplan import ASTRIDE, FAMILIES, Roll, family, roll
 from safety.roadreach import entered_way, fast_way, slow_way
 from safety.roadsight import (
     ABSENT,
@@ -45,14 +46,17 @@ from safety.roadsight import (
     PLEFT,
     PRIGHT,
     PRIGHT_LANE,
+    PSHOULDER,
     REACTS,
     REAR,
+    REST,
     SD,
     SHIDDEN,
     SHIGH,
     SLOW,
     SLOWEST,
     SV,
+    SYAW,
     WALKER,
     RoadAsk,
     RoadSight,
@@ -71,6 +75,9 @@ after a cut-in; at 130 km/h that takes 12 m off the way to standstill in two sec
 PULLING = wp.constant(0.5)
 """m to the right of the lane's middle, from which a car counts as on its way to the shoulder (0.3 m is straying)."""
 
+UNHURRIED = wp.constant(10.0)
+"""m/s; up to here changes out of a lane that ends are made at its end; who is faster stops in time to be back in it."""
+
 
 @wp.struct
 class RoadVerdict:
@@ -81,6 +88,8 @@ class RoadVerdict:
     plan: wp.vec3
     """Line, braking and hold of the family that verifies it"""
     culprit: wp.int32
+    astride: wp.int32
+    """1 where the plan ends between two lanes"""
 
 
 @wp.func
@@ -201,6 +210,7 @@ def judge_plan(
     verdict.reason = r.reason
     if r.reason != 0 or r.count == 0:
         return verdict
+    verdict.astride = r.astride
     verdict.margin = wp.min(r.margin, CLEAR)
     if plan[0] == 0.0 and command[0] > EASES:
         last = r.count - 1
@@ -251,12 +261,22 @@ def hopeless(row: int, j: int, a: float, brake: float, sight: RoadSight, b: Road
 
 
 @wp.func
+def ends_between(row: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> bool:
+    """Whether the stored plan ends between two lanes, or there is none, or the car stands between two."""
+    if sight.plan[row, 3] == 0.0 or sight.plan[row, 2] < 0.0:
+        return True
+    return sight.start[row, SV] <= REST and straddles(row, BEHIND_C, sight.start[row, SD], ask, b) == 1
+
+
+@wp.func
 def judge_road(row: int, a: float, k: float, first: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> RoadVerdict:
     """Whether one candidate may be released: reason 0 if so. `first` is the object to ask first (-1: none).
 
     The first family that verifies it becomes its plan; the reason told is that of hard braking in the lane. Evading is
     for what left its lane, and for who is over the border already, where others see him in that lane: a free lane
-    beside is no leave to come nearer (RSS), since who drives ahead may enter it first.
+    beside is no leave to come nearer (RSS), since who drives ahead may enter it first. What leaves no plan that
+    ends inside a lane is not released, unless the stored plan ends between two already, or it is for evading or for
+    leaving a lane that ends before the car could come back into it.
     """
     command = wp.vec2(a, k)
     verdict = RoadVerdict()
@@ -268,23 +288,40 @@ def judge_road(row: int, a: float, k: float, first: int, ask: RoadAsk, sight: Ro
     changes = wp.max(over_left, over_right) > INTRUSION
     if path_least(ask.view, row, BEHIND_C, PRIGHT_LANE) <= 0.0 and sight.start[row, SD] < -PULLING:
         changes = True  # onto the shoulder, where nobody drives
+    on_shoulder = over_right > 2.0 * b.half_width - INTRUSION and path_least(ask.view, row, BEHIND_C, PSHOULDER) > 0.0
+    ends = wp.int32(0)  # the own lane does, and the car leaves it
     many = wp.int32(FAMILIES)  # a variable: Warp writes loops over constants out, and this one is a large module
-    for f in range(many):
+    for i in range(many):
+        f = wp.int32(i)
+        if on_shoulder and i <= 2:
+            f = (i + 2) % 3  # on a shoulder stopping there comes first
         useful = verdict.reason != 0
         if f == 0:
-            useful = not hopeless(row, first, a, b.comfort, sight, b)
+            useful = useful and not hopeless(row, first, a, b.comfort, sight, b)
         if f == 1:
             useful = useful and not hopeless(row, verdict.culprit, a, b.brake, sight, b)
         if f == 3:
             useful = useful and (told.reason == Reason.CROSSING or told.reason == Reason.REAR)
         if f == 2 or f == 4:
             useful = useful and (told.reason == Reason.VEHICLE or (f == 2 and changes))
+        if f >= 5:
+            useful = verdict.reason == 0 and verdict.astride == 1 and (f == 5 or changes)
         if useful:
             plan = family(row, f, ask, sight, b)
             if plan[1] > 0.0:
-                verdict = judge_plan(row, command, plan, verdict.culprit, ask, sight, b)
+                tried = judge_plan(row, command, plan, verdict.culprit, ask, sight, b)
+                if f < 5 or (tried.reason == 0 and tried.astride == 0):
+                    verdict = tried
+                leaving = sight.start[row, SV] < UNHURRIED and sight.start[row, SD] * sight.start[row, SYAW] > 0.0
+                if f == 5 and tried.reason == Reason.PATH_END and leaving:
+                    ends = 1
                 if f <= 1:
-                    told = verdict
+                    told = tried
     if verdict.reason != 0:
         return told
+    if verdict.astride == 1:
+        if not (ends == 1 or ends_between(row, ask, sight, b) or told.reason == Reason.VEHICLE):
+            verdict.reason = Reason.LANE_BOUNDARY
+        elif verdict.plan[2] == 0.0:
+            verdict.plan = wp.vec3(verdict.plan[0], verdict.plan[1], ASTRIDE)
     return verdict

@@ -31,6 +31,7 @@ import warp as wp
 from safety.reason import Reason
 from safety.roadbends import body
 from safety.roadbounds import RoadBounds
+from safety.roadends import ends_astride, straddles
 from safety.roadsight import (
     BEHIND_C,
     HISTORY_C,
@@ -92,7 +93,19 @@ LOOK_AHEAD = wp.constant(0.15)
 HOLD = wp.constant(2.5)
 """s; how long the family that clears shared ground goes on: a car's length and a junction's 15 m at 8 m/s."""
 
-FAMILIES = wp.constant(5)
+COME_IN = wp.constant(8.0)
+"""m; the way after which steering has brought a car from between two lanes into one, also where it crawls."""
+
+SHORTEST, LONGEST = wp.constant(1.0), wp.constant(8.0)
+"""s; of such a hold: what steering takes beyond a comfortable stop, and COME_IN at walking pace."""
+
+ASTRIDE = wp.constant(-1.0)
+"""s; the hold that is told of a plan without one that ends between two lanes."""
+
+STEEP = wp.constant(0.7)
+"""rad across the path at which a plan may end up at most: from there the smallest turn still fits into two lanes."""
+
+FAMILIES = wp.constant(7)
 
 LEANS = wp.constant(0.25)
 """m over a border that still is keeping the lane, where the lane beside is shut (R157 5.2.5.2: 0.3 m)."""
@@ -111,6 +124,8 @@ class Roll:
     low: float
     high: float
     margin: float
+    astride: wp.int32
+    """1 where it ends on a border between lanes, or between a lane and no shoulder"""
 
 
 @wp.func
@@ -118,7 +133,8 @@ def family(row: int, f: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> w
     """Line (d, m), braking (m/s^2) and hold (s) of a family; braking 0 where there is none.
 
     0 own lane, comfortably; 1 own lane, as hard as guaranteed; 2 the neighbour lane or shoulder on the side where the
-    car is, hard; 3 clearing shared ground before a comfortable stop; 4 the other side.
+    car is, hard; 3 clearing shared ground before a comfortable stop; 4 the other side. Where those end between two
+    lanes: 5 going on until inside the own lane, 6 until inside the other one.
     """
     if f == 0:
         return wp.vec3(0.0, b.comfort, 0.0)
@@ -126,6 +142,14 @@ def family(row: int, f: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> w
         return wp.vec3(0.0, b.brake, 0.0)
     if f == 3:
         return wp.vec3(0.0, b.comfort, HOLD)
+    hold = wp.clamp(COME_IN / wp.max(sight.start[row, SV], 0.1), SHORTEST, LONGEST)
+    if f == 5:
+        return wp.vec3(0.0, b.comfort, hold)
+    brake = b.brake
+    if f == 6:
+        brake = b.comfort
+    else:
+        hold = wp.float32(0.0)
     at = BEHIND_C
     left = sight.start[row, SD] > 0.0
     if f == 4:
@@ -134,13 +158,13 @@ def family(row: int, f: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> w
         width = path_least(ask.view, row, at, PLEFT_LANE)
         if width <= 2.0 * b.half_width:
             return wp.vec3(0.0, 0.0, 0.0)
-        return wp.vec3(path_least(ask.view, row, at, PLEFT) + 0.5 * width, b.brake, 0.0)
+        return wp.vec3(path_least(ask.view, row, at, PLEFT) + 0.5 * width, brake, hold)
     width = path_least(ask.view, row, at, PRIGHT_LANE)
     if width <= 2.0 * b.half_width:
         width = path_least(ask.view, row, at, PSHOULDER)
     if width <= 2.0 * b.half_width:
         return wp.vec3(0.0, 0.0, 0.0)
-    return wp.vec3(-path_least(ask.view, row, at, PRIGHT) - 0.5 * width, b.brake, 0.0)
+    return wp.vec3(-path_least(ask.view, row, at, PRIGHT) - 0.5 * width, brake, hold)
 
 
 @wp.func
@@ -237,6 +261,7 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
     r.high = sight.start[row, SHIGH]
     r.margin = 1.0e3
     if v <= 0.0 and command[0] <= 0.0 and sight.history[row, 0, 0] <= 0.0:
+        r.astride = straddles(row, BEHIND_C, d, ask, b)
         return r
     side = wp.sin(yaw)
     cosine = wp.cos(yaw)
@@ -265,6 +290,7 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
     heading = path_value(view, row, path_index(0.0), PHEADING)
     curve = path_bend(view, row, path_index(0.0))
     before = body(d, side, nose_bend(view, row, 0.0, b.front), b)
+    farthest = wp.vec2(d, d)
     for i in range(SLICES_C):
         dt = stop_dt
         wish = wp.float32(0.0)
@@ -299,6 +325,7 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
         half = 0.5 * (turned - (after_heading - heading))
         heading = after_heading
         d = d + way * (side + half * cosine)
+        farthest = wp.vec2(wp.min(farthest[0], d), wp.max(farthest[1], d))
         yaw = yaw + 2.0 * half
         t = t + dt
         v = moved[0]
@@ -348,10 +375,14 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
         if not (on > -1.0e-3) and not (off_left + off_right > 0.0 and on > -e - 1.0e-3):
             r.reason = Reason.LANE_BOUNDARY
             return r
+        if wp.abs(yaw) > STEEP and wp.abs(yaw) > wp.abs(sight.start[row, SYAW]) + 0.02:
+            r.reason = Reason.LANE_BOUNDARY
+            return r
         off_left = wp.min(off_left, wp.max(aside_left + grown - ground[0], 0.0))
         off_right = wp.min(off_right, wp.max(aside_right + grown - ground[1], 0.0))
         if v <= 0.0 and t >= begun - 1.0e-5:
             break
         if i == SLICES_C - 1:
             r.reason = Reason.UNSEEN  # no standstill within the slices: nothing is verified
+    r.astride = ends_astride(row, int(path_index(s)), d, farthest, plan[2], ask, b)
     return r

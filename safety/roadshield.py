@@ -274,11 +274,13 @@ def play_road(row: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds, kept: Roa
     steer = steering(d, wp.sin(turn), wp.cos(turn), moved[0], ahead, line, b)
     if v <= REST and time >= kept.plan[row, 2]:
         return wp.vec2(STANDING, kept.history[row, 0, 1])
-    a = wp.float32(0.0)
-    if time >= kept.plan[row, 2]:
-        a = -braking(kept.plan[row, 1], kept.plan[row, 0], v, wp.max(wp.abs(steer), wp.abs(k)), b)
+    stops = -braking(kept.plan[row, 1], kept.plan[row, 0], v, wp.max(wp.abs(steer), wp.abs(k)), b)
+    hold = wp.max(kept.plan[row, 2] - time, 0.0)
+    a = stops
+    if hold > 0.0:
+        a = wp.float32(0.0)
     if seen:
-        a = mitigate(row, a, ask, sight, b)
+        a = mitigate(row, a, hold, stops, ask, sight, b)
     return wp.vec2(a, steer)
 
 

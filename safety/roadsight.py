@@ -143,6 +143,8 @@ class RoadSight:
     area_count: wp.array(dtype=wp.int32)
     history: wp.array3d(dtype=wp.float32)
     """Released commands, the last first, (rows, HISTORY, 2)"""
+    plan: wp.array2d(dtype=wp.float32)
+    """The stored plan (`safety/roadshield.py`), (rows, 4); only read"""
 
 
 @wp.func

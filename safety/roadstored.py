@@ -24,7 +24,7 @@ STEP = 0.1
 """s"""
 
 LONGEST = 30.0
-"""s; a stop from 50 m/s at 4 m/s^2 takes 13 s, and a hold 2.5 s."""
+"""s; a stop from 50 m/s at 4 m/s^2 takes 13 s, and a hold 8 s at most."""
 
 
 def stored_plan(

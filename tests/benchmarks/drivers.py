@@ -219,10 +219,13 @@ class Asking:
     def worst(self, tries: list[Floats], otherwise: Floats) -> Floats:
         """The admitted command of least margin of each row; `otherwise` where none is."""
         history = getattr(self.env.filter_memory, "history", None)
+        plan = getattr(self.env.filter_memory, "plan", None)
         margins = np.full((len(tries), self.env.rows), np.inf, np.float32)
         for k, told in enumerate(tries):
             if history is not None:
                 wp.copy(self.memory.history, history)
+            if plan is not None:
+                wp.copy(self.memory.plan, plan)
             self.inputs.command.numpy()[...] = told
             self.first.launch()
             fine = np.isin(self.out.reason.numpy(), (0, 1))

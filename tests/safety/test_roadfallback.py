@@ -137,12 +137,15 @@ def test_who_stopped_between_two_lanes_without_a_list_goes_on_when_lists_come_ag
     called = Called(1, 0.0)
     world = called.world
     world.put(-300.0, np.array([1.4]), np.array([2.0]))
+    o = world.others
+    o.kind[0, 0], o.s[0, 0], o.d[0, 0] = 0, -288.0, 1.4  # no room to come in behind it
     for k in range(400):
         world.seen["list_age"][...] = 0.0
         called.step("list_age" if 2 <= k < 100 else "")
         if k == 99:
             assert world.v[0] == 0.0
             assert world.frenet()[1][0] + 0.5 * SPEC.width > 0.5 * LANE + 0.1
+            o.kind[0, 0] = -1
     assert world.v[0] == 0.0
     assert abs(world.frenet()[1][0]) + 0.5 * SPEC.width < 0.5 * LANE
 

@@ -1,4 +1,4 @@
-"""Beside the lane: shoulders that end, and who comes in the lane that a car on the shoulder would come back to."""
+"""Beside the lane: shoulders that end, who comes in the lane beside them, and rest inside a lane."""
 
 from __future__ import annotations
 
@@ -127,3 +127,53 @@ def lorry(bend: float) -> RoadWorld:
 def test_a_long_vehicle_takes_more_than_its_width_where_its_lane_bends() -> None:
     assert judged(lorry(0.0), 0.0) is Reason.NONE
     assert judged(lorry(1 / 15.0), 0.0) is Reason.VEHICLE_AHEAD
+
+
+@pytest.mark.parametrize("d", [1.3, -1.3])
+def test_the_stored_plan_of_who_is_between_two_lanes_leads_into_one_where_that_is_verified(d: float) -> None:
+    world = RoadWorld(1, 1, spec=CAR, noise=0.0)
+    world.put(0.0, d + 0.5 * LANE * (1.0 - np.sign(d)), 2.0)
+    for _ in range(2):
+        see(world)
+        world.judge(np.array([[0.0, 0.0]]))
+        world.drive()
+    assert world.memory.plan.numpy()[0, 2] > 2.0  # it holds its pace first
+    for _ in range(240):
+        see(world)
+        world.seen["list_age"][...] = 2.0
+        world.judge(np.array([[0.0, 0.0]]))
+        world.drive()
+    assert world.v[0] == 0.0
+    off = world.frenet()[1][0] - world.lane[0] * LANE
+    assert abs(off) + 0.5 * CAR.width < 0.5 * LANE + 0.1
+
+
+@pytest.mark.parametrize(("d", "turn"), [(0.5, -0.1), (1.5, -0.17)])
+def test_nobody_turns_across_its_lane_further_than_it_can_come_out_of(d: float, turn: float) -> None:
+    world = RoadWorld(1, 1, spec=CAR, noise=0.0)
+    world.put(0.0, LANE + d, 3.0)
+    steepest = 0.0
+    for _ in range(100):
+        see(world)
+        world.judge(np.array([[0.5, turn]]))
+        world.drive()
+        steepest = min(steepest, float(world.frenet()[2][0]))
+    assert -0.85 < steepest < -0.3
+
+
+def test_wherever_lists_stop_coming_a_car_comes_to_rest_inside_a_lane() -> None:
+    many = 60
+    rng = np.random.default_rng(3)
+    world = RoadWorld(many, 1, spec=CAR, noise=0.0)
+    world.put(0.0, rng.uniform(-0.3, LANE + 0.3, many), rng.uniform(2.0, 12.0, many))
+    lost = np.arange(many) + 5
+    turns = np.zeros(many)
+    for k in range(300):
+        see(world)
+        world.seen["list_age"][...] = np.where(k >= lost, 2.0, 0.0)
+        if k % 10 == 0:
+            turns = rng.uniform(-0.02, 0.02, many)
+        world.judge(np.stack([np.full(many, 0.2), turns], -1))
+        world.drive()
+    assert (world.v == 0.0).all()
+    assert (np.abs(world.frenet()[1] - world.lane * LANE) + 0.5 * CAR.width < 0.5 * LANE + 0.1).all()
