@@ -2,7 +2,7 @@
 
     STOP       brake comfortably in the own lane, until rest; who is between two lanes creeps into one first
     SHOULDER   steer onto a hard shoulder that is free beside the lane, and stop there
-    DONE       at rest, and stays so
+    DONE       at rest, and stays so; who finds within STOOD that it is between two lanes goes on
 
 It starts with the shoulder where one begins within sight and nobody stands on the way there, otherwise it stops in
 the lane: a lane is no place to stay, but nothing is gained by driving on without a policy. It only proposes: the shield
@@ -75,6 +75,9 @@ CREEP = wp.constant(3.0)
 PULLS_AWAY = wp.constant(2.0)
 """m/s^2 up to that speed: the most that ISO 15622 lets an adaptive cruise control accelerate."""
 
+STOOD = wp.constant(5.0)
+"""s at rest, after which a car stays where it is until somebody comes for it: others have begun to drive around it."""
+
 INSIDE = wp.constant(0.1)
 """m between the car and its lane's edges, from which on it is in it: what the lane camera may be off by."""
 
@@ -87,6 +90,8 @@ class RoadFallbackMemory:
     """`RoadPhase`, int32 (rows,)"""
     last: wp.array
     """Acceleration and curvature proposed last, float32 (rows, 2)"""
+    stood: wp.array
+    """For how long it has been at rest as DONE, s, float32 (rows,)"""
 
 
 @dataclass
@@ -106,6 +111,7 @@ class RoadFallback:
         return RoadFallbackMemory(
             phase=wp.zeros(rows, dtype=wp.int32, device=device),
             last=wp.zeros((rows, 2), dtype=wp.float32, device=device),
+            stood=wp.zeros(rows, dtype=wp.float32, device=device),
         )
 
     def record(self, view: View, mask: wp.array, memory: RoadFallbackMemory, command: wp.array) -> Launchable:
@@ -113,17 +119,20 @@ class RoadFallback:
 
         Rows whose mask is not set forget: their next call begins anew.
         """
-        inputs = [view, self.bounds, mask, memory.phase, memory.last, command]
+        inputs = [view, self.bounds, mask, memory.phase, memory.last, memory.stood, command]
         return record(propose_stop, mask.shape[0], inputs, mask.device)
 
     def reset(self, mask: wp.array, memory: RoadFallbackMemory) -> None:
         """Forget the rows whose mask is set."""
-        wp.launch(begin_anew, mask.shape[0], [mask, memory.phase, memory.last], device=mask.device)
+        wp.launch(begin_anew, mask.shape[0], [mask, memory.phase, memory.last, memory.stood], device=mask.device)
 
 
 @wp.kernel
 def begin_anew(
-    mask: wp.array(dtype=wp.uint8), phase: wp.array(dtype=wp.int32), last: wp.array2d(dtype=wp.float32)
+    mask: wp.array(dtype=wp.uint8),
+    phase: wp.array(dtype=wp.int32),
+    last: wp.array2d(dtype=wp.float32),
+    stood: wp.array(dtype=wp.float32),
 ) -> None:
     """Rows whose mask is set have not been called yet."""
     row = wp.tid()
@@ -131,6 +140,7 @@ def begin_anew(
         phase[row] = STOP
         last[row, 0] = 0.0
         last[row, 1] = 0.0
+        stood[row] = 0.0
 
 
 @wp.func
@@ -187,6 +197,7 @@ def propose_stop(
     mask: wp.array(dtype=wp.uint8),
     phase: wp.array(dtype=wp.int32),
     last: wp.array2d(dtype=wp.float32),
+    stood: wp.array(dtype=wp.float32),
     command: wp.array2d(dtype=wp.float32),
 ) -> None:
     """The fallback's proposal for each masked row."""
@@ -194,6 +205,7 @@ def propose_stop(
     if mask[row] == wp.uint8(0):
         phase[row] = STOP
         last[row, 1] = 0.0
+        stood[row] = 0.0
         return
     v = view.motion[row, 0]
     d = view.where[row, 0]
@@ -212,8 +224,9 @@ def propose_stop(
     between = fresh and wp.min(left, right) < b.half_width + INSIDE
     if v <= REST and not between:
         phase[row] = DONE
-    elif phase[row] == DONE and fresh and wp.min(left, right) < b.half_width:
+    elif phase[row] == DONE and fresh and wp.min(left, right) < b.half_width and stood[row] < STOOD:
         phase[row] = STOP  # came to rest between two lanes while nothing was known of others: that is over
+    stood[row] = wp.where(phase[row] == DONE and v <= REST, stood[row] + b.period, 0.0)
     line = wp.float32(0.0)
     strength = b.comfort
     if phase[row] != DONE and fresh:

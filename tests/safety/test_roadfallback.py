@@ -133,7 +133,8 @@ def test_who_is_on_a_shoulder_that_ends_soon_stops_on_it() -> None:
     assert (d + 0.5 * SPEC.width < -0.5 * LANE).all()
 
 
-def test_who_stopped_between_two_lanes_without_a_list_goes_on_when_lists_come_again() -> None:
+@pytest.mark.parametrize("again", [100, 220])
+def test_who_stopped_between_two_lanes_without_a_list_goes_on_where_lists_come_again_soon(again: int) -> None:
     called = Called(1, 0.0)
     world = called.world
     world.put(-300.0, np.array([1.4]), np.array([2.0]))
@@ -141,13 +142,14 @@ def test_who_stopped_between_two_lanes_without_a_list_goes_on_when_lists_come_ag
     o.kind[0, 0], o.s[0, 0], o.d[0, 0] = 0, -288.0, 1.4  # no room to come in behind it
     for k in range(400):
         world.seen["list_age"][...] = 0.0
-        called.step("list_age" if 2 <= k < 100 else "")
-        if k == 99:
+        called.step("list_age" if 2 <= k < again else "")
+        if k == again - 1:
             assert world.v[0] == 0.0
             assert world.frenet()[1][0] + 0.5 * SPEC.width > 0.5 * LANE + 0.1
             o.kind[0, 0] = -1
     assert world.v[0] == 0.0
-    assert abs(world.frenet()[1][0]) + 0.5 * SPEC.width < 0.5 * LANE
+    inside = abs(world.frenet()[1][0]) + 0.5 * SPEC.width < 0.5 * LANE
+    assert inside == (again == 100)
 
 
 def test_a_car_that_is_no_longer_masked_forgets() -> None:
