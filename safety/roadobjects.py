@@ -62,6 +62,7 @@ from safety.roadsight import (
     SLOWEST,
     SPLIT,
     STATIC_KIND,
+    SV,
     SYAW,
     WALKER,
     WALKER_KIND,
@@ -73,6 +74,9 @@ from safety.roadsight import (
 from sim.frenet import bend_ahead, lane_frame
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
+
+CRAWLS = wp.constant(4.0)
+"""m/s up to which a car comes out of where it stood: the fallback's creep and what it may exceed that by."""
 
 COMES = wp.constant(0.02)
 """Sine of the angle from which on a lane beside comes to ours: a metre in 50."""
@@ -88,6 +92,18 @@ def parts(row: int, lane: int, k: int, ask: RoadAsk) -> bool:
                 if ask.conflicts.other[c] == lane and ask.conflicts.kind[c] == SPLIT:
                     return True
     return False
+
+
+@wp.func
+def waits(row: int, j: int, sight: RoadSight, b: RoadBounds) -> bool:
+    """Whether vehicle j, behind in a lane that we partly stand in, is held up by us: both at a crawl, it no faster.
+
+    Who has stopped behind a car that stands between two lanes lets it out of there.
+    """
+    v = wp.max(sight.start[row, SV], 0.0)
+    within = sight.start[row, SLOW] < sight.objects[row, j, HIGH_D]
+    within = within and sight.start[row, SHIGH] > sight.objects[row, j, LOW_D]
+    return within and v <= CRAWLS and sight.objects[row, j, FASTEST] <= v + 2.0 * b.speed_error
 
 
 @wp.func
@@ -224,6 +240,8 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
                 sight.objects[row, j, HIGH_D] = wp.max(sight.objects[row, j, HIGH_D], border)
             if behind:
                 sight.object_mode[row, j] = REAR
+                if waits(row, j, sight, b):
+                    sight.object_mode[row, j] = ABSENT
         return 0
     if same and sight.objects[row, j, HIGH_S] <= b.front:
         # beside or behind us: whoever leaves a lane into us has us where we are

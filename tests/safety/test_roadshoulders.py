@@ -177,3 +177,19 @@ def test_wherever_lists_stop_coming_a_car_comes_to_rest_inside_a_lane() -> None:
         world.drive()
     assert (world.v == 0.0).all()
     assert (np.abs(world.frenet()[1] - world.lane * LANE) + 0.5 * CAR.width < 0.5 * LANE + 0.1).all()
+
+
+def astride(speed: float) -> RoadWorld:
+    """An ego that stands in the left lane, a little over its right border and turned to the left; others behind it."""
+    world = RoadWorld(1, 2, spec=CAR, noise=0.0)
+    world.put(0.0, 0.5 * LANE + 0.2, 0.0)
+    world.yaw[:] = 0.2
+    o = world.others
+    o.kind[...], o.s[...], o.d[...], o.v[...] = 1, -5.0, np.array([[LANE, 0.0]]), np.array([[0.0, speed]])
+    see(world)
+    return world
+
+
+def test_who_waits_behind_a_car_that_stands_between_two_lanes_lets_it_out() -> None:
+    assert judged(astride(0.0), 2.0, 0.05) is Reason.NONE
+    assert judged(astride(3.0), 2.0, 0.05) is Reason.REAR
