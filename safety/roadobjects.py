@@ -48,11 +48,14 @@ from safety.roadsight import (
     OYAW,
     PARALLEL,
     PCURVE,
+    PHEADING,
     PICKS_UP,
     PLEFT,
     PLIMIT,
     POINTS_C,
     PRIGHT,
+    PX,
+    PY,
     REACTS,
     REAR,
     SD,
@@ -62,6 +65,7 @@ from safety.roadsight import (
     SLOWEST,
     SPLIT,
     STATIC_KIND,
+    STEP_C,
     SV,
     SYAW,
     WALKER,
@@ -71,12 +75,18 @@ from safety.roadsight import (
     path_least,
     project,
 )
-from sim.frenet import bend_ahead, lane_frame
+from sim.frenet import LINKS_C, bend_ahead, lane_frame
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
 CRAWLS = wp.constant(4.0)
 """m/s up to which a car comes out of where it stood: the fallback's creep and what it may exceed that by."""
+
+HOPS = wp.constant(4)
+"""Ends of lanes that are looked over from a vehicle behind to the ego's place."""
+
+LEADS, LEADS_BY = wp.constant(0.2), wp.constant(6.0)
+"""Share and m by which the way along its lane and the straight way may differ: an arc and its chord up to 2 rad."""
 
 COMES = wp.constant(0.02)
 """Sine of the angle from which on a lane beside comes to ours: a metre in 50."""
@@ -92,6 +102,54 @@ def parts(row: int, lane: int, k: int, ask: RoadAsk) -> bool:
                 if ask.conflicts.other[c] == lane and ask.conflicts.kind[c] == SPLIT:
                     return True
     return False
+
+
+@wp.func
+def follow(row: int, j: int, at: wp.vec4, ask: RoadAsk) -> wp.vec4:
+    """Where a vehicle behind all of the path is, as `project` tells it: as far across as its lane is at our own place.
+
+    The path goes on straight behind its first point, and a road that bends does not: without this a car in our lane
+    would seem to come beside it. `at` where its lane does not lead there, or it does not drive along it.
+    """
+    view = ask.view
+    lane = view.object_lane[row, j]
+    px = view.path[row, 0, PX]
+    py = view.path[row, 0, PY]
+    dx = view.objects[row, j, OX] - px
+    dy = view.objects[row, j, OY] - py
+    heading = view.path[row, 0, PHEADING]
+    ours = view.path_lane[row, 0]
+    if lane < 0 or ours < 0 or at[3] > 0.0 or dx * wp.cos(heading) + dy * wp.sin(heading) >= 0.0:
+        return at
+    far = wp.sqrt(dx * dx + dy * dy)
+    s = view.objects[row, j, OLANE_S]
+    here = lane_frame(ask.lanes, lane, s).heading
+    if wp.cos(view.objects[row, j, OYAW] - here) < PARALLEL:
+        return at
+    s = s + far
+    many = wp.int32(HOPS)  # a variable, so that Warp does not write the hops out
+    for _ in range(many):
+        length = ask.lanes.length[lane]
+        if s > length:
+            following = ask.lanes.successors[lane, 0]
+            for i in range(1, LINKS_C):
+                if ask.lanes.successors[lane, i] == ours:
+                    following = ours
+            if following < 0:
+                return at
+            s = s - length
+            lane = following
+    near = lane_frame(ask.lanes, lane, wp.min(s, ask.lanes.length[lane]))
+    begin = lane_frame(ask.lanes, ours, view.path_s[row, 0])
+    turn = near.heading - begin.heading
+    x = near.x - begin.x
+    y = near.y - begin.y
+    c = wp.cos(begin.heading)
+    q = wp.sin(begin.heading)
+    if wp.cos(turn) < PARALLEL or wp.abs(x * c + y * q) > LEADS_BY + LEADS * far:
+        return at
+    d = y * c - x * q + view.objects[row, j, OLANE_D]
+    return wp.vec4(-float(BEHIND_C) * STEP_C - far, d, here - turn, 0.0)
 
 
 @wp.func
@@ -122,6 +180,7 @@ def set_object(row: int, j: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) 
         return Reason.NOT_FINITE
     last = int(sight.start[row, SLIMIT])
     at = project(view, row, wp.max(last, 1), view.objects[row, j, OX], view.objects[row, j, OY])
+    at = follow(row, j, at, ask)
     s = at[0]
     d = at[1]
     k = int(at[3])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from safety.reason import Reason
+from safety.roadsight import ALONG, HIGH_D, HIGH_S, LOW_D, REAR
 from sim.driving.state import PATH, PATH_BEHIND, PATH_STEP, PathColumn
 from tests.safety.roadworld import CAR, RoadWorld
 from tests.safety.roadworld import WIDTH as LANE
@@ -177,6 +178,25 @@ def test_wherever_lists_stop_coming_a_car_comes_to_rest_inside_a_lane() -> None:
         world.drive()
     assert (world.v == 0.0).all()
     assert (np.abs(world.frenet()[1] - world.lane * LANE) + 0.5 * CAR.width < 0.5 * LANE + 0.1).all()
+
+
+@pytest.mark.parametrize("curvature", [-1 / 60.0, -1 / 500.0, 0.0, 1 / 500.0, 1 / 60.0])
+@pytest.mark.parametrize("d", [0.0, LANE])
+def test_who_is_behind_in_a_bend_is_where_its_lane_is(curvature: float, d: float) -> None:
+    for behind in (-20.0, -45.0, -90.0):
+        if behind * abs(curvature) < -1.0:
+            continue  # further round than that the straight way is half of the way
+        world = RoadWorld(1, 1, spec=CAR, noise=0.0, curvature=curvature)
+        world.put(0.0, ON, 4.0)
+        o = world.others
+        o.kind[...], o.s[...], o.d[...], o.v[...] = 1, behind, d, 20.0
+        see(world)
+        world.judge(np.array([[0.0, curvature]]))
+        box = world.memory.objects.numpy()[0, 0]
+        assert world.memory.object_mode.numpy()[0, 0] == int(REAR)
+        assert box[int(ALONG)] == 1.0
+        assert abs(0.5 * (box[int(LOW_D)] + box[int(HIGH_D)]) - d) < 0.1
+        assert behind - 1.0 < box[int(HIGH_S)] - 2.5 < behind + 0.1 * abs(behind) + world.middle
 
 
 def astride(speed: float) -> RoadWorld:
