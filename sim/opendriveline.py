@@ -7,6 +7,7 @@ that do not meet are refused, as are shapes that are not read.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,10 @@ from sim.xmltree import Element
 
 TURN_MAX = 200.0
 """rad that one piece turns at most: 32 rounds of a car park's ramp; more is no road, and costs hours to follow."""
+
+
+SAME = 1e-9
+"""m; a polynomial counts from so little before its s, for what sums of floats miss."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,13 @@ def evaluate(polys: Sequence[Poly], s: Floats) -> Floats:
     if not polys:
         return np.zeros_like(s)
     begin, a, b, c, d = np.array([(poly.s, poly.a, poly.b, poly.c, poly.d) for poly in polys]).T
-    which = np.searchsorted(begin - 1e-9, s, side="right") - 1
+    which = np.searchsorted(begin - SAME, s, side="right") - 1
     ds = s - begin[which]
     value = a[which] + ds * (b[which] + ds * (c[which] + ds * d[which]))
     return np.where(which >= 0, value, 0.0)
+
+
+def within(polys: Sequence[Poly], begin: float, end: float) -> Sequence[Poly]:
+    """Those of sorted polynomials that count from s = `begin` to `end`."""
+    first = bisect_right(polys, begin + SAME, key=lambda poly: poly.s) - 1
+    return polys[max(first, 0) : bisect_right(polys, end + SAME, key=lambda poly: poly.s)]

@@ -6,24 +6,28 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from sim.road import Lane
 from sim.xmltree import Element
 
 Key = tuple[str, int, int]
-"""Road id, lane section, lane id."""
+"""Road id, number of the `Section`, lane id."""
 
 
 @dataclass(eq=False)
 class Section:
-    """A stretch of a road with the same lanes."""
+    """A stretch of a road with the same lanes and the same rules: a lane section of the file, or a part of one."""
 
     element: Element
+    """Of the file; parts of one share it"""
     begin: float
     """s, m"""
     end: float
     lanes: dict[int, Element]
     """By id"""
+    name: str
+    """The number of the file's section, and of a later part where it begins"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,18 +80,33 @@ class Links:
             )
         return linked
 
+    @cached_property
+    def ends(self) -> dict[tuple[str, str], Element | None]:
+        """What each road names as its "successor" and its "predecessor"."""
+        found: dict[tuple[str, str], Element | None] = {}
+        for road, element in self.roads.items():
+            link = element.some("link")
+            for end in ("successor", "predecessor"):
+                found[road, end] = link.some(end) if link else None
+        return found
+
     def _next(self, road: str, number: int, lane: int, end: str) -> Iterator[int]:
         """Lanes that a lane's own link names at one end of its section: in the next section, or the next road."""
-        link = self.sections[road][number].lanes[lane].some("link")
+        sections = self.sections[road]
+        link = sections[number].lanes[lane].some("link")
         target = link.some(end) if link else None
+        following = number + (1 if end == "successor" else -1)
+        there = 0 <= following < len(sections)
+        if there and sections[following].element is sections[number].element:  # parts of one section
+            if (road, following, lane) in self.index:
+                yield self.index[road, following, lane]
+            return
         if target is None:
             return
-        following = number + (1 if end == "successor" else -1)
-        if 0 <= following < len(self.sections[road]):
+        if there:
             yield from self._lane(target, road, following, target.whole("id"))
             return
-        roads = self.roads[road].some("link")
-        other = roads.some(end) if roads else None
+        other = self.ends[road, end]
         if other is None or other.word("elementType", "road") != "road":
             return  # junctions name their lanes themselves
         yield from self._lane(target, *self._contact(other, other.word("elementId")), target.whole("id"))
@@ -103,7 +122,8 @@ class Links:
 
     def _lane(self, link: Element, road: str, number: int, lane: int) -> Iterator[int]:
         if lane not in self.sections[road][number].lanes:
-            raise link.fault(f"expected a lane of road {road}, section {number}, got {lane}; repair the link")
+            name = self.sections[road][number].name
+            raise link.fault(f"expected a lane of road {road}, section {name}, got {lane}; repair the link")
         index = self.index.get((road, number, lane))
         if index is not None:  # None: a lane without room
             yield index
@@ -127,9 +147,8 @@ class Links:
 
     def _end_at(self, connection: Element, road: str, junction: str) -> int:
         """The section of a road at which it meets a junction."""
-        link = self.roads[road].some("link")
         for end, number in (("successor", len(self.sections[road]) - 1), ("predecessor", 0)):
-            target = link.some(end) if link else None
+            target = self.ends[road, end]
             if (
                 target is not None
                 and target.word("elementType", "") == "junction"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sim.opendrive import read_opendrive
-from sim.road import LaneKind, Road, RoadError
+from sim.road import LaneKind, Road, RoadError, project
+from sim.roadconflicts import find_conflicts
+from sim.roadgraph import route
 from tests.sim.roadfiles import geometry, lane, road, section, write
 
 STRAIGHT = geometry(0, 0, 0, 0.0, 100)
@@ -125,6 +128,77 @@ def test_road_marks_say_where_a_lane_may_be_left(tmp_path: Path) -> None:
     ]
 
 
+def test_a_limit_that_changes_on_the_way_cuts_the_lanes(tmp_path: Path) -> None:
+    """A type at 60 m in a section that begins at 20 m; the left lane has a sign of its own 50 m into it."""
+    types = '<type s="60" type="town"><speed max="50" unit="km/h"/></type><type s="0" type="rural"/>'
+    own = '<speed sOffset="50" max="30" unit="km/h"/>'
+    link = '<link><predecessor id="-1"/></link>'
+    sections = section(0, right=lane(-1)) + section(20, left=lane(1, more=own), right=lane(-1, more=link))
+    network = read_opendrive(write(tmp_path / "t.xodr", road("a", 100, STRAIGHT, sections, more=types)))
+    limits = {one.name: round(one.limit * 3.6, 6) for one in network.lanes}
+    assert limits == {
+        "a.0.-1": math.inf, "a.1.-1": math.inf, "a.1@60.-1": 50, "a.1@70.-1": 50,
+        "a.1.1": math.inf, "a.1@60.1": 50, "a.1@70.1": 30,
+    }  # fmt: skip
+    at = named(network)
+    assert route(network, at["a.0.-1"], at["a.1@70.-1"]) == tuple(
+        at[name] for name in ("a.0.-1", "a.1.-1", "a.1@60.-1", "a.1@70.-1")
+    )
+    back = [network.lanes[at[name]] for name in ("a.1@70.1", "a.1@60.1", "a.1.1")]
+    assert [one.centre[:, 0][[0, -1]].tolist() for one in back] == [[100, 70], [70, 60], [60, 20]], "against s"
+    assert [one.successors for one in back] == [(at["a.1@60.1"],), (at["a.1.1"],), ()]
+    assert [one.oncoming for one in back] == [at["a.1@70.-1"], at["a.1@60.-1"], at["a.1.-1"]]
+    assert not find_conflicts(network)
+
+
+def test_a_mark_that_changes_on_the_way_cuts_the_lanes(tmp_path: Path) -> None:
+    """Solid from 30 m to 50 m, to be crossed inwards alone until 80 m; marks that allow the same cut nothing."""
+    kinds = {0: "broken", 30: "solid", 40: "solid solid", 50: "solid broken", 80: "broken", 90: "none"}
+    marks = "".join(f'<roadMark sOffset="{s}" type="{kind}"/>' for s, kind in kinds.items())
+    right = lane(-1, more=marks) + lane(-2, more='<roadMark sOffset="0" type="solid"/>')
+    network = read_opendrive(write(tmp_path / "m.xodr", road("a", 100, STRAIGHT, section(0, right=right))))
+    assert [(one.name, one.may_change_right) for one in network.lanes if one.name.endswith("-1")] == [
+        ("a.0.-1", True), ("a.0@30.-1", False), ("a.0@50.-1", False), ("a.0@80.-1", True),
+    ]  # fmt: skip
+    assert [one.may_change_left for one in network.lanes if one.name.endswith("-2")] == [True, False, True, True]
+    at = named(network)
+    for one in network.lanes:
+        beside = one.right_neighbour if one.name.endswith("-1") else one.left_neighbour
+        assert network.lanes[beside].name[:-1] == one.name[:-1]
+    assert route(network, at["a.0@30.-1"], at["a.0@80.-2"]) == (
+        at["a.0@30.-1"], at["a.0@50.-1"], at["a.0@80.-1"], at["a.0@80.-2"],
+    )  # fmt: skip
+
+
+def test_a_cut_section_keeps_its_borders_and_its_links(tmp_path: Path) -> None:
+    """Over a bend with a width that grows; the second lane has room in the last part alone."""
+    slow = '<speed sOffset="0" max="20"/><speed sOffset="13.37" max="10"/><speed sOffset="31" max="20"/>'
+    width = '<width sOffset="0" a="3" b="0.01" c="0" d="0"/>'
+    late = '<width sOffset="0" a="0" b="0" c="0" d="0"/><width sOffset="35" a="0" b="0.2" c="0" d="0"/>'
+    plan = geometry(0, 0, 0, 0.0, 50, '<arc curvature="0.02"/>')
+    follow = '<successor elementType="road" elementId="b" contactPoint="start"/>'
+    link = '<link><successor id="-1"/></link>'
+    x, y = 50 * math.sin(1.0), 50 - 50 * math.cos(1.0)
+
+    def network(signs: str) -> Road:
+        right = lane(-1, "", more=width + link + signs) + lane(-2, "", more=late)
+        a = road("a", 50, plan, section(0, right=right), link=follow)
+        b = road("b", 20, geometry(0, x, y, 1.0, 20), section(0, right=lane(-1)))
+        return read_opendrive(write(tmp_path / "a.xodr", a, b))
+
+    cut, whole = network(slow), network("")
+    at = named(cut)
+    assert list(at) == ["a.0.-1", "a.0@13.37.-1", "a.0@31.-1", "a.0@31.-2", "b.0.-1"]
+    parts = [cut.lanes[at[name]] for name in ("a.0.-1", "a.0@13.37.-1", "a.0@31.-1")]
+    assert [one.limit for one in parts] == [20, 10, 20]
+    for one, following in pairwise([*parts, cut.lanes[at["b.0.-1"]]]):
+        assert [cut.lanes[each] for each in one.successors] == [following]
+        assert one.centre[-1] == pytest.approx(following.centre[0], abs=1e-6)
+    one = whole.lanes[named(whole)["a.0.-1"]]
+    for part in parts:
+        assert np.abs(project(one.right, np.arange(len(one.right)) * 1.0, part.right)[1]).max() < 0.002
+
+
 def test_crosswalks_become_crossings(tmp_path: Path) -> None:
     walk = '<object type="crosswalk" s="30" t="0" hdg="0" length="3" width="9"/>'
     objects = f'<objects>{walk}<object type="pole" s="1" t="5"/></objects>'
@@ -171,6 +245,11 @@ WALK = '<objects><object type="crosswalk" s="{}" t="0" length="3" width="{}"/></
 LONG, MANY = geometry(0, 0, 0, 0.0, 1e5), section(0, right="".join(lane(-k) for k in range(1, 21)))
 TILT = '<lateralProfile><superelevation s="0" a="0.02" b="0" c="0" d="0"/></lateralProfile>'
 LINKED = section(0, right=lane(-1, more='<link><successor id="-1"/></link>'))
+BORDER = '<lane id="-2" type="driving"><border sOffset="{}" a="{}" b="0" c="0" d="0"/></lane>'
+MARK = '<roadMark sOffset="{}" type="solid"/>'
+FAST = '<type s="20" type="town"><speed max="9" unit="{}"/></type>'
+SPEEDS = "".join(f'<speed sOffset="{k / 45}" max="{9 + k % 2}"/>' for k in range(4500))
+SIGNS = section(0, right="".join(lane(-k, more=SPEEDS if k == 1 else "") for k in range(1, 51)))
 NOWHERE = '<successor elementType="road" elementId="z" contactPoint="start"/>'
 
 
@@ -184,7 +263,15 @@ NOWHERE = '<successor elementType="road" elementId="z" contactPoint="start"/>'
         (road("a", 100, STRAIGHT, ONE, more=TILT), "<superelevation> is not read"),
         (road("a", 100, STRAIGHT, section(0, right=lane(-1) + lane(-3))), "lane ids without holes"),
         (road("a", 100, STRAIGHT, section(0, right=lane(-1, "nan"))), 'expected a finite number as "a"'),
-        (road("a", 100, STRAIGHT, section(0, right=lane(-1, "-3"))), "expected widths of 0 m and more"),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1, "-3"))), "width that leaves 0 m of room and more, got -3"),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1) + BORDER.format(0, -2))), "a lane border .* got -1.500"),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1) + BORDER.format(5, -6))), "0 on, got the first at 5"),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1).replace('sOffset="0"', 'sOffset="9"'))), "the first at 9"),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1, more=MARK.format(-1)))), 'from 0 to .* as "sOffset"'),
+        (road("a", 100, STRAIGHT, ONE, more='<type s="-5" type="town"/>'), 'from 0 to 1e\\+09 as "s", got "-5"'),
+        (road("a", 100, STRAIGHT, ONE, more=FAST.format("warp")), 'a unit of m/s, km/h, mph, got "warp"'),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1), centre='</lane><lane id="0">')), "one <lane> in <center>"),
+        (road("a", 100, STRAIGHT, SIGNS), "expected 200000 lanes in a file at most, cut where limits and marks"),
         (road("a", 100, STRAIGHT, LINKED, link=NOWHERE), 'expected the id of a road, got "z"'),
         (road("a", 100, STRAIGHT, LINKED + section(50, left=lane(1))), "expected a lane of road a, section 1, got -1"),
         (road("a", 100, STRAIGHT, ONE) + road("a", 100, STRAIGHT, ONE), 'road "a" stands twice'),
@@ -247,8 +334,13 @@ def test_files_of_many_small_pieces_are_read_in_the_time_of_their_size(tmp_path:
     plan = "\n".join(geometry(k, k, 0, 0.0, 1) for k in range(many))
     widths = "".join(f'<width sOffset="{k}" a="{3 + k % 2 / 10}" b="0" c="0" d="0"/>' for k in range(many))
     parts = road("a", many, plan, section(0, right=lane(-1, "", more=widths + " \n" * 300_000)))
+    offsets = "".join(f'<laneOffset s="{k}" a="0.1" b="0" c="0" d="0"/>' for k in range(many))
+    types = "".join(f'<type s="{k + 0.5}" type="town"><speed max="{9 + k % 2}"/></type>' for k in range(many))
+    sections = "".join(section(k, right=lane(-1)) for k in range(many))
+    other = road("b", many, plan, sections, offset=offsets, more=types)
     begin = time.process_time()
-    (one,) = read_opendrive(write(tmp_path / "m.xodr", parts)).lanes
+    one, *others = read_opendrive(write(tmp_path / "m.xodr", parts, other)).lanes
+    assert len(others) == 2 * many
     assert time.process_time() - begin < 5.0
     assert one.length == pytest.approx(many, rel=0.01)
     assert one.width[one.s.searchsorted(1000.0)] == pytest.approx(3.0, abs=0.11)
