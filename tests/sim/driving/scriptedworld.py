@@ -74,10 +74,10 @@ class ScriptedWorld:
                 self.actors.lane,
             )
         )  # fmt: skip
-        for world, (which, s) in enumerate(zip(self.lane, self.s, strict=True)):
-            on = road.lanes[which]
-            pose[world, 0, :2] = on.at(float(s)) - origin
-            pose[world, 0, 2] = np.interp(s, on.s, on.heading)
+        for which in np.unique(self.lane):
+            on, worlds = road.lanes[which], self.lane == which
+            pose[worlds, 0, :2] = on.at(self.s[worlds]) - origin
+            pose[worlds, 0, 2] = np.interp(self.s[worlds], on.s, on.heading)
         motion[:, 0, 0], motion[:, 0, 1], place[:, 0, 0] = self.speed, accel, self.s
         size[:, 0] = EGO_LENGTH, EGO_WIDTH
         kind[:, 0], lane[:, 0] = int(ActorKind.CAR), self.lane
