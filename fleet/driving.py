@@ -97,6 +97,11 @@ class Config:
 
 def check(config: Config, made_later: Path | None = None) -> None:
     """Raise `MusterError` for values, roads and policies that cannot work, before anything is made."""
+    checked(config, made_later)
+
+
+def checked(config: Config, made_later: Path | None = None) -> list[Venue]:
+    """As `check`; the roads, which were read for it, none where nothing is driven."""
     from fleet.roadranges import ranges_of
     from fleet.venues import FaultError, read_fault, read_venues
     from sim.driving.film import Look, check_look
@@ -115,15 +120,16 @@ def check(config: Config, made_later: Path | None = None) -> None:
         check_look(Look(speed=config.video_speed))
     if config.redraw is not None:
         open_run(config.redraw)
-        return
+        return []
     make_task(config)
-    read_venues(config.site, ranges_of(config.randomization))
+    venues = read_venues(config.site, ranges_of(config.randomization))
     if math.isfinite(read_fault(config.fault, config.lidar).fails_at) and not config.shield:
         raise FaultError("--fault: expected a shield, under which the fallback drives on, got none; switch it on")
     if config.policy and made_later is None:
         from fleet.drivers import driver_of
 
         driver_of(config.policy)
+    return venues
 
 
 def ports(config: Config) -> dict[str, str]:
@@ -155,10 +161,9 @@ def randomization(config: Config) -> dict[str, Table]:
 def run(config: Config) -> int:
     """Train if asked to, drive, film, report; 0 when no contact was at fault, else 1."""
     from fleet.drivers import driver_of
-    from fleet.roadranges import ranges_of
-    from fleet.venues import Among, read_fault, read_venues
+    from fleet.venues import Among, read_fault
 
-    check(config)
+    venues = checked(config)
     if config.redraw is not None:
         show(config, open_run(config.redraw))
         return 0
@@ -166,7 +171,6 @@ def run(config: Config) -> int:
     directory = join_run(parent, arguments=sys.argv[1:], config=plain(config), seed=config.seed)
     if not config.policy:
         print(trains_first(config), flush=True)
-    venues = read_venues(config.site, ranges_of(config.randomization))
     for line in unread(venues):
         print(line, flush=True)
     driver = driver_of(config.policy or str(train(config, directory)))

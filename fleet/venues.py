@@ -28,7 +28,7 @@ from sim.driving.families import FAMILIES
 from sim.driving.idmdriver import Following
 from sim.driving.moment import CarSize, Course
 from sim.driving.problems import problem_env
-from sim.driving.recorded import AFTER, Recorded, from_commonroad
+from sim.driving.recorded import AFTER, Recorded, recorded_of
 from sim.driving.scenario import Scenario, evaluate, sample
 from sim.driving.scenariorows import narrowed
 from sim.driving.scenariotext import scenario_of
@@ -153,7 +153,8 @@ def read_venues(text: str, ranges: Ranges = USUAL) -> list[Venue]:
             words.append(part)
     if not all(words):
         raise RoadError(f'expected roads between commas, as town:7,highway:3, got "{text}"; name at least one')
-    return [make_venue(word, ranges) for word in words]
+    made = {word: make_venue(word, ranges) for word in dict.fromkeys(words)}
+    return [made[word] for word in words]
 
 
 def make_venue(word: str, ranges: Ranges = USUAL) -> Venue:
@@ -162,8 +163,11 @@ def make_venue(word: str, ranges: Ranges = USUAL) -> Venue:
     if name in FAMILIES:
         scenario = narrowed(scenario_of(word), ranges.scenarios)
         return Venue(word, scenario.road, scenario=scenario)
-    if path.suffix == ".xml" and read_commonroad(path).problems:
-        recorded = from_commonroad(path)
+    if path.suffix == ".xml":
+        file = read_commonroad(path)
+        if not file.problems:
+            return Venue(path.stem, drivable(file.road, CAR.car.curvature_max))
+        recorded = recorded_of(file, path)
         speed, most = recorded.problem.speed, CAR.car.speed_max
         if not 0.0 <= speed <= most:
             raise RoadError(

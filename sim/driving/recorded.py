@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sim.actors import Actor, Goal, Problem
-from sim.commonroad import read_commonroad
+from sim.commonroad import Scenario, read_commonroad
 from sim.driving.atlas import Atlas
 from sim.driving.routes import RoutePlan
 from sim.driving.starts import Place, Places, route_places
@@ -78,10 +78,16 @@ class Recorded:
 def from_commonroad(path: Path, problem: int = 0) -> Recorded:
     """Planning problem number `problem` of a file, counted from 0.
 
-    Raises `RoadError` or `FileError`, one line: for files that the reader refuses, a problem that is not there, an ego
-    or a goal off the road.
+    Raises `RoadError` or `FileError`, one line: for files that the reader refuses, and as `recorded_of`.
     """
-    scenario = read_commonroad(path)
+    return recorded_of(read_commonroad(path), path, problem)
+
+
+def recorded_of(scenario: Scenario, path: Path, problem: int = 0) -> Recorded:
+    """Planning problem number `problem` of what was read of `path`, counted from 0.
+
+    Raises `RoadError`, one line, for a problem that is not there, an ego or a goal off the road.
+    """
     if not 0 <= problem < len(scenario.problems):
         raise RoadError(
             f"{path}: expected planning problem {problem} of {len(scenario.problems)}, counted from 0, it is not "

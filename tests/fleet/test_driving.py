@@ -21,6 +21,7 @@ from sim.bodies.specs import CAR
 from sim.driving.env import RoadEnv
 from sim.driving.moment import Moment, scan_points
 from sim.road import RoadError
+from sim.xmltree import Element, XmlReader
 from tests.fleet import drives
 from tests.fleet.drivepolicies import write_driving_policies
 from tests.sim.driving.plainworld import by_hand
@@ -366,12 +367,26 @@ def test_policies_of_another_version_are_refused_in_a_line_before_anything_is_ma
     ("latest", "ending", "verdict"), [(60, "goal reached", "solved"), (22, "too late", "not solved")]
 )
 def test_a_recorded_problem_is_driven_until_it_is_solved_or_cannot_be(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], latest: int, ending: str, verdict: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    latest: int,
+    ending: str,
+    verdict: str,
 ) -> None:
-    """10 m/s at first, 45 m to the goal's lane: 6 s are enough, 2.2 s are not."""
+    """10 m/s at first, 45 m to the goal's lane: 6 s are enough, 2.2 s are not. The file is read once for all."""
+    read: list[Path] = []
+    root = XmlReader.root
+
+    def counted(reader: XmlReader, *tags: str) -> Element:
+        read.append(reader.path)
+        return root(reader, *tags)
+
+    monkeypatch.setattr(XmlReader, "root", counted)
     file = write(tmp_path / "p.xml", ROADS, PROBLEM.replace("<intervalEnd>40", f"<intervalEnd>{latest}"))
     words = ["drive", "--policy", "idm", "--site", str(file), "--drives", "1", "--no-video"]
     assert cli.main([*words, "--out", str(tmp_path / "runs")]) == 0
+    assert read == [file]
     (run,) = (tmp_path / "runs").iterdir()
     (drive,) = read_drives(run / "blackbox")
     assert drive.course.asks == f"be in the goal's lane between 2.0 and {latest / 10} s in its direction"
