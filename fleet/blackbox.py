@@ -128,6 +128,10 @@ class BlackBox:
             return
         self._queue.append(step)
 
+    def restate(self, **metadata: str) -> None:
+        """Say something else of later files, whose steps another policy answers; the open one keeps what it says."""
+        self._metadata = {**self._metadata, **metadata}
+
     def flush(self) -> None:
         """Write what waits as one chunk. A failed write is counted; its steps are dropped."""
         steps = [self._queue.popleft() for _ in range(len(self._queue))]

@@ -62,6 +62,7 @@ COMMANDS = {
     ),
     "coordinate": Command("coordination.serve", "the coordinator: tasks, assignment, right of way", "coordinator"),
     "robot": Command("fleet.robot", "host one robot or several, each with its own loop"),
+    "swap": Command("fleet.swap", "give the robots of a run another policy while they drive, or the one before"),
     "fleet": Command("fleet.warehouse", "submit a warehouse's tasks, wait, write report and video", "sim,view"),
     "replay": Command("fleet.replay", "replay black boxes: identical, or the first field that differs"),
     "diverged": Command("sim.relive", "play worlds that blew up in training once more", "sim"),

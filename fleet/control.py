@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.errors import ContractMismatch
 from agents.policy import Policy
 from coordination.messages import Chosen, Grant, Offer, Picture, Report, RobotStatus
 from fleet.guard import Guard
@@ -36,7 +37,7 @@ from hierarchy.meta import mission
 from hierarchy.motor import FIRMWARE, PLANAR, driven
 from hierarchy.options import OptionName
 from hierarchy.pace import Pace
-from hierarchy.skills import Act, Answer
+from hierarchy.skills import Act, Answer, version_of
 from safety import fallback
 from safety.dynamics import PLAN_TICKS, stopping_ticks
 from safety.monitors import (
@@ -112,6 +113,20 @@ class Stepper:
         laden = None if self._unable else self._loaded
         self._guard = Guard(spec, self._driven, laden, site, config.person_speed, limited=bool(self._pace.zones))
         self._no_scan = np.full(spec.lidar.rays, spec.lidar.range_max, np.float32)
+
+    def use(self, policy: Policy, chooser: Choose | None) -> None:
+        """Let another policy, and the chooser pinned to it, answer from the next step on; two references move.
+
+        Raises agents.errors.ContractMismatch when it sees other observations than the ones that are written here.
+        """
+        navigate = self.controller.navigate
+        if policy.contract_hash != navigate.contract_hash:
+            raise ContractMismatch(
+                f"expected a policy for contract {navigate.contract_hash[:12]}, which the robot observes, "
+                f"{policy.hash[:12]} is for {policy.contract_hash[:12]}; restart the robot with it"
+            )
+        navigate.version = version_of(policy.hash[:12])
+        self.policy, self.chooser = policy, chooser
 
     def step(
         self,
@@ -272,15 +287,16 @@ class Stepper:
         """How the policy is asked: its time is measured, and an exception is an answer that is not finite."""
 
         def ask(observation: NDArray[np.float32]) -> Answer:
-            if self.policy is None:
+            policy = self.policy
+            if policy is None:
                 return Answer((math.nan, math.nan))
             started = time.perf_counter()
             try:
-                action = tuple(float(value) for value in self.policy.act(observation)[0])
+                action = tuple(float(value) for value in policy.act(observation)[0])
             except Exception:  # onnxruntime's errors share no base; whatever it is, the fallback drives
-                return Answer((math.nan, math.nan))
+                return Answer((math.nan, math.nan), policy=policy.hash[:12])
             late = lateness is not None and time.perf_counter() - started > lateness
-            return Answer(action, late)
+            return Answer(action, late, policy.hash[:12])
 
         return ask
 

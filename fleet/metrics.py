@@ -42,6 +42,12 @@ class RobotMetrics:
             "muster_robot_messages", "Messages by what became of them", ("robot", "peer", "kind"), registry=r
         )
         self._messages = messages
+        self._swaps = Counter(
+            "muster_policy_swaps",
+            "Requests for another policy by what became of them",
+            ("robot", "outcome"),
+            registry=r,
+        )
         self.step = {robot: step.labels(robot) for robot in robots}
         """Seconds from the readings to the released command, black box append included."""
         self.steps = {robot: steps.labels(robot) for robot in robots}
@@ -61,6 +67,10 @@ class RobotMetrics:
     def stop(self, robot: str, cause: str) -> None:
         """Count one protective stop."""
         self._stops.labels(robot, cause).inc()
+
+    def swap(self, robot: str, outcome: str) -> None:
+        """Count one request for another policy."""
+        self._swaps.labels(robot, outcome).inc()
 
     def message(self, robot: str, peer: str, kind: str, count: int) -> None:
         """Count messages of one kind from one peer."""

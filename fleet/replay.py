@@ -8,6 +8,9 @@ Three links are checked, step by step:
     3  recorded policy output -> decision    bit-identical: every field of the outputs, and the memory that the step
                                              hands on, compared with what the next chunk began with
 
+A robot that was given another policy while it drove (`muster swap`) says with each answer who gave it; what took over
+lies in its run.
+
 A chunk begins with the whole memory, so a file that was cut, or lost steps to a full disk, is replayed where it is
 whole. Values are compared as msgpack bytes: NaN equals NaN, -0.0 differs from 0.0.
 
@@ -18,6 +21,7 @@ Exit code 0: identical; 1: a difference; 2: a file cannot be replayed.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +32,7 @@ import msgspec
 import numpy as np
 from tyro.conf import Positional
 
+from agents.errors import PolicyError
 from agents.policy import MODEL, Policy
 from fleet.codehash import code_hash
 from fleet.control import Stepper
@@ -35,7 +40,8 @@ from fleet.header import Header, read_header
 from fleet.records import SCHEMA, Inputs, Memory, Outputs
 from fleet.rundir import cpu, versions
 from fleet.salvage import BlackBoxError, Message, Recording, read_recording
-from hierarchy.skills import Answer
+from fleet.served import POLICIES
+from hierarchy.skills import Answer, version_of
 
 POLICY_TOLERANCE = 1.0e-6
 """Largest difference of policy outputs between machines (architecture: Replay)."""
@@ -149,7 +155,9 @@ def find_policy(file: Path, header: Header, given: Path | None) -> Policy:
 
     Raises BlackBoxError when none of these places holds it.
     """
-    places = [given] if given is not None else [file.parent, file.parent.parent, Path(header.policy_place or ".")]
+    run = file.parent.parent
+    kept = run / POLICIES / header.policy_hash
+    places = [given] if given is not None else [kept, file.parent, run, Path(header.policy_place or ".")]
     found = []
     for place in places:
         if given is not None or (place / MODEL).exists():
@@ -178,10 +186,12 @@ def replay(recording: Recording, header: Header, policy: Policy | None) -> Verdi
             "difference may come of that"
         )
     stepper = Stepper(header.config, header.site, policy)
+    found: dict[str, Policy | None] = {policy.hash[:12]: policy} if policy is not None else {}
+    known = _Known(recording.path.parent.parent / POLICIES, found)
     chunks = recording.chunks[:-1] if recording.unsure else recording.chunks
-    memory, last_cycle = _replay_chunks(chunks, recording.path, stepper, policy, strict, verdict, None, None)
+    memory, last_cycle = _replay_chunks(chunks, recording.path, stepper, known, strict, verdict, None, None)
     if recording.unsure and verdict.difference is None:
-        _replay_cut_chunk(recording, stepper, policy, strict, verdict, memory, last_cycle)
+        _replay_cut_chunk(recording, stepper, known, strict, verdict, memory, last_cycle)
     if verdict.gaps:
         verdict.notes.append(f"{verdict.gaps} cycles are not in the file")
     return verdict
@@ -190,7 +200,7 @@ def replay(recording: Recording, header: Header, policy: Policy | None) -> Verdi
 def _replay_cut_chunk(
     recording: Recording,
     stepper: Stepper,
-    policy: Policy | None,
+    known: _Known,
     strict: bool,
     verdict: Verdict,
     memory: Memory | None,
@@ -198,7 +208,7 @@ def _replay_cut_chunk(
 ) -> None:
     """The last chunk, of which no checksum says that it is whole: what cannot be read of it ends it, not the replay."""
     try:
-        _replay_chunks(recording.chunks[-1:], recording.path, stepper, policy, strict, verdict, memory, last_cycle)
+        _replay_chunks(recording.chunks[-1:], recording.path, stepper, known, strict, verdict, memory, last_cycle)
     except Exception as error:  # damaged records may say anything, an option or a cause that there is none of too
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         verdict.notes.append(f"the rest of the cut last chunk is damaged and was left out ({what})")
@@ -210,7 +220,7 @@ def _replay_chunks(
     chunks: Sequence[tuple[Message, ...]],
     path: Path,
     stepper: Stepper,
-    policy: Policy | None,
+    known: _Known,
     strict: bool,
     verdict: Verdict,
     memory: Memory | None,
@@ -232,7 +242,7 @@ def _replay_chunks(
             if last_cycle is not None:
                 verdict.gaps += max(step.inputs.cycle - last_cycle - 1, 0)
             last_cycle = step.inputs.cycle
-            memory = _check(stepper, policy, strict, step, memory, verdict)
+            memory = _check(stepper, known, strict, step, memory, verdict)
             if verdict.difference:
                 return memory, last_cycle
     return memory, last_cycle
@@ -264,11 +274,12 @@ def _steps(chunk: tuple[Message, ...], path: Path) -> Iterator[_Step]:
         raise BlackBoxError(f"expected records of schema {SCHEMA} in {path}: {error}") from error
 
 
-def _check(
-    stepper: Stepper, policy: Policy | None, strict: bool, step: _Step, memory: Memory, verdict: Verdict
-) -> Memory:
+def _check(stepper: Stepper, known: _Known, strict: bool, step: _Step, memory: Memory, verdict: Verdict) -> Memory:
     """Replay one step on the recorded policy output, then ask the policy; returns the next memory."""
     recorded = step.outputs.answer
+    if recorded is not None and recorded.policy:
+        known.let_answer(stepper, recorded.policy, verdict)
+    policy = stepper.policy
     asked: list[bytes] = []
 
     def act(observation: np.ndarray) -> Answer:
@@ -293,6 +304,36 @@ def _check(
             else:
                 verdict.policy_error = max(verdict.policy_error, error)
     return after
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Policies that answered in a recording."""
+
+    folder: Path
+    """Where the run keeps those that took over while it drove"""
+    found: dict[str, Policy | None]
+    """By the first twelve digits of their hashes"""
+
+    def let_answer(self, stepper: Stepper, name: str, verdict: Verdict) -> None:
+        """Give the stepper the policy that answered when it was recorded; one that is missing is noted, not asked."""
+        navigate = stepper.controller.navigate
+        if navigate.version == version_of(name):
+            return
+        if name not in self.found:
+            self.found[name] = self._find(name)
+            if self.found[name] is None:
+                verdict.notes.append(
+                    f"policy {name}, which took over, is not in the run: its outputs were not compared"
+                )
+        navigate.version, stepper.policy = version_of(name), self.found[name]
+
+    def _find(self, name: str) -> Policy | None:
+        for place in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
+            if place.name[:12] == name:
+                with contextlib.suppress(PolicyError):  # damaged is as good as missing
+                    return Policy.load(place)
+        return None
 
 
 def same_machine(recorded_cpu: Mapping[str, object], recorded_versions: Mapping[str, str]) -> bool:

@@ -36,7 +36,9 @@ from fleet.metrics import RobotMetrics
 from fleet.records import at_start
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
 from fleet.seat import Seat
-from hierarchy.chooser import load_chooser
+from fleet.served import POLICIES, Loader, Served
+from fleet.swap import Desk
+from hierarchy.chooser import Chooser, load_chooser
 from hierarchy.motor import check_motor
 from hierarchy.skills import Answer, sees_limit
 from sim.errors import MusterError
@@ -169,7 +171,7 @@ def run(config: Config) -> int:
     if config.metrics_port:
         metrics.serve(config.metrics_port)
     warm(steppers[names[0]])
-    host = Host(config, directory, keys, names, steppers, site, policy, metrics)
+    host = Host(config, directory, keys, names, steppers, site, policy, metrics, chooser)
     return host.run(key)
 
 
@@ -207,8 +209,9 @@ class Host:
         names: Sequence[str],
         steppers: dict[str, Stepper],
         site: Site,
-        policy: Policy | None,
+        policy: Policy,
         metrics: RobotMetrics,
+        chooser: Chooser | None = None,
     ) -> None:
         self.config, self.directory, self.site = config, directory, site
         self.board = watchdog.Board(names)
@@ -230,6 +233,8 @@ class Host:
             plant = PlantRobot(name, ends[0], steppers[name].config.spec, guard)
             link = CoordinatorClient(ends[1])
             self.seats.append(Seat(index, plant, link, steppers[name], box, self.board, metrics))
+        load = Loader(steppers[names[0]].config, policy, directory.root / POLICIES)
+        self.desk = Desk(directory.root, self.seats, Served(policy, chooser), load)
         self._stop = ""
         self._cpu_begun = time.process_time()
 
@@ -246,12 +251,14 @@ class Host:
                 signal.signal(signal.SIGINT, self._end)
             self.board.clock = "lockstep" if self.seats[0].lockstep else "wall"
             recorder = Recorder(self.boxes) if self.boxes else None
+            self.desk.open()
             quieten()
             print(f"robots ready: {', '.join(seat.name for seat in self.seats)}", flush=True)
             self._cpu_begun = time.process_time()
             silent = self._loop()
         finally:
             self.board.beat(time.monotonic_ns(), driving=False)
+            self.desk.close()
             for seat in self.seats:
                 seat.close(self._stop or "the robots' process ends")
             if recorder is not None:
@@ -311,6 +318,7 @@ class Host:
             ready = {owners[socket] for socket, _ in poller.poll(int(patience * 1000))}
             now = time.monotonic()
             self.board.beat(time.monotonic_ns())
+            self.desk.swap()
             if now - last > silence:  # we hung: the watchdog may have spoken, and the plant hears us only after a join
                 for seat in self.seats:
                     seat.plant.rejoin()

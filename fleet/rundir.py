@@ -3,6 +3,7 @@
     runs/<UTC time>-<6 hex>/
         run.json            arguments, resolved config, seed, versions, CPU features, clock mode
         fleet.key           the run's key, 32 random bytes as hex, mode 0600 (`muster keys`)
+        serving-<robot>.json  swap.json  policies/<hash>/   what answers, what was asked for, what drove (`muster swap`)
         logs/<process>.log  tb/  checkpoints/  policy.onnx  policy.json
         blackbox/<robot>-<n>.mcap  plant.npz  tasks.sqlite  report.html  fleet.mp4  chase.mp4
 
@@ -181,7 +182,7 @@ def discard_unused() -> tuple[RunDirectory, ...]:
     return unused
 
 
-AT_START = r"run\.json|fleet\.key|logs/[^/]+\.log|tasks\.sqlite(-wal|-shm|\.lock)?|robots-\w+\.json"
+AT_START = r"run\.json|fleet\.key|logs/[^/]+\.log|tasks\.sqlite(-wal|-shm|\.lock)?|(robots|serving)-\w+\.json"
 """What processes leave that end before the first round; any other file is a result."""
 
 

@@ -37,6 +37,8 @@ class Answer(msgspec.Struct, frozen=True):
     """float32 values, before any check"""
     late: bool = False
     """It came too late to be used"""
+    policy: str = ""
+    """Hash of the policy that said it, cut to twelve digits; empty where that was not said"""
 
 
 TRAINED = np.float32(0.5) * np.float32(CELL)
@@ -85,6 +87,11 @@ def settle(pose: tuple[float, float, float], middle: tuple[float, float]) -> tup
     return (-speed if backwards else speed, turn)
 
 
+def version_of(policy: str) -> str:
+    """Name of the navigate skill by the hash of its policy, cut to twelve digits."""
+    return f"navigate/{policy}"
+
+
 def sees_limit(policy: Policy, spec: RobotSpec) -> bool:
     """Whether a navigate policy sees the speed limit of its floor. Raises ContractMismatch when it fits neither way."""
     if policy.contract_hash == navigate_contract(spec, limited=True).hash:
@@ -104,7 +111,8 @@ class NavigateSkill:
         Without a policy the skill can only be replayed.
         """
         limited = policy is not None and sees_limit(policy, spec)
-        self.version = f"navigate/{policy.hash[:12]}" if policy else "navigate/none"
+        self.version = version_of(policy.hash[:12] if policy else "none")
+        self.contract_hash = policy.contract_hash if policy is not None else ""
         self._spec = spec
         self._site = site
         self._pace = Pace(spec, site) if limited else None

@@ -1,0 +1,230 @@
+"""`muster swap RUN --policy DIR | --back`: another policy for the robots of a run, while they drive.
+
+    muster swap ---> RUN/swap.json: a numbered request
+    each host   ---> RUN/serving-<first robot>.json: which version answers, which is kept warm, what became of it
+
+Both files are in the run directory, whose key is there too: who may write there may tell its robots what to do. A host
+(`muster robot`) looks on its loader's thread once a second; the control loop reads no file. The request that stands in
+the run is also what a robot takes up that is started again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from tyro.conf import Positional
+
+from fleet.rundir import open_run
+from fleet.seat import Seat
+from fleet.served import Served
+from fleet.serving import Change, Outcome, Serving
+from sim.errors import MusterError
+from sim.files import write_atomic
+
+REQUEST = "swap.json"
+VERSION = 1
+"""Of both files; stands under `muster`."""
+PERIOD = 0.1
+"""Between two looks for answers, s."""
+
+
+class SwapError(MusterError):
+    """A swap cannot be asked for, or was refused."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Give the robots of a run another policy while they drive."""
+
+    run: Positional[Path]
+    """The run directory"""
+    policy: Path | None = None
+    """Directory with policy.onnx and policy.json of the policy that is to drive"""
+    back: bool = False
+    """Let the version before drive again, at once"""
+    patience: float = 30.0
+    """How long the robots' answers are waited for, s"""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """swap.json."""
+
+    muster: int
+    number: int
+    policy: str = ""
+    """Empty to go back to the version before"""
+
+
+class Status(msgspec.Struct, frozen=True):
+    """serving-<first robot>.json."""
+
+    muster: int
+    pid: int
+    robots: tuple[str, ...]
+    current: str
+    """Version that answers"""
+    previous: str = ""
+    """Version that is kept warm"""
+    number: int = 0
+    """The newest request that it answered"""
+    outcome: str = ""
+    """What became of that (fleet.serving.Outcome)"""
+    line: str = ""
+
+
+def run(config: Config) -> int:
+    """Ask every host of the run and print what each says; raises SwapError when one refuses or does not answer."""
+    if (config.policy is None) == (not config.back):
+        raise SwapError("expected either --policy DIR or --back; give one of them")
+    if not config.patience > 0.0:
+        raise SwapError(f"--patience: expected a time above 0 s, got {config.patience:g}; give for example 30")
+    root = open_run(config.run).root
+    hosts = _hosts(root)
+    if not hosts:
+        raise SwapError(f"expected robots that drive in {root}, none do; start them with `muster robot`")
+    standing = read_request(root)
+    request = Request(
+        VERSION,
+        max([standing.number if standing is not None else 0, *(host.number for host in hosts.values())]) + 1,
+        "" if config.policy is None else str(config.policy.resolve()),
+    )
+    write_atomic(root / REQUEST, _text(request))
+    waiting, refused = set(hosts), []
+    deadline = time.monotonic() + config.patience
+    while waiting and time.monotonic() < deadline:
+        time.sleep(PERIOD)
+        for path in sorted(waiting):
+            status = _read_status(path)
+            if status is not None and status.number >= request.number:
+                waiting.discard(path)
+                print(f"{', '.join(status.robots)}: {status.line}", flush=True)
+                refused += [status] if status.outcome == Outcome.REFUSED.value else []
+    if waiting:
+        silent = ", ".join(robot for path in sorted(waiting) for robot in hosts[path].robots)
+        raise SwapError(f"expected an answer within {config.patience:g} s, {silent} gave none; are they alive?")
+    if refused:
+        names = ", ".join(robot for status in refused for robot in status.robots)
+        raise SwapError(f"{names} drive on with what they had; give another policy or ask again")
+    return 0
+
+
+class Desk:
+    """A host's side of it: owns what answers its robots. The control loop calls `swap`, the loader's thread looks."""
+
+    def __init__(self, root: Path, seats: Sequence[Seat], first: Served, load: Callable[[Path], Served]) -> None:
+        self.serving = Serving(first, load, self._look)
+        self._root, self._seats = root, tuple(seats)
+        self._robots = tuple(seat.name for seat in seats)
+        self._path = root / f"serving-{self._robots[0]}.json"
+        self._seen = 0
+        self._complaint = ""
+
+    def open(self) -> None:
+        """The robots are ready: say what answers them, and look for requests from now on."""
+        self.serving.start()
+        self.serving.later(self._telling(None))
+
+    def close(self) -> None:
+        """Take no more requests."""
+        self.serving.close()
+
+    def swap(self) -> None:
+        """Between two steps: let all robots be answered by another version, if one is ready."""
+        change = self.serving.take()
+        if change is None:
+            return
+        served = self.serving.current
+        for seat in self._seats:
+            seat.metrics.swap(seat.name, change.outcome.value)
+            if change.swapped:
+                seat.stepper.use(served.policy, served.chooser)
+                if seat.box is not None:
+                    seat.box.restate(policy=served.policy.hash, contract=served.policy.contract_hash)
+        self.serving.later(self._telling(change))
+
+    def _look(self) -> None:
+        """Pass on a request that is new."""
+        try:
+            request = read_request(self._root)
+        except SwapError as error:
+            if str(error) != self._complaint:  # once, not every second
+                self._complaint = str(error)
+                raise
+            return
+        if request is None or request.number == self._seen:
+            return
+        self._seen = request.number
+        if request.policy:
+            self.serving.request(Path(request.policy), request.number)
+        else:
+            self.serving.request_back(request.number)
+
+    def _telling(self, change: Change | None) -> Callable[[], None]:
+        """The job that says what answers now: files and terminals may block, which the loop must not."""
+        current, previous = self.serving.current, self.serving.previous
+        status = Status(
+            VERSION,
+            os.getpid(),
+            self._robots,
+            current.name,
+            previous.name if previous is not None else "",
+            change.number if change is not None else 0,
+            change.outcome.value if change is not None else "",
+            change.line if change is not None else "",
+        )
+
+        def tell() -> None:
+            if change is not None:
+                print(f"{', '.join(self._robots)}: {change.line}", flush=True)
+            write_atomic(self._path, _text(status))
+
+        return tell
+
+
+def read_request(root: Path) -> Request | None:
+    """The request that stands in a run; None when there is none. Raises SwapError when it cannot be read."""
+    path = root / REQUEST
+    try:
+        request = msgspec.json.decode(path.read_bytes(), type=Request)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SwapError(f"expected a request in {path}, it cannot be read ({error}); ask with `muster swap`") from error
+    if request.muster != VERSION:
+        raise SwapError(
+            f"expected a request of version {VERSION}, {path} has {request.muster}; ask with the robots' muster"
+        )
+    return request
+
+
+def _hosts(root: Path) -> dict[Path, Status]:
+    """The hosts of a run whose process lives."""
+    found = {path: _read_status(path) for path in sorted(root.glob("serving-*.json"))}
+    return {path: status for path, status in found.items() if status is not None and _alive(status.pid)}
+
+
+def _read_status(path: Path) -> Status | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Status)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _text(record: Request | Status) -> str:
+    return json.dumps(msgspec.to_builtins(record), indent=2) + "\n"
