@@ -10,7 +10,7 @@ Parameters do not change while a node runs: that would need ROS services, which 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
 from fleet.ros.paramfile import Given, ParameterError, Value
@@ -27,6 +27,8 @@ class Parameters:
 
     def __init__(self, node: str, given: Mapping[str, Given]) -> None:
         """For the node of that fully qualified name; `given` by ROS arguments."""
+        self.told: Callable[[str, Value, str], None] | None = None
+        """Hears of each declaration: name, value, description."""
         self._node = node
         self._given = dict(given)
         self._values: dict[str, Value] = {}
@@ -43,6 +45,8 @@ class Parameters:
         given = self._given.get(name)
         value = default if given is None else cast(T, _typed(given, default, f"{self._node}: parameter {name}"))
         self._values[name], self._descriptions[name] = value, description
+        if self.told is not None:
+            self.told(name, value, description)
         return value
 
     def __getitem__(self, name: str) -> Value:

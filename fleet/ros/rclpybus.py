@@ -1,0 +1,325 @@
+"""The bus over rclpy, where ROS 2 is sourced: raw CDR in and out, everything else is rclpy's.
+
+One codec serves every backend, so rclpy never converts a message: subscriptions are raw, publishers are given bytes,
+and the message classes are imported only for their type support. Names, remapping and parameters are settled before
+rclpy hears of them, by the same code as on every bus; parameters are declared to rclpy too (read-only), so that
+`ros2 param` shows them. Its executor turns in the caller's thread, inside `spin` and `take`, and nowhere else: services
+(parameters, a managed node's life cycle) are answered there.
+
+rclpy says when a message was sent and, with some middlewares, when it came, by the wall clock. Neither is trusted
+alone: `received` lies between the last moment at which nothing waited and now, whatever the clocks of other hosts say.
+
+Source: the documented API of rclpy 3 to 8 (Humble to Lyrical). rclpy's messages have no writer's id: `Sample.publisher`
+is empty.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any  # rclpy's objects: its types are not known where it is not installed
+
+import rclpy  # pyright: ignore[reportMissingImports]
+import rclpy.context  # pyright: ignore[reportMissingImports]
+import rclpy.executors  # pyright: ignore[reportMissingImports]
+import rclpy.lifecycle  # pyright: ignore[reportMissingImports]
+import rclpy.node  # pyright: ignore[reportMissingImports]
+import rclpy.parameter  # pyright: ignore[reportMissingImports]
+from rcl_interfaces.msg import ParameterDescriptor  # pyright: ignore[reportMissingImports]
+from rclpy.duration import Duration  # pyright: ignore[reportMissingImports]
+from rclpy.qos import (  # pyright: ignore[reportMissingImports]
+    DurabilityPolicy,
+    HistoryPolicy,
+    LivelinessPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+)
+
+from fleet.ros.arguments import RosArguments
+from fleet.ros.bus import BusError, Diagnostic, Level
+from fleet.ros.graph import Endpoint
+from fleet.ros.inbox import Arrivals, Inbox
+from fleet.ros.kinds import name_of
+from fleet.ros.lifecycle import Behaviour, Lifecycle, Outcome, Transition
+from fleet.ros.names import qualified
+from fleet.ros.node import BaseBus, BaseNode
+from fleet.ros.paramfile import Value
+from fleet.ros.qos import MAX_DEPTH, QoS
+from fleet.ros.typehash import hash_of
+
+FRESH_NS = 1_000_000
+"""A look at the middleware this long ago is good enough for `take`: a turn of rclpy's executor costs 0.2 to 0.5 ms."""
+
+FOREVER_S = 1e9
+"""Durations beyond 30 years are rmw's `infinite` (2**63 - 1 ns)."""
+
+
+class _Link:
+    """An end of rclpy's, and what the graph calls it."""
+
+    def __init__(self, node: RclpyNode, end: Endpoint, entity: Any, destroy: Callable[[Any], bool]) -> None:
+        self.end = end
+        self._node, self._entity, self._destroy = node, entity, destroy
+        node.links.append(self)
+
+    def close(self) -> None:
+        self._node.links.remove(self)
+        self._destroy(self._entity)
+
+
+class _Writer(_Link):
+    """A publisher, which is given bytes."""
+
+    @property
+    def matched(self) -> int:
+        return self._entity.get_subscription_count()
+
+    def send(self, data: bytes) -> None:
+        self._entity.publish(data)
+
+
+class _Reader(_Link):
+    """A raw subscription, which fills an inbox."""
+
+    @property
+    def matched(self) -> int:
+        return self._entity.get_publisher_count()
+
+
+class _Turns(Arrivals):
+    """Owns rclpy's executor and turns it where somebody waits or takes: nothing is received elsewhere."""
+
+    def __init__(self, context: Any) -> None:
+        super().__init__()
+        self.executor = rclpy.executors.SingleThreadedExecutor(context=context)
+        self.count = 0
+        """Messages received."""
+        self.fault = ""
+        """Why the last request of somebody else failed."""
+        self._emptied = time.monotonic_ns()
+        self._turning = False
+
+    def wait(self, timeout_s: float) -> None:
+        """See `Arrivals.wait`."""
+        if timeout_s > 0.0:
+            self._turn(timeout_s)
+        self._drain()
+
+    def poll(self) -> None:
+        """See `Arrivals.poll`."""
+        if not self._turning and time.monotonic_ns() - self._emptied > FRESH_NS:
+            self._drain()
+
+    def came(self, info: dict[str, int]) -> int:
+        """When a message came, ns of our monotonic clock: by its stamps, but no earlier than the last empty moment."""
+        self.count += 1
+        now = time.monotonic_ns()
+        stamp = max(info.get("received_timestamp") or 0, 0) or info.get("source_timestamp") or 0
+        if stamp <= 0:
+            return now
+        return min(now, max(self._emptied, now - (time.time_ns() - stamp)))
+
+    def _drain(self) -> None:
+        """Turn until two turns in a row brought no message: one alone may have served somebody's request."""
+        idle = 0
+        while idle < 2:
+            before, began = self.count, time.monotonic_ns()
+            self._turn(0.0)
+            idle = 0 if self.count > before else idle + 1
+            if idle:
+                self._emptied = began
+
+    def _turn(self, timeout_s: float) -> None:
+        self._turning = True
+        try:
+            self.executor.spin_once(timeout_sec=timeout_s)
+        except rclpy.executors.ExternalShutdownException:
+            raise BusError("rclpy's context was shut down under this bus; close it and open another one") from None
+        except Exception as error:  # a stranger's bad request (a transition that does not begin here) raises here
+            self.fault = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        finally:
+            self._turning = False
+
+
+class RclpyNode(BaseNode):
+    """A node of ours and the node of rclpy's that it is."""
+
+    def __init__(self, bus: RclpyBus, name: str, namespace: str, ros: RosArguments, kind: Callable[..., Any]) -> None:
+        """`kind` is rclpy's class; made by `RclpyBus`."""
+        super().__init__(bus, name, namespace, ros)
+        self.links: list[_Link] = []
+        """Open ends."""
+        self._rclpy = bus
+        given = ros.given(self.fully_qualified)
+        self.native = kind(
+            name,
+            context=bus.context,
+            namespace=namespace,
+            use_global_arguments=False,
+            parameter_overrides=[rclpy.parameter.Parameter(key, value=one.value) for key, one in given.items()],
+        )
+        self.parameters.told = self._declare
+        bus.turns.executor.add_node(self.native)
+
+    def _declare(self, name: str, value: Value, description: str) -> None:
+        if not self.native.has_parameter(name):  # rclpy declares use_sim_time itself
+            descriptor = ParameterDescriptor(description=description, read_only=True)
+            self.native.declare_parameter(name, value, descriptor, ignore_override=True)
+
+    def _advertise(self, kind: type, topic: str, qos: QoS) -> _Writer:
+        publisher = self.native.create_publisher(imported(name_of(kind)), topic, profile_of(qos))
+        return _Writer(self, self._end(kind, topic, qos, writer=True), publisher, self.native.destroy_publisher)
+
+    def _listen(self, kind: type, topic: str, qos: QoS, inbox: Inbox) -> _Reader:
+        def receive(data: bytes, info: dict[str, int]) -> None:  # rclpy tells by the signature that the info is wanted
+            inbox.put(data, self._rclpy.turns.came(info), b"")
+
+        subscription = self.native.create_subscription(
+            imported(name_of(kind)), topic, receive, profile_of(qos), raw=True
+        )
+        return _Reader(self, self._end(kind, topic, qos, writer=False), subscription, self.native.destroy_subscription)
+
+    def _end(self, kind: type, topic: str, qos: QoS, *, writer: bool) -> Endpoint:
+        return Endpoint(topic, name_of(kind), hash_of(kind), qos, writer, self.fully_qualified, b"")
+
+    def _leave(self) -> None:
+        self._rclpy.turns.executor.remove_node(self.native)
+        self.native.destroy_node()
+
+
+class _Managed(rclpy.lifecycle.LifecycleNode):
+    """rclpy's managed node, whose callbacks are those of a `Lifecycle`."""
+
+    lifecycle: Lifecycle | None = None
+
+    def on_configure(self, state: object) -> object:
+        return self._step(Transition.CONFIGURE)
+
+    def on_activate(self, state: object) -> object:
+        return self._step(Transition.ACTIVATE)
+
+    def on_deactivate(self, state: object) -> object:
+        return self._step(Transition.DEACTIVATE)
+
+    def on_cleanup(self, state: object) -> object:
+        return self._step(Transition.CLEANUP)
+
+    def on_shutdown(self, state: object) -> object:
+        return self._step(Transition.SHUTDOWN)
+
+    def on_error(self, state: object) -> object:
+        return _returned(self.lifecycle.recover() if self.lifecycle is not None else Outcome.ERROR)
+
+    def _step(self, transition: Transition) -> object:
+        return _returned(self.lifecycle.step(transition) if self.lifecycle is not None else Outcome.FAILURE)
+
+
+class RclpyBus(BaseBus):
+    """A bus over rclpy; see the module's text."""
+
+    kind = "rclpy"
+
+    def __init__(self, arguments: RosArguments | None = None, domain: int | None = None) -> None:
+        """In a context of its own; `domain` None: ROS_DOMAIN_ID."""
+        arguments = arguments or RosArguments()
+        self.context = rclpy.context.Context()
+        words = ["--ros-args", *arguments.logging] if arguments.logging else []
+        rclpy.init(args=words, context=self.context, domain_id=domain)
+        self.turns = _Turns(self.context)
+        super().__init__(arguments, self.turns)
+
+    def managed(self, name: str, behaviour: Behaviour, namespace: str = "", arguments: Sequence[str] = ()) -> Lifecycle:
+        """See `bus.Bus.managed`."""
+        node = self._joined(lambda *identity: RclpyNode(self, *identity, kind=_Managed), name, namespace, arguments)
+        lifecycle = Lifecycle(node, behaviour, lambda to: getattr(node.native, f"trigger_{to.value}")())
+        node.native.lifecycle = lifecycle
+        return lifecycle
+
+    def _make(self, name: str, namespace: str, ros: RosArguments) -> RclpyNode:
+        return RclpyNode(self, name, namespace, ros, rclpy.node.Node)
+
+    def _known(self) -> tuple[Iterable[Endpoint], Iterable[Endpoint], Iterable[str]]:
+        nodes = [node for node in self.nodes if isinstance(node, RclpyNode)]
+        if not nodes:
+            return [], [], []
+        ours = [link.end for node in nodes for link in node.links]
+        native, others = nodes[0].native, []
+        for topic in {end.topic for end in ours}:
+            others += [_endpoint(topic, info, writer=True) for info in native.get_publishers_info_by_topic(topic)]
+            others += [_endpoint(topic, info, writer=False) for info in native.get_subscriptions_info_by_topic(topic)]
+        return ours, others, [qualified(space, name) for name, space in native.get_node_names_and_namespaces()]
+
+    def _trouble(self) -> list[Diagnostic]:
+        fault = self.turns.fault
+        return [Diagnostic(Level.ERROR, "rclpy", f"rclpy failed to serve a request: {fault}")] if fault else []
+
+    def _shut(self) -> None:
+        self.turns.executor.shutdown()
+        rclpy.try_shutdown(context=self.context)
+
+
+def imported(name: str) -> type:
+    """The class in rclpy of a ROS type; raises BusError where its package is not installed."""
+    package, _, kind = name.split("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), kind)
+    except (ImportError, AttributeError):
+        raise BusError(
+            f"{name} is not installed in the sourced ROS 2: install ros-<distribution>-{package.replace('_', '-')}, or "
+            "build the workspace that has it and source it"
+        ) from None
+
+
+def profile_of(qos: QoS) -> Any:
+    """The profile in rclpy of a quality of service."""
+    wanted: dict[str, Any] = {
+        "history": HistoryPolicy.KEEP_LAST,
+        "depth": qos.depth,
+        "reliability": ReliabilityPolicy.RELIABLE if qos.reliable else ReliabilityPolicy.BEST_EFFORT,
+        "durability": DurabilityPolicy.TRANSIENT_LOCAL if qos.latched else DurabilityPolicy.VOLATILE,
+        "liveliness": LivelinessPolicy.MANUAL_BY_TOPIC if qos.manual_liveliness else LivelinessPolicy.AUTOMATIC,
+    }
+    if math.isfinite(qos.deadline_s):
+        wanted["deadline"] = Duration(seconds=qos.deadline_s)
+    if math.isfinite(qos.lease_s):
+        wanted["liveliness_lease_duration"] = Duration(seconds=qos.lease_s)
+    return QoSProfile(**wanted)
+
+
+def _endpoint(topic: str, info: Any, *, writer: bool) -> Endpoint:
+    """One of rclpy's TopicEndpointInfo as we say it."""
+    told = str(getattr(info, "topic_type_hash", ""))  # Humble tells none, others may say INVALID
+    return Endpoint(
+        topic=topic,
+        type_name=info.topic_type,
+        type_hash=told if told.startswith("RIHS") else "",
+        qos=_qos_of(info.qos_profile),
+        writer=writer,
+        node=qualified(info.node_namespace, info.node_name),
+        gid=bytes(info.endpoint_gid),
+    )
+
+
+def _qos_of(profile: Any) -> QoS:
+    """A discovered profile as a quality of service; a depth that was not told is 1."""
+    return QoS(
+        reliable=profile.reliability == ReliabilityPolicy.RELIABLE,
+        latched=profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+        depth=min(max(profile.depth, 1), MAX_DEPTH),
+        deadline_s=_seconds(profile.deadline),
+        manual_liveliness=profile.liveliness == LivelinessPolicy.MANUAL_BY_TOPIC,
+        lease_s=_seconds(profile.liveliness_lease_duration),
+    )
+
+
+def _seconds(duration: Any) -> float:
+    """A duration of rclpy's; zero (unspecified) and its infinite are none at all."""
+    seconds = duration.nanoseconds * 1e-9
+    return seconds if 0.0 < seconds < FOREVER_S else math.inf
+
+
+def _returned(outcome: Outcome) -> object:
+    """An outcome as rclpy's."""
+    return getattr(rclpy.lifecycle.TransitionCallbackReturn, outcome.name)

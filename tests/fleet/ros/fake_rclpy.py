@@ -1,0 +1,585 @@
+"""A strict fake of the part of rclpy that `fleet.ros.rclpybus` uses, with the signatures of its documentation (Jazzy).
+
+What is not here does not exist: another call, another keyword or a positional argument too many fails as it would with
+a library that never had it. The middleware behind it is a small one of its own (types, RxO, keep-last, latched) that
+shares no code with muster, so that it can contradict it.
+
+Source: https://docs.ros.org/en/jazzy/p/rclpy/ and the REPs and design articles that it names.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import inspect
+import sys
+import threading
+import time
+import types
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum, IntEnum
+
+INFINITE = 2**63 - 1
+PACKAGES = frozenset(
+    [
+        "ackermann_msgs",
+        "builtin_interfaces",
+        "diagnostic_msgs",
+        "geometry_msgs",
+        "lifecycle_msgs",
+        "nav_msgs",
+        "rosgraph_msgs",
+        "sensor_msgs",
+        "std_msgs",
+        "tf2_msgs",
+        "visualization_msgs",
+    ]
+)
+"""Installed in this ROS: muster's own messages are not among them."""
+
+
+class ReliabilityPolicy(IntEnum):
+    SYSTEM_DEFAULT = 0
+    RELIABLE = 1
+    BEST_EFFORT = 2
+
+
+class DurabilityPolicy(IntEnum):
+    SYSTEM_DEFAULT = 0
+    TRANSIENT_LOCAL = 1
+    VOLATILE = 2
+
+
+class HistoryPolicy(IntEnum):
+    SYSTEM_DEFAULT = 0
+    KEEP_LAST = 1
+    KEEP_ALL = 2
+
+
+class LivelinessPolicy(IntEnum):
+    SYSTEM_DEFAULT = 0
+    AUTOMATIC = 1
+    MANUAL_BY_TOPIC = 3
+
+
+class Duration:
+    def __init__(self, *, seconds: float = 0, nanoseconds: int = 0) -> None:
+        self.nanoseconds = int(seconds * 1e9) + nanoseconds
+
+
+class QoSProfile:
+    def __init__(
+        self,
+        *,
+        history: HistoryPolicy = HistoryPolicy.KEEP_LAST,
+        depth: int,
+        reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+        durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
+        lifespan: Duration | None = None,
+        deadline: Duration | None = None,
+        liveliness: LivelinessPolicy = LivelinessPolicy.SYSTEM_DEFAULT,
+        liveliness_lease_duration: Duration | None = None,
+        avoid_ros_namespace_conventions: bool = False,
+    ) -> None:
+        assert isinstance(history, HistoryPolicy)
+        assert isinstance(depth, int)
+        assert isinstance(reliability, ReliabilityPolicy)
+        assert isinstance(durability, DurabilityPolicy)
+        assert isinstance(liveliness, LivelinessPolicy)
+        self.history, self.depth = history, depth
+        self.reliability, self.durability, self.liveliness = reliability, durability, liveliness
+        self.lifespan, self.deadline = lifespan or Duration(), deadline or Duration()
+        self.liveliness_lease_duration = liveliness_lease_duration or Duration()
+        self.avoid_ros_namespace_conventions = avoid_ros_namespace_conventions
+
+
+def _meets(offered: QoSProfile, asked: QoSProfile) -> bool:
+    """Whether a writer's profile is at least a reader's."""
+
+    def span(duration: Duration) -> int:
+        return duration.nanoseconds or INFINITE
+
+    manual = LivelinessPolicy.MANUAL_BY_TOPIC
+    return (
+        (offered.reliability == ReliabilityPolicy.RELIABLE or asked.reliability == ReliabilityPolicy.BEST_EFFORT)
+        and (offered.durability == DurabilityPolicy.TRANSIENT_LOCAL or asked.durability == DurabilityPolicy.VOLATILE)
+        and (offered.liveliness == manual or asked.liveliness != manual)
+        and span(offered.deadline) <= span(asked.deadline)
+        and span(offered.liveliness_lease_duration) <= span(asked.liveliness_lease_duration)
+    )
+
+
+class Middleware:
+    """Owns what the nodes of all contexts share."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.nodes: list[Node] = []
+        self.skew_ns = 0
+        """How far the senders' wall clock is ahead."""
+        self.receipts = False
+        """Whether this middleware stamps receipts."""
+
+    def publishers(self, domain: int) -> list[Publisher]:
+        return [end for node in self.nodes if node.context.domain == domain for end in node.ends if end.writes]
+
+    def subscriptions(self, domain: int) -> list[Subscription]:
+        return [end for node in self.nodes if node.context.domain == domain for end in node.ends if not end.writes]
+
+
+MIDDLEWARE = Middleware()
+
+
+class NotInitializedException(Exception):
+    pass
+
+
+class InvalidHandle(Exception):
+    pass
+
+
+class ParameterAlreadyDeclaredException(Exception):
+    pass
+
+
+class ExternalShutdownException(Exception):
+    pass
+
+
+class RCLError(RuntimeError):
+    pass
+
+
+class Context:
+    def __init__(self) -> None:
+        self._up = False
+        self.domain = 0
+        self.arguments: list[str] = []
+
+    def ok(self) -> bool:
+        return self._up
+
+
+def init(
+    *,
+    args: list[str] | None = None,
+    context: Context | None = None,
+    domain_id: int | None = None,
+    signal_handler_options: object = None,
+) -> None:
+    assert context is not None, "the fake has no default context, whose arguments would be pytest's"
+    assert args is not None, "None means sys.argv to rclpy"
+    context._up, context.domain, context.arguments = True, domain_id or 0, list(args)
+
+
+def try_shutdown(*, context: Context | None = None, uninstall_handlers: bool | None = None) -> None:
+    assert context is not None
+    context._up = False
+
+
+class _End:
+    """What a publisher and a subscription have in common."""
+
+    writes = False
+
+    def __init__(self, node: Node, msg_type: type, topic: str, profile: QoSProfile) -> None:
+        self.node, self.msg_type, self.topic, self.profile = node, msg_type, topic, profile
+        self.alive = True
+
+    def peers(self) -> list[_End]:
+        if not self.alive:
+            raise InvalidHandle("destroyed")
+        domain = self.node.context.domain
+        others = MIDDLEWARE.subscriptions(domain) if self.writes else MIDDLEWARE.publishers(domain)
+        return [end for end in others if end.topic == self.topic and end.msg_type is self.msg_type and self._fits(end)]
+
+    def _fits(self, other: _End) -> bool:
+        writer, reader = (self, other) if self.writes else (other, self)
+        return _meets(writer.profile, reader.profile)
+
+
+class Publisher(_End):
+    writes = True
+
+    def __init__(self, node: Node, msg_type: type, topic: str, profile: QoSProfile) -> None:
+        super().__init__(node, msg_type, topic, profile)
+        self.kept: deque[bytes] = deque(maxlen=profile.depth)
+
+    def publish(self, msg: object) -> None:
+        if not isinstance(msg, bytes):
+            raise TypeError(f"the fake takes bytes alone, came {type(msg)}")
+        with MIDDLEWARE.changed:
+            self.kept.append(msg)
+            for end in self.peers():
+                end.receive(msg)  # pyright: ignore[reportAttributeAccessIssue] - a subscription
+            MIDDLEWARE.changed.notify_all()
+
+    def get_subscription_count(self) -> int:
+        return len(self.peers())
+
+
+class Subscription(_End):
+    def __init__(self, node: Node, msg_type: type, topic: str, profile: QoSProfile, callback: Callable) -> None:
+        super().__init__(node, msg_type, topic, profile)
+        self.waiting: deque[tuple[bytes, dict]] = deque(maxlen=profile.depth)
+        self.callback = callback
+        try:
+            inspect.signature(callback).bind(object())
+            self.with_info = False
+        except TypeError:
+            inspect.signature(callback).bind(object(), object())
+            self.with_info = True
+
+    def receive(self, data: bytes) -> None:
+        now = time.time_ns()
+        info = {
+            "source_timestamp": now + MIDDLEWARE.skew_ns,
+            "received_timestamp": now if MIDDLEWARE.receipts else 0,
+            "publication_sequence_number": None,
+            "reception_sequence_number": None,
+        }
+        self.waiting.append((data, info))
+
+    def get_publisher_count(self) -> int:
+        return len(self.peers())
+
+
+class Parameter:
+    def __init__(self, name: str, type_: object = None, value: object = None) -> None:
+        assert isinstance(value, bool | int | float | str | list)
+        self.name, self.value = name, value
+
+
+class ParameterDescriptor:
+    def __init__(
+        self,
+        *,
+        name: str = "",
+        type: int = 0,
+        description: str = "",
+        additional_constraints: str = "",
+        read_only: bool = False,
+        dynamic_typing: bool = False,
+    ) -> None:
+        self.description, self.read_only = description, read_only
+
+
+class TypeHash:
+    def __str__(self) -> str:
+        return "INVALID"
+
+
+class TopicEndpointInfo:
+    def __init__(self, end: _End) -> None:
+        self.node_name, self.node_namespace = end.node.name, end.node.namespace
+        self.topic_type = end.msg_type.ros_name  # pyright: ignore[reportAttributeAccessIssue] - the fake's classes
+        self.topic_type_hash = TypeHash()
+        self.endpoint_gid = list(id(end).to_bytes(16, "big"))
+        self.qos_profile = end.profile
+
+
+class Node:
+    def __init__(
+        self,
+        node_name: str,
+        *,
+        context: Context | None = None,
+        cli_args: list[str] | None = None,
+        namespace: str | None = None,
+        use_global_arguments: bool = True,
+        enable_rosout: bool = True,
+        start_parameter_services: bool = True,
+        parameter_overrides: list[Parameter] | None = None,
+        allow_undeclared_parameters: bool = False,
+        automatically_declare_parameters_from_overrides: bool = False,
+        enable_logger_service: bool = False,
+    ) -> None:
+        assert context is not None
+        if not context.ok():
+            raise NotInitializedException("cannot create node")
+        self.context, self.name, self.namespace = context, node_name, namespace or "/"
+        self.ends: list = []
+        self.requests: deque[Callable[[], object]] = deque()
+        """Of services, as the executor would find them."""
+        self.parameters: dict[str, tuple[object, ParameterDescriptor]] = {}
+        self.overrides = {one.name: one.value for one in parameter_overrides or ()}
+        self.declare_parameter("use_sim_time", False)
+        self.executor: SingleThreadedExecutor | None = None
+        MIDDLEWARE.nodes.append(self)
+
+    def create_publisher(
+        self,
+        msg_type: type,
+        topic: str,
+        qos_profile: QoSProfile,
+        *,
+        callback_group: object = None,
+        event_callbacks: object = None,
+        qos_overriding_options: object = None,
+        publisher_class: type = Publisher,
+    ) -> Publisher:
+        self._check(msg_type, topic, qos_profile)
+        publisher = Publisher(self, msg_type, topic, qos_profile)
+        self.ends.append(publisher)
+        return publisher
+
+    def create_subscription(
+        self,
+        msg_type: type,
+        topic: str,
+        callback: Callable,
+        qos_profile: QoSProfile,
+        *,
+        callback_group: object = None,
+        event_callbacks: object = None,
+        qos_overriding_options: object = None,
+        raw: bool = False,
+    ) -> Subscription:
+        assert raw, "the fake converts no messages"
+        self._check(msg_type, topic, qos_profile)
+        subscription = Subscription(self, msg_type, topic, qos_profile, callback)
+        self.ends.append(subscription)
+        if qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL:
+            for publisher in subscription.peers():
+                for data in publisher.kept:  # pyright: ignore[reportAttributeAccessIssue] - a publisher
+                    subscription.receive(data)
+        return subscription
+
+    def destroy_publisher(self, publisher: Publisher) -> bool:
+        return self._destroy(publisher)
+
+    def destroy_subscription(self, subscription: Subscription) -> bool:
+        return self._destroy(subscription)
+
+    def destroy_node(self) -> None:
+        for end in list(self.ends):
+            self._destroy(end)
+        MIDDLEWARE.nodes.remove(self)
+
+    def has_parameter(self, name: str) -> bool:
+        return name in self.parameters
+
+    def declare_parameter(
+        self,
+        name: str,
+        value: object = None,
+        descriptor: ParameterDescriptor | None = None,
+        ignore_override: bool = False,
+    ) -> Parameter:
+        assert value is not None, "deprecated in rclpy"
+        if name in self.parameters:
+            raise ParameterAlreadyDeclaredException(name)
+        chosen = value if ignore_override else self.overrides.get(name, value)
+        self.parameters[name] = (chosen, descriptor or ParameterDescriptor())
+        return Parameter(name, value=chosen)
+
+    def get_publishers_info_by_topic(self, topic_name: str, no_mangle: bool = False) -> list[TopicEndpointInfo]:
+        ends = MIDDLEWARE.publishers(self.context.domain)
+        return [TopicEndpointInfo(end) for end in ends if end.topic == topic_name]
+
+    def get_subscriptions_info_by_topic(self, topic_name: str, no_mangle: bool = False) -> list[TopicEndpointInfo]:
+        ends = MIDDLEWARE.subscriptions(self.context.domain)
+        return [TopicEndpointInfo(end) for end in ends if end.topic == topic_name]
+
+    def get_node_names_and_namespaces(self) -> list[tuple[str, str]]:
+        return [(n.name, n.namespace) for n in MIDDLEWARE.nodes if n.context.domain == self.context.domain]
+
+    def _check(self, msg_type: type, topic: str, qos_profile: object) -> None:
+        assert self in MIDDLEWARE.nodes, "InvalidHandle: the node is destroyed"
+        assert hasattr(msg_type, "ros_name"), "no type support"
+        assert topic.startswith("/")
+        assert isinstance(qos_profile, QoSProfile)
+
+    def _destroy(self, end: _End) -> bool:
+        if end not in self.ends:
+            return False
+        self.ends.remove(end)
+        end.alive = False
+        return True
+
+
+class TransitionCallbackReturn(Enum):
+    SUCCESS = 97
+    FAILURE = 98
+    ERROR = 99
+
+
+TABLE = """
+unconfigured configure inactive unconfigured
+inactive cleanup unconfigured inactive
+inactive activate active inactive
+active deactivate inactive active
+unconfigured shutdown finalized finalized
+inactive shutdown finalized finalized
+active shutdown finalized finalized
+"""
+"""Where, transition, and where success and failure lead: the picture of the design article "Managed nodes"."""
+
+
+class LifecycleNode(Node):
+    def __init__(self, node_name: str, *, enable_communication_interface: bool = True, **kwargs: object) -> None:
+        super().__init__(node_name, **kwargs)  # pyright: ignore[reportArgumentType] - checked by Node
+        self.current = "unconfigured"
+
+    def on_configure(self, state: object) -> TransitionCallbackReturn:
+        return TransitionCallbackReturn.SUCCESS
+
+    on_cleanup = on_shutdown = on_activate = on_deactivate = on_configure
+
+    def on_error(self, state: object) -> TransitionCallbackReturn:
+        return TransitionCallbackReturn.SUCCESS
+
+    def trigger_configure(self) -> TransitionCallbackReturn:
+        return self._change("configure")
+
+    def trigger_cleanup(self) -> TransitionCallbackReturn:
+        return self._change("cleanup")
+
+    def trigger_shutdown(self) -> TransitionCallbackReturn:
+        return self._change("shutdown")
+
+    def trigger_activate(self) -> TransitionCallbackReturn:
+        return self._change("activate")
+
+    def trigger_deactivate(self) -> TransitionCallbackReturn:
+        return self._change("deactivate")
+
+    def _change(self, transition: str) -> TransitionCallbackReturn:
+        rows = [row.split() for row in TABLE.split("\n") if row]
+        found = [row[2:] for row in rows if row[:2] == [self.current, transition]]
+        if not found:
+            raise RCLError(f"Transition is not registered: {transition} from {self.current}")
+        returned = self._ask(getattr(self, f"on_{transition}"))
+        if returned is TransitionCallbackReturn.ERROR:
+            recovered = self._ask(self.on_error)
+            self.current = "unconfigured" if recovered is TransitionCallbackReturn.SUCCESS else "finalized"
+        else:
+            self.current = found[0][returned is TransitionCallbackReturn.FAILURE]
+        return returned
+
+    def _ask(self, callback: Callable[[object], TransitionCallbackReturn]) -> TransitionCallbackReturn:
+        try:
+            returned = callback(object())
+        except Exception:
+            return TransitionCallbackReturn.ERROR
+        assert isinstance(returned, TransitionCallbackReturn)
+        return returned
+
+
+class SingleThreadedExecutor:
+    def __init__(self, *, context: Context | None = None) -> None:
+        assert context is not None
+        self._context = context
+        self._nodes: list[Node] = []
+        self._down = False
+
+    def add_node(self, node: Node) -> bool:
+        self._nodes.append(node)
+        return True
+
+    def remove_node(self, node: Node) -> None:
+        self._nodes.remove(node)
+
+    def shutdown(self, timeout_sec: float | None = None) -> bool:
+        self._down = True
+        return True
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """One callback at most, as the documentation says."""
+        assert not self._down
+        if not self._context.ok():
+            raise ExternalShutdownException
+        with MIDDLEWARE.changed:
+            if timeout_sec:
+                MIDDLEWARE.changed.wait_for(lambda: self._ready() is not None, timeout_sec)
+            work = self._ready()
+        if work is not None:
+            work()
+
+    def _ready(self) -> Callable[[], object] | None:
+        for node in self._nodes:
+            if node.requests:
+                return lambda node=node: node.requests.popleft()()
+            for end in node.ends:
+                if not end.writes and end.waiting:
+                    return lambda end=end: self._serve(end)
+        return None
+
+    def _serve(self, end: Subscription) -> None:
+        data, info = end.waiting.popleft()
+        if end.with_info:
+            end.callback(data, info)
+        else:
+            end.callback(data)
+
+
+class _Messages(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Packages of messages: `std_msgs.msg` with a class for whatever name is asked for that ROS has."""
+
+    def find_spec(
+        self, fullname: str, path: object = None, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        package, _, below = fullname.partition(".")
+        if package not in PACKAGES or below not in ("", "msg"):
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=not below)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        if not module.__name__.endswith(".msg"):
+            return
+        package = module.__name__.partition(".")[0]
+
+        def made(name: str) -> type:
+            if not name[0].isupper():
+                raise AttributeError(name)
+            kind = type(name, (), {"ros_name": f"{package}/msg/{name}"})
+            setattr(module, name, kind)
+            return kind
+
+        module.__getattr__ = made  # pyright: ignore[reportAttributeAccessIssue] - PEP 562
+
+
+@contextmanager
+def installed() -> Iterator[Middleware]:
+    """Put the fake where `import rclpy` finds it, over a real one where there is one, with no nodes at all."""
+    global MIDDLEWARE
+    MIDDLEWARE = Middleware()
+
+    def ours(name: str) -> bool:
+        return name.partition(".")[0] in (*PACKAGES, "rclpy", "rcl_interfaces") or name == "fleet.ros.rclpybus"
+
+    def cleared() -> dict[str, types.ModuleType]:
+        return {name: sys.modules.pop(name) for name in list(sys.modules) if ours(name)}
+
+    real, finder = cleared(), _Messages()
+    for name, content in MODULES.items():
+        module = types.ModuleType(name)
+        vars(module).update({each.__name__: each for each in content})
+        sys.modules[name] = module
+        parent, _, own = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], own, module)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield MIDDLEWARE
+    finally:
+        sys.meta_path.remove(finder)
+        cleared()
+        sys.modules.update(real)
+
+
+MODULES = {
+    "rclpy": [init, try_shutdown],
+    "rclpy.context": [Context],
+    "rclpy.duration": [Duration],
+    "rclpy.executors": [SingleThreadedExecutor, ExternalShutdownException],
+    "rclpy.lifecycle": [LifecycleNode, TransitionCallbackReturn],
+    "rclpy.node": [Node],
+    "rclpy.parameter": [Parameter],
+    "rclpy.qos": [DurabilityPolicy, HistoryPolicy, LivelinessPolicy, ReliabilityPolicy, QoSProfile],
+    "rcl_interfaces": [],
+    "rcl_interfaces.msg": [ParameterDescriptor],
+}
+"""What can be imported, and nothing else."""

@@ -1,0 +1,143 @@
+"""What only the rclpy backend does, over the fake: profiles, parameters, stamps, strangers' requests."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import time
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from fleet.ros.bus import BusError
+from fleet.ros.kinds import String as StringKind
+from fleet.ros.kinds import message
+from fleet.ros.lifecycle import Behaviour, State, Transition
+from fleet.ros.messages.std_msgs import String
+from fleet.ros.qos import QoS
+from tests.fleet.ros import fake_rclpy
+
+
+@message("muster_tests/msg/Nowhere")
+class Nowhere:
+    """A message of a package that no ROS has."""
+
+    data: StringKind = ""
+
+
+@pytest.fixture
+def rclpybus() -> Iterator[ModuleType]:
+    with fake_rclpy.installed():
+        yield importlib.import_module("fleet.ros.rclpybus")
+
+
+def test_a_quality_of_service_is_rclpys_profile_and_back(rclpybus: ModuleType) -> None:
+    for qos in (
+        QoS(),
+        QoS(reliable=False, latched=True, depth=3),
+        QoS(deadline_s=0.25, manual_liveliness=True, lease_s=1.5),
+    ):
+        assert rclpybus._qos_of(rclpybus.profile_of(qos)) == qos
+
+
+def test_a_profile_that_was_not_told_is_the_least(rclpybus: ModuleType) -> None:
+    profile = fake_rclpy.QoSProfile(depth=0, deadline=fake_rclpy.Duration(nanoseconds=fake_rclpy.INFINITE))
+    assert rclpybus._qos_of(profile) == QoS(depth=1)
+    assert rclpybus._qos_of(profile).deadline_s == math.inf
+
+
+def test_parameters_are_shown_to_ros_and_cannot_be_set_there(rclpybus: ModuleType) -> None:
+    bus = rclpybus.RclpyBus()
+    node = bus.node("nav", arguments=["--ros-args", "-p", "speed:=2", "-p", "use_sim_time:=true"])
+    assert node.parameters.declare("speed", 1.0, "m/s") == 2.0
+    value, descriptor = node.native.parameters["speed"]
+    assert (value, type(value), descriptor.description, descriptor.read_only) == (2.0, float, "m/s", True)
+    assert node.native.parameters["use_sim_time"][0] is True
+    bus.close()
+
+
+def test_a_message_whose_package_is_not_installed_is_one_clear_line(rclpybus: ModuleType) -> None:
+    node = rclpybus.RclpyBus().node("nav")
+    with pytest.raises(BusError, match="muster_tests/msg/Nowhere is not installed") as caught:
+        node.publisher(Nowhere, "x")
+    assert "\n" not in str(caught.value)
+    assert node.publishers == []
+
+
+def test_the_time_of_arrival_is_no_older_than_the_last_empty_moment_whatever_clocks_say(rclpybus: ModuleType) -> None:
+    for skew_s, receipts in ((0.0, False), (-100.0, False), (100.0, False), (-100.0, True)):
+        fake_rclpy.MIDDLEWARE.skew_ns = int(skew_s * 1e9)
+        fake_rclpy.MIDDLEWARE.receipts = receipts
+        bus = rclpybus.RclpyBus(domain=1)
+        publisher = bus.node("talker").publisher(String, "chatter")
+        subscription = bus.node("listener").subscription(String, "chatter")
+        bus.spin(0.0)
+        before = time.monotonic_ns()
+        publisher.publish(String("x"))
+        time.sleep(0.02)  # it lies in the middleware, and nobody looks
+        looked = time.monotonic_ns()
+        sample = subscription.take()
+        assert sample is not None
+        if skew_s == 0.0 or receipts:
+            assert before - 10**6 <= sample.received <= before + 10**7
+        elif skew_s < 0.0:
+            assert before - 10**7 <= sample.received <= before  # the last empty moment, not 100 s ago
+        else:
+            assert looked <= sample.received <= time.monotonic_ns()
+        bus.close()
+
+
+def test_a_bad_request_of_a_stranger_is_told_and_ends_nothing(rclpybus: ModuleType) -> None:
+    bus = rclpybus.RclpyBus()
+    lifecycle = bus.managed("nav", Behaviour())
+    native = lifecycle.node.native
+    native.requests.append(native.trigger_activate)  # `ros2 lifecycle set /nav activate`, too early
+    assert bus.spin(0.0) == 0
+    (found,) = (d for d in bus.diagnostics() if d.name == "rclpy")
+    assert "Transition is not registered" in found.text
+    native.requests.extend([native.trigger_configure, native.trigger_activate])
+    for _ in range(3):
+        bus.spin(0.0)
+    assert lifecycle.state is State.ACTIVE
+    assert native.current == "active"
+    lifecycle.trigger(Transition.DEACTIVATE)
+    assert native.current == "inactive"
+    bus.close()
+
+
+def test_requests_between_messages_delay_none_beyond_the_next_spin(rclpybus: ModuleType) -> None:
+    bus = rclpybus.RclpyBus()
+    node = bus.node("nav")
+    publisher, subscription = node.publisher(String, "a"), node.subscription(String, "a")
+    served: list[int] = []
+    node.native.requests.extend(lambda n=n: served.append(n) for n in range(5))
+    publisher.publish(String("x"))
+    while subscription.take() is None:
+        bus.spin(0.0)
+    assert served == [0, 1, 2, 3, 4]
+    bus.close()
+
+
+def test_a_context_that_somebody_shuts_down_is_one_clear_line(rclpybus: ModuleType) -> None:
+    bus = rclpybus.RclpyBus()
+    bus.node("nav")
+    bus.context._up = False
+    with pytest.raises(BusError, match="shut down"):
+        bus.spin(0.0)
+
+
+def test_the_fake_refuses_what_rclpy_does_not_have(rclpybus: ModuleType) -> None:
+    node = rclpybus.RclpyBus().node("nav").native
+    string = importlib.import_module("std_msgs.msg").String
+    profile = rclpybus.profile_of(QoS())
+    with pytest.raises(TypeError):
+        node.create_publisher(string, "/a", profile, depth=3)
+    with pytest.raises(TypeError):
+        node.create_publisher(string, "/a", profile, None)
+    with pytest.raises(AttributeError):
+        node.create_topic(string, "/a")
+    with pytest.raises(TypeError):
+        node.create_publisher(string, "/a", profile).publish(bytearray(b"x"))
+    with pytest.raises(ImportError):
+        importlib.import_module("rclpy.clocks")
