@@ -10,11 +10,12 @@ import heapq
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import TypeVar
 
 from fleet.ros.arguments import RosArguments, parse
-from fleet.ros.bus import BusError, Diagnostic, Level, Sample
-from fleet.ros.cdr import deserialise, serialise
+from fleet.ros.bus import BusError, Diagnostic, Level
+from fleet.ros.cdr import deserialise
+from fleet.ros.ends import NodePublisher, NodeSubscription, Reader, Writer
 from fleet.ros.graph import Endpoint, duplicates, verdicts
 from fleet.ros.inbox import Arrivals, Inbox
 from fleet.ros.kinds import name_of
@@ -26,123 +27,6 @@ from fleet.ros.qos import CLOCK, DEFAULT, QoS
 
 T = TypeVar("T")
 N = TypeVar("N", bound="BaseNode")
-
-
-class Writer(Protocol):
-    """A backend's sending end."""
-
-    @property
-    def matched(self) -> int:
-        """Readers that hear it."""
-        ...
-
-    def send(self, data: bytes) -> None:
-        """Send a serialised message; never waits for a reader."""
-        ...
-
-    def close(self) -> None:
-        """End it; called once."""
-        ...
-
-
-class Reader(Protocol):
-    """A backend's receiving end, which puts what comes into the inbox that it was made with."""
-
-    @property
-    def matched(self) -> int:
-        """Writers that it hears."""
-        ...
-
-    def close(self) -> None:
-        """End it; called once."""
-        ...
-
-
-class NodePublisher(Generic[T]):
-    """See `bus.Publisher`."""
-
-    def __init__(self, node: BaseNode, kind: type[T], topic: str, writer: Writer) -> None:
-        """Made by `BaseNode.publisher`."""
-        self.topic = topic
-        self._node, self._kind, self._writer = node, kind, writer
-        self._open = True
-
-    @property
-    def matched(self) -> int:
-        """See `bus.Publisher.matched`."""
-        return self._writer.matched if self._open else 0
-
-    def publish(self, message: T) -> None:
-        """See `bus.Publisher.publish`."""
-        if not self._open:
-            raise BusError(f"{self.topic}: this publisher is closed")
-        if type(message) is not self._kind:
-            came = type(message).__name__
-            raise BusError(f"{self.topic}: expected {name_of(self._kind)}, came an object of class {came}")
-        self._writer.send(serialise(message))
-
-    def close(self) -> None:
-        """See `bus.Publisher.close`."""
-        if self._open:
-            self._open = False
-            self._node.publishers.remove(self)
-            self._writer.close()
-
-
-class NodeSubscription(Generic[T]):
-    """See `bus.Subscription`."""
-
-    def __init__(
-        self, node: BaseNode, topic: str, callback: Callable[[T], None] | None, inbox: Inbox[T], reader: Reader
-    ) -> None:
-        """Made by `BaseNode.subscription`."""
-        self.topic = topic
-        self.callback = callback
-        self.inbox = inbox
-        self._node, self._reader = node, reader
-        self._open = True
-
-    @property
-    def matched(self) -> int:
-        """See `bus.Subscription.matched`."""
-        return self._reader.matched if self._open else 0
-
-    @property
-    def lost(self) -> int:
-        """See `bus.Subscription.lost`."""
-        return self.inbox.lost
-
-    @property
-    def malformed(self) -> int:
-        """See `bus.Subscription.malformed`."""
-        return self.inbox.malformed
-
-    def take(self) -> Sample[T] | None:
-        """See `bus.Subscription.take`."""
-        return self.inbox.take() if self._open else None
-
-    def newest(self) -> Sample[T] | None:
-        """See `bus.Subscription.newest`."""
-        return self.inbox.newest() if self._open else None
-
-    def due(self) -> int:
-        """The place in the order of arrival of what its callback waits for; 0 for none."""
-        return self.inbox.head() if self._open and self.callback is not None else 0
-
-    def hand_over(self) -> bool:
-        """Run the callback with the oldest message; whether there was one."""
-        sample = self.inbox.take()
-        if sample is None or self.callback is None:
-            return False
-        self.callback(sample.message)
-        return True
-
-    def close(self) -> None:
-        """See `bus.Subscription.close`."""
-        if self._open:
-            self._open = False
-            self._node.subscriptions.remove(self)
-            self._reader.close()
 
 
 class NodeClock:
@@ -194,7 +78,7 @@ class BaseNode(ABC):
     def publisher(self, kind: type[T], topic: str, qos: QoS = DEFAULT) -> NodePublisher[T]:
         """See `bus.Node.publisher`."""
         absolute = self._resolved(kind, topic)
-        publisher = NodePublisher(self, kind, absolute, self._advertise(kind, absolute, qos))
+        publisher = NodePublisher(kind, absolute, self._advertise(kind, absolute, qos), self.publishers.remove)
         self.publishers.append(publisher)
         return publisher
 
@@ -204,7 +88,8 @@ class BaseNode(ABC):
         """See `bus.Node.subscription`."""
         absolute = self._resolved(kind, topic)
         inbox = Inbox(qos.depth, lambda data: deserialise(kind, data), self._bus.arrivals)
-        subscription = NodeSubscription(self, absolute, callback, inbox, self._listen(kind, absolute, qos, inbox))
+        reader = self._listen(kind, absolute, qos, inbox)
+        subscription = NodeSubscription(absolute, callback, inbox, reader, self.subscriptions.remove)
         self.subscriptions.append(subscription)
         return subscription
 

@@ -15,8 +15,6 @@ is empty.
 
 from __future__ import annotations
 
-import importlib
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any  # rclpy's objects: its types are not known where it is not installed
@@ -28,14 +26,6 @@ import rclpy.lifecycle  # pyright: ignore[reportMissingImports]
 import rclpy.node  # pyright: ignore[reportMissingImports]
 import rclpy.parameter  # pyright: ignore[reportMissingImports]
 from rcl_interfaces.msg import ParameterDescriptor  # pyright: ignore[reportMissingImports]
-from rclpy.duration import Duration  # pyright: ignore[reportMissingImports]
-from rclpy.qos import (  # pyright: ignore[reportMissingImports]
-    DurabilityPolicy,
-    HistoryPolicy,
-    LivelinessPolicy,
-    QoSProfile,
-    ReliabilityPolicy,
-)
 
 from fleet.ros.arguments import RosArguments
 from fleet.ros.bus import BusError, Diagnostic, Level
@@ -46,14 +36,12 @@ from fleet.ros.lifecycle import Behaviour, Lifecycle, Outcome, Transition
 from fleet.ros.names import qualified
 from fleet.ros.node import BaseBus, BaseNode
 from fleet.ros.paramfile import Value
-from fleet.ros.qos import MAX_DEPTH, QoS
+from fleet.ros.qos import QoS
+from fleet.ros.rclpytypes import endpoint_of, imported, profile_of
 from fleet.ros.typehash import hash_of
 
 FRESH_NS = 1_000_000
 """A look at the middleware this long ago is good enough for `take`: a turn of rclpy's executor costs 0.2 to 0.5 ms."""
-
-FOREVER_S = 1e9
-"""Durations beyond 30 years are rmw's `infinite` (2**63 - 1 ns)."""
 
 
 class _Link:
@@ -247,8 +235,8 @@ class RclpyBus(BaseBus):
         ours = [link.end for node in nodes for link in node.links]
         native, others = nodes[0].native, []
         for topic in {end.topic for end in ours}:
-            others += [_endpoint(topic, info, writer=True) for info in native.get_publishers_info_by_topic(topic)]
-            others += [_endpoint(topic, info, writer=False) for info in native.get_subscriptions_info_by_topic(topic)]
+            others += [endpoint_of(topic, info, writer=True) for info in native.get_publishers_info_by_topic(topic)]
+            others += [endpoint_of(topic, info, writer=False) for info in native.get_subscriptions_info_by_topic(topic)]
         return ours, others, [qualified(space, name) for name, space in native.get_node_names_and_namespaces()]
 
     def _trouble(self) -> list[Diagnostic]:
@@ -258,66 +246,6 @@ class RclpyBus(BaseBus):
     def _shut(self) -> None:
         self.turns.executor.shutdown()
         rclpy.try_shutdown(context=self.context)
-
-
-def imported(name: str) -> type:
-    """The class in rclpy of a ROS type; raises BusError where its package is not installed."""
-    package, _, kind = name.split("/")
-    try:
-        return getattr(importlib.import_module(f"{package}.msg"), kind)
-    except (ImportError, AttributeError):
-        raise BusError(
-            f"{name} is not installed in the sourced ROS 2: install ros-<distribution>-{package.replace('_', '-')}, or "
-            "build the workspace that has it and source it"
-        ) from None
-
-
-def profile_of(qos: QoS) -> Any:
-    """The profile in rclpy of a quality of service."""
-    wanted: dict[str, Any] = {
-        "history": HistoryPolicy.KEEP_LAST,
-        "depth": qos.depth,
-        "reliability": ReliabilityPolicy.RELIABLE if qos.reliable else ReliabilityPolicy.BEST_EFFORT,
-        "durability": DurabilityPolicy.TRANSIENT_LOCAL if qos.latched else DurabilityPolicy.VOLATILE,
-        "liveliness": LivelinessPolicy.MANUAL_BY_TOPIC if qos.manual_liveliness else LivelinessPolicy.AUTOMATIC,
-    }
-    if math.isfinite(qos.deadline_s):
-        wanted["deadline"] = Duration(seconds=qos.deadline_s)
-    if math.isfinite(qos.lease_s):
-        wanted["liveliness_lease_duration"] = Duration(seconds=qos.lease_s)
-    return QoSProfile(**wanted)
-
-
-def _endpoint(topic: str, info: Any, *, writer: bool) -> Endpoint:
-    """One of rclpy's TopicEndpointInfo as we say it."""
-    told = str(getattr(info, "topic_type_hash", ""))  # Humble tells none, others may say INVALID
-    return Endpoint(
-        topic=topic,
-        type_name=info.topic_type,
-        type_hash=told if told.startswith("RIHS") else "",
-        qos=_qos_of(info.qos_profile),
-        writer=writer,
-        node=qualified(info.node_namespace, info.node_name),
-        gid=bytes(info.endpoint_gid),
-    )
-
-
-def _qos_of(profile: Any) -> QoS:
-    """A discovered profile as a quality of service; a depth that was not told is 1."""
-    return QoS(
-        reliable=profile.reliability == ReliabilityPolicy.RELIABLE,
-        latched=profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
-        depth=min(max(profile.depth, 1), MAX_DEPTH),
-        deadline_s=_seconds(profile.deadline),
-        manual_liveliness=profile.liveliness == LivelinessPolicy.MANUAL_BY_TOPIC,
-        lease_s=_seconds(profile.liveliness_lease_duration),
-    )
-
-
-def _seconds(duration: Any) -> float:
-    """A duration of rclpy's; zero (unspecified) and its infinite are none at all."""
-    seconds = duration.nanoseconds * 1e-9
-    return seconds if 0.0 < seconds < FOREVER_S else math.inf
 
 
 def _returned(outcome: Outcome) -> object:

@@ -548,7 +548,7 @@ def installed() -> Iterator[Middleware]:
     MIDDLEWARE = Middleware()
 
     def ours(name: str) -> bool:
-        return name.partition(".")[0] in (*PACKAGES, "rclpy", "rcl_interfaces") or name == "fleet.ros.rclpybus"
+        return name.partition(".")[0] in (*PACKAGES, "rclpy", "rcl_interfaces") or name.startswith("fleet.ros.rclpy")
 
     def cleared() -> dict[str, types.ModuleType]:
         return {name: sys.modules.pop(name) for name in list(sys.modules) if ours(name)}

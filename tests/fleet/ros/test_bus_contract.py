@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fleet.ros.bus import BusError, Diagnostic, Publisher, Sample, Subscription
+from fleet.ros.ends import NodeSubscription
 from fleet.ros.kinds import name_of
 from fleet.ros.messages.builtin_interfaces import Time
 from fleet.ros.messages.geometry_msgs import Twist, TwistStamped
@@ -19,7 +20,6 @@ from fleet.ros.messages.rosgraph_msgs import Clock as ClockMessage
 from fleet.ros.messages.sensor_msgs import LaserScan
 from fleet.ros.messages.std_msgs import Header, Int32, String
 from fleet.ros.names import RosNameError
-from fleet.ros.node import NodeSubscription
 from fleet.ros.qos import LATCHED, SENSOR, QoS
 from sim.errors import MusterError
 from tests.fleet.ros.buses import KINDS, Rig, rig_of

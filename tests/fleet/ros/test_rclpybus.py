@@ -32,19 +32,23 @@ def rclpybus() -> Iterator[ModuleType]:
         yield importlib.import_module("fleet.ros.rclpybus")
 
 
+def rclpytypes() -> ModuleType:
+    return importlib.import_module("fleet.ros.rclpytypes")
+
+
 def test_a_quality_of_service_is_rclpys_profile_and_back(rclpybus: ModuleType) -> None:
     for qos in (
         QoS(),
         QoS(reliable=False, latched=True, depth=3),
         QoS(deadline_s=0.25, manual_liveliness=True, lease_s=1.5),
     ):
-        assert rclpybus._qos_of(rclpybus.profile_of(qos)) == qos
+        assert rclpytypes().qos_of(rclpybus.profile_of(qos)) == qos
 
 
 def test_a_profile_that_was_not_told_is_the_least(rclpybus: ModuleType) -> None:
     profile = fake_rclpy.QoSProfile(depth=0, deadline=fake_rclpy.Duration(nanoseconds=fake_rclpy.INFINITE))
-    assert rclpybus._qos_of(profile) == QoS(depth=1)
-    assert rclpybus._qos_of(profile).deadline_s == math.inf
+    assert rclpytypes().qos_of(profile) == QoS(depth=1)
+    assert rclpytypes().qos_of(profile).deadline_s == math.inf
 
 
 def test_parameters_are_shown_to_ros_and_cannot_be_set_there(rclpybus: ModuleType) -> None:
