@@ -120,14 +120,35 @@ def split_when(arguments: list[str]) -> tuple[str, list[str]]:
     return arguments[1], arguments[2:]
 
 
+def split_ros(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """A command's own words and ROS's: from each `--ros-args` to a lone `--` or the end, both with ROS."""
+    plain: list[str] = []
+    ros: list[str] = []
+    inside = False
+    for word in arguments:
+        inside = inside or word == "--ros-args"
+        (ros if inside else plain).append(word)
+        inside = inside and word != "--"
+    return plain, tuple(ros)
+
+
 def understand(arguments: Sequence[str]) -> tuple[Any, Any]:  # a module and an instance of its Config
-    """The module of a subcommand with its Config, from `COMMAND [options]`."""
+    """The module of a subcommand with its Config, from `COMMAND [options]`.
+
+    ROS's arguments, as `ros2 run` and launch files give them to a node, go into the Config's field `ros_arguments`.
+    """
     name = arguments[0]
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"
         raise UsageError(f'unknown {kind} "{name}"{nearest(name.lstrip("-"), COMMANDS)} (muster --help lists all)')
     module = load(name)
-    return module, parse(name, module.Config, arguments[1:])
+    words, ros = split_ros(arguments[1:])
+    config = parse(name, module.Config, words)
+    if "ros_arguments" in {field.name for field in dataclasses.fields(module.Config)}:
+        return module, dataclasses.replace(config, ros_arguments=ros)
+    if set(ros) - {"--ros-args", "--"}:  # launch gives every node the bare word
+        raise UsageError(f"{name}: takes no ROS arguments, got {' '.join(ros)}; it is no ROS node, leave them out")
+    return module, config
 
 
 def overview() -> str:

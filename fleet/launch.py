@@ -23,7 +23,8 @@ from pathlib import Path
 import tyro
 
 from coordination.keys import ensure_keys
-from fleet.launchfile import Plan, read_plan, split_assignments
+from fleet.launchfile import read_plan, split_assignments
+from fleet.launchplan import Plan
 from fleet.launchyaml import LaunchError
 from fleet.preflight import check, describe_randomization
 from fleet.processes import Launch, resolve, tell
@@ -83,11 +84,9 @@ def run(config: Config) -> int:
     amend_record(directory, addresses=addresses)
     print(f"run directory: {directory.root}", flush=True)
     print(", ".join(f"{name}={address}" for name, address in addresses.items()), flush=True)
-    for message in plan.messages:
-        print(message, flush=True)
     if config.warm and any(process.command[0] == "muster" for process in plan.processes):
         warm_kernels(environment)
-    launch = Launch(plan.processes, environment, directory)
+    launch = Launch(plan, environment, directory)
     code = launch.run()
     removed = code == 2 and bool(discard_unused())
     if launch.failed is not None:

@@ -1,89 +1,40 @@
-"""Read a launch file: the subset of ROS 2's YAML launch front end that needs no ROS, strictly.
+"""Read a launch file: what `ros2 launch` and `muster launch` do alike, without ROS.
 
     launch:
       - arg: {name: robots, default: "16", description: "how many"}
       - executable:
-          cmd: muster sim --robots $(var robots)
+          cmd: muster sim --robots r[0:$(var robots)]
           output: both
+      - node: {pkg: muster_ros, exec: robot, namespace: r1, param: [{name: speed, value: 0.5}]}
 
-Actions: arg, let, group, include, executable, node, set_env, push_ros_namespace, log; with `if` or `unless`.
-Substitutions: `$(var name)`, `$(env NAME default)`, `$(dirname)`, `$(not value)`, nested as ROS does. Everything else
-of ROS is refused with its line, as is an unknown key (with the nearest known one), so that a file which passes here
-means the same under `ros2 launch` (its manual: "Using XML, YAML, and Python for ROS 2 launch files"). What differs:
+Everything else of ROS is refused with its line, as is an unknown key (with the nearest known one). The actions stand in
+`launchactions`, the substitutions in `launchtext`, the scope that they are evaluated in in `launchscope`, a node's ROS
+arguments in `launchros`. Source: ROS 2's launch and launch_ros (Jazzy). What differs from them when it runs:
 
-- A `group` is scoped as in ROS; an `include` is too (ROS lets the included file's values leak out).
-- `node` starts `python -m pkg.exec`, or `muster exec` for the package `muster`: there is no ament index to ask. It
-  takes no `param` and no `remap`, because there is no ROS node behind it.
-- `executable` starts `muster` with the Python that runs the launcher.
-- `respawn` starts a process again that failed, not one that ended with 0.
-- `push_ros_namespace` reaches a process as the environment variable MUSTER_NAMESPACE.
+- A node of the package `muster_ros`, and an `executable` muster, is started with the Python that runs the launcher; a
+  node of another package by the ament index, or where ROS 2 is not sourced as `python -m pkg.exec`.
+- `respawn` starts a process again that failed, not one that ended with 0; one without it that fails ends the launch.
 
-Text that ROS wants quoted (`default: "16"`) is wanted quoted here. This module reads and evaluates (text and
-substitutions in `launchscope`); `launch` runs.
+This module evaluates; `launch` runs.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
-import yaml
-
-from fleet.launchscope import Scope
-from fleet.launchyaml import LaunchError, at, entries_of, list_of, text_of
+from fleet.launchactions import Entry, read_actions
+from fleet.launchpackages import OWN, PROGRAMS, program
+from fleet.launchplan import Argument, Message, Plan, Process
+from fleet.launchros import pushed, ros_arguments
+from fleet.launchscope import NAMESPACE, Frame, Scope
+from fleet.launchyaml import LaunchError
 from sim.errors import nearest
 
-CONDITIONS = ("if", "unless")
 OUTPUTS = ("log", "screen", "both")
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An `arg` as declared."""
-
-    name: str
-    default: str | None
-    """As written, substitutions unresolved; None when the argument must be given."""
-    description: str
-    choices: tuple[str, ...]
-    where: str
-    """file:line"""
-
-
-@dataclass(frozen=True)
-class Process:
-    """What to start."""
-
-    name: str
-    """Unique within the plan; names its log."""
-    command: tuple[str, ...]
-    """The words after substitution; `muster` or `python -m pkg.exec` in words, not yet resolved to a program."""
-    environment: Mapping[str, str]
-    """What the file adds to the environment."""
-    directory: str | None
-    """Working directory; None for the launcher's own."""
-    output: str
-    """log: to its log alone; both: to the console too, prefixed; screen: to the console as it comes."""
-    respawn: bool
-    """Start again when it dies, until the launch ends."""
-    respawn_delay: float
-    """s"""
-    where: str
-    sources: Mapping[str, str] = field(default_factory=dict)
-    """Options of the command whose value has one `$(var name)` in it, with that name."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """An evaluated launch file."""
-
-    arguments: tuple[Argument, ...]
-    """Every argument that was declared on the way, included files' too."""
-    values: Mapping[str, str]
-    """Values of the top file's arguments."""
-    messages: tuple[str, ...]
-    processes: tuple[Process, ...]
 
 
 def read_plan(path: Path, given: Mapping[str, str], environment: Mapping[str, str], *, listing: bool = False) -> Plan:
@@ -92,9 +43,10 @@ def read_plan(path: Path, given: Mapping[str, str], environment: Mapping[str, st
     Raises `LaunchError` for a missing file, anything that is not in the subset, an unknown, missing or wrong argument.
     """
     reader = _Reader(listing)
-    scope = Scope(values=dict(given), outer=dict(environment), listing=listing, environment={})
+    scope = Scope(values=dict(given), outer=dict(environment), listing=listing)
     try:
-        reader.file(Path(path), scope, "")
+        reader.file(Path(path), scope, "", set(given))
+        reader.run_timers(scope)
     except RecursionError as error:
         raise LaunchError(f"{path}: nested too deep to be read; take levels away") from error
     known = {argument.name for argument in reader.arguments}
@@ -102,7 +54,8 @@ def read_plan(path: Path, given: Mapping[str, str], environment: Mapping[str, st
         if name not in known:
             raise LaunchError(f'{path}: unknown launch argument "{name}"{nearest(name, known)} (--show-args lists all)')
     top = {argument.name: scope.values[argument.name] for argument in reader.arguments if argument.name in scope.values}
-    return Plan(tuple(reader.arguments), top, tuple(reader.messages), tuple(_with_unique_names(reader.processes)))
+    processes = tuple(_with_unique_names(reader.processes))
+    return Plan(tuple(reader.arguments), top, tuple(reader.messages), processes, reader.ended)
 
 
 def split_assignments(words: tuple[str, ...] | list[str]) -> dict[str, str]:
@@ -121,244 +74,215 @@ def split_assignments(words: tuple[str, ...] | list[str]) -> dict[str, str]:
 # evaluation ---------------------------------------------------------------------------------------------------
 
 
+@dataclass(order=True)
+class _Timer:
+    """Actions that wait for their time."""
+
+    due: float
+    number: int
+    children: tuple[Entry, ...] = field(compare=False)
+    frame: Frame = field(compare=False)
+
+
 @dataclass
 class _Reader:
     """One evaluation: walks the actions in order and collects what they ask for."""
 
     listing: bool
+    now: float = 0.0
+    """When the actions are visited that are being evaluated, s after the begin."""
     arguments: list[Argument] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
+    timers: list[_Timer] = field(default_factory=list)
+    ended: Message | None = None
     stack: list[Path] = field(default_factory=list)
     declared: list[set[str]] = field(default_factory=list)
     """Names of the arguments that each file on the stack declares, itself or by an include."""
+    passed: list[set[str]] = field(default_factory=list)
+    """Names of the arguments that each file on the stack was passed."""
+    numbers: count[int] = field(default_factory=count)
+    """Of timers: of two with one time the first in the file comes first."""
 
-    def file(self, path: Path, scope: Scope, asked: str) -> set[str]:
+    def file(self, path: Path, scope: Scope, asked: str, passed: set[str]) -> set[str]:
         """Evaluate one file; `asked` is the place of the include. Returns the names of its arguments."""
-        prefix = f"{asked}: " if asked else ""
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            raise LaunchError(
-                f"{prefix}cannot read launch file {path}: {reason}; give the path of a launch file"
-            ) from error
         if path.resolve() in self.stack:
-            raise LaunchError(f"{prefix}{path} includes itself; remove one include")
-        try:
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise LaunchError(f"{path}:{line}: not YAML: {error.problem}; correct the line") from error
-        except yaml.YAMLError as error:
-            raise LaunchError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-        if root is None:
-            raise LaunchError(f"{path}: empty; expected the root key launch: with a list of actions")
-        entries = entries_of(root, str(path), "a launch file", required=("launch",))
+            raise LaunchError(f"{asked}: {path} includes itself; remove one include")
+        actions = read_actions(path, asked)
         self.stack.append(path.resolve())
         self.declared.append(set())
-        scope.directory = str(path.resolve().parent)
-        self.actions(entries["launch"], str(path), scope)
+        self.passed.append(passed)
+        outer, scope.frame = scope.frame, Frame(str(path.resolve().parent))
+        self.actions(actions, scope)
+        if asked and (scope.frame.unclear or scope.frame.directory != outer.directory):
+            outer.unclear = asked
+        scope.frame = outer
         self.stack.pop()
+        self.passed.pop()
         return self.declared.pop()
 
-    def actions(self, node: yaml.Node, file: str, scope: Scope) -> None:
-        """Evaluate a list of actions in order."""
-        if not isinstance(node, yaml.SequenceNode):
-            raise LaunchError(f"{at(node, file)}: expected a list of actions, each with a dash")
-        handlers: dict[str, Callable[[yaml.Node, str, Scope], None]] = {
+    def run_timers(self, scope: Scope) -> None:
+        """What waits comes last, in the order of its time, in the scope that the whole file has left (as in launch)."""
+        while self.timers:
+            timer = heapq.heappop(self.timers)
+            if self.ended is not None and timer.due > self.ended.start:
+                break
+            self.now, scope.frame = timer.due, timer.frame
+            self.declared, self.passed = [set()], [set()]
+            self.actions(timer.children, scope)
+
+    def actions(self, entries: tuple[Entry, ...], scope: Scope) -> None:
+        """Evaluate actions in order."""
+        handlers: dict[str, Callable[[Entry, Scope], None]] = {
             "arg": self.arg,
             "let": self.let,
+            "set_env": self.set_env,
             "group": self.group,
+            "push_ros_namespace": self.push_namespace,
+            "set_parameter": self.set_parameter,
             "include": self.include,
             "executable": self.executable,
             "node": self.node,
-            "set_env": self.set_env,
-            "push_ros_namespace": self.push_namespace,
             "log": self.log,
+            "timer": self.timer,
+            "shutdown": self.shutdown,
         }
-        for entry in node.value:
-            if not isinstance(entry, yaml.MappingNode) or len(entry.value) != 1:
-                raise LaunchError(f"{at(entry, file)}: expected one action such as `- executable:`")
-            key, value = entry.value[0]
-            if not isinstance(key, yaml.ScalarNode):
-                raise LaunchError(f"{at(key, file)}: expected one action such as `- executable:`")
-            if key.value not in handlers:
-                raise LaunchError(
-                    f'{at(key, file)}: action "{key.value}" is not in the subset that muster reads'
-                    f"{nearest(str(key.value), handlers)}"
-                )
-            handlers[key.value](value, file, scope)
+        for entry in entries:
+            if "if" in entry.texts and not scope.condition(entry.texts["if"]):
+                continue
+            if "unless" in entry.texts and scope.condition(entry.texts["unless"]):
+                continue
+            handlers[entry.kind](entry, scope)
 
-    def arg(self, node: yaml.Node, file: str, scope: Scope) -> None:
-        entries = entries_of(node, file, "arg", ("name",), ("default", "description", "choice"))
-        name = text_of(entries["name"], file)
-        choices: tuple[str, ...] = ()
-        if "choice" in entries:
-            listed = entries["choice"]
-            if not isinstance(listed, yaml.SequenceNode):
-                raise LaunchError(f"{at(listed, file)}: choice: expected a list of entries with a value")
-            choices = tuple(text_of(entries_of(one, file, "choice", ("value",))["value"], file) for one in listed.value)
-        default = entries.get("default")
+    def arg(self, entry: Entry, scope: Scope) -> None:
+        name, default = entry.plain["name"], entry.texts.get("default")
+        choices = tuple(choice.plain["value"] for choice in entry.lists.get("choice", ()))
         argument = Argument(
             name,
-            text_of(default, file) if default is not None else None,
-            text_of(entries["description"], file) if "description" in entries else "",
+            default.source if default is not None else None,
+            entry.plain.get("description", ""),
             choices,
-            at(node, file),
+            entry.where,
         )
         if name not in {known.name for known in self.arguments}:
             self.arguments.append(argument)
         for names in self.declared:
             names.add(name)
+        if default is None and name not in self.passed[-1] and not self.listing:
+            where = "the include must pass it" if len(self.stack) > 1 else f"give {name}:=VALUE"
+            raise LaunchError(f"{argument.where}: launch argument {name} has no default; {where}")
         if name not in scope.values:
-            if default is not None:
-                scope.values[name] = scope.text(default, file)
-            elif self.listing:
-                scope.values[name] = ""
-            else:
-                raise LaunchError(f"{argument.where}: launch argument {name} has no default; give {name}:=VALUE")
+            scope.values[name] = "" if default is None else scope.text(default)
         if choices and scope.values[name] not in choices and not self.listing:
             raise LaunchError(f"{name}:={scope.values[name]}: expected one of {', '.join(choices)}")
 
-    def let(self, node: yaml.Node, file: str, scope: Scope) -> None:
-        entries = entries_of(node, file, "let", ("name", "value"), CONDITIONS)
-        if self.wanted(entries, file, scope):
-            scope.values[text_of(entries["name"], file)] = scope.text(entries["value"], file)
+    def let(self, entry: Entry, scope: Scope) -> None:
+        scope.values[scope.text(entry.texts["name"])] = scope.text(entry.texts["value"])
 
-    def group(self, node: yaml.Node, file: str, scope: Scope) -> None:
-        if isinstance(node, yaml.SequenceNode):
-            self.actions(node, file, scope.copy())
-            return
-        entries = entries_of(node, file, "group", ("children",), (*CONDITIONS, "scoped"))
-        scoped = scope.truth(entries["scoped"], file) if "scoped" in entries else True
-        if self.wanted(entries, file, scope):
-            self.actions(entries["children"], file, scope.copy() if scoped else scope)
+    def set_env(self, entry: Entry, scope: Scope) -> None:
+        _set_variable(entry, scope, scope.environment)
 
-    def include(self, node: yaml.Node, file: str, scope: Scope) -> None:
-        entries = entries_of(node, file, "include", ("file",), (*CONDITIONS, "arg"))
-        if not self.wanted(entries, file, scope):
-            return
-        inner = scope.copy()
-        passed: dict[str, str] = {}
-        for one in list_of(entries.get("arg"), file, "arg"):
-            pair = entries_of(one, file, "arg", ("name", "value"))
-            name = text_of(pair["name"], file)
-            passed[name] = inner.values[name] = scope.text(pair["value"], file)
-        target = Path(scope.text(entries["file"], file))
-        declared = self.file(target, inner, at(entries["file"], file))
+    def group(self, entry: Entry, scope: Scope) -> None:
+        self.actions(entry.lists["children"], scope.copy() if entry.flags.get("scoped", True) else scope)
+
+    def push_namespace(self, entry: Entry, scope: Scope) -> None:
+        scope.values[NAMESPACE] = pushed(scope, entry.texts["namespace"])
+
+    def set_parameter(self, entry: Entry, scope: Scope) -> None:
+        value = scope.typed(entry.texts["value"], "value", lists=False)
+        if scope.parameters is None:
+            scope.parameters = []
+        scope.parameters.append(f"{scope.text(entry.texts['name'])}:={value}")
+
+    def include(self, entry: Entry, scope: Scope) -> None:
+        target = Path(scope.text(entry.texts["file"]))
+        passed = {}
+        for pair in entry.lists.get("arg", ()):
+            passed[name := scope.text(pair.texts["name"])] = scope.values[name] = scope.text(pair.texts["value"])
+        declared = self.file(target, scope, entry.texts["file"].where, set(passed))
         for name in passed:
             if name not in declared:
-                raise LaunchError(f'{at(node, file)}: {target} has no argument "{name}"{nearest(name, declared)}')
+                raise LaunchError(f'{entry.where}: {target} has no argument "{name}"{nearest(name, declared)}')
 
-    def executable(self, node: yaml.Node, file: str, scope: Scope) -> None:
-        optional = (*CONDITIONS, "name", "cwd", "output", "env", "respawn", "respawn_delay")
-        entries = entries_of(node, file, "executable", ("cmd",), optional)
-        if self.wanted(entries, file, scope):
-            words, sources = scope.words(entries["cmd"], file)
-            if not words or not (words[0] or self.listing):
-                raise LaunchError(f"{at(node, file)}: cmd is empty; expected a program and its arguments")
-            default = words[0].rpartition("/")[2]
-            if default == "muster":
-                default = next((word for word in words[1:] if not word.startswith("-") and "/" not in word), default)
-            self.process(entries, file, scope, words, sources, default)
+    def executable(self, entry: Entry, scope: Scope) -> None:
+        words = scope.words(entry.commands["cmd"])
+        if not words or not (words[0] or self.listing):
+            raise LaunchError(f"{entry.where}: cmd is empty; expected a program and its arguments")
+        default = words[0].rpartition("/")[2]
+        if default == "muster":
+            default = next((word for word in words[1:] if not word.startswith("-") and "/" not in word), default)
+        name = scope.text(entry.texts["name"]) if "name" in entry.texts else default
+        self.process(entry, scope, name, words)
 
-    def node(self, node: yaml.Node, file: str, scope: Scope) -> None:
-        optional = (*CONDITIONS, "name", "namespace", "output", "args", "env", "respawn", "respawn_delay")
-        entries = entries_of(node, file, "node", ("pkg", "exec"), optional)
-        if not self.wanted(entries, file, scope):
-            return
-        package, program = (scope.text(entries[key], file) for key in ("pkg", "exec"))
-        words = ["muster", program] if package == "muster" else ["python", "-m", f"{package}.{program}"]
-        sources: dict[str, str] = {}
-        if "args" in entries:
-            arguments, sources = scope.words(entries["args"], file)
-            words += arguments
-        inner = scope.copy()
-        if "namespace" in entries:
-            inner.namespace = _join(scope.namespace, scope.text(entries["namespace"], file))
-        self.process(entries, file, inner, words, sources, program)
+    def node(self, entry: Entry, scope: Scope) -> None:
+        package, name = scope.text(entry.texts["pkg"]), scope.text(entry.texts["exec"])
+        words = program(package, name, {**scope.outer, **scope.environment})
+        if words is None and not self.listing:
+            known = PROGRAMS if package == OWN else ()
+            raise LaunchError(f'{entry.where}: the package {package} has no program "{name}"{nearest(name, known)}')
+        arguments, documents = ros_arguments(entry, scope)
+        own = scope.words(entry.commands["args"]) if "args" in entry.commands else []
+        label = scope.text(entry.texts["name"]) if "name" in entry.texts else name
+        namespace = next((word[6:] for word in arguments if word.startswith("__ns:=")), "")
+        self.process(entry, scope, f"{namespace}/{label}", [*(words or ()), *own, *arguments], tuple(documents))
 
-    def process(
-        self,
-        entries: Mapping[str, yaml.Node],
-        file: str,
-        scope: Scope,
-        words: list[str],
-        sources: Mapping[str, str],
-        default: str,
-    ) -> None:
-        name = scope.text(entries["name"], file) if "name" in entries else default
-        if not name.strip("/") and not self.listing:
+    def process(self, entry: Entry, scope: Scope, name: str, words: list[str], documents: tuple[str, ...] = ()) -> None:
+        name = name.strip("/").replace("/", ".")
+        if not name and not self.listing:
             raise LaunchError(
-                f"{at(entries['name'], file)}: name is empty; expected a name for the process and its log"
+                f"{entry.texts['name'].where}: name is empty; expected a name for the process and its log"
             )
         environment = dict(scope.environment)
-        for one in list_of(entries.get("env"), file, "env"):
-            self.variable(entries_of(one, file, "env", ("name", "value")), file, scope, environment)
-        if scope.namespace:
-            environment["MUSTER_NAMESPACE"] = scope.namespace
-        output = scope.text(entries["output"], file) if "output" in entries else "log"
+        for pair in entry.lists.get("env", ()):
+            _set_variable(pair, scope, environment)
+        output = scope.text(entry.texts["output"]) if "output" in entry.texts else "log"
         if output not in OUTPUTS:
-            raise LaunchError(f'{at(entries["output"], file)}: output "{output}": expected one of {", ".join(OUTPUTS)}')
-        delay = 0.0
-        if "respawn_delay" in entries:
-            word = scope.text(entries["respawn_delay"], file, loose=True)
-            try:
-                delay = float(word)
-            except ValueError:
-                delay = -1.0
-            if not 0.0 <= delay < float("inf"):
-                raise LaunchError(
-                    f'{at(entries["respawn_delay"], file)}: respawn_delay "{word}": expected seconds >= 0'
-                )
+            raise LaunchError(f'{entry.texts["output"].where}: output "{output}": expected one of {", ".join(OUTPUTS)}')
+        command = entry.commands.get("cmd", entry.commands.get("args"))
         self.processes.append(
             Process(
-                name=_join(scope.namespace, name).strip("/").replace("/", "."),
+                name=name,
                 command=tuple(words),
                 environment=environment,
-                directory=scope.text(entries["cwd"], file) if "cwd" in entries else None,
+                directory=scope.text(entry.texts["cwd"]) if "cwd" in entry.texts else None,
                 output=output,
-                respawn=scope.truth(entries["respawn"], file) if "respawn" in entries else False,
-                respawn_delay=delay,
-                where=at(next(iter(entries.values())), file),
-                sources=sources,
+                respawn=scope.flag(entry.texts["respawn"]) if "respawn" in entry.texts else False,
+                respawn_delay=entry.seconds.get("respawn_delay", 0.0),
+                where=entry.where,
+                sources=command.sources if command is not None else {},
+                documents=documents,
+                start=self.now,
+                ends_launch=entry.flags.get("on_exit", False),
             )
         )
 
-    def set_env(self, node: yaml.Node, file: str, scope: Scope) -> None:
-        entries = entries_of(node, file, "set_env", ("name", "value"), CONDITIONS)
-        if self.wanted(entries, file, scope):
-            self.variable(entries, file, scope, scope.environment)
+    def log(self, entry: Entry, scope: Scope) -> None:
+        self.messages.append(Message(scope.text(entry.texts["message"]), self.now))
 
-    def variable(self, pair: Mapping[str, yaml.Node], file: str, scope: Scope, environment: dict[str, str]) -> None:
-        """Set an environment variable under a name that it can have (POSIX: any without `=`)."""
-        name = text_of(pair["name"], file)
-        if not name or "=" in name:
-            raise LaunchError(f'{at(pair["name"], file)}: "{name}" is no name of an environment variable; correct it')
-        environment[name] = scope.text(pair["value"], file)
+    def timer(self, entry: Entry, scope: Scope) -> None:
+        period = entry.seconds.get("period", -1.0)
+        if "period" in entry.texts:
+            word = scope.text(entry.texts["period"])
+            try:
+                period = float(word)
+            except ValueError:
+                period = 0.0 if self.listing else -1.0
+            if not 0.0 <= period < float("inf"):
+                raise LaunchError(f'{entry.texts["period"].where}: period "{word}": expected seconds >= 0')
+        heapq.heappush(self.timers, _Timer(self.now + period, next(self.numbers), entry.lists["children"], scope.frame))
 
-    def push_namespace(self, node: yaml.Node, file: str, scope: Scope) -> None:
-        entries = entries_of(node, file, "push_ros_namespace", ("namespace",), CONDITIONS)
-        if self.wanted(entries, file, scope):
-            scope.namespace = _join(scope.namespace, scope.text(entries["namespace"], file))
-
-    def log(self, node: yaml.Node, file: str, scope: Scope) -> None:
-        entries = entries_of(node, file, "log", ("message",), CONDITIONS)
-        if self.wanted(entries, file, scope):
-            self.messages.append(scope.text(entries["message"], file))
-
-    def wanted(self, entries: Mapping[str, yaml.Node], file: str, scope: Scope) -> bool:
-        """Whether `if` and `unless` let an action happen."""
-        if "if" in entries and "unless" in entries:
-            raise LaunchError(f"{at(entries['unless'], file)}: both if and unless; expected one of them")
-        if "if" in entries:
-            return scope.truth(entries["if"], file)
-        return not scope.truth(entries["unless"], file) if "unless" in entries else True
+    def shutdown(self, entry: Entry, scope: Scope) -> None:
+        if self.ended is None:
+            reason = scope.text(entry.texts["reason"]) if "reason" in entry.texts else "reason not given"
+            self.ended = Message(reason, self.now)
 
 
-def _join(namespace: str, name: str) -> str:
-    return name if name.startswith("/") else f"{namespace}/{name}"
+def _set_variable(pair: Entry, scope: Scope, environment: dict[str, str]) -> None:
+    """Set an environment variable under a name that it can have (POSIX: any without `=`)."""
+    name = scope.text(pair.texts["name"])
+    if not name or "=" in name:
+        raise LaunchError(f'{pair.texts["name"].where}: "{name}" is no name of an environment variable; correct it')
+    environment[name] = scope.text(pair.texts["value"])
 
 
 def _with_unique_names(processes: list[Process]) -> list[Process]:

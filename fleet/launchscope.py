@@ -1,108 +1,133 @@
-"""The scope that text of a launch file is evaluated in: values of arguments, environment, namespace, directory.
+"""The scope that a launch file is evaluated in, as launch keeps it: variables, environment, namespace, parameters.
 
-Substitutions: `$(var name)`, `$(env NAME default)`, `$(dirname)`, `$(not value)`, nested as ROS does; all others of ROS
-are refused with their line. A command is split into words before it is substituted, so that a value stays one word.
+A scoped group works on a copy; an include does not: what the included file sets stays set, as does what it is passed.
+Parameters of `set_parameter` are one list that groups share once an outer scope has begun it: launch does so too
+(launch_ros, set_parameter.py), so a parameter set in a group then reaches the nodes after the group.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
-from dataclasses import dataclass, replace
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import yaml
 
-from fleet.launchyaml import LaunchError, at, boolean, substituted, text_of
+from fleet.launchpackages import share
+from fleet.launchtext import Call, Command, Fragments, Text
+from fleet.launchyaml import LaunchError
 from sim.errors import nearest
+
+NAMESPACE = "ros_namespace"
+"""The variable that push_ros_namespace sets."""
+
+
+@dataclass
+class Frame:
+    """A file that is being evaluated."""
+
+    directory: str
+    unclear: str = ""
+    """The include after which `$(dirname)` differs: up to Jazzy launch goes on with the included file's directory."""
 
 
 @dataclass
 class Scope:
-    """What actions see and change; a group or an include works on a copy."""
+    """What actions see and change."""
 
     values: dict[str, str]
-    outer: dict[str, str]
+    outer: Mapping[str, str]
     """The launcher's own environment."""
     listing: bool
     """Required arguments may be absent: what depends on them is empty."""
-    environment: dict[str, str]
+    environment: dict[str, str] = field(default_factory=dict)
     """What the file adds to it."""
-    namespace: str = ""
-    directory: str = ""
-    """Of the file that is read."""
+    parameters: list[str] | None = None
+    """name:=value of `set_parameter`."""
+    frame: Frame = field(default_factory=lambda: Frame(""))
 
     def copy(self) -> Scope:
-        """A scope whose changes stay its own."""
+        """The scope of a group."""
         return replace(self, values=dict(self.values), environment=dict(self.environment))
 
-    def truth(self, node: yaml.Node, file: str) -> bool:
-        """A condition; what is wrong with an argument's value is said of the argument."""
-        word = self.text(node, file, loose=True)
+    def condition(self, text: Text) -> bool:
+        """`if` or `unless`; what is wrong with an argument's value is said of the argument."""
+        word = self.text(text).strip()
+        known = {"true": True, "1": True, "false": False, "0": False}
         if self.listing and not word:
             return False
-        argument = re.fullmatch(r"\$\(var (\w+)\)", text_of(node, file, loose=True))
-        return boolean(word, at(node, file) if argument is None else f"{argument[1]}:={word}")
+        if word.lower() not in known:
+            place = f"{text.variable}:={word}" if text.variable else text.where
+            raise LaunchError(f'{place}: "{word}" is no condition; expected true, false, 1 or 0')
+        return known[word.lower()]
 
-    def text(self, node: yaml.Node, file: str, *, loose: bool = False) -> str:
-        """A scalar with its substitutions made; `loose` takes unquoted numbers and booleans too."""
-        return self._plain(text_of(node, file, loose=loose), at(node, file))
+    def flag(self, text: Text) -> bool:
+        """A flag given as text: what YAML takes for one, or 1 or 0."""
+        return self._flag(self.text(text), f"{text.variable}:={self.text(text)}" if text.variable else text.where)
 
-    def words(self, node: yaml.Node, file: str) -> tuple[list[str], dict[str, str]]:
-        """A command as words: split as a shell would before substitution, so that a value stays one word.
+    def text(self, text: Text) -> str:
+        """A text with its substitutions made."""
+        return self._join(text.fragments, text.where)
 
-        With them the options whose value comes from one `$(var name)`, and its name.
-        """
-        where = at(node, file)
-        marks: list[str] = []
+    def words(self, command: Command) -> list[str]:
+        """The words of a command."""
+        return [self._join(word, command.where) for word in command.words]
 
-        def hold(inner: str) -> str:
-            marks.append(inner)
-            return f"\0{len(marks) - 1}\0"
-
-        template = substituted(text_of(node, file), where, hold)
+    def typed(self, text: Text, what: str, *, lists: bool = True) -> object:
+        """A text as the value of a parameter: text, flag, number or, with `lists`, a list, by YAML's rules."""
+        word = self.text(text)
         try:
-            parts = shlex.split(template)
-        except ValueError as error:
-            raise LaunchError(f"{where}: {error} in the command; close the quotation") from error
-        words: list[str] = []
-        sources: dict[str, str] = {}
-        for part in parts:
-            pieces = part.split("\0")
-            inside = [marks[int(piece)].split() for piece in pieces[1::2]]
-            if len(inside) == 1 and inside[0][0] == "var" and words and words[-1].startswith("--"):
-                sources[words[-1]] = inside[0][-1]
-            pieces[1::2] = [self._substitute(marks[int(piece)], where) for piece in pieces[1::2]]
-            words.append("".join(pieces))
-        return words, sources
+            value = yaml.safe_load(word) if word else ""
+        except yaml.YAMLError as error:
+            raise LaunchError(f"{text.where}: {what} {word!r} is no YAML value; put it in inner quotes") from error
+        kinds = {type(one) for one in value} if lists and isinstance(value, list) else {type(value)}
+        if len(kinds) != 1 or not kinds <= {str, bool, int, float}:
+            expected = "text, a flag, a number" + (" or a list of one of them" if lists else "")
+            raise LaunchError(f"{text.where}: {what} {word!r}: expected {expected}; put text in inner quotes")
+        return value
 
-    def _plain(self, text: str, where: str) -> str:
-        return substituted(text, where, lambda inner: self._substitute(inner, where))
+    def _flag(self, word: str, where: str) -> bool:
+        try:
+            value = {"1": True, "0": False}[word] if word in ("0", "1") else yaml.safe_load(word)
+        except yaml.YAMLError:
+            value = None
+        if not isinstance(value, bool):
+            if self.listing and not word:
+                return False
+            raise LaunchError(f'{where}: "{word}" is no condition; expected true, false, 1 or 0')
+        return value
 
-    def _substitute(self, inner: str, where: str) -> str:
-        """The value of what stands in `$(...)`."""
-        name, _, rest = inner.strip().partition(" ")
-        plain = self._plain(rest.strip(), where)
-        words = plain.split(None, 1)
-        match name, len(words):
-            case "var", 1:
-                if plain not in self.values:
-                    raise LaunchError(f"{where}: $(var {plain}): no such argument{nearest(plain, self.values)}")
-                return self.values[plain]
-            case "env", 1 | 2:
-                environment = {**self.outer, **self.environment}
-                if words[0] in environment:
-                    return environment[words[0]]
-                if len(words) == 2:
-                    return words[1].strip("\"'")
-                raise LaunchError(f"{where}: $(env {plain}): not set and no default; export {plain}")
-            case "dirname", 0:
-                return self.directory
-            case "not", 1:
-                if self.listing and not plain:
-                    return "true"
-                return "false" if boolean(plain, where) else "true"
-            case "var" | "env" | "dirname" | "not", _:
-                raise LaunchError(
-                    f"{where}: $({inner}): expected $(var name), $(env NAME default), $(dirname) or $(not value)"
-                )
-        raise LaunchError(f"{where}: $({name} ...) is not in the subset that muster reads: var, env, dirname, not")
+    def _join(self, fragments: Fragments, where: str) -> str:
+        return "".join(piece if isinstance(piece, str) else self._substitute(piece, where) for piece in fragments)
+
+    def _substitute(self, call: Call, where: str) -> str:
+        words = [self._join(argument, where) for argument in call.arguments]
+        match call.name:
+            case "var":
+                if words[0] not in self.values:
+                    raise LaunchError(f"{where}: $(var {words[0]}): no such argument{nearest(words[0], self.values)}")
+                return self.values[words[0]]
+            case "env":
+                found = self.environment.get(words[0], self.outer.get(words[0]))
+                if found is None and len(words) < 2:
+                    raise LaunchError(f"{where}: $(env {words[0]}): not set and no default; export {words[0]}")
+                return words[1] if found is None else found
+            case "dirname":
+                if self.frame.unclear:
+                    raise LaunchError(
+                        f"{where}: $(dirname) after the include of another folder's file ({self.frame.unclear}): what "
+                        "that is depends on launch's version; keep it in a variable before, by let"
+                    )
+                return self.frame.directory
+            case "not":
+                return "false" if self._flag(words[0], where) else "true"
+            case "find-pkg-share":
+                found = share(words[0], {**self.outer, **self.environment})
+                if found is None and not self.listing:
+                    raise LaunchError(
+                        f"{where}: {call.source}: there is no ROS package {words[0]}; source the workspace that has it"
+                    )
+                return str(found or "")
+        assert call.name == "anon"
+        return self.values.setdefault(f"anon{words[0]}", f"{words[0]}_{os.getpid()}_{secrets.token_hex(4)}")

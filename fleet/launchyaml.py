@@ -1,28 +1,51 @@
-"""A YAML tree read strictly: exactly the keys that are known, text where text is meant, each error with file and line.
+"""A launch file's YAML read strictly: exactly the known keys, the types that launch wants, errors with their line.
 
 `yaml.compose` keeps the place of every node, which `yaml.safe_load` throws away. The functions take a node and the name
-of its file, and raise `LaunchError`. Text that ROS 2's launch front end wants quoted is wanted quoted here, so that a
-file which passes here passes there. Substitutions are found here and given their value by the caller.
+of its file, and raise `LaunchError`. launch checks YAML types: what it wants as text must be quoted (`default: "16"`),
+a flag must not be (`scoped: false`), a time must have its point (`respawn_delay: 1.0`); so it is here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
 
 import yaml
 
 from sim.errors import MusterError, nearest
 
-ROS_ONLY = {
-    "param": "there is no ROS node to take parameters; pass args",
-    "remap": "there is no ROS node to remap; pass args",
-    "ros_args": "there is no ROS node to take them; pass args",
-}
-"""Known to ROS and refused here, with the reason."""
+STRING = "tag:yaml.org,2002:str"
+FLAG = "tag:yaml.org,2002:bool"
+FLOAT = "tag:yaml.org,2002:float"
+INTEGER = "tag:yaml.org,2002:int"
 
 
 class LaunchError(MusterError):
     """A launch file or an argument for it is wrong; the message names file, line and what was expected."""
+
+
+def compose(path: Path, asked: str = "") -> yaml.Node:
+    """The YAML tree of a file; `asked` is the place of the include that wants it, empty for none."""
+    prefix = f"{asked}: " if asked else ""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise LaunchError(
+            f"{prefix}cannot read launch file {path}: {reason}; give the path of a launch file"
+        ) from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        aliases = [event for event in yaml.parse(text, Loader=yaml.SafeLoader) if isinstance(event, yaml.AliasEvent)]
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise LaunchError(f"{path}:{line}: not YAML: {error.problem}; correct the line") from error
+    except yaml.YAMLError as error:
+        raise LaunchError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if aliases:  # nested ones grow without bound
+        raise LaunchError(f"{path}:{aliases[0].start_mark.line + 1}: an alias (*) is not in the subset; write it out")
+    if root is None:
+        raise LaunchError(f"{path}: empty; expected the root key launch: with a list of actions")
+    return root
 
 
 def at(node: yaml.Node, file: str) -> str:
@@ -41,8 +64,6 @@ def entries_of(
         if not isinstance(key, yaml.ScalarNode):
             raise LaunchError(f"{at(key, file)}: {what}: expected a word as key")
         name = key.value
-        if name in ROS_ONLY and what == "node":
-            raise LaunchError(f'{at(key, file)}: node: "{name}" is not supported: {ROS_ONLY[name]}')
         if name not in required and name not in optional:
             raise LaunchError(f'{at(key, file)}: {what}: unknown key "{name}"{nearest(name, (*required, *optional))}')
         if name in entries:
@@ -54,44 +75,56 @@ def entries_of(
     return entries
 
 
-def list_of(node: yaml.Node | None, file: str, what: str) -> list[yaml.Node]:
-    """The entries of a list; none for an absent node."""
-    if node is None:
-        return []
+def list_of(node: yaml.Node, file: str, what: str) -> list[yaml.Node]:
+    """The entries of a list, at least one: launch takes an empty list for no list."""
     if not isinstance(node, yaml.SequenceNode):
         raise LaunchError(f"{at(node, file)}: {what}: expected a list, each entry with a dash")
+    if not node.value:
+        raise LaunchError(f"{at(node, file)}: {what}: expected at least one entry; leave the key out")
     return node.value
 
 
-def text_of(node: yaml.Node, file: str, *, loose: bool = False) -> str:
-    """A scalar's text; `loose` takes unquoted numbers and booleans too."""
+def text_of(node: yaml.Node, file: str) -> str:
+    """A scalar's text, quoted where YAML would take it for something else."""
     if not isinstance(node, yaml.ScalarNode):
         raise LaunchError(f"{at(node, file)}: expected text")
     if "\0" in node.value:
         raise LaunchError(f"{at(node, file)}: expected text without NUL, which no process can be given; take it out")
-    if not loose and node.tag != "tag:yaml.org,2002:str":
+    if node.tag != STRING:
         raise LaunchError(f'{at(node, file)}: expected text, came {node.value}; quote it: "{node.value}"')
     return node.value
 
 
-def substituted(text: str, where: str, value: Callable[[str], str]) -> str:
-    """`text` with each outermost `$(...)` replaced by `value` of what stands inside."""
-    out, position = [], 0
-    while (start := text.find("$(", position)) >= 0:
-        depth, end = 1, start + 2
-        while end < len(text) and depth:
-            depth += {"(": 1, ")": -1}.get(text[end], 0)
-            end += 1
-        if depth:
-            raise LaunchError(f"{where}: $( without its ); close it")
-        out += [text[position:start], value(text[start + 2 : end - 1])]
-        position = end
-    return "".join([*out, text[position:]])
+def flag_of(node: yaml.Node, file: str, what: str) -> bool:
+    """A YAML boolean, unquoted: launch takes any text, `"false"` too, for true."""
+    if not isinstance(node, yaml.ScalarNode) or node.tag != FLAG:
+        raise LaunchError(f"{at(node, file)}: {what}: expected true or false without quotes")
+    return node.value.lower() in ("true", "yes", "on")
 
 
-def boolean(word: str, where: str) -> bool:
-    """A condition as ROS 2 writes it: true, false, 1 or 0."""
-    known = {"true": True, "1": True, "false": False, "0": False}
-    if word.strip().lower() not in known:
-        raise LaunchError(f'{where}: "{word}" is no condition; expected true, false, 1 or 0')
-    return known[word.strip().lower()]
+def seconds_of(node: yaml.Node, file: str, what: str) -> float:
+    """A YAML float that is a duration, s: launch takes neither text nor a number without its point."""
+    word = node.value if isinstance(node, yaml.ScalarNode) else ""
+    value = float(yaml.safe_load(word)) if isinstance(node, yaml.ScalarNode) and node.tag == FLOAT else -1.0
+    if not 0.0 <= value < float("inf"):
+        raise LaunchError(
+            f'{at(node, file)}: {what} "{word}": expected seconds >= 0, unquoted and with a point, as 1.5'
+        )
+    return value
+
+
+def parameter_of(node: yaml.Node, file: str, what: str) -> str | bool | int | float | list[str | bool | int | float]:
+    """The value of a ROS parameter as YAML types it: text, flag, number or a list of one of them."""
+    if isinstance(node, yaml.SequenceNode):
+        found = [parameter_of(entry, file, what) for entry in list_of(node, file, what)]
+        scalars = [value for value in found if not isinstance(value, list)]
+        if len(scalars) < len(found) or len({type(value) for value in scalars}) > 1:
+            raise LaunchError(f"{at(node, file)}: {what}: expected a list of texts, of flags or of numbers of one kind")
+        return scalars
+    if isinstance(node, yaml.ScalarNode) and node.tag == FLAG:
+        return flag_of(node, file, what)
+    if isinstance(node, yaml.ScalarNode) and node.tag in (FLOAT, INTEGER):
+        return yaml.safe_load(node.value)
+    if isinstance(node, yaml.ScalarNode) and node.tag == STRING:
+        return text_of(node, file)
+    raise LaunchError(f"{at(node, file)}: {what}: expected text, a flag, a number or a list of them")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tempfile
 from pathlib import Path
 
 from fleet import cli
-from fleet.launchfile import Plan, Process
+from fleet.launchplan import Plan, Process
 from fleet.launchyaml import LaunchError
+from fleet.processes import write_documents
 from sim.errors import MusterError
 
 
@@ -24,11 +26,11 @@ def check(plan: Plan) -> None:
     """
     taken: dict[str, str] = {}
     for process in plan.processes:
-        program, *words = process.command
-        if program != "muster":
+        if process.command[0] != "muster":
             continue
         try:
-            with contextlib.chdir(process.directory or "."):
+            with tempfile.TemporaryDirectory() as folder, contextlib.chdir(process.directory or "."):
+                _, *words = write_documents(process, list(process.command), Path(folder))
                 listening = _check_command(words)
         except (MusterError, OSError) as error:
             raise LaunchError(_in_words_of_the_file(str(error), process, plan)) from error
@@ -50,6 +52,7 @@ def describe_randomization(path: Path, plan: Plan) -> str:
     shown = []
     for process in plan.processes:
         _, words = cli.split_when(list(process.command[1:]))
+        words, _ = cli.split_ros(words)
         if process.command[0] != "muster" or not words:
             continue
         try:

@@ -4,9 +4,10 @@ Each writes to runs/<run>/logs/<process>.log; `output: both` copies it to the co
 it comes (on a terminal, so that a progress bar stays alive).
 
 The launch ends when every process has ended, those with `respawn` aside: they are services and are ended then (one
-that ends with 0 has said goodbye and is, unlike under ROS, not started again). A process that fails ends the launch at
-once: the others are stopped, its last lines are shown, and its exit code is the launch's. Ctrl-C and SIGTERM stop all:
-SIGINT to each group, SIGTERM after 10 s, SIGKILL after 5 s more.
+that ends with 0 has said goodbye and is, unlike under ROS, not started again); where there are only services, when the
+last has said goodbye. It ends before that where a `shutdown` is due or a process with `on_exit: shutdown` has ended. A
+process that fails ends the launch at once: the others are stopped, its last lines are shown, and its exit code is the
+launch's. Ctrl-C and SIGTERM stop all: SIGINT to each group, SIGTERM after 10 s, SIGKILL after 5 s more.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO
 
-from fleet.launchfile import Process
+from fleet.launchplan import Message, Plan, Process
+from fleet.launchros import document
 from fleet.launchyaml import LaunchError
 from fleet.rundir import RunDirectory, amend_record
+from sim.files import write_atomic
 
 STOPPING = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 """How a process group is ended, and how many seconds each signal gets: writing a trace takes well under 10 s."""
@@ -40,11 +44,16 @@ LAST_LINES = 20
 class Launch:
     """Owns the processes of one launch, from their start until the last one is gone."""
 
-    def __init__(self, processes: tuple[Process, ...], environment: Mapping[str, str], directory: RunDirectory) -> None:
+    def __init__(self, plan: Plan, environment: Mapping[str, str], directory: RunDirectory) -> None:
         """`environment` is what each process gets, its own additions on top."""
         self.environment = {**environment, "PYTHONUNBUFFERED": "1", "MUSTER_LAUNCHER": str(os.getpid())}
         self.directory = directory
-        self.members = [Member(process, resolve(process)) for process in processes]
+        folder = directory.parameters
+        self.members = [
+            Member(process, write_documents(process, resolve(process), folder)) for process in plan.processes
+        ]
+        self.messages: deque[Message] = deque(plan.messages)
+        self.shutdown = plan.shutdown
         self.lock = threading.Lock()  # console lines of several processes
         self.failed: Member | None = None
         """The first process that failed, once the launch has ended"""
@@ -60,14 +69,11 @@ class Launch:
         begin = time.monotonic()
         code = 0
         try:
-            for member in self.members:
-                member.start(self)
-            amend_record(self.directory, pids={member.process.name: member.leaders[-1].pid for member in self.members})
             while not interrupted and self.failed is None:
+                if self._begin_what_is_due(time.monotonic() - begin) or self._is_over():
+                    break
                 time.sleep(0.05)
                 self.failed = self._look_after()
-                if all(member.ended for member in self.members if not member.process.respawn):
-                    break
         finally:
             self.stop()
             for number, handler in former.items():
@@ -86,6 +92,28 @@ class Launch:
             exit_code=code,
         )
         return code
+
+    def _begin_what_is_due(self, now: float) -> bool:
+        """Start processes and say messages whose time has come; whether a `shutdown` was among them."""
+        while self.messages and self.messages[0].start <= now:
+            self.print(f"{self.messages.popleft().text}\n".encode())
+        due = [member for member in self.members if not member.leaders and member.process.start <= now]
+        for member in due:
+            member.start(self)
+        if due:
+            started = {member.process.name: member.leaders[-1].pid for member in self.members if member.leaders}
+            amend_record(self.directory, pids=started)
+        if self.shutdown is None or self.shutdown.start > now:
+            return False
+        self.print(f"shutdown: {self.shutdown.text}\n".encode())
+        return True
+
+    def _is_over(self) -> bool:
+        """Whether nothing is left to wait for."""
+        if any(member.ended and member.process.ends_launch for member in self.members):
+            return True
+        jobs = [member for member in self.members if not member.process.respawn] or self.members
+        return self.shutdown is None and not self.messages and all(member.ended for member in jobs)
 
     def _look_after(self) -> Member | None:
         """Note ends, start again what is to be respawned; the first member that failed."""
@@ -136,6 +164,17 @@ def resolve(process: Process) -> list[str]:
     if found_program is None:
         raise LaunchError(f"{process.where}: there is no program {program}; install it or correct cmd")
     return [found_program, *rest]
+
+
+def write_documents(process: Process, command: list[str], folder: Path) -> list[str]:
+    """The words of a command with the paths of its parameter files, which are written into `folder`."""
+    paths = {}
+    for number, text in enumerate(process.documents):
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{process.name}-{number}.yaml"
+        write_atomic(path, text)
+        paths[document(number)] = str(path.absolute())
+    return [paths.get(word, word) for word in command]
 
 
 def tell(member: Member, removed: bool) -> None:
@@ -203,18 +242,18 @@ class Member:
 
     def end(self) -> None:
         """Note that it has ended for good."""
-        if not self.ended:
+        if self.leaders and not self.ended:
             self.ended = True
             self.seconds = time.monotonic() - self.begun
 
     @property
     def code(self) -> int | None:
-        """None while its leader lives, else its exit code, negative for a signal.
+        """None before its start and while its leader lives, else its exit code, negative for a signal.
 
         The leader is not reaped before the launch ends: until then nobody else can get its process group's number.
         """
         if not self.leaders:
-            return 0
+            return None
         if self._code is None:
             end = os.waitid(os.P_PID, self.leaders[-1].pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if end is not None:
@@ -223,7 +262,7 @@ class Member:
 
     def signal(self, number: int) -> bool:
         """Signal the group if its leader lives; whether it does."""
-        if self.code is not None:
+        if not self.leaders or self.code is not None:
             return False
         os.killpg(self.leaders[-1].pid, number)
         return True

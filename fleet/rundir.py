@@ -4,7 +4,7 @@
         run.json            arguments, resolved config, seed, versions, CPU features, clock mode
         fleet.key           the run's key, 32 random bytes as hex, mode 0600 (`muster keys`)
         serving-<robot>.json  swap.json  policies/<hash>/   what answers, what was asked for, what drove (`muster swap`)
-        logs/<process>.log  tb/  checkpoints/  policy.onnx  policy.json
+        logs/<process>.log  parameters/<process>-<n>.yaml  tb/  checkpoints/  policy.onnx  policy.json
         blackbox/<robot>-<n>.mcap  plant.npz  tasks.sqlite  report.html  fleet.mp4  chase.mp4
 
 One process makes the directory: the launch runner, or a command that runs alone. Every other process of the run finds
@@ -83,6 +83,11 @@ class RunDirectory:
     def logs(self) -> Path:
         """Folder of <process>.log."""
         return self.root / "logs"
+
+    @property
+    def parameters(self) -> Path:
+        """Folder of the parameter files that the launch file's `param` entries make; absent where there are none."""
+        return self.root / "parameters"
 
     @property
     def tensorboard(self) -> Path:
@@ -182,7 +187,10 @@ def discard_unused() -> tuple[RunDirectory, ...]:
     return unused
 
 
-AT_START = r"run\.json|fleet\.key|logs/[^/]+\.log|tasks\.sqlite(-wal|-shm|\.lock)?|(robots|serving)-\w+\.json"
+AT_START = (
+    r"run\.json|fleet\.key|logs/[^/]+\.log|parameters/[^/]+\.yaml|tasks\.sqlite(-wal|-shm|\.lock)?"
+    r"|(robots|serving)-\w+\.json"
+)
 """What processes leave that end before the first round; any other file is a result."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import tyro
 
 from fleet import cli
 from sim.errors import MusterError
@@ -163,3 +164,32 @@ def test_a_command_waits_for_the_file_it_is_told_to(tmp_path: Path, root: Path) 
         assert process.wait(timeout=10) == 2
         assert process.stderr is not None
         assert "expected a launch file" in process.stderr.read()
+
+
+def test_ros_arguments_are_kept_from_the_commands_own() -> None:
+    """rcl's rule: from --ros-args to a lone -- or the end."""
+    words = ["--robots", "2", "--ros-args", "-r", "__node:=a", "--", "--person-speed", "0", "--ros-args", "-p", "a:=1"]
+    plain, ros = cli.split_ros(words)
+    assert plain == ["--robots", "2", "--person-speed", "0"]
+    assert ros == ("--ros-args", "-r", "__node:=a", "--", "--ros-args", "-p", "a:=1")
+
+
+def test_a_ros_node_gets_its_ros_arguments_and_no_other_command_takes_any(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @dataclass(frozen=True)
+    class Node(Config):
+        """A node for this test."""
+
+        ros_arguments: tyro.conf.Suppress[tuple[str, ...]] = ()
+
+    calls = command(monkeypatch)
+    assert cli.main(["probe", "--robots", "4", "--ros-args"]) == 0
+    assert calls == [Config(robots=4)]
+    assert cli.main(["probe", "--ros-args", "-r", "__node:=a"]) == 2
+    assert "probe: takes no ROS arguments, got --ros-args -r __node:=a" in capsys.readouterr().err
+    vars(sys.modules["fleet.probe_for_tests"])["Config"] = Node
+    assert cli.main(["probe", "--ros-args", "-r", "__node:=a", "--", "--robots", "5"]) == 0
+    assert calls[1:] == [Node(robots=5, ros_arguments=("--ros-args", "-r", "__node:=a", "--"))]
+    assert cli.main(["probe", "--robots", "many", "--ros-args"]) == 2
+    assert 'probe: --robots: expected a whole number, got "many"' in capsys.readouterr().err

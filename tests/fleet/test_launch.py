@@ -93,12 +93,86 @@ def test_a_respawned_service_comes_back_and_ends_with_the_launch(tmp_path: Path)
         tmp_path,
         """
         launch:
-          - executable: {cmd: "sh -c 'echo up; exit 1'", name: service, respawn: true, respawn_delay: 0.1}
+          - executable: {cmd: "sh -c 'echo up; exit 1'", name: service, respawn: "true", respawn_delay: 0.1}
           - executable: {cmd: sleep 0.6, name: job}
         """,
     )
     assert code == 0
     assert (directory / "logs" / "service.log").read_text().count("up") >= 2
+
+
+def test_services_alone_are_a_launch_until_the_last_said_goodbye(tmp_path: Path) -> None:
+    count = "if [ -e $MUSTER_RUN/once ]; then echo back; else touch $MUSTER_RUN/once; exit 1; fi"
+    text = f'launch:\n  - executable: {{cmd: "sh -c \'{count}\'", name: service, respawn: "true"}}\n'
+    code, directory = launch(tmp_path, text)
+    assert code == 0
+    assert (directory / "logs" / "service.log").read_text() == "back\n"
+
+
+def test_what_a_timer_holds_starts_when_it_is_due(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    code, directory = launch(
+        tmp_path,
+        """
+        launch:
+          - timer: {period: 0.4, children: [{executable: {cmd: echo late, name: late}}, {log: {message: now}}]}
+          - executable: {cmd: "sh -c 'sleep 0.2; test ! -e $MUSTER_RUN/logs/late.log'", name: early}
+        """,
+    )
+    assert code == 0
+    assert (directory / "logs" / "late.log").read_text() == "late\n"
+    assert b"now\n" in capfdbinary.readouterr().out
+    assert json.loads((directory / "run.json").read_text())["ended"] == {"early": 0, "late": 0}
+
+
+def test_a_shutdown_ends_all_that_runs_and_starts_no_more(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    code, directory = launch(
+        tmp_path,
+        """
+        launch:
+          - executable: {cmd: "sh -c 'exec sleep 60'", name: job}
+          - executable: {cmd: "sh -c 'echo up; exec sleep 60'", name: service, respawn: "true"}
+          - timer: {period: 0.5, children: [{shutdown: {reason: enough}}]}
+        """,
+    )
+    assert code == 0
+    assert time.monotonic() - begin < 20
+    assert (directory / "logs" / "service.log").read_text() == "up\n"
+    assert json.loads((directory / "run.json").read_text())["ended"]["job"] == -signal.SIGINT
+
+
+def test_a_process_whose_end_is_the_launch_s_ends_it(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    code, directory = launch(
+        tmp_path,
+        """
+        launch:
+          - executable: {cmd: sleep 60, name: job}
+          - executable: {cmd: sleep 0.1, name: client, on_exit: shutdown}
+        """,
+    )
+    assert code == 0
+    assert time.monotonic() - begin < 20
+    assert json.loads((directory / "run.json").read_text())["ended"] == {"job": -signal.SIGINT, "client": 0}
+
+
+def test_a_node_finds_the_parameter_files_that_its_launch_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = tmp_path / "ament"
+    index = prefix / "share" / "ament_index" / "resource_index" / "packages"
+    index.mkdir(parents=True)
+    (index / "other").touch()
+    program = prefix / "lib" / "other" / "show"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\nfor last; do true; done\ncat "$last"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(prefix))
+    node = "{pkg: other, exec: show, name: n, namespace: r1, param: [{name: a, value: 0.5}]}"
+    code, directory = launch(tmp_path, f"launch:\n  - node: {node}\n")
+    assert code == 0
+    assert (directory / "logs" / "r1.n.log").read_text() == "/r1/n:\n  ros__parameters:\n    a: 0.5\n"
+    assert (directory / "parameters" / "r1.n-0.yaml").is_file()
 
 
 def test_what_a_process_leaves_behind_is_ended_too(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fleet.launchfile import Plan, read_plan, split_assignments
 from fleet.launchyaml import LaunchError
@@ -33,7 +34,7 @@ def test_a_value_stays_one_word_of_a_command(tmp_path: Path) -> None:
           - arg: {name: site, default: "generate:7"}
           - arg: {name: n, default: "4"}
           - executable:
-              cmd: muster sim --site $(var site) --name 'two words' --robots "r[0:$(var n):2]"
+              cmd: muster sim --site $(var site) --name 'two words' --robots r[0:$(var n):2]
         """,
         {"site": "my map.map", "n": "6"},
     )
@@ -55,21 +56,23 @@ def test_what_a_group_sets_ends_with_it(tmp_path: Path) -> None:
               - set_env: {name: COLOUR, value: red}
               - push_ros_namespace: {namespace: cell}
               - executable: {cmd: echo $(var speed) $(env COLOUR none), name: inner}
+              - node: {pkg: muster_ros, exec: robot}
           - executable: {cmd: echo $(var speed) $(env COLOUR none), name: outer}
           - group:
-              scoped: "false"
+              scoped: false
               children:
                 - let: {name: speed, value: "3"}
           - log: {message: "speed $(var speed)"}
         """,
     )
-    inner, outer = found.processes
+    inner, node, outer = found.processes
     assert inner.command == ("echo", "2", "red")
-    assert inner.environment == {"COLOUR": "red", "MUSTER_NAMESPACE": "/cell"}
-    assert inner.name == "cell.inner"
+    assert inner.environment == {"COLOUR": "red"}
+    assert node.command == ("muster", "robot", "--ros-args", "-r", "__ns:=/cell")
+    assert node.name == "cell.robot"
     assert outer.command == ("echo", "1", "none")
     assert dict(outer.environment) == {}
-    assert found.messages == ("speed 3",)
+    assert [message.text for message in found.messages] == ["speed 3"]
 
 
 def test_conditions_decide_what_starts(tmp_path: Path) -> None:
@@ -107,23 +110,162 @@ def test_an_include_passes_arguments_and_finds_its_file_by_dirname(tmp_path: Pat
     assert 'inner.yaml has no argument "robot"; did you mean "robots"?' in refused(tmp_path, wrong)
 
 
+def test_an_include_is_no_scope_of_its_own(tmp_path: Path) -> None:
+    """As in launch: what the included file sets and what it was passed stays."""
+    (tmp_path / "inner.yaml").write_text(
+        "launch:\n"
+        "  - arg: {name: robots}\n"
+        "  - let: {name: kind, value: amr}\n"
+        "  - set_env: {name: COLOUR, value: red}\n"
+        "  - push_ros_namespace: {namespace: inner}\n",
+        encoding="utf-8",
+    )
+    include = "include: {file: $(dirname)/inner.yaml, arg: [{name: robots, value: '3'}]}"
+    show = "node: {pkg: muster_ros, exec: sim, args: '$(var robots) $(var kind) $(env COLOUR)'}"
+    plain = plan(tmp_path, f"launch:\n  - {include}\n  - {show}\n").processes[0]
+    assert plain.command == ("muster", "sim", "3", "amr", "red", "--ros-args", "-r", "__ns:=/inner")
+    assert "no such argument" in refused(tmp_path, f"launch:\n  - group: [{{{include}}}]\n  - {show}\n")
+
+
+def test_an_include_must_pass_what_its_file_requires(tmp_path: Path) -> None:
+    """launch looks for it among the include's own arguments alone."""
+    (tmp_path / "inner.yaml").write_text("launch:\n  - arg: {name: robots}\n", encoding="utf-8")
+    text = "launch:\n  - arg: {name: robots, default: '2'}\n  - include: {file: $(dirname)/inner.yaml}\n"
+    assert "inner.yaml:2: launch argument robots has no default; the include must pass it" in refused(tmp_path, text)
+
+
+def test_dirname_is_refused_where_versions_of_launch_differ(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for place in (tmp_path, tmp_path / "sub"):
+        (place / "inner.yaml").write_text("launch: [{log: {message: $(dirname)}}]", encoding="utf-8")
+    text = "launch:\n  - include: {file: $(dirname)/%sinner.yaml}\n  - log: {message: $(dirname)}\n"
+    assert [message.text for message in plan(tmp_path, text % "").messages] == [str(tmp_path)] * 2
+    assert "x.launch.yaml:3: $(dirname) after the include of another folder's file" in refused(tmp_path, text % "sub/")
+
+
 def test_a_node_is_a_python_module_or_a_muster_command(tmp_path: Path) -> None:
     found = plan(
         tmp_path,
         """
         launch:
           - node:
-              {pkg: muster, exec: coordinate, args: "--site x", namespace: /north, respawn: true, respawn_delay: 0.5}
+              {pkg: muster_ros, exec: coordinator, args: --x y, namespace: /north, respawn: "true", respawn_delay: 0.5}
           - node: {pkg: fleet, exec: warm, name: warmer, env: [{name: A, value: b}]}
           - node: {pkg: fleet, exec: warm, name: warmer}
         """,
     )
     first, second, third = found.processes
-    assert first.command == ("muster", "coordinate", "--site", "x")
-    assert (first.name, first.respawn, first.respawn_delay) == ("north.coordinate", True, 0.5)
-    assert second.command == ("python", "-m", "fleet.warm")
+    assert first.command == ("muster", "coordinate", "--x", "y", "--ros-args", "-r", "__ns:=/north")
+    assert (first.name, first.respawn, first.respawn_delay) == ("north.coordinator", True, 0.5)
+    assert second.command == ("python", "-m", "fleet.warm", "--ros-args", "-r", "__node:=warmer")
     assert second.environment == {"A": "b"}
     assert third.name == "warmer-2"
+
+
+def test_a_node_gets_the_arguments_that_ros_launch_gives_it(tmp_path: Path) -> None:
+    """Recorded from launch_ros 0.26 (Jazzy)."""
+    (tmp_path / "given.yaml").write_text("/**: {ros__parameters: {a: 1}}", encoding="utf-8")
+    found = plan(
+        tmp_path,
+        """
+        launch:
+          - arg: {name: n, default: "7"}
+          - set_parameter: {name: use_sim_time, value: "true"}
+          - push_ros_namespace: {namespace: fleet}
+          - node:
+              pkg: muster_ros
+              exec: robot
+              name: driver
+              namespace: r$(var n)
+              args: --shadow -x 'two words'
+              param:
+                - {name: speed, value: 0.50}
+                - {name: word, value: "3"}
+                - {name: typed, value: $(var n)}
+                - {name: limits.list, value: [1, 2]}
+                - {from: $(dirname)/given.yaml}
+              remap: [{from: scan, to: lidar/scan}]
+          - node: {pkg: muster_ros, exec: robot, param: [{name: a, value: off}]}
+        """,
+    )
+    first, second = found.processes
+    paths = ["\0000", "\0001", "\0002", "\0003", str(tmp_path / "given.yaml")]
+    assert first.command == (
+        "muster", "robot", "--shadow", "-x", "two words", "--ros-args", "-r", "__node:=driver", "-r", "__ns:=/fleet/r7",
+        "-p", "use_sim_time:=True", *(word for path in paths for word in ("--params-file", path)),
+        "-r", "scan:=lidar/scan",
+    )  # fmt: skip
+    assert [yaml.safe_load(text)["/fleet/r7/driver"]["ros__parameters"] for text in first.documents] == [
+        {"speed": 0.5}, {"word": "3"}, {"typed": 7}, {"limits.list": [1, 2]},
+    ]  # fmt: skip
+    assert second.command[:6] == ("muster", "robot", "--ros-args", "-r", "__ns:=/fleet", "-p")
+    assert [yaml.safe_load(text) for text in second.documents] == [{"/**": {"ros__parameters": {"a": False}}}]
+
+
+def test_a_parameter_set_in_a_group_leaks_once_there_is_one_outside(tmp_path: Path) -> None:
+    """As in launch_ros, whose groups share the list."""
+    group = "group: [{set_parameter: {name: inner, value: '1'}}]"
+    node = "node: {pkg: muster_ros, exec: sim}"
+    alone = plan(tmp_path, f"launch:\n  - {group}\n  - {node}\n").processes[0]
+    assert "-p" not in alone.command
+    both = f"launch:\n  - set_parameter: {{name: outer, value: '2'}}\n  - {group}\n  - {node}\n"
+    assert plan(tmp_path, both).processes[0].command[3:] == ("-p", "outer:=2", "-p", "inner:=1")
+
+
+def test_a_timer_sees_what_the_whole_file_has_left(tmp_path: Path) -> None:
+    """As in launch: its actions are evaluated when they are due, outside the group that they stand in."""
+    found = plan(
+        tmp_path,
+        """
+        launch:
+          - let: {name: speed, value: "1"}
+          - group:
+              - let: {name: speed, value: "2"}
+              - push_ros_namespace: {namespace: cell}
+              - timer:
+                  period: 2.5
+                  children:
+                    - node: {pkg: muster_ros, exec: sim, args: $(var speed)}
+                    - timer: {period: "0.5", children: [{log: {message: third}}]}
+          - timer: {period: 1.0, children: [{executable: {cmd: echo first}}, {log: {message: second}}]}
+          - let: {name: speed, value: "3"}
+          - timer: {period: 3.5, children: [{shutdown: {reason: enough}}]}
+          - timer: {period: 4.0, children: [{executable: {cmd: echo never}}]}
+        """,
+    )
+    assert [(one.command[1:3], one.start) for one in found.processes] == [(("first",), 1.0), (("sim", "3"), 2.5)]
+    assert found.processes[1].name == "sim"
+    assert [(one.text, one.start) for one in found.messages] == [("second", 1.0), ("third", 3.0)]
+    assert found.shutdown is not None
+    assert (found.shutdown.text, found.shutdown.start) == ("enough", 3.5)
+
+
+def test_packages_are_found_where_ros_finds_them(tmp_path: Path) -> None:
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    index.mkdir(parents=True)
+    (index / "other").touch()
+    (tmp_path / "lib" / "other").mkdir(parents=True)
+    (tmp_path / "lib" / "other" / "run").touch()
+    text = "launch:\n  - log: {message: $(find-pkg-share other)}\n  - node: {pkg: other, exec: run}\n"
+    found = plan(tmp_path, text, AMENT_PREFIX_PATH=f"/nowhere:{tmp_path}")
+    assert [message.text for message in found.messages] == [str(tmp_path / "share" / "other")]
+    assert found.processes[0].command == (str(tmp_path / "lib" / "other" / "run"), "--ros-args")
+    with pytest.raises(LaunchError, match='the package other has no program "walk"'):
+        plan(tmp_path, text.replace("run", "walk"), AMENT_PREFIX_PATH=str(tmp_path))
+
+
+def test_an_anonymous_name_is_one_name_in_one_launch(tmp_path: Path) -> None:
+    text = "launch:\n  - log: {message: $(anon run)}\n  - log: {message: $(anon run)}\n  - log: {message: $(anon b)}\n"
+    first, again, other = (message.text for message in plan(tmp_path, text).messages)
+    assert first == again
+    assert first.startswith("run_")
+    assert other.startswith("b_")
+    assert plan(tmp_path, text).messages[0].text != first
+
+
+def test_a_backslash_takes_the_meaning_of_the_next_character(tmp_path: Path) -> None:
+    text = "launch:\n  - log: {message: 'a\\$(var b) c\\\\d'}\n"
+    assert plan(tmp_path, text).messages[0].text == "a$(var b) c\\d"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +277,74 @@ def test_a_node_is_a_python_module_or_a_muster_command(tmp_path: Path) -> None:
         ("launch:\n  - [1, 2]", "x.launch.yaml:2: expected one action"),
         ("launch:\n  - executble: {cmd: a}", 'x.launch.yaml:2: action "executble" is not in the subset'),
         ("launch:\n  - executble: {cmd: a}", 'did you mean "executable"?'),
-        ("launch:\n  - timer: {period: 1}", 'x.launch.yaml:2: action "timer" is not in the subset'),
+        ("launch:\n  - group: [{timr: {}}]", 'x.launch.yaml:2: action "timr" is not in the subset'),
+        (
+            "launch:\n  - group: {if: '0', children: [{unset_env: {name: A}}]}",
+            'action "unset_env" is not in the subset',
+        ),
+        ("launch:\n  - log: {message: $(eval 1), if: '0'}", "$(eval ...) is not in the subset"),
+        ("launch:\n  - set_use_sim_time: {value: 'true'}", "write set_parameter: {name: use_sim_time"),
+        ("launch:\n  - group: {scoped: 'false', children: []}", "scoped: expected true or false without quotes"),
+        ("launch:\n  - group: {forwarding: false, children: []}", 'unknown key "forwarding"'),
+        (
+            "launch:\n  - timer: {period: 1, children: []}",
+            'period "1": expected seconds >= 0, unquoted and with a point',
+        ),
+        ("launch:\n  - timer: {period: 'soon', children: []}", 'period "soon": expected seconds'),
+        ("launch:\n  - executable: {cmd: a, respawn: true}", 'expected text, came true; quote it: "true"'),
+        ("launch:\n  - executable: {cmd: a, if: true}", 'expected text, came true; quote it: "true"'),
+        ("launch:\n  - executable: {cmd: a, on_exit: restart}", 'on_exit "restart": expected shutdown'),
+        ("launch:\n  - let: {name: ros_namespace, value: a}", '"ros_namespace" is a name that launch keeps for itself'),
+        (
+            "launch:\n  - arg: {name: global_params, default: a}",
+            '"global_params" is a name that launch keeps for itself',
+        ),
+        ("launch:\n  - &a log: {message: a}\n  - *a", "x.launch.yaml:3: an alias (*) is not in the subset"),
+        (
+            "launch:\n  - node: {pkg: muster_ros, exec: robt}",
+            'the package muster_ros has no program "robt"; did you mean "robot"',
+        ),
+        ("launch:\n  - node: {pkg: muster_ros, exec: robot, name: a-b}", '"a-b" is no name of a ROS node'),
+        ("launch:\n  - node: {pkg: muster_ros, exec: robot, namespace: a-b}", '"/a-b" is no ROS namespace'),
+        ("launch:\n  - push_ros_namespace: {namespace: 7}", 'expected text, came 7; quote it: "7"'),
+        ("launch:\n  - push_ros_namespace: {namespace: '7'}", '"/7" is no ROS namespace'),
+        ("launch:\n  - node: {pkg: muster_ros, exec: robot, param: []}", "param: expected at least one entry"),
+        (
+            "launch:\n  - node: {pkg: a, exec: b, param: [{name: c}]}",
+            "param: expected the keys name and value, or the key from",
+        ),
+        (
+            "launch:\n  - node: {pkg: a, exec: b, param: [{from: nowhere.yaml}]}",
+            "there is no parameter file nowhere.yaml",
+        ),
+        (
+            "launch:\n  - node: {pkg: a, exec: b, param: [{name: c, value: [1, a]}]}",
+            "expected a list of texts, of flags or",
+        ),
+        ("launch:\n  - node: {pkg: a, exec: b, param: [{name: c, value: [$(var x)]}]}", "write the list as one text"),
+        (
+            "launch:\n  - node: {pkg: a, exec: b, param: [{name: c, value: {d: 1}}]}",
+            "value: expected text, a flag, a number",
+        ),
+        ("launch:\n  - node: {pkg: a, exec: b, param: [{name: c, value: }]}", "value: expected text, a flag, a number"),
+        ("launch:\n  - node: {pkg: a, exec: b, ros_args: x}", 'node: unknown key "ros_args"'),
+        (
+            "launch:\n  - set_parameter: {name: a, value: '[1, 2]'}",
+            "expected text, a flag, a number; put text in inner",
+        ),
+        ("launch:\n  - set_parameter: {name: a, value: '{'}", "is no YAML value; put it in inner quotes"),
+        ("launch:\n  - log: {message: $(find-pkg-share nowhere)}", "there is no ROS package nowhere"),
+        ("launch:\n  - log: {message: $(env  A b)}", "expected an argument after the blank in $(...)"),
+        ("launch:\n  - log: {message: $( env A)}", "expected the name of a substitution right after $("),
+        ("launch:\n  - log: {message: $(env A b\\c)}", "without parentheses or backslashes"),
+        ("launch:\n  - log: {message: $(env A b'c')}", "each in quotes as a whole or not at all"),
+        ("launch:\n  - log: {message: $(env A 'b)}", "' without its end in $(...)"),
+        ("launch:\n  - log: {message: $(env A '$(env B \"c\")')}", "quotes within quotes"),
+        (
+            "launch:\n  - executable: {cmd: 'muster sim --site \"$(var site)\"'}",
+            "No closing quotation in the command before the",
+        ),
+        ("launch:\n  - executable: {cmd: ' $(var site)'}", "blanks before the command"),
         ("launch:\n  - executable: {cmd: a, outptu: log}", 'unknown key "outptu"; did you mean "output"?'),
         ("launch:\n  - executable: {output: log}", 'executable: the key "cmd" is missing'),
         ("launch:\n  - executable: {cmd: a, cmd: b}", 'key "cmd" stands twice'),
@@ -143,9 +352,9 @@ def test_a_node_is_a_python_module_or_a_muster_command(tmp_path: Path) -> None:
         ("launch:\n  - executable: {cmd: ''}", "cmd is empty"),
         ('launch:\n  - executable: {cmd: "a \'b"}', "No closing quotation in the command"),
         ("launch:\n  - executable: {cmd: a, respawn_delay: soon}", 'respawn_delay "soon": expected seconds'),
+        ("launch:\n  - executable: {cmd: a, respawn_delay: 1}", 'respawn_delay "1": expected seconds >= 0, unquoted'),
         ("launch:\n  - executable: {cmd: a, if: maybe}", '"maybe" is no condition'),
         ("launch:\n  - executable: {cmd: a, if: '1', unless: '1'}", "both if and unless"),
-        ("launch:\n  - node: {pkg: a, exec: b, param: []}", 'node: "param" is not supported'),
         ("launch:\n  - arg: {name: n, default: 3}", 'x.launch.yaml:2: expected text, came 3; quote it: "3"'),
         ("launch:\n  - arg: {name: n}", "launch argument n has no default; give n:=VALUE"),
         ("launch:\n  - log: {message: $(var speeed)}", "$(var speeed): no such argument"),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fleet import cli
+from fleet.launchactions import read_actions
 from fleet.launchfile import read_plan
 from fleet.processes import resolve
 
@@ -36,6 +41,35 @@ def test_every_command_of_a_launch_file_is_understood(name: str, environment: di
             words = words[2:]
         config = cli.parse(words[0], cli.load(words[0]).Config, words[1:])
         assert config is not None
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_launch_file_is_in_the_portable_subset(name: str) -> None:
+    """Whatever its conditions say: `ros2 launch` reads all of it before it starts anything."""
+    assert read_actions(FOLDER / name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_quotation_of_a_command_reaches_over_a_substitution(name: str) -> None:
+    """launch splits each stretch between two substitutions alone, and refuses a quotation that does not end there."""
+    commands = list(_values(yaml.safe_load((FOLDER / name).read_text()), {"cmd", "args"}))
+    for command in commands:
+        for stretch in re.split(r"\$\([^()]*\)", command):
+            assert "$(" not in stretch
+            shlex.split(stretch)
+    assert commands or name == "warehouse_demo.launch.yaml"
+
+
+def _values(tree: object, keys: set[str]) -> Iterator[str]:
+    """Every text under one of the keys."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if key in keys and isinstance(value, str):
+                yield value
+            yield from _values(value, keys)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _values(value, keys)
 
 
 @pytest.mark.parametrize("name", FILES)
