@@ -1,0 +1,43 @@
+"""The programs of `ros2 run muster_ros` and of `node: {pkg: muster_ros, exec: ...}`: commands of the installed muster.
+
+ros2 run muster_ros robot --policy runs/<run> --ros-args -r __ns:=/r1      is      muster robot --policy ...
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def coordinator() -> int:
+    """The coordinator: tasks, assignment, right of way."""
+    return _run("coordinator")
+
+
+def fleet() -> int:
+    """Submit tasks, wait, write report and video."""
+    return _run("fleet")
+
+
+def robot() -> int:
+    """Host a robot."""
+    return _run("robot")
+
+
+def sim() -> int:
+    """The plant: simulate a site with robots and people."""
+    return _run("sim")
+
+
+def _run(program: str) -> int:
+    """Run muster's command of a program with this process's words; the exit code, 2 where muster is not installed."""
+    try:
+        from fleet.cli import main
+        from fleet.launchpackages import PROGRAMS
+    except ModuleNotFoundError as error:
+        print(
+            f"muster_ros: {error.name} is not installed for {sys.executable}; "
+            f"{sys.executable} -m pip install muster (docs/deploy.md)",
+            file=sys.stderr,
+        )
+        return 2
+    return main([PROGRAMS[program], *sys.argv[1:]])

@@ -1,0 +1,41 @@
+"""The ROS 2 package muster_ros for colcon: programs for `ros2 run`, launch files for `ros2 launch`.
+
+`launch` is a link to the repository's launch files, so link this folder into a workspace rather than copy it. The
+programs' names stand here and in fleet/launchpackages.py, because a build must not need muster.
+"""
+
+from pathlib import Path
+
+from setuptools import setup
+
+NAME = "muster_ros"
+PROGRAMS = ("coordinator", "fleet", "robot", "sim")
+HERE = Path(__file__).resolve().parent
+
+
+def files(pattern: str) -> list[str]:
+    """The files that match, relative to this folder; an empty match means a package that was copied in part."""
+    found = sorted(path.relative_to(HERE).as_posix() for path in HERE.glob(pattern))
+    if not found:
+        raise SystemExit(f"{NAME}: expected files {pattern} in {HERE}, found none; link the folder, do not copy it")
+    return found
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    packages=[NAME],
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", files("launch/*.launch.yaml")),
+        (f"share/{NAME}/launch/sites", files("launch/sites/*.yaml")),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=True,
+    maintainer="muster maintainers",
+    maintainer_email="maintainers@muster.example",
+    description="muster's programs and launch files as a ROS 2 package",
+    license="Apache-2.0",
+    entry_points={"console_scripts": [f"{program} = {NAME}.programs:{program}" for program in PROGRAMS]},
+)

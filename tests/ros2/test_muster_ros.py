@@ -1,0 +1,138 @@
+"""The ROS 2 package muster_ros as colcon and ament want it: an invalid one is built as plain Python and never found."""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import tomllib
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet import cli
+from fleet.launchpackages import OWN, PROGRAMS, share
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "ros2" / "muster_ros"
+EMAIL = r"[-a-zA-Z0-9_%+]+(\.[-a-zA-Z0-9_%+]+)*@[-a-zA-Z0-9%]+(\.[-a-zA-Z0-9%]+)*\.[a-zA-Z]{2,}"
+"""What catkin_pkg takes for an e-mail address (package.py, Person.validate)."""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What setup.py asks setuptools for."""
+    found: dict[str, Any] = {}
+    monkeypatch.setattr("setuptools.setup", lambda **words: found.update(words))
+    monkeypatch.chdir(PACKAGE)
+    runpy.run_path(str(PACKAGE / "setup.py"), run_name="__main__")
+    return found
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> Any:  # a module
+    monkeypatch.syspath_prepend(str(PACKAGE))
+    for name in ("muster_ros", "muster_ros.programs"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return importlib.import_module("muster_ros.programs")
+
+
+def test_the_manifest_is_a_valid_ament_python_package() -> None:
+    """Format 3 (REP-149): what catkin_pkg and colcon-ros ask of it."""
+    tree = ElementTree.parse(PACKAGE / "package.xml").getroot()
+    assert (tree.tag, tree.get("format")) == ("package", "3")
+    assert [tree.findtext(key) for key in ("name", "license")] == [OWN, "Apache-2.0"]
+    version = tree.findtext("version") or ""
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+    assert version == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert tree.findtext("description")
+    maintainers = tree.findall("maintainer")
+    assert maintainers
+    assert all(re.fullmatch(EMAIL, person.get("email", "")) and person.text for person in maintainers)
+    assert [kind.text for kind in tree.findall("export/build_type")] == ["ament_python"]
+    wanted = [dependency.text for dependency in tree.findall("exec_depend")]
+    assert {"rclpy", "ros2launch"} <= set(wanted)
+    assert len(set(wanted)) == len(wanted)
+    known = {"name", "version", "description", "maintainer", "license", "exec_depend", "export"}
+    assert {child.tag for child in tree} == known
+
+
+def test_programs_go_where_ros_looks_for_them() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(PACKAGE / "setup.cfg")
+    assert dict(settings["develop"]) == {"script_dir": f"$base/lib/{OWN}"}
+    assert dict(settings["install"]) == {"install_scripts": f"$base/lib/{OWN}"}
+
+
+def test_every_file_that_is_installed_is_there(asked: dict[str, Any]) -> None:
+    assert asked["name"] == OWN
+    assert asked["packages"] == [OWN]
+    assert (PACKAGE / OWN / "__init__.py").is_file()
+    places = dict(asked["data_files"])
+    assert places["share/ament_index/resource_index/packages"] == [f"resource/{OWN}"]
+    assert places[f"share/{OWN}"] == ["package.xml"]
+    for files in places.values():
+        assert files
+        assert all((PACKAGE / file).is_file() and not file.startswith(("/", "..")) for file in files)
+    shipped = {Path(file).name for file in places[f"share/{OWN}/launch"]}
+    assert shipped == {path.name for path in (ROOT / "launch").glob("*.launch.yaml")}
+    sites = {Path(file).name for file in places[f"share/{OWN}/launch/sites"]}
+    assert sites == {path.name for path in (ROOT / "launch" / "sites").glob("*.yaml")}
+
+
+def test_a_manifest_and_its_setup_agree(asked: dict[str, Any]) -> None:
+    tree = ElementTree.parse(PACKAGE / "package.xml").getroot()
+    person = tree.find("maintainer")
+    assert person is not None
+    assert asked["version"] == tree.findtext("version")
+    assert (asked["maintainer"], asked["maintainer_email"]) == (person.text, person.get("email"))
+    assert asked["license"] == tree.findtext("license")
+
+
+def test_every_program_is_a_command_of_the_installed_muster(asked: dict[str, Any], programs: Any) -> None:
+    scripts = dict(script.split(" = ") for script in asked["entry_points"]["console_scripts"])
+    assert set(scripts) == set(PROGRAMS)
+    assert set(PROGRAMS.values()) <= set(cli.COMMANDS)
+    for place in scripts.values():
+        module, _, function = place.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+@pytest.mark.parametrize(("program", "command"), PROGRAMS.items())
+def test_a_program_passes_its_words_on(
+    program: str, command: str, programs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr(cli, "main", lambda words: called.append(words) or 3)
+    monkeypatch.setattr(sys, "argv", ["program", "--seed", "1", "--ros-args", "-r", "__ns:=/r1"])
+    assert getattr(programs, program)() == 3
+    assert called == [[command, "--seed", "1", "--ros-args", "-r", "__ns:=/r1"]]
+
+
+def test_a_missing_muster_is_one_line() -> None:
+    """Without site-packages, as in a workspace that was built for another Python."""
+    code = f"import sys; sys.path.insert(0, {str(PACKAGE)!r}); from muster_ros.programs import sim; sys.exit(sim())"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False, cwd=PACKAGE
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"muster_ros: \w+ is not installed for \S+; \S+ -m pip install muster .*\n", done.stderr)
+
+
+def test_a_package_that_was_copied_in_part_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = shutil.copytree(PACKAGE, tmp_path / OWN, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.chdir(copy)
+    with pytest.raises(SystemExit, match=r"expected files launch/\*\.launch\.yaml .* link the folder"):
+        runpy.run_path(str(copy / "setup.py"), run_name="__main__")
+
+
+def test_its_launch_files_are_found_without_ros() -> None:
+    found = share(OWN, {})
+    assert found is not None
+    assert (found / "launch" / "warehouse.launch.yaml").is_file()
