@@ -43,11 +43,13 @@ class Command:
     summary: str
     extra: str = ""
     """The extra of the distribution that it needs beyond the base install."""
+    joins: bool = False
+    """Whether it is one of a run's processes, the first of which makes the directory that MUSTER_RUN names."""
 
 
 COMMANDS = {
     "launch": Command("fleet.launch", "start the processes of a launch file: muster launch FILE name:=value ..."),
-    "train": Command("fleet.train", "train the navigation skill and freeze it", "sim,train"),
+    "train": Command("fleet.train", "train the navigation skill and freeze it", "sim,train", joins=True),
     "hierarchy": Command(
         "fleet.hierarchy_train", "train motor, navigate and meta bottom-up, each beside its twin", "sim,train"
     ),
@@ -56,14 +58,18 @@ COMMANDS = {
         "fleet.driving", "drive a car on roads with shield and black box: video, report, logs", "sim,train,view"
     ),
     "evaluate": Command("fleet.evaluate", "measure a frozen policy on unseen layouts", "sim,train"),
-    "sim": Command("fleet.plant", "the plant: simulate a site with robots and people", "sim"),
+    "sim": Command("fleet.plant", "the plant: simulate a site with robots and people", "sim", joins=True),
     "validate-sim": Command(
         "fleet.validate", "is this my robot? compare and refit the simulation with recordings", "sim"
     ),
-    "coordinate": Command("coordination.serve", "the coordinator: tasks, assignment, right of way", "coordinator"),
-    "robot": Command("fleet.robot", "host one robot or several, each with its own loop"),
+    "coordinate": Command(
+        "coordination.serve", "the coordinator: tasks, assignment, right of way", "coordinator", joins=True
+    ),
+    "robot": Command("fleet.robot", "host one robot or several, each with its own loop", joins=True),
     "swap": Command("fleet.swap", "give the robots of a run another policy while they drive, or the one before"),
-    "fleet": Command("fleet.warehouse", "submit a warehouse's tasks, wait, write report and video", "sim,view"),
+    "fleet": Command(
+        "fleet.warehouse", "submit a warehouse's tasks, wait, write report and video", "sim,view", joins=True
+    ),
     "replay": Command("fleet.replay", "replay black boxes: identical, or the first field that differs"),
     "diverged": Command("sim.relive", "play worlds that blew up in training once more", "sim"),
     "view": Command("fleet.view", "show a run or an environment in the browser", "sim,view"),
@@ -106,6 +112,10 @@ def _main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs deaf to it
     module, config = understand(arguments)
+    if COMMANDS[arguments[0]].joins:
+        from fleet.sharedrun import make_named_run
+
+        make_named_run()
     if when:
         wait_for(Path(when))
     return int(module.run(config) or 0)

@@ -175,6 +175,11 @@ def create_run(
     return run
 
 
+def forget_run(run: RunDirectory) -> None:
+    """Leave a run directory to others: `discard_unused` does not touch it any more."""
+    _made.remove(run)
+
+
 def discard_unused() -> tuple[RunDirectory, ...]:
     """Remove the run directories that this process made and in which nothing happened; returns them.
 
