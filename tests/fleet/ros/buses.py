@@ -62,7 +62,7 @@ class Rig:
             bus.close()
 
 
-KINDS = ["loop", "fake_rclpy", pytest.param("rclpy", marks=pytest.mark.ros)]
+KINDS = ["loop", "dds", "fake_rclpy", pytest.param("rclpy", marks=pytest.mark.ros)]
 """The backends that the contract holds for, and the fake of rclpy that lets it hold everywhere."""
 
 

@@ -1,0 +1,158 @@
+"""dds_round_trip: there and back between two processes over the dds bus, beside a bare UDP echo of equal size.
+
+The other process answers each message from a callback on its bus. A trip is `publish`, `spin` and `take` here, so that
+every message is encoded and decoded twice: a Twist (52 bytes) and a LaserScan with 360 ranges (1.5 kB), default quality
+of service (reliable), loopback. Each DDS trip is followed by a UDP trip with as many bytes, answered by a third process
+whose thread does nothing but wait for it, so that both see the same machine. One trip every 3 ms or so: a control loop
+does not send more. 4,000 trips each; 600 with --quick.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT)]  # where this file is the other process's program
+
+from figure import Figure, NotHere  # noqa: E402
+
+from fleet.ros.bus import Bus, open_bus  # noqa: E402
+from fleet.ros.cdr import serialise  # noqa: E402
+from fleet.ros.messages.geometry_msgs import Twist, Vector3  # noqa: E402
+from fleet.ros.messages.sensor_msgs import LaserScan  # noqa: E402
+
+DOMAIN = 1 + os.getpid() % 100
+PAUSE = 0.003
+"""s between two trips"""
+PATIENCE = 20.0
+"""s for the other process to be found, or for a trip that goes wrong"""
+
+KINDS: dict[str, type] = {"twist": Twist, "scan": LaserScan}
+
+
+def messages() -> dict[str, Any]:
+    """What is sent."""
+    ranges = np.linspace(0.5, 12.0, 360, dtype=np.float32)
+    return {
+        "twist": Twist(Vector3(1.0, 0.0, 0.0), Vector3(0.0, 0.0, -0.25)),
+        "scan": LaserScan(angle_min=-3.14, angle_max=3.14, ranges=ranges),
+    }
+
+
+def measure(quick: bool) -> Iterable[Figure]:
+    """Median and 99th percentile of each size, ms."""
+    trips = 600 if quick else 4000
+    if not importlib.util.find_spec("cyclonedds"):
+        raise NotHere("needs Cyclone DDS's Python binding: pip install 'muster[ros]'")
+    with on_loopback(), other("echo", str(DOMAIN)), other("udp") as udp:
+        bus = open_bus("dds", domain=DOMAIN)
+        try:
+            assert udp.stdout is not None
+            port = int(udp.stdout.readline())
+            for name, message in messages().items():
+                size = len(serialise(message))
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+                    plain.settimeout(PATIENCE)
+                    plain.connect(("127.0.0.1", port))
+                    ours, bare = played(bus, name, message, lambda: udp_trip(plain, b"x" * size), trips)  # noqa: B023
+                for part, share in (("p50", 50), ("p99", 99)):
+                    rival = float(np.percentile(bare, share))
+                    yield Figure(f"{name}_{part}", float(np.percentile(ours, share)), "ms", "bare UDP echo", rival)
+        finally:
+            bus.close()
+
+
+def played(bus: Bus, name: str, message: Any, bare: Callable[[], None], trips: int) -> tuple[list[float], list[float]]:
+    """The times of both kinds of trip in ms, in turns."""
+    node = bus.node(f"here_{name}")
+    there, back = node.publisher(KINDS[name], f"{name}_there"), node.subscription(KINDS[name], f"{name}_back")
+    end = time.monotonic() + PATIENCE
+    while back.take() is None:  # until the other process knows our ends too
+        if time.monotonic() > end:
+            raise RuntimeError("the other process was not found")
+        there.publish(message)
+        bus.spin(0.1)
+    time.sleep(0.5)
+    while back.take() is not None:
+        pass
+
+    def trip() -> None:
+        there.publish(message)
+        end = time.monotonic() + PATIENCE
+        while back.take() is None:
+            if time.monotonic() > end:
+                raise RuntimeError("a message did not come back")
+            bus.spin(1.0)
+
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(100 + trips):
+        for one, taken in zip((trip, bare), times, strict=True):
+            begun = time.perf_counter()
+            one()
+            if number >= 100:  # the first ones find their ways into the caches
+                taken.append((time.perf_counter() - begun) * 1e3)
+        time.sleep(PAUSE)
+    return times
+
+
+def udp_trip(plain: socket.socket, data: bytes) -> None:
+    """One datagram there and back."""
+    plain.send(data)
+    if len(plain.recv(65536)) != len(data):
+        raise RuntimeError("another datagram came back")
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Nothing leaves the machine, whatever the environment says."""
+    before = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    yield
+    if before is not None:
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = before
+
+
+@contextmanager
+def other(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """This file as another process."""
+    with subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def echo(domain: int) -> None:
+    """Answer what comes over the bus, until killed."""
+    bus = open_bus("dds", domain=domain)
+    node = bus.node("there")
+    for name, kind in KINDS.items():
+        back = node.publisher(kind, f"{name}_back")
+        node.subscription(kind, f"{name}_there", back.publish)
+    while True:
+        bus.spin(1.0)
+
+
+def udp() -> None:
+    """Answer datagrams, until killed."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+        plain.bind(("127.0.0.1", 0))
+        print(plain.getsockname()[1], flush=True)
+        while True:
+            data, sender = plain.recvfrom(65536)
+            plain.sendto(data, sender)
+
+
+if __name__ == "__main__":
+    echo(int(sys.argv[2])) if sys.argv[1] == "echo" else udp()
