@@ -48,7 +48,7 @@ class Told:
 
 
 class DdsWriter:
-    """See `node.Writer`; made by `DdsNode`."""
+    """See `ends.Writer`; made by `DdsNode`."""
 
     def __init__(
         self, participant: DomainParticipant, graph: Graph, told: Told, leave: Callable[[DdsWriter], None]
@@ -62,24 +62,24 @@ class DdsWriter:
 
     @property
     def matched(self) -> int:
-        """See `node.Writer.matched`."""
+        """See `ends.Writer.matched`."""
         return sum(_fits(self._graph, self.end, handle) for handle in self.entity.get_matched_subscriptions())
 
     def send(self, data: bytes) -> None:
-        """See `node.Writer.send`."""
+        """See `ends.Writer.send`."""
         try:
             write(self.entity, data)
         except DDSException as error:
             raise BusError(f"{self.end.topic}: Cyclone DDS does not send it: {error}") from error
 
     def close(self) -> None:
-        """See `node.Writer.close`."""
+        """See `ends.Writer.close`."""
         self._leave(self)
         self.entity.__del__()
 
 
 class DdsReader:
-    """See `node.Reader`; made by `DdsNode`."""
+    """See `ends.Reader`; made by `DdsNode`."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class DdsReader:
 
     @property
     def matched(self) -> int:
-        """See `node.Reader.matched`."""
+        """See `ends.Reader.matched`."""
         return sum(_fits(self._graph, self.end, handle) for handle in self.entity.get_matched_publications())
 
     def take(self) -> list[tuple[int, bytes, bytes]]:
@@ -116,7 +116,7 @@ class DdsReader:
         return came
 
     def close(self) -> None:
-        """See `node.Reader.close`."""
+        """See `ends.Reader.close`."""
         self._leave(self)
         self.entity.__del__()
 

@@ -37,6 +37,9 @@ GONE = 256
 CROWD = 24
 """Participants from which on a domain is crowded: three quarters of what one machine holds (HIGHEST_INDEX + 1)."""
 
+LONGEST_NAME = 255
+"""Letters of a name that are shown; ROS allows no longer ones."""
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -106,7 +109,7 @@ class Graph:
     def ends(self) -> list[Endpoint]:
         """All ends of ROS topics, with the nodes that they belong to as far as they told."""
         names = {
-            bytes(gid.data): qualified(node.node_namespace, node.node_name)
+            bytes(gid.data): _name(node)
             for nodes in self._nodes.values()
             for node in nodes
             for gid in (*node.reader_gid_seq, *node.writer_gid_seq)
@@ -116,10 +119,7 @@ class Graph:
     def nodes(self) -> list[str]:
         """The fully qualified names of all nodes, one for each."""
         return [
-            qualified(node.node_namespace, node.node_name)
-            for gid, nodes in self._nodes.items()
-            if gid in self.participants.values()
-            for node in nodes
+            _name(node) for gid, nodes in self._nodes.items() if gid in self.participants.values() for node in nodes
         ]
 
     def trouble(self, topics: Iterable[str]) -> list[Diagnostic]:
@@ -189,7 +189,22 @@ def _peer(change: Any, writes: bool) -> Peer:  # the binding's DcpsEndpoint
     """An end as discovery tells it; a type that is not ROS's keeps its own name."""
     qos = change.qos
     end = Endpoint(
-        demangled(change.topic_name), ros_type(change.type_name) or change.type_name, hash_in(qos), from_dds(qos),
-        writes, "", change.key.bytes,
-    )  # fmt: skip
+        topic=demangled(change.topic_name),
+        type_name=ros_type(change.type_name) or _printable(change.type_name),
+        type_hash=hash_in(qos),
+        qos=from_dds(qos),
+        writer=writes,
+        node="",
+        gid=change.key.bytes,
+    )
     return Peer(end, only_xcdr2(qos))
+
+
+def _name(node: NodeEntitiesInfo) -> str:
+    """A node's fully qualified name, whatever it says of itself."""
+    return _printable(qualified(node.node_namespace, node.node_name))
+
+
+def _printable(text: str) -> str:
+    """What somebody on the network calls itself, fit for a line of text."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST_NAME])

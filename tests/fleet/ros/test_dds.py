@@ -35,6 +35,7 @@ from fleet.ros.ddsgraph import CROWD
 from fleet.ros.ddssockets import sockets
 from fleet.ros.ddstypes import BESIDES, from_dds, hash_in, idl_class, to_dds
 from fleet.ros.messages.geometry_msgs import Twist, TwistStamped, Vector3
+from fleet.ros.messages.rmw_dds_common import Gid, NodeEntitiesInfo, ParticipantEntitiesInfo
 from fleet.ros.messages.std_msgs import String
 from fleet.ros.qos import DEFAULT, LATCHED, SENSOR, QoS
 from fleet.ros.typehash import hash_of
@@ -289,3 +290,17 @@ def test_a_publisher_waits_for_no_reader(foreign: Foreign, bus: DdsBus) -> None:
         assert time.monotonic() - begun < PATIENCE
     finally:
         foreign.process.send_signal(signal.SIGCONT)
+
+
+def test_what_others_call_themselves_breaks_no_line(bus: DdsBus) -> None:
+    odd = NodeEntitiesInfo("/r1", "nav\n\x1b[2J")
+    ours = Gid(bus.participant.guid.bytes)  # pyright: ignore[reportArgumentType]: bytes do
+    bus.graph.look()
+    bus.graph.hear(serialise(ParticipantEntitiesInfo(ours, [odd, odd])))
+    assert set(bus.graph.nodes()) == {"/r1/nav??[2J"}
+
+
+def test_what_is_no_list_of_nodes_is_counted_and_told(bus: DdsBus) -> None:
+    for data in (b"", b"\0\1\0\0", b"\0\1\0\0" + b"\xff" * 64):
+        bus.graph.hear(data)
+    assert "3 messages on ros_discovery_info" in told(bus, "malformed", "ros_discovery_info").text
