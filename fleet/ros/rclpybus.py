@@ -9,7 +9,7 @@ rclpy hears of them, by the same code as on every bus; parameters are declared t
 rclpy says when a message was sent and, with some middlewares, when it came, by the wall clock. Neither is trusted
 alone: `received` lies between the last moment at which nothing waited and now, whatever the clocks of other hosts say.
 
-Source: the documented API of rclpy 3 to 8 (Humble to Lyrical). rclpy's messages have no writer's id: `Sample.publisher`
+Source: the documented API of rclpy 4 and later (Iron, Jazzy, Lyrical; Humble tells no stamps and counts no writers).
 is empty.
 """
 
@@ -245,7 +245,7 @@ class RclpyBus(BaseBus):
 
     def _shut(self) -> None:
         self.turns.executor.shutdown()
-        rclpy.try_shutdown(context=self.context)
+        self.context.try_shutdown()
 
 
 def _returned(outcome: Outcome) -> object:

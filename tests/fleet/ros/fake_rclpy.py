@@ -161,6 +161,9 @@ class Context:
     def ok(self) -> bool:
         return self._up
 
+    def try_shutdown(self) -> None:
+        self._up = False
+
 
 def init(
     *,
@@ -174,11 +177,6 @@ def init(
     context._up, context.domain, context.arguments = True, domain_id or 0, list(args)
 
 
-def try_shutdown(*, context: Context | None = None, uninstall_handlers: bool | None = None) -> None:
-    assert context is not None
-    context._up = False
-
-
 class _End:
     """What a publisher and a subscription have in common."""
 
@@ -188,7 +186,7 @@ class _End:
         self.node, self.msg_type, self.topic, self.profile = node, msg_type, topic, profile
         self.alive = True
 
-    def peers(self) -> list[_End]:
+    def _peers(self) -> list[_End]:
         if not self.alive:
             raise InvalidHandle("destroyed")
         domain = self.node.context.domain
@@ -212,12 +210,12 @@ class Publisher(_End):
             raise TypeError(f"the fake takes bytes alone, came {type(msg)}")
         with MIDDLEWARE.changed:
             self.kept.append(msg)
-            for end in self.peers():
-                end.receive(msg)  # pyright: ignore[reportAttributeAccessIssue] - a subscription
+            for end in self._peers():
+                end._receive(msg)  # pyright: ignore[reportAttributeAccessIssue] - a subscription
             MIDDLEWARE.changed.notify_all()
 
     def get_subscription_count(self) -> int:
-        return len(self.peers())
+        return len(self._peers())
 
 
 class Subscription(_End):
@@ -232,7 +230,7 @@ class Subscription(_End):
             inspect.signature(callback).bind(object(), object())
             self.with_info = True
 
-    def receive(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         now = time.time_ns()
         info = {
             "source_timestamp": now + MIDDLEWARE.skew_ns,
@@ -243,7 +241,7 @@ class Subscription(_End):
         self.waiting.append((data, info))
 
     def get_publisher_count(self) -> int:
-        return len(self.peers())
+        return len(self._peers())
 
 
 class Parameter:
@@ -342,9 +340,9 @@ class Node:
         subscription = Subscription(self, msg_type, topic, qos_profile, callback)
         self.ends.append(subscription)
         if qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL:
-            for publisher in subscription.peers():
+            for publisher in subscription._peers():
                 for data in publisher.kept:  # pyright: ignore[reportAttributeAccessIssue] - a publisher
-                    subscription.receive(data)
+                    subscription._receive(data)
         return subscription
 
     def destroy_publisher(self, publisher: Publisher) -> bool:
@@ -571,7 +569,7 @@ def installed() -> Iterator[Middleware]:
 
 
 MODULES = {
-    "rclpy": [init, try_shutdown],
+    "rclpy": [init],
     "rclpy.context": [Context],
     "rclpy.duration": [Duration],
     "rclpy.executors": [SingleThreadedExecutor, ExternalShutdownException],

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
@@ -129,6 +130,37 @@ def test_a_context_that_somebody_shuts_down_is_one_clear_line(rclpybus: ModuleTy
     bus.context._up = False
     with pytest.raises(BusError, match="shut down"):
         bus.spin(0.0)
+
+
+def calls() -> Iterator[tuple[str, str, Callable]]:
+    """Module, name and function of all that the fake offers."""
+    made = {"rclpy.publisher": [fake_rclpy.Publisher], "rclpy.subscription": [fake_rclpy.Subscription]}
+    for module, content in (fake_rclpy.MODULES | made).items():
+        for each in content:
+            if not isinstance(each, type):
+                yield module, each.__name__, each
+                continue
+            kinds = {base for base in each.__mro__ if base.__module__ == fake_rclpy.__name__}
+            for name, call in ((n, c) for kind in kinds for n, c in vars(kind).items() if inspect.isfunction(c)):
+                if not name.startswith("_") or (name == "__init__" and module not in made):
+                    yield module, f"{each.__name__}.{name}", call
+
+
+@pytest.mark.ros
+def test_the_fake_promises_nothing_that_rclpy_does_not_keep() -> None:
+    pytest.importorskip("rclpy", reason="ROS 2 is not sourced: rclpy cannot be imported", exc_type=ImportError)
+    for module, name, call in calls():
+        real = importlib.import_module(module)
+        for part in name.split("."):
+            real = getattr(real, part)
+        has = inspect.signature(real).parameters.values()
+        by_place = [p.name for p in has if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        by_word = [p.name for p in has if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        ours = inspect.signature(call).parameters.values()
+        places = [p.name for p in ours if p.kind is p.POSITIONAL_OR_KEYWORD]
+        assert by_place[: len(places)] == places, name
+        if not any(p.kind is p.VAR_KEYWORD for p in has):
+            assert {p.name for p in ours if p.kind is p.KEYWORD_ONLY} <= set(by_word), name
 
 
 def test_the_fake_refuses_what_rclpy_does_not_have(rclpybus: ModuleType) -> None:
