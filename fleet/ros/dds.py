@@ -45,6 +45,8 @@ from fleet.ros.typehash import hash_of
 
 SLICE = 0.1
 """s that one wait takes at most: a signal (Ctrl-C) is heard between two."""
+RECENT = 10.0
+"""s for which a warning of Cyclone's is told: it repeats, once a second or so, what goes on"""
 PARTICIPANTS = QoS(latched=True, depth=256)
 """Asked of ros_discovery_info: it has no keys, so that its queue holds the words of all participants."""
 
@@ -211,6 +213,9 @@ class DdsBus(BaseBus):
         if self._shared.exposed:
             text = f"DDS listens on all interfaces, though it was to stay on this machine: {self._shared.exposed}"
             found.append(Diagnostic(Level.WARN, "exposed", text))
+        when, words = self._shared.said
+        if time.monotonic() - when < RECENT:
+            found.append(Diagnostic(Level.WARN, "transport", f"Cyclone DDS warns: {words}"))
         return [*found, *self.graph.trouble(end.end.topic for end in self._ends)]
 
     def _shut(self) -> None:

@@ -25,7 +25,7 @@ from cyclonedds.domain import DomainParticipant
 from fleet.ros.bus import Diagnostic, Level
 from fleet.ros.cdr import CdrError, deserialise
 from fleet.ros.ddsdomain import HIGHEST_INDEX
-from fleet.ros.ddstypes import from_dds, hash_in, only_xcdr2
+from fleet.ros.ddstypes import from_dds, hash_in, only_xcdr2, printable
 from fleet.ros.graph import Endpoint
 from fleet.ros.messages.rmw_dds_common import Gid, NodeEntitiesInfo, ParticipantEntitiesInfo
 from fleet.ros.names import demangled, qualified, ros_type
@@ -36,9 +36,6 @@ GONE = 256
 """Ends that went away and are still known; as many as a burst of leavers."""
 CROWD = 24
 """Participants from which on a domain is crowded: three quarters of what one machine holds (HIGHEST_INDEX + 1)."""
-
-LONGEST_NAME = 255
-"""Letters of a name that are shown; ROS allows no longer ones."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +187,7 @@ def _peer(change: Any, writes: bool) -> Peer:  # the binding's DcpsEndpoint
     qos = change.qos
     end = Endpoint(
         topic=demangled(change.topic_name),
-        type_name=ros_type(change.type_name) or _printable(change.type_name),
+        type_name=ros_type(change.type_name) or printable(change.type_name),
         type_hash=hash_in(qos),
         qos=from_dds(qos),
         writer=writes,
@@ -202,9 +199,4 @@ def _peer(change: Any, writes: bool) -> Peer:  # the binding's DcpsEndpoint
 
 def _name(node: NodeEntitiesInfo) -> str:
     """A node's fully qualified name, whatever it says of itself."""
-    return _printable(qualified(node.node_namespace, node.node_name))
-
-
-def _printable(text: str) -> str:
-    """What somebody on the network calls itself, fit for a line of text."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST_NAME])
+    return printable(qualified(node.node_namespace, node.node_name))

@@ -2,13 +2,16 @@
 
 Cyclone allows one configuration for each domain and process, and checks what arrives against the type before anybody
 sees it: a message that is too short, or that cannot be of its type, is gone with a line in Cyclone's log. That log goes
-into a file in memory here, so that such messages are counted by their topic.
+into a file in memory here, so that such messages are counted by their topic; what else it says (a peer that cannot be
+reached, a socket buffer that cannot be had) is kept for a diagnostic.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import time
 from collections import Counter
 
 from cyclonedds.core import DDSException
@@ -17,6 +20,7 @@ from cyclonedds.domain import Domain
 from fleet.ros.bus import BusError
 from fleet.ros.ddsdomain import HIGHEST_INDEX, Discovery, configuration
 from fleet.ros.ddssockets import keep_to_loopback, sockets
+from fleet.ros.ddstypes import printable
 from fleet.ros.names import demangled
 
 LONGEST = 1 << 20
@@ -33,6 +37,8 @@ class SharedDomain:
         """Raises BusError where Cyclone refuses the configuration."""
         self.refused: Counter[str] = Counter()
         """How many messages were refused, by ROS topic; see `read_log`."""
+        self.said = (-math.inf, "")
+        """What else Cyclone warned of last, and when (s of the monotonic clock)."""
         self.discovery = discovery
         self.buses = 0
         self._log = os.memfd_create("cyclonedds-warnings")
@@ -59,6 +65,11 @@ class SharedDomain:
             for line in lines:
                 if match := _REFUSED.search(line):
                     self.refused[demangled(match[1].decode("utf-8", "replace"))] += 1
+                elif line:
+                    self.said = (
+                        time.monotonic(),
+                        printable(line.decode("utf-8", "replace").rpartition("]")[2].strip()),
+                    )
         if self._read > LONGEST:
             os.ftruncate(self._log, 0)
             self._read = 0

@@ -33,6 +33,9 @@ BESIDES = 16
 """Messages that a reader's cache holds besides its queue. DDS overwrites without a word; what passes through here on
 its way to the inbox is counted as lost there, one by one as long as no more than this come between two looks."""
 
+LONGEST_NAME = 255
+"""Letters of a name that are shown; ROS allows no longer ones."""
+
 _HASH, _END = b"typehash=", b";"
 
 
@@ -97,6 +100,11 @@ def hash_in(qos: Qos) -> str:
     if start < 0 or end < 0:
         return ""
     return data[start + len(_HASH) : end].decode("ascii", "replace")
+
+
+def printable(text: str) -> str:
+    """What somebody on the network calls itself, fit for a line of text."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:LONGEST_NAME])
 
 
 def _idl(kind: Kind) -> Any:  # an annotation of the binding

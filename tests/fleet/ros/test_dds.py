@@ -304,3 +304,10 @@ def test_what_is_no_list_of_nodes_is_counted_and_told(bus: DdsBus) -> None:
     for data in (b"", b"\0\1\0\0", b"\0\1\0\0" + b"\xff" * 64):
         bus.graph.hear(data)
     assert "3 messages on ros_discovery_info" in told(bus, "malformed", "ros_discovery_info").text
+
+
+def test_what_cyclone_warns_of_is_told(bus: DdsBus) -> None:
+    line = b"1795310355.145427 [3]        tev: ddsi_udp_conn_write to udp/10.9.0.2:8160 failed with retcode -1\n"
+    os.write(bus._shared._log, line)
+    bus.spin(0.0)
+    assert "udp/10.9.0.2:8160 failed with retcode -1" in told(bus, "transport", "").text
