@@ -193,6 +193,8 @@ def _entry(node: yaml.Node, file: str, what: str, shape: Shape) -> Entry:
             case "plain":
                 entry.plain[name] = unescaped(text_of(value, file))
             case "command":
+                if name == "args" and not text_of(value, file):  # launch makes an empty word of it
+                    raise LaunchError(f"{where}: args is empty; leave the key out")
                 entry.commands[name] = read_command(text_of(value, file), where)
             case "flag":
                 entry.flags[name] = flag_of(value, file, name)

@@ -9,7 +9,7 @@ of its own, for the node's full name where name and namespace are known and for 
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -18,8 +18,7 @@ from fleet.launchactions import Entry
 from fleet.launchscope import NAMESPACE, Scope
 from fleet.launchtext import Text
 from fleet.launchyaml import LaunchError
-
-_TOKEN = r"[A-Za-z_][A-Za-z0-9_]*"
+from fleet.ros.names import RosNameError, check_namespace, check_node_name, qualified
 
 
 def document(number: int) -> str:
@@ -40,10 +39,7 @@ def ros_arguments(entry: Entry, scope: Scope) -> tuple[list[str], list[str]]:
     words, documents = ["--ros-args"], []
     name = scope.text(entry.texts["name"]) if "name" in entry.texts else ""
     if "name" in entry.texts and not scope.listing:
-        if not re.fullmatch(_TOKEN, name):
-            raise LaunchError(
-                f'{entry.texts["name"].where}: "{name}" is no name of a ROS node; expected letters, digits and _'
-            )
+        _checked(check_node_name, name, entry.texts["name"].where)
         words += ["-r", f"__node:={name}"]
     namespace = scope.values.get(NAMESPACE, "")
     if "namespace" in entry.texts:
@@ -62,7 +58,7 @@ def ros_arguments(entry: Entry, scope: Scope) -> tuple[list[str], list[str]]:
         value = parameter.values["value"]
         if isinstance(value, Text):
             value = scope.typed(value, "value")
-        node = f"{namespace.rstrip('/')}/{name}" if name and namespace else "/**"
+        node = qualified(namespace, name) if name and namespace else "/**"
         content = {node: {"ros__parameters": {scope.text(parameter.texts["name"]): value}}}
         words += ["--params-file", document(len(documents))]
         documents.append(yaml.safe_dump(content, default_flow_style=False))
@@ -76,7 +72,12 @@ def _namespace(scope: Scope, name: str, where: str) -> str:
     before = scope.values.get(NAMESPACE, "")
     joined = name if name.startswith("/") or not before else f"{before.rstrip('/')}/{name}"
     full = joined.rstrip("/") or "/"
-    full = full if full.startswith("/") else f"/{full}"
-    if not re.fullmatch(rf"/|(/{_TOKEN})+", full) and not scope.listing:
-        raise LaunchError(f'{where}: "{full}" is no ROS namespace; expected words of letters, digits and _ between /')
-    return full
+    return full if scope.listing else _checked(check_namespace, full, where)
+
+
+def _checked(check: Callable[[str], str], name: str, where: str) -> str:
+    """A name as ROS has it; what is wrong with it is said with its place."""
+    try:
+        return check(name)
+    except RosNameError as error:
+        raise LaunchError(f"{where}: {error}") from error

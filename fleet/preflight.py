@@ -16,6 +16,7 @@ from fleet import cli
 from fleet.launchplan import Plan, Process
 from fleet.launchyaml import LaunchError
 from fleet.processes import write_documents
+from fleet.ros.arguments import parse
 from sim.errors import MusterError
 
 
@@ -76,6 +77,7 @@ def _check_command(words: list[str]) -> dict[str, str]:
     if not words or {"-h", "--help", "help", "--version"} & set(words):
         return {}
     module, config = cli.understand(words)
+    parse(getattr(config, "ros_arguments", ()))
     later = Path(when) if when and not Path(when).exists() else None
     if hasattr(module, "check"):
         module.check(config, later)

@@ -13,10 +13,14 @@ import sys
 import termios
 import textwrap
 import time
+import types
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import tyro
 
+from fleet import cli
 from fleet.launch import Config, free_addresses, newest_policy, run
 from fleet.launchfile import read_plan
 from fleet.launchyaml import LaunchError
@@ -336,6 +340,27 @@ def test_a_fault_of_the_file_itself_is_placed(tmp_path: Path) -> None:
     path = Path(write(tmp_path, "launch:\n  - executable: {cmd: muster smi}\n"))
     with pytest.raises(LaunchError, match=r'unknown command "smi"; did you mean "sim"'):
         check(read_plan(path, {}, {}))
+
+
+def test_a_node_s_ros_arguments_are_checked_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Node:
+        """A node for this test."""
+
+        ros_arguments: tyro.conf.Suppress[tuple[str, ...]] = ()
+
+    module = types.ModuleType("node_for_tests")
+    checked: list[Node] = []
+    vars(module).update(Config=Node, run=None, check=lambda config, later: checked.append(config))
+    monkeypatch.setitem(sys.modules, "fleet.node_for_tests", module)
+    monkeypatch.setitem(cli.COMMANDS, "robot", cli.Command("fleet.node_for_tests", "for these tests"))
+    good = "launch:\n  - node: {pkg: muster_ros, exec: robot, name: n, param: [{name: a, value: 1}]}\n"
+    check(read_plan(Path(write(tmp_path, good)), {}, {}))
+    (config,) = checked
+    assert config.ros_arguments[:4] == ("--ros-args", "-r", "__node:=n", "--params-file")
+    wrong = good.replace("param: [{name: a, value: 1}", "remap: [{from: a b, to: c}")
+    with pytest.raises(LaunchError, match=r'^n: -r a b:=c: expected a topic like "scan"'):
+        check(read_plan(Path(write(tmp_path, wrong)), {}, {}))
 
 
 def test_show_randomization_prints_the_table_with_the_arguments_applied(

@@ -304,10 +304,19 @@ def test_a_backslash_takes_the_meaning_of_the_next_character(tmp_path: Path) -> 
             "launch:\n  - node: {pkg: muster_ros, exec: robt}",
             'the package muster_ros has no program "robt"; did you mean "robot"',
         ),
-        ("launch:\n  - node: {pkg: muster_ros, exec: robot, name: a-b}", '"a-b" is no name of a ROS node'),
-        ("launch:\n  - node: {pkg: muster_ros, exec: robot, namespace: a-b}", '"/a-b" is no ROS namespace'),
+        (
+            "launch:\n  - node: {pkg: muster_ros, exec: robot, name: a-b}",
+            'x.launch.yaml:2: a node\'s name is letters, digits and _ and starts with no digit, came "a-b"',
+        ),
+        (
+            "launch:\n  - node: {pkg: muster_ros, exec: robot, namespace: a-b}",
+            "x.launch.yaml:2: a namespace is words of letters, digits and _",
+        ),
         ("launch:\n  - push_ros_namespace: {namespace: 7}", 'expected text, came 7; quote it: "7"'),
-        ("launch:\n  - push_ros_namespace: {namespace: '7'}", '"/7" is no ROS namespace'),
+        (
+            "launch:\n  - push_ros_namespace: {namespace: '7'}",
+            "x.launch.yaml:2: a namespace is words of letters, digits and _",
+        ),
         ("launch:\n  - node: {pkg: muster_ros, exec: robot, param: []}", "param: expected at least one entry"),
         (
             "launch:\n  - node: {pkg: a, exec: b, param: [{name: c}]}",
@@ -344,6 +353,7 @@ def test_a_backslash_takes_the_meaning_of_the_next_character(tmp_path: Path) -> 
             "launch:\n  - executable: {cmd: 'muster sim --site \"$(var site)\"'}",
             "No closing quotation in the command before the",
         ),
+        ("launch:\n  - node: {pkg: a, exec: b, args: ''}", "x.launch.yaml:2: args is empty; leave the key out"),
         ("launch:\n  - executable: {cmd: ' $(var site)'}", "blanks before the command"),
         ("launch:\n  - executable: {cmd: a, outptu: log}", 'unknown key "outptu"; did you mean "output"?'),
         ("launch:\n  - executable: {output: log}", 'executable: the key "cmd" is missing'),
