@@ -307,7 +307,7 @@ def judge_road(row: int, a: float, k: float, first: int, ask: RoadAsk, sight: Ro
         if f >= 5:
             useful = verdict.reason == 0 and verdict.astride == 1 and (f == 5 or changes)
         if useful:
-            plan = family(row, f, ask, sight, b)
+            plan = family(row, f, a, ask, sight, b)
             if plan[1] > 0.0:
                 tried = judge_plan(row, command, plan, verdict.culprit, ask, sight, b)
                 if f < 5 or (tried.reason == 0 and tried.astride == 0):

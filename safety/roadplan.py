@@ -96,6 +96,9 @@ HOLD = wp.constant(2.5)
 COME_IN = wp.constant(8.0)
 """m; the way after which steering has brought a car from between two lanes into one, also where it crawls."""
 
+HELD_PACE = wp.constant(1.0)
+"""m/s; a slower pace is no way into a lane: held for LONGEST it is less than COME_IN."""
+
 SHORTEST, LONGEST = wp.constant(1.0), wp.constant(8.0)
 """s; of such a hold: what steering takes beyond a comfortable stop, and COME_IN at walking pace."""
 
@@ -129,7 +132,15 @@ class Roll:
 
 
 @wp.func
-def family(row: int, f: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> wp.vec3:
+def slowest_pace(row: int, a: float, sight: RoadSight, b: RoadBounds) -> float:
+    """The least speed at which a plan can begin to hold its pace, m/s: after what brakes now, is on its way and `a`."""
+    least = wp.min(wp.min(sight.start[row, SA], a), wp.min(sight.history[row, 0, 0], sight.history[row, 1, 0]))
+    least = wp.min(least, 0.0)
+    return sight.start[row, SV] + least * (b.latency + b.period) - 0.5 * least * least / b.jerk
+
+
+@wp.func
+def family(row: int, f: int, a: float, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> wp.vec3:
     """Line (d, m), braking (m/s^2) and hold (s) of a family; braking 0 where there is none.
 
     0 own lane, comfortably; 1 own lane, as hard as guaranteed; 2 the neighbour lane or shoulder on the side where the
@@ -142,14 +153,16 @@ def family(row: int, f: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> w
         return wp.vec3(0.0, b.brake, 0.0)
     if f == 3:
         return wp.vec3(0.0, b.comfort, HOLD)
-    hold = wp.clamp(COME_IN / wp.max(sight.start[row, SV], 0.1), SHORTEST, LONGEST)
-    if f == 5:
-        return wp.vec3(0.0, b.comfort, hold)
+    hold = wp.float32(0.0)
     brake = b.brake
-    if f == 6:
+    if f >= 5:
+        pace = slowest_pace(row, a, sight, b)
+        if pace < HELD_PACE:
+            return wp.vec3(0.0, 0.0, 0.0)
+        hold = wp.clamp(COME_IN / pace, SHORTEST, LONGEST)
         brake = b.comfort
-    else:
-        hold = wp.float32(0.0)
+    if f == 5:
+        return wp.vec3(0.0, brake, hold)
     at = BEHIND_C
     left = sight.start[row, SD] > 0.0
     if f == 4:
