@@ -166,3 +166,18 @@ def test_running_a_policy_needs_no_torch() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_policy_answers_on_the_callers_thread_and_leaves_nothing_spinning(exported: Path) -> None:
+    """onnxruntime's default pools start a thread for each core, which spin after each answer."""
+    code = (
+        "import os, sys, time, numpy as np; from agents.policy import Policy\n"
+        "before = len(os.listdir('/proc/self/task')); policy = Policy.load(sys.argv[1])\n"
+        f"for _ in range(100): policy.act(np.zeros((1, {SIZE}), np.float32))\n"
+        "began = time.process_time(); time.sleep(0.2); spent = time.process_time() - began\n"
+        "print(len(os.listdir('/proc/self/task')) - before, spent < 0.05)"
+    )
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", code, str(exported)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True)
+    assert done.stdout.strip() == "0 True"

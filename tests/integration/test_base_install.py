@@ -1,0 +1,160 @@
+"""A robot's computer has the base install: neither learner, simulator nor planner. Every command for it runs there.
+
+Unlike tests/integration/test_wheel.py this needs no package index: the environment is linked from this one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordination.keys import new_keys, read_keys, write_keys
+from fleet import cli
+from fleet.rundir import ENVIRONMENT, RunDirectory, create_run
+from tests.fleet.baseinstall import Environment, make_environment
+from tests.fleet.recorded_plant import SITE, RecordedPlant, make_recording
+
+HEAVY = (
+    "torch", "mujoco", "mujoco_warp", "gymnasium", "pettingzoo", "numba", "networkx", "scipy", "onnx", "tensorboard",
+    "imageio", "viser", "starlette", "z3", "stable_baselines3", "highway_env", "pytest", "hypothesis",
+)  # fmt: skip
+OURS = sorted(name for name, command in cli.COMMANDS.items() if not command.extra)
+"""Commands that say of themselves that they need no extra."""
+
+LOADED = """
+import json, sys
+from fleet import cli
+said = {}
+for name in json.loads(sys.argv[1]):
+    try:
+        module = cli.load(name)
+        cli.parse(name, module.Config, ["--no-such-option"])
+    except cli.UsageError as error:
+        said[name] = str(error)
+print(json.dumps(said))
+"""
+"""What each of these commands says to an option that none has: it was imported, and read its words."""
+
+
+@pytest.fixture(scope="module", params=["", "ros"], ids=["base", "ros"])
+def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, root: Path) -> Environment:
+    return make_environment(tmp_path_factory.mktemp("base") / "venv", root, request.param)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Environment:
+    return make_environment(tmp_path_factory.mktemp("base") / "venv", root)
+
+
+def loaded(environment: Environment, names: list[str]) -> dict[str, str]:
+    done = environment.run("-c", LOADED, json.dumps(names))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_environment_is_the_base_install_alone(environment: Environment) -> None:
+    program = "import importlib.util as u, sys; print([n for n in sys.argv[1:] if u.find_spec(n)])"
+    assert environment.run("-c", program, *HEAVY).stdout == "[]\n"
+    needed = ("numpy", "warp", "onnxruntime", "msgspec", "zmq", "mcap", "tyro", "rich", "prometheus_client", "yaml")
+    assert environment.run("-c", program, *needed).stdout == f"{list(needed)}\n"
+
+
+def test_a_command_that_names_no_extra_needs_none(environment: Environment) -> None:
+    assert {"robot", "launch", "replay", "keys", "estop", "swap"} <= set(OURS)
+    for name, said in loaded(environment, OURS).items():
+        assert said.startswith(f"{name}: "), said
+
+
+def test_a_command_that_needs_an_extra_names_it_or_can_be_read_without(base: Environment) -> None:
+    others = sorted(set(cli.COMMANDS) - set(OURS))
+    said = loaded(base, others)
+    for name, text in said.items():
+        wanted = f"pip install 'muster[{cli.COMMANDS[name].extra}]'"
+        assert text.endswith(wanted) or text.startswith(f"{name}: "), text
+    assert "not installed" in said["sim"]
+
+
+def test_an_import_of_the_learner_anywhere_on_the_way_is_found(tmp_path: Path, root: Path) -> None:
+    shutil.copytree(root / "fleet", tmp_path / "fleet", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "fleet" / "served.py").open("a", encoding="utf-8") as stream:
+        stream.write("\nimport torch\n")
+    planted = make_environment(tmp_path / "venv", root, packages=(tmp_path / "fleet",))
+    done = planted.run("-c", LOADED, json.dumps(["robot"]))
+    assert done.returncode == 1
+    assert "No module named 'torch'" in done.stderr
+
+
+def test_modules_for_ros_lack_nothing_but_ros(environment: Environment) -> None:
+    """rclpy comes with ROS 2 alone; the embedded bus's library is in the extra."""
+    program = (
+        "import pkgutil, importlib, json, fleet.ros\n"
+        "lacking = {}\n"
+        "for module in pkgutil.walk_packages(fleet.ros.__path__, 'fleet.ros.'):\n"
+        "    try: importlib.import_module(module.name)\n"
+        "    except ModuleNotFoundError as error: lacking[module.name] = error.name.partition('.')[0]\n"
+        "print(json.dumps(lacking))"
+    )
+    done = environment.run("-c", program)
+    assert done.returncode == 0, done.stderr
+    allowed = {"rclpy"} if "cyclonedds" in environment.names else {"rclpy", "cyclonedds"}
+    assert set(json.loads(done.stdout).values()) <= allowed, done.stdout
+
+
+# a robot drives ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RunDirectory:
+    """A run directory with key, floor, policy and a recorded life."""
+    run = create_run(tmp_path)
+    write_keys(run.key, new_keys())
+    make_recording(run.root, seconds=8.0)
+    return run
+
+
+@pytest.fixture
+def recorded(directory: RunDirectory) -> Iterator[RecordedPlant]:
+    plant = RecordedPlant(directory.root, read_keys(directory.key))
+    yield plant
+    plant.close()
+
+
+def test_a_launch_file_with_a_robot_runs_and_its_black_box_replays(
+    base: Environment, directory: RunDirectory, recorded: RecordedPlant
+) -> None:
+    """Runner, warm-up of the kernels, robot, watchdog, black box and replay."""
+    file = directory.root / "one.launch.yaml"
+    words = f"--site {directory.root / SITE} --plant {recorded.plant} --coordinator {recorded.coordinator}"
+    file.write_text(f"launch:\n  - executable:\n      cmd: muster robot --robots r0 {words}\n      name: r0\n")
+    serving = threading.Thread(target=recorded.serve, args=(300.0,))
+    serving.start()
+    done = base.muster("launch", file, **{ENVIRONMENT: str(directory.root)})
+    serving.join(60.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "kernels ready" in done.stdout
+    assert recorded.commands == {moment.cycle.round: moment.released for moment in recorded.moments}
+    replayed = base.muster("replay", directory.root)
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    assert f"identical, {len(recorded.moments)} steps" in replayed.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["swap", "RUN", "--back"], "expected robots that drive in"),
+        (["estop", "show", "--address", "tcp://127.0.0.1:1", "--timeout", "0.2"], "muster: "),
+        (["robot", "--policy", "nowhere"], "expected a trained policy"),
+    ],
+    ids=lambda words: words[0] if isinstance(words, list) else "",
+)
+def test_what_is_wrong_is_one_line_there_too(base: Environment, tmp_path: Path, words: list[str], said: str) -> None:
+    run = create_run(tmp_path)
+    done = base.muster(*(str(run.root) if word == "RUN" else word for word in words))
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert said in done.stderr
