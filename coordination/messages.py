@@ -161,6 +161,22 @@ class Grant(msgspec.Struct, frozen=True):
     """Stamp at which the robot must be at rest unless a newer picture came."""
 
 
+class Jog(msgspec.Struct, frozen=True):
+    """An operator has a robot, and wants it to move so. Without it in the picture the robot drives by itself."""
+
+    lease: int
+    """Its number"""
+    operator: str
+    expires: int
+    """Stamp at which the lease ends: from then on the robot stands, until it is handed back"""
+    v: float = 0.0
+    """m/s"""
+    w: float = 0.0
+    """rad/s"""
+    stamp: int = 0
+    """The wish is no older than this; 0 where there is none"""
+
+
 # plant <-> robot ----------------------------------------------------------------------------------------------
 
 
@@ -281,6 +297,8 @@ class Report(msgspec.Struct, frozen=True):
     """Its answer to the newest offer, repeated while that is in the picture"""
     loaded: bool = False
     """It carries a pod: its footprint is the pod's"""
+    jog: int = -1
+    """Lease by which an operator has it; 0 for none, -1 from a peer that knows none"""
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -305,3 +323,5 @@ class Picture(msgspec.Struct, frozen=True):
     """Number of the coordinator's life on its store; grants of an older one are not used (0: a peer without them)"""
     offer: Offer | None = None
     """Work to choose from, for a free robot that said that it chooses"""
+    jog: Jog | None = None
+    """An operator has the robot"""

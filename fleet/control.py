@@ -2,6 +2,7 @@
 
     inputs -> verdicts on stale or missing inputs (safety.monitors)
            -> controller (meta, skill, policy)          proposes
+           -> operator, while one has the robot         proposes
            -> fallback, when the policy cannot          proposes
            -> shield                                    judges; or plays the stored plan
            -> limits
@@ -27,7 +28,8 @@ from numpy.typing import NDArray
 
 from agents.errors import ContractMismatch
 from agents.policy import Policy
-from coordination.messages import Chosen, Grant, Offer, Picture, Report, RobotStatus
+from coordination.messages import Chosen, Grant, Jog, Offer, Picture, Report, RobotStatus
+from fleet import byhand
 from fleet.guard import Guard
 from fleet.records import Inputs, Memory, Outputs, ShieldState
 from hierarchy.chooser import TASKS, Choose, answer
@@ -162,7 +164,8 @@ class Stepper:
             Cause.EMERGENCY_STOP if inputs.picture is not None and inputs.picture.stopped else Cause.NONE,
         )
         reset = self._reset(inputs.picture, memory)
-        supervisor = transition(memory.supervisor, stop, inputs.stamp, reset=reset)
+        jog = byhand.lease(inputs.picture, self.site.hash)
+        supervisor = transition(memory.supervisor, stop, inputs.stamp, reset=reset, manual=jog is not None)
         stopped = not may_drive(supervisor.mode)
         last_command = np.array(memory.last_command, np.float32)
         proposal, controller = self.controller.step(
@@ -178,16 +181,28 @@ class Stepper:
                 lift=inputs.lift,
                 offer=inputs.picture.offer if inputs.picture is not None and self.config.meta else None,
                 battery=inputs.battery,
+                manual=jog is not None,
             ),
             memory.controller,
             act or self._asker(lateness),
             choose or self._choose,
         )
-        self._guard.load(inputs, readings if usable else None, last_command, proposal.corridor, memory.shield)
         helper, laden = memory.fallback, inputs.lift >= 0.0
+
+        def load() -> None:
+            self._guard.load(inputs, readings if usable else None, last_command, proposal.corridor, memory.shield)
+
+        load()
         if stopped:
             source, proposed, reason = "none", (0.0, 0.0), Reason.NONE
             verdict = self._guard.play(laden)
+        elif jog is not None:
+            source, helper = byhand.JOG, fallback.FallbackMemory()
+            wish = byhand.wish(jog, inputs.stamp, (self._loaded if laden else self.config.spec).radius)
+            proposed, limit = self._pace.apply(wish, pose[:2], abs(twist[0]), proposal.way)
+            verdict, reason = byhand.judge(self._guard, proposed, limit, laden, load)
+            changed = Cause.SHIELD if reason is not Reason.NONE else Cause.NONE
+            supervisor = transition(memory.supervisor, changed, inputs.stamp, reset=reset, manual=True)
         else:
             doubt = self._doubt(proposal, memory.shield)
             source = self.controller.navigate.version if proposal.answer is not None else proposal.version
@@ -218,7 +233,7 @@ class Stepper:
             mode=supervisor.mode,
             cause=supervisor.cause,
             plan=self._plan(released, shield),
-            report=self._report(inputs, pose, told, proposal, supervisor),
+            report=self._report(inputs, pose, told, proposal, supervisor, jog),
             option=proposal.intent.option,
             mission=mission(proposal.intent.task, proposal.intent.attempt),
             choice=proposal.intent.choice,
@@ -346,6 +361,7 @@ class Stepper:
         twist: tuple[float, float],
         proposal: Proposal,
         supervisor: SupervisorMemory,
+        jog: Jog | None,
     ) -> Report:
         spec, picture, intent = self.config.spec, inputs.picture, proposal.intent
         body = self._loaded if inputs.lift >= 0.0 else spec
@@ -377,6 +393,7 @@ class Stepper:
             reason=int(supervisor.cause),
             chooses=TASKS if self.config.meta else 0,
             chosen=proposal.chosen,
+            jog=jog.lease if jog is not None else 0,
         )
 
 

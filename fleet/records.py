@@ -85,7 +85,7 @@ class Outputs(msgspec.Struct, frozen=True):
     proposed: tuple[float, float]
     """What policy or fallback wanted; may be not finite"""
     source: str
-    """Who proposed: navigate/<version>, hold/1, fallback, or none"""
+    """Who proposed: navigate/<version>, hold/1, fallback, jog (an operator), or none"""
     observation: bytes
     """What the policy saw, float32; empty when it was not asked"""
     answer: Answer | None

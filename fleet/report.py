@@ -30,6 +30,7 @@ MODES = {
     "POLICY": "var(--a)",
     "SHIELDED": "var(--b)",
     "FALLBACK": "var(--d)",
+    "MANUAL": "var(--e)",
     "STOPPED": "var(--c)",
     "LATCHED": "var(--ink)",
 }

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 STYLE = """
 :root{--ink:#1d2733;--soft:#5b6878;--faint:#c3ccd6;--line:#e4e9ee;--paper:#f5f7f9;--card:#fff;
---a:#2369b8;--b:#e08a1e;--c:#c0392b;--d:#2e9e6b;--good:#1f8a55}
+--a:#2369b8;--b:#e08a1e;--c:#c0392b;--d:#2e9e6b;--e:#7d4cb3;--good:#1f8a55}
 @media(prefers-color-scheme:dark){:root{--ink:#e8edf3;--soft:#9aa8b7;--faint:#4c5866;--line:#2c3540;--paper:#12171d;
---card:#1a2129;--a:#5aa2ee;--b:#f0a84a;--c:#ef6b5c;--d:#4cc48c;--good:#4cc48c}}
+--card:#1a2129;--a:#5aa2ee;--b:#f0a84a;--c:#ef6b5c;--d:#4cc48c;--e:#b28ae6;--good:#4cc48c}}
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 main{max-width:1180px;margin:0 auto;padding:28px 20px 60px}h1{font-size:26px;margin:0}h2{font-size:17px;margin:0 0 10px}

@@ -2,7 +2,7 @@
 
 Shown    the whole floor: where everything is, and how each robot drives
 Focus    what one robot had: lidar points, granted ground, stopping plan, the shield's verdict
-Tone     how a robot drives, in four colours
+Tone     how a robot drives, in colours
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Tone(enum.IntEnum):
     FALLBACK = 2
     STOPPED = 3
     UNKNOWN = 4
+    MANUAL = 5
 
 
 TONES: dict[Tone, tuple[str, Bytes]] = {
@@ -40,6 +41,7 @@ TONES: dict[Tone, tuple[str, Bytes]] = {
     Tone.SHIELDED: ("changed by the shield", (245, 150, 30)),
     Tone.FALLBACK: ("the fallback drives", (142, 68, 173)),
     Tone.STOPPED: ("stops", (217, 30, 24)),
+    Tone.MANUAL: ("an operator drives", (0, 140, 186)),
     Tone.UNKNOWN: ("not recorded", (150, 156, 166)),
 }
 """Words and colours."""

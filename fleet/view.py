@@ -212,6 +212,8 @@ def tone_of(verdict: Verdict | None) -> Tone:
         return Tone.STOPPED
     if verdict.mode is Mode.FALLBACK:
         return Tone.FALLBACK
+    if verdict.mode is Mode.MANUAL:
+        return Tone.MANUAL
     return Tone.POLICY if verdict.reason is Reason.NONE else Tone.SHIELDED
 
 

@@ -74,6 +74,8 @@ class ControllerInputs:
     offer: Offer | None = None
     """Work to choose from"""
     battery: float = 1.0
+    manual: bool = False
+    """An operator drives: nothing is proposed but the ground"""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ class Controller:
         elif chosen is None or chosen.offer != inputs.offer.id:
             chosen = choose(inputs.offer, inputs.battery)
         position = inputs.pose[:2]
-        goal = meta.goal_cell(inputs.assignment, memory.meta)
+        goal = meta.goal_cell(inputs.assignment, memory.meta) if not inputs.manual else -1
+        held = inputs.held or inputs.manual
         body = self._loaded if inputs.lift >= 0.0 else self.spec
         way = window(self.site, inputs.cells, position, goal, body.radius + body.localisation_bound)
         speed = abs(inputs.twist[0])
@@ -140,10 +143,10 @@ class Controller:
             path_left=way.left,
             distance=lambda cell: math.dist(centre(self.site, cell), position),
             obstructed=blocked,
-            held=inputs.held,
+            held=held,
             lift=inputs.lift,
         )
-        intent, meta_memory = meta.step(view, memory.meta)
+        intent, meta_memory = meta.paused(view, memory.meta) if inputs.manual else meta.step(view, memory.meta)
         here = way.cells[way.here] if way.cells else -1
         leg = _open_leg(inputs.assignment, intent)
         near = here in self._pods or (bool(way.ahead) and way.ahead[0] in self._pods)
@@ -155,14 +158,14 @@ class Controller:
         lift, version = inputs.lift >= 0.0, HOLD_VERSION
         command, answer, observation = np.zeros(2, np.float32), None, b""
         at_end = bool(way.cells) and not way.ahead and (way.left <= NEAR_END or speed < SLOW)
-        if at_pods and way.cells and not inputs.held:
+        if at_pods and way.cells and not held:
             version = CARRY_VERSION
             moves, lift = self._at_pods(inputs, intent, leg, way)
             if not intent.blocked:
                 command[:] = moves
-        elif (at_end or intent.blocked) and way.cells and not inputs.held:
+        elif (at_end or intent.blocked) and way.cells and not held:
             command[:] = settle(inputs.pose, centre(self.site, way.cells[way.here]))
-        elif intent.option is OptionName.NAVIGATE and way.cells and not inputs.held:
+        elif intent.option is OptionName.NAVIGATE and way.cells and not held:
             seen = self.navigate.observe(
                 inputs.scan,
                 np.array(inputs.pose, np.float32),

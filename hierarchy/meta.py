@@ -137,6 +137,25 @@ def step(view: View, memory: MetaMemory) -> tuple[Intent, MetaMemory]:
     return _intent(view, memory, stuck, choice), memory
 
 
+def paused(view: View, memory: MetaMemory) -> tuple[Intent, MetaMemory]:
+    """A step in which an operator drives: nothing is chosen, done or counted, and all is looked at anew after it.
+
+    Work at a cell that is not done begins again there; what was given up stays so.
+    """
+    memory = msgspec.structs.replace(
+        _take_assignment(view, memory),
+        option=int(OptionName.STAND),
+        chosen_at=view.now - META_PERIOD,
+        working_since=-1,
+        obstructed_since=-1,
+        anchor=view.position,
+        anchored_at=view.now,
+        reported=(),
+        replans=0,
+    )
+    return msgspec.structs.replace(_intent(view, memory, 0.0, None), status=RobotStatus.OPERATOR), memory
+
+
 def _waits_for_lift(view: View, memory: MetaMemory) -> bool:
     """Whether a pod has not been lifted or set down for so long that it will not be."""
     situation = _situation(view, memory)

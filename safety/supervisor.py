@@ -5,9 +5,11 @@
     FALLBACK   `safety/fallback.py` proposes instead of the policy; the shield judges it all the same
     STOPPED    a protective stop: the stored plan plays to rest; ends by itself once its cause has been clear for RESUME
     LATCHED    a stop that only a reset ends, and then through STOPPED
+    MANUAL     an operator proposes instead of the policy (`safety/manual.py`); the shield judges it all the same
 
 Every cause names the mode that it demands; of several causes the worst counts, and no cause ever gives a mode more
-authority. Simplex after ASTM F3269; restart by itself only from a protective stop (ISO 3691-4, 4.1.14).
+authority. Simplex after ASTM F3269; restart by itself only from a protective stop (ISO 3691-4, 4.1.14): a robot that
+was driven by hand goes on by itself once an operator has handed it back, and through STOPPED.
 It holds no clock and no memory of its own: stamps are arguments, the memory is a value.
 """
 
@@ -20,13 +22,15 @@ from sim.robot import SECOND
 
 
 class Mode(enum.IntEnum):
-    """Who may drive, in falling authority."""
+    """Who may drive, in falling authority; what came later stands last, for records keep the numbers."""
 
     POLICY = 0
     SHIELDED = 1
     FALLBACK = 2
     STOPPED = 3
     LATCHED = 4
+    MANUAL = 5
+    """Has FALLBACK's authority."""
 
 
 class Cause(enum.IntEnum):
@@ -84,19 +88,27 @@ class SupervisorMemory:
 
     mode: Mode = Mode.POLICY
     cause: Cause = Cause.NONE
-    """Why `mode` holds; in STOPPED and LATCHED the cause that began it, or a worse one since."""
+    """Why `mode` holds; in STOPPED and LATCHED the cause that began it, or a worse one since (NONE in STOPPED: an
+    operator has handed the robot back)."""
     clear_since: int = -1
     """Stamp from which no cause has demanded a stop; -1 while one does."""
 
 
 def transition(
-    memory: SupervisorMemory, cause: Cause, now: int, *, reset: bool = False, handed_back: bool = False
+    memory: SupervisorMemory,
+    cause: Cause,
+    now: int,
+    *,
+    reset: bool = False,
+    handed_back: bool = False,
+    manual: bool = False,
 ) -> SupervisorMemory:
     """The next mode.
 
     Args:
         memory: the last cycle's result. cause: the worst cause of this cycle (`worst`). now: stamp, ns.
         reset: an operator's reset is in force. handed_back: the fallback has done what it was called for.
+        manual: an operator has the robot.
     """
     wanted = DEMANDS[cause]
     if wanted is Mode.LATCHED:
@@ -113,6 +125,10 @@ def transition(
         since = now if memory.clear_since < 0 else memory.clear_since
         if now - since < RESUME:
             return SupervisorMemory(Mode.STOPPED, memory.cause, since)
+    if manual:
+        return SupervisorMemory(Mode.MANUAL, cause)
+    if memory.mode is Mode.MANUAL:
+        return SupervisorMemory(Mode.STOPPED, cause, now)
     if wanted is Mode.FALLBACK:
         return SupervisorMemory(Mode.FALLBACK, cause)
     if memory.mode is Mode.FALLBACK and not handed_back:
@@ -127,4 +143,4 @@ def worst(*causes: Cause) -> Cause:
 
 def may_drive(mode: Mode) -> bool:
     """Whether anything but the stored stopping plan may be released."""
-    return mode <= Mode.FALLBACK
+    return mode <= Mode.FALLBACK or mode is Mode.MANUAL

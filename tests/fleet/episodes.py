@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from coordination.messages import Assignment, Grant, Leg, LegKind, Offer, Picture
+from coordination.messages import Assignment, Grant, Jog, Leg, LegKind, Offer, Picture
 from fleet.blackbox import Step
 from fleet.control import Stepper
 from fleet.hardware import FakeRobot
@@ -39,6 +39,7 @@ class FakeCoordinator:
     site: Site
     assignment: Assignment | None = None
     offer: Offer | None = None
+    jog: Jog | None = None
     withheld: bool = False
     """No new pictures come"""
     stopped: bool = False
@@ -53,6 +54,8 @@ class FakeCoordinator:
         """The newest picture after a round in which the robot reported its pose and goal."""
         if self.withheld:
             return self.picture
+        if self.jog is not None and self.jog.v < 0.0:
+            goal = LENGTH  # the operator drives back
         size = self.site.cell
         low, here, high = (min(max(math.floor((pose[0] + d) / size), 0), LENGTH - 1) for d in (-0.45, 0.0, 0.45))
         if goal < 0 or goal - LENGTH >= high:
@@ -70,6 +73,7 @@ class FakeCoordinator:
             stop_epoch=self.stop_epoch,
             stopped=self.stopped,
             offer=self.offer,
+            jog=self.jog,
         )
         return self.picture
 

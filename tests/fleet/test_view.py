@@ -138,6 +138,8 @@ def test_a_robot_without_a_black_box_says_so(recorded: Path) -> None:
         (Mode.POLICY, Reason.LIMITS, 0.1, Tone.SHIELDED),
         (Mode.FALLBACK, Reason.NONE, 0.2, Tone.FALLBACK),
         (Mode.FALLBACK, Reason.CORRIDOR, 0.2, Tone.FALLBACK),
+        (Mode.MANUAL, Reason.NONE, 0.2, Tone.MANUAL),
+        (Mode.MANUAL, Reason.PERSON, 0.2, Tone.MANUAL),
         (Mode.SHIELDED, Reason.PERSON, -1.0, Tone.STOPPED),
         (Mode.STOPPED, Reason.NONE, 0.5, Tone.STOPPED),
         (Mode.LATCHED, Reason.NONE, 0.5, Tone.STOPPED),

@@ -100,10 +100,35 @@ def test_emergency_stop_stays_until_the_reset_and_the_worst_cause_is_told() -> N
     assert transition(memory, Cause.NONE, NOW + RESUME).mode is Mode.POLICY
 
 
-def test_worst_of_several_causes_counts_and_only_three_modes_may_drive() -> None:
+def test_every_stop_stands_above_an_operator() -> None:
+    for memory, (cause, reset, handed_back) in itertools.product(every_memory(), EVENTS):
+        alone = transition(memory, cause, NOW, reset=reset, handed_back=handed_back)
+        after = transition(memory, cause, NOW, reset=reset, handed_back=handed_back, manual=True)
+        if memory.mode is not Mode.MANUAL and not may_drive(alone.mode):
+            assert after == alone, "as without one"
+        else:
+            wanted = DEMANDS[cause]
+            assert after.mode is (Mode.MANUAL if may_drive(wanted) else wanted)
+
+
+def test_a_robot_that_is_handed_back_stands_first_as_after_any_stop() -> None:
+    for cause in Cause:
+        after = transition(SupervisorMemory(Mode.MANUAL, cause), Cause.NONE, NOW)
+        assert after == SupervisorMemory(Mode.STOPPED, Cause.NONE, NOW)
+        assert transition(after, Cause.NONE, NOW + RESUME - 1).mode is Mode.STOPPED
+        assert transition(after, Cause.NONE, NOW + RESUME).mode is Mode.POLICY
+        assert transition(after, Cause.NONE, NOW + RESUME, manual=True).mode is Mode.MANUAL
+
+
+def test_worst_of_several_causes_counts_and_only_four_modes_may_drive() -> None:
     assert worst(Cause.SHIELD, Cause.EMERGENCY_STOP, Cause.GRANT_STALE) is Cause.EMERGENCY_STOP
     assert worst() is Cause.NONE
-    assert [mode for mode in Mode if may_drive(mode)] == [Mode.POLICY, Mode.SHIELDED, Mode.FALLBACK]
+    assert [mode for mode in Mode if may_drive(mode)] == [
+        Mode.POLICY,
+        Mode.SHIELDED,
+        Mode.FALLBACK,
+        Mode.MANUAL,
+    ]
     demanded = [DEMANDS[cause] for cause in Cause]
     assert demanded == sorted(demanded)  # a worse cause never demands a freer mode
     assert list(Cause) == sorted(DEMANDS)
