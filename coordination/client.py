@@ -19,7 +19,20 @@ from typing import TypeVar
 import msgspec
 
 from coordination.messages import Grant, Picture, Report
-from coordination.requests import Cancel, FleetState, Query, StopRaise, StopReset, StopState, Submit, Submitted, Task
+from coordination.requests import (
+    Cancel,
+    FleetState,
+    JogRelease,
+    JogState,
+    JogTake,
+    Query,
+    StopRaise,
+    StopReset,
+    StopState,
+    Submit,
+    Submitted,
+    Task,
+)
 from coordination.transport import Transport
 from sim.errors import MusterError
 from sim.robot import SECOND
@@ -39,7 +52,10 @@ RESEND = 0.5
 TASKS_PER_SUBMIT = 50
 """Tasks in one message: with 16 legs each they stay far below MAX_MESSAGE."""
 
-Answer = TypeVar("Answer", Submitted, FleetState, StopState)
+Request = Submit | Cancel | Query | StopRaise | StopReset | JogTake | JogRelease
+"""What is asked until it is answered."""
+
+Answer = TypeVar("Answer", Submitted, FleetState, StopState, JogState)
 
 
 class NoAnswerError(MusterError):
@@ -169,18 +185,21 @@ class FleetClient:
     def _ask(
         self, body: Submit | Cancel | Query | StopRaise | StopReset, answer: type[Answer], timeout: float
     ) -> Answer:
-        deadline = time.monotonic() + timeout
-        resend = 0.0
-        while (now := time.monotonic()) < deadline:
-            if now >= resend:
-                # A refused send (no connection yet) is tried again soon, an unanswered one after RESEND.
-                resend = now + (RESEND if self.transport.send(self.server, body, 0) else 0.02)
-            for message in self.transport.receive(min(resend, deadline) - now):
-                if isinstance(message.body, answer) and message.body.request == body.request:
-                    return message.body
-        raise NoAnswerError(
-            f"no answer from {self.server} within {timeout:g} s; is it running, and is the key its own?"
-        )
+        return ask(self.transport, self.server, body, answer, timeout)
+
+
+def ask(transport: Transport, server: str, body: Request, answer: type[Answer], timeout: float) -> Answer:
+    """Send a request until its answer comes; NoAnswerError after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    resend = 0.0
+    while (now := time.monotonic()) < deadline:
+        if now >= resend:
+            # A refused send (no connection yet) is tried again soon, an unanswered one after RESEND.
+            resend = now + (RESEND if transport.send(server, body, 0) else 0.02)
+        for message in transport.receive(min(resend, deadline) - now):
+            if isinstance(message.body, answer) and message.body.request == body.request:
+                return message.body
+    raise NoAnswerError(f"no answer from {server} within {timeout:g} s; is it running, and is the key its own?")
 
 
 def new_task_id() -> str:

@@ -1,6 +1,7 @@
 """The coordinator's core: messages in, replies out; no sockets, no clock, no threads.
 
     report      -> where the robot is (right of way), how far its attempt is (roster, store)
+    jog         -> whose hands a robot is in (jog), answered at once
     submit, cancel, query -> the store, answered at once
     tick        -> give out work, set goals, plan and grant, write what changed hands; a picture for every robot
 
@@ -14,6 +15,7 @@ work `dispatch`'s, who may drive where `rightofway`'s.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -23,13 +25,27 @@ from coordination import detours, pibt, roadmap, surroundings
 from coordination.admission import impossible, unserved
 from coordination.assignment import Energy
 from coordination.dispatch import Dispatch
+from coordination.jog import Jogs
+from coordination.leases import Leases
 from coordination.lifecycle import TaskEvent
 from coordination.messages import LegKind, Picture, Report, RobotStatus
 from coordination.neighbours import neighbours
 from coordination.pods import PodBook, absent, lifted, stranded, unplaceable
-from coordination.requests import Cancel, FleetState, Query, RobotLine, Submit, Submitted, Task, Waiting
+from coordination.requests import (
+    Cancel,
+    FleetState,
+    JogMove,
+    JogRelease,
+    JogTake,
+    Query,
+    RobotLine,
+    Submit,
+    Submitted,
+    Task,
+    Waiting,
+)
 from coordination.rightofway import RightOfWay
-from coordination.roadmap import Roadmap
+from coordination.roadmap import NONE, Roadmap
 from coordination.roster import Roster
 from coordination.rules import Policy, Rules
 from coordination.tasks import Store
@@ -67,16 +83,22 @@ class Coordinator:
         self.roadmap.check_cells(self.site.stations.tolist(), "stations")
         self.roadmap.check_cells(self.site.chargers.tolist(), "chargers")
         self.store.bind(self.site.hash)
+        self.leases = Leases(self.store)
+        self.counts: Counter[str] = Counter()
+        """Operators' messages that were dropped, by kind"""
         self.begin()
 
     def begin(self, *, anew: bool = False) -> None:
         """Begin a life that knows what the store knows and has heard nobody: a process's first, or another plant's.
 
         Every robot keeps the cells that it held until it reports from where it is now. In another plant (`anew`) every
-        pod stands at home and nobody carries a load: tasks that robots had begin again, as new attempts.
+        pod stands at home and nobody carries a load: tasks that robots had begin again, as new attempts. No operator
+        has one of its robots.
         """
         if anew:
             self.store.requeue_all("another plant", self.store.newest_stamp())
+            for robot in self.leases.held:
+                self.leases.hand_back(robot, "another plant", self.store.newest_stamp())
         self.epoch = self.store.begin()
         """Number of this life on the store"""
         self._loaded = with_pod(self.spec, self.site) if self.site.fixtures.pod_side is not None else self.spec
@@ -87,6 +109,7 @@ class Coordinator:
         self.roster = Roster(self.store, self.pods, self.policy, self.site.hash, self.epoch)
         self.waiting: dict[str, Waiting] = self.roster.waiting
         """By robot: attempts that wait for an operator"""
+        self.jogs = Jogs(self.leases, self.roster, self.rules, self.counts)
         self.dispatch = Dispatch(self.roster, self.right_of_way, self.site.chargers.tolist(), self.energy, self.spec)
         held = {robot: [holding.cell for holding in cells] for robot, cells in self.store.holdings().items()}
         self.right_of_way.restore(held, self.store.last_grant_id(), 0)
@@ -105,6 +128,8 @@ class Coordinator:
                 return [(sender, self._submit(message, now))]
             case Cancel():
                 return [(sender, self._cancel(message, now))]
+            case JogTake() | JogMove() | JogRelease():
+                return [(sender, self.jogs.handle(sender, message, now))]
             case Query():
                 return [(sender, self.state(message.request, now))]
             case _:
@@ -114,14 +139,17 @@ class Coordinator:
         """End a round: assign, plan, grant, write; a picture for every robot that is there."""
         latch = self.store.latch()
         self.roster.take_back_from_silent(now)
+        self.jogs.step(now)
+        self.roster.manual = self.leases.held
         if not latch.stopped:
             self.dispatch.step(now)
         robots = self.roster.robots
         for robot in robots:
-            goal, priority = self.roster.goal(robot)
+            goal, priority = self.roster.goal(robot) if robot not in self.leases.held else (NONE, 0)
             busy = self.roster.assignment(robot) is not None
             self.right_of_way.set_goal(robot, goal, now, level=priority, finishing=busy)
         self.right_of_way.set_pods(self.pods.standing, self.pods.carried)
+        self.right_of_way.set_manual(self.jogs.drives(now))
         self.right_of_way.tick(now, latch.stopped)
         changes = self.right_of_way.ledger.changes
         if changes:
@@ -145,7 +173,8 @@ class Coordinator:
             report, live = known.report, self.roster.live.get(robot)
             task = live.task.id if live is not None else known.charge.task if known.charge is not None else ""
             age = (now - known.heard) / SECOND
-            status = RobotStatus.OPERATOR if robot in self.waiting else report.status
+            person = robot in self.waiting or robot in self.leases.held
+            status = RobotStatus.OPERATOR if person else report.status
             lines.append(RobotLine(robot, report.pose, status, report.battery, task, age))
         return FleetState(
             request,
@@ -155,6 +184,8 @@ class Coordinator:
             stopped=latch.stopped,
             stop_epoch=latch.stop_epoch,
             waiting=(*self.waiting.values(), *self._stranded(), *unserved(records, self._able()))[:WAITING],
+            asking=tuple(self.jogs.asking(now))[:WAITING],
+            jogs=self.jogs.lines()[:WAITING],
         )
 
     def _report(self, robot: str, report: Report, now: int) -> None:
@@ -223,6 +254,7 @@ class Coordinator:
             error=error,
             epoch=self.epoch,
             offer=self.dispatch.offers.standing.get(robot) if not (error or latch.stopped) else None,
+            jog=self.jogs.jog(robot),
         )
 
 

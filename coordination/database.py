@@ -14,7 +14,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -54,6 +54,7 @@ class Database:
         self._depth = 0
         self._lock: IO[str] | None = None
         self._opened = False
+        self._followers: list[Callable[[], None]] = []
         try:
             if not read_only:
                 self._lock = self._take_lock()
@@ -115,13 +116,24 @@ class Database:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK TO inner_part")
                 self.connection.execute("RELEASE inner_part")
-                self.forget()
+                self._forget_all()
             raise
         finally:
             self._depth -= 1
 
     def forget(self) -> None:
         """Called after a rollback: drop whatever was kept in memory of the transaction."""
+
+    def follow(self, read: Callable[[], None]) -> None:
+        """Call `read` now and after each rollback: for whoever keeps in memory what stands in a table."""
+        with self._explained("read"):
+            read()
+        self._followers.append(read)
+
+    def _forget_all(self) -> None:
+        self.forget()
+        for read in self._followers:
+            read()
 
     def pragma(self, name: str) -> int | str:
         """The value of a pragma, as SQLite reports it."""
@@ -131,7 +143,7 @@ class Database:
         try:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
-            self.forget()
+            self._forget_all()
         except sqlite3.Error:
             # The disk failed under us; closing loses the open transaction, which is what we want.
             self.connection.close()

@@ -49,6 +49,7 @@ class Dispatch:
             (robot, known)
             for robot, known in self.roster.robots.items()
             if robot not in self.roster.live
+            and robot not in self.roster.manual
             and known.charge is None
             and not known.error
             and now >= known.rests_until

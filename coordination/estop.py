@@ -14,7 +14,7 @@ from coordination.requests import StopRaise, StopReset, StopState
 from coordination.tasks import Store
 
 OPERATOR = "operator"
-"""Names that begin with it may reset (their keys derive from the fleet key like everyone's)."""
+"""Names that begin with it may reset, and drive by hand (their keys derive from the fleet key like everyone's)."""
 
 
 def raise_stop(store: Store, message: StopRaise, sender: str, now: int) -> StopState:
@@ -33,7 +33,7 @@ def reset_stop(store: Store, message: StopReset, sender: str, signed: bool, now:
     """
     latch = store.latch()
     error = ""
-    if not signed or not may_reset(sender):
+    if not signed or not is_operator(sender):
         error = f"only a signed operator resets a stop; {sender} is {'no operator' if signed else 'not signed'}"
     elif message.stop_epoch != latch.stop_epoch:
         error = f"stop {message.stop_epoch} is not the one that stands; the newest is {latch.stop_epoch}"
@@ -42,6 +42,6 @@ def reset_stop(store: Store, message: StopReset, sender: str, signed: bool, now:
     return StopState(message.request, latch.stopped, latch.stop_epoch, error)
 
 
-def may_reset(sender: str) -> bool:
+def is_operator(sender: str) -> bool:
     """Whether a proven name is an operator's."""
     return sender == OPERATOR or sender.startswith(OPERATOR + "_")

@@ -139,6 +139,12 @@ class Ledger:
         mover.pending = NONE
         self.plans.tail[mover.index] = cell
 
+    def claim(self, mover: Mover, cell: int) -> None:
+        """Grant a cell beside the path's end that no plan asked for; whoever planned to end there plans anew."""
+        self._evict(cell, mover)
+        self.move_end(mover, cell)
+        self.extend(mover, cell)
+
     def cut(self, mover: Mover, index: int) -> None:
         """Take the path from `index` on out of the grant; the cells are released when the robot has heard of it."""
         self.cancel(mover)

@@ -56,6 +56,10 @@ class Mover:
     """Cells of others under its footprint, already objected to"""
     tall: bool = False
     """Fits beneath no standing pod: it carries one, or is none that passes between their legs"""
+    manual: bool = False
+    """An operator has it: no plan moves it"""
+    drive: int = 0
+    """1 while he wants to drive forwards, -1 backwards"""
     slot: int = NONE
     """The field by which it plans around closed cells; NONE while it does not"""
 
@@ -69,6 +73,7 @@ class Mover:
         report = self.report
         return (
             report is None
+            or self.manual
             or bool(self.conflict)
             or now - self.heard > silent
             or report.status in (RobotStatus.WORKING, RobotStatus.STOPPED, RobotStatus.OPERATOR)

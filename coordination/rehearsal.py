@@ -2,8 +2,9 @@
 
 Each robot is a point that moves along the cells of its grant at a speed drawn anew each cycle, turns on the spot,
 dwells at its goals, now and then stands for no reason, and can be held for as long as wanted. It reports and obeys
-like a real one: it acts on the picture of the cycle before, stops when its lease has ended, and covers every cell that
-its disc overlaps. So thousands of robot hours of right of way take minutes; what it leaves out is how robots drive.
+like a real one: it acts on the picture of the cycle before, stops when its lease has ended, covers every cell that its
+disc overlaps, and moves as an operator wants who has it. So thousands of robot hours of right of way take minutes; what
+it leaves out is how robots drive.
 
 It says the truth about where robots are (`footprints`), for an auditor that believes nobody.
 """
@@ -16,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from coordination.coordinator import Coordinator
-from coordination.messages import LIFT, Assignment, Chosen, LegKind, Offer, Picture, Report, RobotStatus
+from coordination.messages import LIFT, Assignment, Chosen, Jog, LegKind, Offer, Picture, Report, RobotStatus
+from safety.manual import DEAD_MAN, JOG_SPEED
 from sim.lifting import why_not, with_pod
 from sim.robot import MILLISECOND, SECOND, RobotSpec
 from sim.site import Site
@@ -77,6 +79,8 @@ class Actor:
     """Its answer to the newest offer"""
     loaded: bool = False
     """Carries a pod"""
+    asks: bool = False
+    """Does not move by itself, and says OPERATOR"""
 
     @property
     def charging(self) -> bool:
@@ -157,6 +161,7 @@ class Floor:
             chooses=self.chooses if self.choose is not None else 0,
             chosen=self._answer(actor),
             loaded=actor.loaded,
+            jog=picture.jog.lease if picture is not None and picture.jog is not None else 0,
         )
 
     # inside ----------------------------------------------------------------------------------------------------
@@ -171,6 +176,8 @@ class Floor:
         return actor.chosen
 
     def _status(self, actor: Actor) -> RobotStatus:
+        if actor.asks or (actor.picture is not None and actor.picture.jog is not None):
+            return RobotStatus.OPERATOR
         if actor.blocked:
             return RobotStatus.BLOCKED
         if actor.dwelling >= 0.0:
@@ -215,7 +222,10 @@ class Floor:
         actor.speed = 0.0
         assignment = self._assignment(actor)
         left = CYCLE / SECOND
-        if actor.held:
+        if actor.picture is not None and actor.picture.jog is not None:
+            self._obey(actor, actor.picture.jog, left)
+            return
+        if actor.held or actor.asks:
             return
         if actor.pausing > 0.0:
             actor.pausing -= left
@@ -243,6 +253,30 @@ class Floor:
             left -= step / speed
             if actor.progress >= 1.0 - 1e-9:
                 actor.cell, actor.progress = actor.towards, 0.0
+
+    def _obey(self, actor: Actor, jog: Jog, left: float) -> None:
+        """Turn in the middle of a cell, or go on or back on the line of its heading, as its operator wants it."""
+        actor.heading = actor.heading or 1
+        if self.now >= jog.expires or self.now - jog.stamp > DEAD_MAN:
+            return
+        if jog.v == 0.0:
+            if jog.w != 0.0 and actor.towards == actor.cell:
+                actor.heading = {1: -self.site.width, -self.site.width: -1, -1: self.site.width}.get(actor.heading, 1)
+            return
+        step = actor.heading if jog.v > 0.0 else -actor.heading
+        if actor.towards == actor.cell:
+            if self._ahead(actor)[:1] != [actor.cell + step]:
+                return
+            actor.towards = actor.cell + step
+        elif actor.towards - actor.cell == -step:
+            actor.cell, actor.towards, actor.progress = actor.towards, actor.cell, 1.0 - actor.progress
+        if not self._may_go_on(actor):
+            return
+        actor.speed = math.copysign(min(abs(jog.v), JOG_SPEED), jog.v)
+        actor.progress += min(abs(actor.speed) * left / self.site.cell, 1.0 - actor.progress)
+        actor.travelled += abs(actor.speed) * left
+        if actor.progress >= 1.0 - 1e-9:
+            actor.cell, actor.progress = actor.towards, 0.0
 
     def _choose(self, actor: Actor, assignment: Assignment | None) -> bool:
         """In the middle of a cell: work at the goal, or turn to the next granted cell."""

@@ -1,4 +1,4 @@
-"""The words between clients and the coordinator: tasks, questions and the emergency stop, each with its answer.
+"""The words between clients and the coordinator: tasks, questions, emergency stop, driving by hand, with the answers.
 
 They travel as all words do (coordination/messages.py). A request's `request` is the client's own name for it, which the
 answer repeats.
@@ -87,6 +87,16 @@ class Waiting(msgspec.Struct, frozen=True):
     reason: str
 
 
+class JogLine(msgspec.Struct, frozen=True):
+    """A robot that an operator has, in a fleet state."""
+
+    robot: str
+    operator: str
+    by: str
+    expires: int
+    """Stamp; from then on the robot stands until it is handed back"""
+
+
 class FleetState(msgspec.Struct, frozen=True):
     """The answer to a query."""
 
@@ -100,6 +110,10 @@ class FleetState(msgspec.Struct, frozen=True):
     error: str = ""
     waiting: tuple[Waiting, ...] = ()
     """Tasks that wait for an operator"""
+    asking: tuple[str, ...] = ()
+    """Robots that ask for one"""
+    jogs: tuple[JogLine, ...] = ()
+    """Robots that operators have"""
 
 
 class StopRaise(msgspec.Struct, frozen=True):
@@ -127,7 +141,66 @@ class StopState(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-REQUESTS = (Submit, Cancel, Query, StopRaise, StopReset)
+class JogTake(msgspec.Struct, frozen=True):
+    """A signed operator asks for a robot, or to keep it; answered once the lease is on disk."""
+
+    request: str
+    robot: str
+    by: str
+    """Person and terminal: of two with one operator's name only one has the robot"""
+
+
+class JogMove(msgspec.Struct, frozen=True):
+    """How a signed operator wants the robot to move that he has."""
+
+    request: str
+    robot: str
+    lease: int
+    number: int
+    """Rises under a lease"""
+    heard: int
+    """`stamp` of the newest answer that the operator had: the wish is younger"""
+    v: float
+    """m/s"""
+    w: float
+    """rad/s"""
+
+
+class JogRelease(msgspec.Struct, frozen=True):
+    """A signed operator hands a robot back."""
+
+    request: str
+    robot: str
+    by: str
+
+
+class JogState(msgspec.Struct, frozen=True):
+    """How it stands with a robot and its operator: the answer to `JogTake`, `JogMove` and `JogRelease`."""
+
+    request: str
+    robot: str
+    stamp: int = 0
+    """Site time, ns"""
+    lease: int = 0
+    """Its number; 0 where no operator has the robot"""
+    expires: int = 0
+    operator: str = ""
+    by: str = ""
+    obeyed: bool = False
+    """The robot has said that it stands under this lease"""
+    pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    twist: tuple[float, float] = (0.0, 0.0)
+    mode: int = 0
+    """`safety.supervisor.Mode`, as the robot reported"""
+    reason: int = 0
+    """`safety.supervisor.Cause`"""
+    error: str = ""
+
+
+JOGS = (JogTake, JogMove, JogRelease)
+"""What only a signed operator may ask."""
+
+REQUESTS = (Submit, Cancel, Query, StopRaise, StopReset, *JOGS)
 """What clients may ask."""
 
 
@@ -139,6 +212,8 @@ def refusal(request: msgspec.Struct, error: str, *, ends: bool = False) -> msgsp
             return StopState(name, False, 0, f"not stored: {error}{end}")
         case Query(request=name):
             return FleetState(name, 0, {}, error=error)
+        case JogTake(request=name) | JogMove(request=name) | JogRelease(request=name):
+            return JogState(name, request.robot, error=f"not stored: {error}")
         case Submit(request=name) | Cancel(request=name):
             return Submitted(name, error=f"not stored: {error}")
         case _:

@@ -15,6 +15,7 @@ plans change. The law:
 4. A cell in which a pod stands is granted to nobody who fits not beneath it: who carries a pod, or is of another kind.
 5. Robots that stand for long and cannot be pushed, and cells that robots report blocked, are closed to the detour field
    of those who would meet them; everyone else plans as before.
+6. A robot that an operator has is moved by no plan: it gets the cell that he drives towards, if it is free (`byhand`).
 
 The books are in `ledger`; a robot and how far it may come are `mover`'s, what is closed is `detours`', and what a robot
 is told of its neighbours is `surroundings`'. Nothing here reads a clock; determinism is that of its inputs' order.
@@ -27,6 +28,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from coordination.byhand import hand_back, widen
 from coordination.detours import Detours
 from coordination.ledger import Ledger
 from coordination.messages import LIFT, Grant, Report
@@ -139,6 +141,16 @@ class RightOfWay:
         """In which cells pods stand, and who carries one."""
         self._pods, self._carriers = frozenset(standing), carriers
 
+    def set_manual(self, drives: Mapping[str, int]) -> None:
+        """Which robots operators have, and where to they drive: 1 forwards, -1 backwards, 0 nowhere."""
+        for mover in self.ledger.movers.values():
+            manual = mover.name in drives
+            if manual and not mover.manual:
+                self.ledger.cancel(mover)
+            elif mover.manual and not manual:
+                hand_back(mover, self.ledger)
+            mover.manual, mover.drive = manual, drives.get(mover.name, 0)
+
     def forget(self, robot: str) -> None:
         """An operator says that a robot is no longer on the floor: its cells are free."""
         mover = self.ledger.movers.get(robot)
@@ -155,6 +167,7 @@ class RightOfWay:
         ledger, movers = self.ledger, self.ledger.movers.values()
         self._keep_from_pods()
         for mover in movers:
+            widen(mover, ledger, self.roadmap)
             if mover.pending == NONE:
                 continue
             if ledger.owner[mover.pending] == NONE and not mover.fixed(now, self.rules.silent):

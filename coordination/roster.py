@@ -10,6 +10,7 @@ coordinator's own errand: it is in no store, and a robot that comes back with on
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from coordination.lifecycle import TaskRecord, priority_of
@@ -56,6 +57,8 @@ class Roster:
         """By robot: its live attempt"""
         self.waiting: dict[str, Waiting] = {}
         """By robot: attempts that wait for an operator"""
+        self.manual: Collection[str] = ()
+        """Robots that operators have: they get no work"""
         self._site, self._epoch = site, epoch
         self._begun: int | None = None
         """Stamp of the first tick of this life"""

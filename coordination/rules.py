@@ -1,4 +1,4 @@
-"""The numbers of the law between robots (`rightofway`), and of who gets which work (`roster`, `dispatch`)."""
+"""The numbers of the laws: between robots (`rightofway`), of work (`roster`, `dispatch`) and of leases (`jog`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from sim.robot import SECOND
 
 STANDING_SPEED = 0.02
 """m/s; what counts as standing wherever collisions are counted, too."""
+
+
+LEASE = 20 * SECOND
+"""How long a robot is an operator's without being asked for again: what a dead terminal costs; one that lives renews it
+twice in that time."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The tables of `tasks.sqlite`: tasks and their attempts, two logs, the cells that robots hold, pods, the stop latch.
+"""The tables of `tasks.sqlite`: tasks, their attempts, two logs, cells that robots hold, pods, the stop latch, leases.
 
 The store (`tasks`) is their only writer; reports and auditors read them. A table or column that is added needs a new
 version, so that an older program refuses the file instead of misreading it.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 3
-"""2 added `epochs`, 3 `pods`; an older store gets the tables when it is opened."""
+SCHEMA_VERSION = 4
+"""2 added `epochs`, 3 `pods`, 4 `leases`; an older store gets the tables when it is opened."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (
@@ -40,7 +40,11 @@ CREATE TABLE IF NOT EXISTS latch (
 CREATE TABLE IF NOT EXISTS epochs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, sender TEXT NOT NULL, epoch INTEGER NOT NULL, UNIQUE (sender, epoch)
 );
-CREATE TABLE IF NOT EXISTS pods (home INTEGER PRIMARY KEY, cell INTEGER NOT NULL, robot TEXT NOT NULL)
+CREATE TABLE IF NOT EXISTS pods (home INTEGER PRIMARY KEY, cell INTEGER NOT NULL, robot TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS leases (
+    robot TEXT PRIMARY KEY, number INTEGER NOT NULL, operator TEXT NOT NULL, by TEXT NOT NULL,
+    expires INTEGER NOT NULL, ended INTEGER NOT NULL
+)
 """
 """The logs `events` and `grant_log` are append-only; `event` of the latter is `grant`, `release`, or `cover` for a cell
 that a robot gets because it stands there already."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -29,7 +30,7 @@ from coordination.database import StoreError, StoreFull
 from coordination.estop import raise_stop, reset_stop
 from coordination.messages import Join, Joined, Leave, Picture, Report, Round
 from coordination.meters import Meters
-from coordination.requests import REQUESTS, StopRaise, StopReset, Waiting, refusal
+from coordination.requests import JOGS, REQUESTS, StopRaise, StopReset, Waiting, refusal
 from coordination.tasks import Store
 from coordination.transport import TransportError
 from coordination.wire import Received, WireError
@@ -69,6 +70,8 @@ class Core(Protocol):
 
     waiting: dict[str, Waiting]
     """By robot: attempts that wait for an operator"""
+    counts: Counter[str]
+    """Operators' messages that it dropped, by kind"""
 
     def begin(self, *, anew: bool = False) -> None:
         """Forget what was heard and go on from what the store knows; `tick` may then be given an earlier time.
@@ -296,6 +299,9 @@ class Service:
                     return [(message.peer, raise_stop(self.store, body, message.sender, now))]
                 if isinstance(body, StopReset):
                     return [(message.peer, reset_stop(self.store, body, message.sender, message.signed, now))]
+                if isinstance(body, JOGS) and not message.signed:
+                    self.core.counts["unsigned"] += 1
+                    return [(message.peer, refusal(body, "only a signed operator drives a robot by hand"))]
                 return self.core.handle(message.sender, body, now)
         except StoreFull:
             raise
@@ -358,7 +364,8 @@ class Service:
             commit=committed - decided,
             tasks=self.store.counts(),
             latch=self.store.latch(),
-            messages={"fleet": self.server.counts} | ({"plant": self.plant.counts} if self.plant is not None else {}),
+            messages={"fleet": self.server.counts, "operator": self.core.counts}
+            | ({"plant": self.plant.counts} if self.plant is not None else {}),
             robots=len(reports),
             waiting=len(self.core.waiting),
         )

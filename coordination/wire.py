@@ -27,7 +27,20 @@ import msgspec
 
 from coordination.keys import NAME, Keys
 from coordination.messages import MAX_MESSAGE, Cycle, Done, Envelope, Join, Joined, Leave, Picture, Report, Round
-from coordination.requests import Cancel, FleetState, Query, StopRaise, StopReset, StopState, Submit, Submitted
+from coordination.requests import (
+    Cancel,
+    FleetState,
+    JogMove,
+    JogRelease,
+    JogState,
+    JogTake,
+    Query,
+    StopRaise,
+    StopReset,
+    StopState,
+    Submit,
+    Submitted,
+)
 from sim.errors import MusterError
 
 MAC_BYTES = 16
@@ -74,6 +87,10 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "stop_raise/1": StopRaise,
     "stop_reset/1": StopReset,
     "stop_state/1": StopState,
+    "jog_take/1": JogTake,
+    "jog_move/1": JogMove,
+    "jog_release/1": JogRelease,
+    "jog_state/1": JogState,
 }
 """Every body by its wire name."""
 
@@ -267,6 +284,11 @@ def _sound(body: msgspec.Struct) -> bool:
             return all(map(math.isfinite, body.command))
         case StopRaise():
             return len(body.by) <= 256 and len(body.reason) <= 1024
+        case JogMove():
+            asked = math.isfinite(body.v) and math.isfinite(body.w) and 0 <= body.heard <= LATEST
+            return asked and NAME.fullmatch(body.robot) is not None
+        case JogTake() | JogRelease():
+            return len(body.by) <= 256 and NAME.fullmatch(body.robot) is not None
         case _:
             return True
 

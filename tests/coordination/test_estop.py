@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coordination.database import StoreError
-from coordination.estop import may_reset, raise_stop, reset_stop
+from coordination.estop import is_operator, raise_stop, reset_stop
 from coordination.requests import StopRaise, StopReset
 from coordination.tasks import Store
 
@@ -77,4 +77,4 @@ def test_a_stop_that_cannot_be_stored_is_not_answered(tmp_path: Path) -> None:
 
 
 def test_an_operators_name_is_operator_or_begins_with_it() -> None:
-    assert [may_reset(name) for name in ("operator", "operator_b", "operatorb", "")] == [True, True, False, False]
+    assert [is_operator(name) for name in ("operator", "operator_b", "operatorb", "")] == [True, True, False, False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ class RecordingCore:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.waiting: dict[str, Waiting] = {}
+        self.counts: Counter[str] = Counter()
         self.heard: list[tuple[str, msgspec.Struct, int]] = []
         self.robots: set[str] = set()
         self.ticks: list[int] = []
