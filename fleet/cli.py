@@ -75,6 +75,7 @@ COMMANDS = {
     "view": Command("fleet.view", "show a run or an environment in the browser", "sim,view"),
     "video": Command("sim.film", "draw a run as a video: the floor from above, a robot from behind", "sim,view"),
     "estop": Command("fleet.estop", "raise or reset the fleet's emergency stop"),
+    "jog": Command("fleet.jog", "drive the robot that asked for an operator by hand, and hand it back"),
     "keys": Command("fleet.keys", "make the fleet's key and derive keys from it"),
 }
 
