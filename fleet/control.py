@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from agents.errors import ContractMismatch
 from agents.policy import Policy
-from coordination.messages import Chosen, Grant, Jog, Offer, Picture, Report, RobotStatus
+from coordination.messages import Chosen, Jog, Offer, Picture, Report, RobotStatus
 from fleet import byhand
 from fleet.guard import Guard
 from fleet.records import Inputs, Memory, Outputs, ShieldState
@@ -395,12 +395,3 @@ class Stepper:
             chosen=proposal.chosen,
             jog=jog.lease if jog is not None else 0,
         )
-
-
-def warm_inputs(config: ControlConfig, site: Site) -> Inputs:
-    """Inputs on which a stepper runs every kernel before the robot reports ready: it stands in a cell of its own."""
-    cell = int(site.free_cells[0])
-    x, y = (float(value) for value in site.centre(cell))
-    scan = np.full(config.spec.lidar.rays, config.spec.lidar.range_max, np.float32).tobytes()
-    picture = Picture(0, 0, site.hash, Grant(0, (cell,), 10 * SECOND))
-    return Inputs(0, 0, scan, 0, (x, y, 0.0), 0, (0.0, 0.0), 0, picture=picture)

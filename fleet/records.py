@@ -7,8 +7,9 @@ work and exact as Python floats on the way.
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
-from coordination.messages import Choice, Picture, Report
+from coordination.messages import Choice, Grant, Picture, Report
 from hierarchy.controller import ControllerMemory
 from hierarchy.options import OptionName
 from hierarchy.skills import Answer
@@ -16,6 +17,8 @@ from safety import fallback
 from safety.monitors import TrackingMemory
 from safety.shield import Reason
 from safety.supervisor import Cause, Mode, SupervisorMemory
+from sim.robot import SECOND, RobotSpec
+from sim.site import Site
 
 SCHEMA = 2
 """Version of `Memory`: replay refuses another."""
@@ -115,3 +118,12 @@ class Outputs(msgspec.Struct, frozen=True):
 def at_start(pose: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Memory:
     """The memory of a robot that stands and has not yet made a step."""
     return Memory(pose=pose)
+
+
+def warm_inputs(spec: RobotSpec, site: Site) -> Inputs:
+    """Inputs on which a stepper runs every kernel before the robot reports ready: it stands in a cell of its own."""
+    cell = int(site.free_cells[0])
+    x, y = (float(value) for value in site.centre(cell))
+    scan = np.full(spec.lidar.rays, spec.lidar.range_max, np.float32).tobytes()
+    picture = Picture(0, 0, site.hash, Grant(0, (cell,), 10 * SECOND))
+    return Inputs(0, 0, scan, 0, (x, y, 0.0), 0, (0.0, 0.0), 0, picture=picture)

@@ -29,11 +29,11 @@ from coordination.ports import check_free, listeners
 from coordination.zmq_transport import ZmqClient
 from fleet import watchdog
 from fleet.blackbox import BlackBox, Recorder
-from fleet.control import ControlConfig, Stepper, warm_inputs
+from fleet.control import ControlConfig, Stepper
 from fleet.hardware import PLANT, PlantRobot
 from fleet.header import write_header
 from fleet.metrics import RobotMetrics
-from fleet.records import at_start
+from fleet.records import at_start, warm_inputs
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
 from fleet.seat import Seat
 from fleet.served import POLICIES, Loader, Served
@@ -188,7 +188,7 @@ def quieten() -> None:
 
 def warm(stepper: Stepper) -> None:
     """Run every kernel and the policy once, so that no cycle pays for their loading."""
-    inputs = warm_inputs(stepper.config, stepper.site)
+    inputs = warm_inputs(stepper.config.spec, stepper.site)
     stepper.step(inputs, at_start(), lambda observation: Answer((0.0, 0.0)))
     controller = stepper.controller.navigate
     scan = np.frombuffer(inputs.scan, np.float32)
