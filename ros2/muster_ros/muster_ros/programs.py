@@ -35,8 +35,7 @@ def _run(program: str) -> int:
         from fleet.launchpackages import PROGRAMS
     except ModuleNotFoundError as error:
         print(
-            f"muster_ros: {error.name} is not installed for {sys.executable}; "
-            f"{sys.executable} -m pip install muster (docs/deploy.md)",
+            f"muster_ros: {error.name} is not installed for {sys.executable}; {sys.executable} -m pip install muster",
             file=sys.stderr,
         )
         return 2
