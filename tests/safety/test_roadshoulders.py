@@ -213,3 +213,14 @@ def astride(speed: float) -> RoadWorld:
 def test_who_waits_behind_a_car_that_stands_between_two_lanes_lets_it_out() -> None:
     assert judged(astride(0.0), 2.0, 0.05) is Reason.NONE
     assert judged(astride(3.0), 2.0, 0.05) is Reason.REAR
+
+
+@pytest.mark.parametrize(("braking", "holds"), [(0.0, True), (4.0, False)])
+def test_a_pace_that_braking_takes_away_is_no_way_into_a_lane(braking: float, holds: bool) -> None:
+    world = RoadWorld(1, 1, spec=CAR, noise=0.0)
+    world.put(0.0, 0.5 * LANE + 0.1, 1.5)
+    world.released[:, 0], world.a[:] = -braking, -braking
+    for _ in range(2):
+        see(world)
+        world.judge(np.array([[-braking, 0.0]]))
+    assert bool(world.memory.plan.numpy()[0, 2] > 0.0) is holds
