@@ -212,10 +212,11 @@ class Bus(Protocol):
         ...
 
     def spin(self, timeout_s: float) -> int:
-        """Run the callbacks of all that has come, in its order, after waiting at most so long for something to come.
+        """Run the callbacks of all that has come, after waiting at most so long for something to come.
 
-        A message without a callback ends the wait too. What callbacks publish is delivered by the next call. Returns
-        how many callbacks ran.
+        Each topic's messages in their order, those of several topics in the order in which the backend received them:
+        on the loop as they were published. A message without a callback ends the wait too. What callbacks publish is
+        delivered by the next call. Returns how many callbacks ran.
         """
         ...
 

@@ -16,7 +16,8 @@ is empty.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any  # rclpy's objects: its types are not known where it is not installed
 
 import rclpy  # pyright: ignore[reportMissingImports]
@@ -39,6 +40,7 @@ from fleet.ros.paramfile import Value
 from fleet.ros.qos import QoS
 from fleet.ros.rclpytypes import endpoint_of, imported, profile_of
 from fleet.ros.typehash import hash_of
+from sim.errors import MusterError
 
 FRESH_NS = 1_000_000
 """A look at the middleware this long ago is good enough for `take`: a turn of rclpy's executor costs 0.2 to 0.5 ms."""
@@ -74,6 +76,18 @@ class _Reader(_Link):
     @property
     def matched(self) -> int:
         return self._entity.get_publisher_count()
+
+
+@contextmanager
+def _asked(what: str) -> Iterator[None]:
+    """Say in one line what rclpy would not make: its exceptions come from several layers and share no class."""
+    try:
+        yield
+    except MusterError:
+        raise
+    except Exception as error:
+        why = str(error).splitlines()[0] if str(error) else ""
+        raise BusError(f"rclpy refuses {what}: {type(error).__name__}: {why}") from error
 
 
 class _Turns(Arrivals):
@@ -141,13 +155,14 @@ class RclpyNode(BaseNode):
         """Open ends."""
         self._rclpy = bus
         given = ros.given(self.fully_qualified)
-        self.native = kind(
-            name,
-            context=bus.context,
-            namespace=namespace,
-            use_global_arguments=False,
-            parameter_overrides=[rclpy.parameter.Parameter(key, value=one.value) for key, one in given.items()],
-        )
+        with _asked(f"the node {self.fully_qualified}"):
+            self.native = kind(
+                name,
+                context=bus.context,
+                namespace=namespace,
+                use_global_arguments=False,
+                parameter_overrides=[rclpy.parameter.Parameter(key, value=one.value) for key, one in given.items()],
+            )
         self.parameters.told = self._declare
         bus.turns.executor.add_node(self.native)
 
@@ -157,16 +172,18 @@ class RclpyNode(BaseNode):
             self.native.declare_parameter(name, value, descriptor, ignore_override=True)
 
     def _advertise(self, kind: type, topic: str, qos: QoS) -> _Writer:
-        publisher = self.native.create_publisher(imported(name_of(kind)), topic, profile_of(qos))
+        with _asked(f"a publisher on {topic}"):
+            publisher = self.native.create_publisher(imported(name_of(kind)), topic, profile_of(qos))
         return _Writer(self, self._end(kind, topic, qos, writer=True), publisher, self.native.destroy_publisher)
 
     def _listen(self, kind: type, topic: str, qos: QoS, inbox: Inbox) -> _Reader:
         def receive(data: bytes, info: dict[str, int]) -> None:  # rclpy tells by the signature that the info is wanted
             inbox.put(data, self._rclpy.turns.came(info), b"")
 
-        subscription = self.native.create_subscription(
-            imported(name_of(kind)), topic, receive, profile_of(qos), raw=True
-        )
+        with _asked(f"a subscription to {topic}"):
+            subscription = self.native.create_subscription(
+                imported(name_of(kind)), topic, receive, profile_of(qos), raw=True
+            )
         return _Reader(self, self._end(kind, topic, qos, writer=False), subscription, self.native.destroy_subscription)
 
     def _end(self, kind: type, topic: str, qos: QoS, *, writer: bool) -> Endpoint:

@@ -144,6 +144,10 @@ class ParameterAlreadyDeclaredException(Exception):
     pass
 
 
+class InvalidParameterTypeException(Exception):
+    pass
+
+
 class ExternalShutdownException(Exception):
     pass
 
@@ -370,6 +374,8 @@ class Node:
         if name in self.parameters:
             raise ParameterAlreadyDeclaredException(name)
         chosen = value if ignore_override else self.overrides.get(name, value)
+        if type(chosen) is not type(value):
+            raise InvalidParameterTypeException(f"Trying to set parameter '{name}' to '{chosen}' of another type")
         self.parameters[name] = (chosen, descriptor or ParameterDescriptor())
         return Parameter(name, value=chosen)
 

@@ -53,3 +53,32 @@ def test_buses_on_other_networks_never_meet() -> None:
     subscription = LoopBus().node("b").subscription(String, "chatter")
     publisher.publish(String("x"))
     assert (publisher.matched, subscription.matched, subscription.take()) == (0, 0, None)
+
+
+def test_what_overwrites_a_waiting_message_during_a_spin_waits_for_the_next() -> None:
+    bus = LoopBus()
+    node = bus.node("nav")
+    heard: list[int] = []
+    later = node.publisher(Int32, "later")
+    first = node.publisher(Int32, "first")
+    node.subscription(Int32, "first", lambda message: later.publish(Int32(message.data + 1)))
+    node.subscription(Int32, "later", lambda message: heard.append(message.data), qos=QoS(depth=1))
+    first.publish(Int32(10))
+    later.publish(Int32(1))
+    assert bus.spin(0.0) == 1
+    assert heard == []
+    assert bus.spin(0.0) == 1
+    assert heard == [11]
+
+
+def test_callbacks_of_one_spin_run_in_the_order_of_publishing_whatever_the_topic() -> None:
+    bus = LoopBus()
+    node = bus.node("nav")
+    heard: list[int] = []
+    publishers = [node.publisher(Int32, topic) for topic in "abc"]
+    for topic in "cab":
+        node.subscription(Int32, topic, lambda message: heard.append(message.data))
+    for number in range(9):
+        publishers[number * 7 % 3].publish(Int32(number))
+    assert bus.spin(0.0) == 9
+    assert heard == list(range(9))

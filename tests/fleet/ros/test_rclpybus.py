@@ -70,6 +70,13 @@ def test_a_message_whose_package_is_not_installed_is_one_clear_line(rclpybus: Mo
     assert node.publishers == []
 
 
+def test_what_rclpy_refuses_is_one_clear_line(rclpybus: ModuleType) -> None:
+    with pytest.raises(BusError, match="rclpy refuses the node /nav: InvalidParameterTypeException") as caught:
+        rclpybus.RclpyBus().node("nav", arguments=["--ros-args", "-p", "use_sim_time:=1"])
+    assert "\n" not in str(caught.value)
+    assert fake_rclpy.MIDDLEWARE.nodes == []
+
+
 def test_the_time_of_arrival_is_no_older_than_the_last_empty_moment_whatever_clocks_say(rclpybus: ModuleType) -> None:
     for skew_s, receipts in ((0.0, False), (-100.0, False), (100.0, False), (-100.0, True)):
         fake_rclpy.MIDDLEWARE.skew_ns = int(skew_s * 1e9)
