@@ -259,6 +259,21 @@ LIFT = "lift"
 """Capability of robots that lift the floor's pods, and so fit beneath them."""
 
 
+class Heard(msgspec.Struct, frozen=True):
+    """From an end to its peer, on transports that send again what is not acknowledged: which messages have come.
+
+    It says no more than that: what a message asks for is answered by the protocol, after it is done and stored. Each
+    says all, so that it needs no acknowledgement of its own.
+    """
+
+    epoch: int = -1
+    """Of the peer's process whose messages are meant; -1: none has come yet, tell me whether mine do."""
+    highest: int = -1
+    """Sequence number"""
+    seen: bytes = b""
+    """Little-endian: bit k is set when `highest - k` has come."""
+
+
 class Report(msgspec.Struct, frozen=True):
     """A robot's whole state, every control cycle."""
 

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Literal
 
 from coordination.client import ADDRESS, COORDINATOR
-from coordination.keys import keys_of, read_keys
+from coordination.keys import Keys, keys_of, read_keys
 from coordination.meters import Meters
 from coordination.ports import check_free, listeners
 from coordination.service import PLANT, Service, nothing
 from coordination.tasks import Store
-from coordination.transport import TransportError
-from coordination.zmq_transport import ZmqClient, ZmqServer
+from coordination.transport import Transport, TransportError
+from coordination.wire import Wire
+from coordination.zmq_transport import ZmqClient, ZmqServer, wait_any
 from sim.errors import MusterError
 
 
@@ -51,6 +52,26 @@ class Config:
     """Port of the Prometheus page; 0 for none"""
 
 
+@dataclass(frozen=True)
+class Links:
+    """The coordinator's ways to the others, open."""
+
+    server: Transport
+    """Where robots and clients come"""
+    wire: Wire
+    """The server's"""
+    plant: Transport | None
+    """None where no plant keeps the time"""
+    wait: Callable[[float], object]
+    """Wait so many seconds at most until something has come at either"""
+    place: str
+    """Where others find the server, for people"""
+
+
+Open = Callable[[contextlib.ExitStack, Keys], Links]
+"""Opens links that the stack closes."""
+
+
 class ServeError(MusterError):
     """The coordinator cannot be what the command line asks for."""
 
@@ -73,11 +94,27 @@ def ports(config: Config) -> dict[str, str]:
 
 
 def run(config: Config, at: Callable[[str], None] = nothing) -> int:
-    """Serve until SIGTERM or SIGINT; raises MusterError for what the user can mend. `at` is `Service.at`."""
+    """Serve over ZeroMQ until SIGTERM or SIGINT; raises MusterError for what the user can mend."""
+    check(config)
+    return serve(config, lambda stack, keys: sockets(config, stack, keys), at)
+
+
+def sockets(config: Config, stack: contextlib.ExitStack, keys: Keys) -> Links:
+    """Links over ZeroMQ."""
+    server = ZmqServer(COORDINATOR, keys, config.address)
+    stack.callback(server.close)
+    if not config.plant:
+        return Links(server, server.wire, None, lambda timeout: wait_any([server], timeout), server.address)
+    plant = ZmqClient(COORDINATOR, PLANT, keys, config.plant)
+    stack.callback(plant.close)
+    return Links(server, server.wire, plant, lambda timeout: wait_any([server, plant], timeout), server.address)
+
+
+def serve(config: Config, opened: Open, at: Callable[[str], None] = nothing) -> int:
+    """Serve over any links until SIGTERM or SIGINT; `config` was checked. `at` is `Service.at`."""
     from coordination.coordinator import Coordinator, warm
     from sim.readers import load_site
 
-    check(config)
     site = load_site(config.site, config.cell)
     place = config.run or os.environ.get("MUSTER_RUN")
     if not place:
@@ -93,17 +130,22 @@ def run(config: Config, at: Callable[[str], None] = nothing) -> int:
         stack.callback(store.close)
         core = Coordinator(site, store)
         warm()
-        server = ZmqServer(COORDINATOR, keys, config.address)
-        stack.callback(server.close)
-        server.wire.know(store.epochs(), store.hear)
-        plant = None
-        if config.plant:
-            plant = ZmqClient(COORDINATOR, PLANT, keys, config.plant)
-            stack.callback(plant.close)
+        links = opened(stack, keys)
+        links.wire.know(store.epochs(), store.hear)
         if config.metrics_port:
             meters.serve(config.metrics_port)
-        service = Service(core, store, server, plant, clock=config.clock, site=site.hash, meters=meters, at=at)
-        print(f"coordinator ready on {server.address}, {len(store.open_tasks())} open tasks", flush=True)
+        service = Service(
+            core,
+            store,
+            links.server,
+            links.plant,
+            clock=config.clock,
+            wait=links.wait,
+            site=site.hash,
+            meters=meters,
+            at=at,
+        )
+        print(f"coordinator ready on {links.place}, {len(store.open_tasks())} open tasks", flush=True)
         with ending_signals() as ended:
             service.run(lambda: ended.is_set() or (config.once and service.left))
     return 0

@@ -32,7 +32,7 @@ from coordination.messages import Join, Joined, Leave, Picture, Report, Round
 from coordination.meters import Meters
 from coordination.requests import JOGS, REQUESTS, StopRaise, StopReset, Waiting, refusal
 from coordination.tasks import Store
-from coordination.transport import TransportError
+from coordination.transport import Transport, TransportError
 from coordination.wire import Received, WireError
 from coordination.zmq_transport import ZmqClient, ZmqServer, wait_any
 from sim.robot import MILLISECOND, SECOND
@@ -100,16 +100,18 @@ class Service:
         self,
         core: Core,
         store: Store,
-        server: ZmqServer,
-        plant: ZmqClient | None,
+        server: Transport,
+        plant: Transport | None,
         *,
         clock: str,
+        wait: Callable[[float], object] | None = None,
         site: str = "",
         meters: Meters | None = None,
         at: Callable[[str], None] = nothing,
     ) -> None:
         """`plant` is needed in lockstep; in wall mode it gives the site's time, else the host's monotonic clock does.
 
+        `wait(seconds)` returns early when something has come; needed where the ends are no sockets.
         `at(point)` is called around every commit and send; tests end the process there.
         """
         if plant is None and clock == "lockstep":
@@ -117,6 +119,8 @@ class Service:
         self.core, self.store, self.server, self.plant = core, store, server, plant
         self.clock, self.site, self.at = clock, site, at
         self.meters = meters or Meters()
+        sockets = [end for end in (server, plant) if isinstance(end, ZmqServer | ZmqClient)]
+        self._wait = wait or (lambda timeout: wait_any(sockets, timeout))
         self.now = store.newest_stamp()
         """Site time of the last round, ns"""
         self.round = 0
@@ -147,8 +151,7 @@ class Service:
 
     def turn(self) -> None:
         """Wait, briefly, for something to happen, and do what there is to do."""
-        ends = [self.server] if self.plant is None else [self.server, self.plant]
-        wait_any(ends, self._longest_wait())
+        self._wait(self._longest_wait())
         self._hear_plant()
         self._hear_fleet()
         if self.clock == "wall":

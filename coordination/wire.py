@@ -26,7 +26,19 @@ from typing import Any
 import msgspec
 
 from coordination.keys import NAME, Keys
-from coordination.messages import MAX_MESSAGE, Cycle, Done, Envelope, Join, Joined, Leave, Picture, Report, Round
+from coordination.messages import (
+    MAX_MESSAGE,
+    Cycle,
+    Done,
+    Envelope,
+    Heard,
+    Join,
+    Joined,
+    Leave,
+    Picture,
+    Report,
+    Round,
+)
 from coordination.requests import (
     Cancel,
     FleetState,
@@ -77,6 +89,7 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "done/1": Done,
     "round/1": Round,
     "leave/1": Leave,
+    "heard/1": Heard,
     "report/1": Report,
     "picture/1": Picture,
     "submit/1": Submit,
@@ -171,7 +184,10 @@ class Wire:
         self.counts: Counter[str] = Counter()
         """Messages received, and dropped by kind."""
         self._note: Callable[[str, int], None] | None = None
-        self._sequence = 0
+        self.sequence = 0
+        """Of the newest message encoded."""
+        self.repeated: set[str] = set()
+        """Whose messages were heard and came again; for a transport that acknowledges to look at and to empty."""
         self._windows: dict[str, ReplayWindow] = {}
         self._hashes: dict[tuple[str, str], Any] = {}
 
@@ -186,8 +202,8 @@ class Wire:
 
     def encode(self, receiver: str, body: msgspec.Struct, stamp: int, *, signed: bool = True) -> bytes:
         """The frame that carries a body to `receiver`; raises WireError when it is too long or has no key."""
-        self._sequence += 1
-        envelope = Envelope(_NAMES[type(body)], self.me, self.epoch, self._sequence, stamp, _ENCODE(body))
+        self.sequence += 1
+        envelope = Envelope(_NAMES[type(body)], self.me, self.epoch, self.sequence, stamp, _ENCODE(body))
         frame = _ENCODE(envelope)
         if len(frame) + MAC_BYTES > MAX_MESSAGE:
             raise WireError(f"{envelope.name} has {len(frame)} bytes and {MAX_MESSAGE} may travel; send it in parts")
@@ -197,6 +213,14 @@ class Wire:
         if digest is None:
             raise WireError(f"no key to sign for {receiver}")
         return frame + _mac(digest, frame)
+
+    def heard(self, sender: str) -> Heard:
+        """What has come of a sender's messages and is proven to be its, for it to know what need not be sent again."""
+        window = self._windows.get(sender)
+        if window is None:
+            return Heard()
+        seen = window.seen.to_bytes((window.seen.bit_length() + 7) // 8, "little")
+        return Heard(window.epoch, window.highest, seen)
 
     def decode(self, frame: bytes) -> Received | None:
         """What a frame says; None when it is dropped (see `counts`). Raises nothing of its own (see `know`)."""
@@ -230,6 +254,7 @@ class Wire:
             window = self._windows.setdefault(envelope.sender, ReplayWindow())
             known = window.epoch
             if not window.take(envelope.epoch, envelope.sequence):
+                self.repeated.add(envelope.sender)
                 return "replayed", None
             if window.epoch != known and self._note is not None:
                 self._note(envelope.sender, window.epoch)
@@ -278,6 +303,8 @@ def _sound(body: msgspec.Struct) -> bool:
             return places and said and math.isfinite(body.battery) and 0 <= body.grant <= HIGHEST_GRANT
         case Round() | Joined():
             return 0 <= body.stamp <= LATEST
+        case Heard():
+            return len(body.seen) <= WINDOW // 8
         case Cycle():
             return all(map(math.isfinite, (*body.pose, *body.twist, body.battery, body.lift)))
         case Done():

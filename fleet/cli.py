@@ -63,7 +63,7 @@ COMMANDS = {
         "fleet.validate", "is this my robot? compare and refit the simulation with recordings", "sim"
     ),
     "coordinate": Command(
-        "coordination.serve", "the coordinator: tasks, assignment, right of way", "coordinator", joins=True
+        "fleet.coordinate", "the coordinator: tasks, assignment, right of way", "coordinator", joins=True
     ),
     "robot": Command("fleet.robot", "host one robot or several, each with its own loop", joins=True),
     "swap": Command("fleet.swap", "give the robots of a run another policy while they drive, or the one before"),

@@ -3,23 +3,29 @@
     muster estop raise --reason "smoke in aisle 4"     anyone; no key is used
     muster estop show                                  needs a key of the fleet
     muster estop reset --epoch 3                       an operator's key; names the stop that it ends
+    muster estop raise --bus auto                      of a fleet that talks over ROS 2
 
 A run's fleet key ($MUSTER_RUN/fleet.key) serves every name; elsewhere --key names an operator's own key file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, Suppress
 
 from coordination.client import ADDRESS, COORDINATOR, FleetClient
 from coordination.keys import Keys, read_keys
 from coordination.requests import StopState
+from coordination.transport import Transport
 from coordination.zmq_transport import ZmqClient
+from fleet.coordinate import BusKind
+from fleet.ros.bus import open_bus
+from fleet.ros.transport import SCHEME, BusClient, space_of
 from sim.errors import MusterError
 
 
@@ -34,7 +40,11 @@ class Config:
     action: Positional[Literal["raise", "reset", "show"]]
     """raise (anyone), reset (an operator) or show"""
     address: str = ADDRESS
-    """Of the coordinator"""
+    """Of the coordinator; over a bus ros or ros:/SPACE"""
+    bus: BusKind = "none"
+    """How the coordinator is reached: none: at --address; else over ROS 2"""
+    ros_arguments: Suppress[tuple[str, ...]] = ()
+    """ROS arguments"""
     key: Path | None = None
     """Key file; $MUSTER_RUN/fleet.key if not given and there. A raise uses none"""
     name: str = "operator"
@@ -56,9 +66,8 @@ def run(config: Config) -> int:
     if config.action == "reset" and config.epoch <= 0:
         raise EstopError("reset names the stop that it ends; look it up with `muster estop show`, then give --epoch")
     name = config.name if keys is None or keys.fleet is not None else next(iter(keys.nodes))
-    end = ZmqClient(name, COORDINATOR, keys, config.address)
-    try:
-        client = FleetClient(end)
+    with contextlib.ExitStack() as stack:
+        client = FleetClient(_end(config, name, keys, stack))
         if config.action == "raise":
             state = client.stop(who(), config.reason, config.timeout)
         elif config.action == "reset":
@@ -66,10 +75,23 @@ def run(config: Config) -> int:
         else:
             fleet = client.query(config.timeout)
             state = StopState("", fleet.stopped, fleet.stop_epoch)
-    finally:
-        end.close()
     print(describe(state))
     return 0
+
+
+def _end(config: Config, name: str, keys: Keys | None, stack: contextlib.ExitStack) -> Transport:
+    """The way to the coordinator, which the stack closes."""
+    if config.bus == "none":
+        end = ZmqClient(name, COORDINATOR, keys, config.address)
+        stack.callback(end.close)
+        return end
+    space = space_of(SCHEME if config.address == ADDRESS else config.address, COORDINATOR)
+    bus = open_bus(config.bus, arguments=config.ros_arguments)
+    stack.callback(bus.close)
+    end = BusClient(bus, bus.node(f"estop_{os.getpid()}"), name, COORDINATOR, keys, space)
+    stack.callback(end.close)
+    end.connected(config.timeout)  # topics take a moment to find each other; whoever is not there is found out below
+    return end
 
 
 def who() -> str:

@@ -75,6 +75,7 @@ class Rig:
     ends: list[ZmqClient] = field(default_factory=list)
 
     def client(self, name: str, keys: Keys | None = KEYS) -> ZmqClient:
+        assert isinstance(self.service.server, ZmqServer)
         end = ZmqClient(name, "coordinator", keys, self.service.server.address)
         self.ends.append(end)
         assert end.connected(2.0)
@@ -450,6 +451,7 @@ def test_rubbish_and_flooding_do_not_stop_the_service(start: Callable[..., Rig])
     robot = rig.client("r1")
     rogue = zmq.Context.instance().socket(zmq.DEALER)
     rogue.setsockopt(zmq.LINGER, 0)
+    assert isinstance(rig.service.server, ZmqServer)
     rogue.connect(rig.service.server.address)
     for number in range(2000):
         rogue.send(bytes([number % 256]) * (number % 300))

@@ -14,9 +14,11 @@ from coordination.client import CoordinatorClient, FleetClient, NoAnswerError
 from coordination.keys import Keys, new_keys
 from coordination.messages import MAX_MESSAGE, Picture, Report, RobotStatus
 from coordination.requests import Query, StopRaise, StopState, Submitted
-from coordination.transport import Network, Transport, TransportError
+from coordination.transport import InProcessEnd, Network, Transport, TransportError
 from coordination.wire import Received, WireError
 from coordination.zmq_transport import CUTOFF, ZmqClient, ZmqServer, wait_any
+from fleet.ros.transport import BusClient, BusServer
+from tests.fleet.ros.buses import KINDS, rig_of
 
 KEYS = new_keys()
 
@@ -29,8 +31,27 @@ class Rig:
     client: Callable[..., Transport]
 
 
-@pytest.fixture(params=["in_process", "zmq"])
-def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+@pytest.fixture(params=["in_process", "zmq", *KINDS])
+def rig(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    """Over a bus each end has one of its own, as if it were a process."""
+    if request.param not in ("in_process", "zmq"):
+        with rig_of(request.param, monkeypatch) as buses:
+            bus = buses.bus()
+            listening = BusServer(bus, bus.node("coordinator"), "coordinator", KEYS)
+
+            def join(name: str, keys: Keys | None = KEYS) -> Transport:
+                own = buses.bus()
+                end = BusClient(own, own.node(name), name, "coordinator", keys)
+
+                def found() -> bool:
+                    listening.gather()
+                    return end.connected(0.0) if keys in (KEYS, None) else end.reaches
+
+                buses.until(found)
+                return end
+
+            yield Rig(listening, join)
+        return
     made: list[Transport] = []
     if request.param == "in_process":
         network = Network()
@@ -127,13 +148,13 @@ def test_a_forger_cannot_take_over_the_connection_of_a_robot(rig: Rig) -> None:
     robot = rig.client("r1")
     robot.send("coordinator", make_report(1), 1)
     assert len(hear(rig.server)) == 1
-    if isinstance(rig.server, ZmqServer):
+    if not isinstance(rig.server, InProcessEnd):
         forger = rig.client("r1", new_keys())
         forger.send("coordinator", make_report(2), 2)
         liar = rig.client("r1", None)
         liar.send("coordinator", StopRaise("r1"), 3)
         assert [m.signed for m in hear(rig.server, 1)] == [False]
-        assert rig.server.counts["forged"] == 1
+        assert rig.server.counts["forged"] >= 1
         rig.server.send("r1", Picture(1, 0, "site", None), 0)
         assert len(hear(robot)) == 1
         assert forger.receive(0.05) == []
