@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import warp as wp
 
+from sim import roadconflicts
 from sim.device import start_warp
 from sim.frenet import lane_arrays, project_rows
 from sim.road import STEP, Conflict, ConflictKind, Lane, LaneKind, Road, RoadError, check_road, project, resample
@@ -105,6 +107,40 @@ def test_conflicts_of_a_crossing() -> None:
     assert one.end > 20.0 + 1.75
     assert one.end - one.begin < 8.0
     assert (other.begin, other.end) == pytest.approx((one.begin, one.end), abs=0.6)
+
+
+def test_a_way_that_a_file_cuts_closely_does_not_meet_itself() -> None:
+    """Pieces of 50, 1, 2 and 50 m of one way to the north-east, the last two of them crossed by another."""
+    turn = np.sqrt(0.5) * np.array([(1.0, 1.0), (-1.0, 1.0)])
+    ends = [0.0, 50.0, 51.0, 53.0, 103.0]
+    lanes = []
+    for k, (begin, end) in enumerate(pairwise(ends)):
+        x = np.linspace(begin, end, max(round((end - begin) / STEP), 1) + 1)
+        left, right = (np.stack([x, np.full_like(x, y)], axis=-1) @ turn for y in (1.75, -1.75))
+        before, after = ((k - 1,) if k else ()), ((k + 1,) if k < 3 else ())
+        lanes.append(Lane(f"{k}", left, right, successors=after, predecessors=before))
+    assert not find_conflicts(Road("way", tuple(lanes)))
+    y = np.arange(-20.0, 20.5, STEP)
+    left, right = (np.stack([np.full_like(y, 54.0 + side), y], axis=-1) @ turn for side in (-1.75, 1.75))
+    met = find_conflicts(Road("way", (*lanes, Lane("across", left, right))))
+    assert {(each.lane, each.other) for each in met} == {(2, 4), (3, 4), (4, 2), (4, 3)}
+    apart = [replace(lane, successors=(), predecessors=()) for lane in lanes]
+    assert find_conflicts(Road("pieces", tuple(apart))), "ends of ways that do not follow each other"
+
+
+def test_lanes_of_a_city_are_searched_by_place() -> None:
+    """2,000 beside each other; what looks at every pair takes 10 s."""
+    lanes = [straight(f"{k}", y=5.0 * k) for k in range(2000)]
+    begin = time.process_time()
+    (one, _) = find_conflicts(Road("city", (*lanes, straight("over", y=4000.0))))
+    assert time.process_time() - begin < 4.0
+    assert (one.lane, one.other) == (800, 2000)
+
+
+def test_lanes_that_all_lie_over_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roadconflicts, "PAIRS_MAX", 100)
+    with pytest.raises(RoadError, match="heap: expected lanes of which at most 100 pairs lie over each other"):
+        find_conflicts(Road("heap", tuple(straight(f"{k}") for k in range(40))))
 
 
 def left_turn(room: float, *, back: bool, junction: int = 0) -> Lane:
