@@ -112,7 +112,7 @@ def figures(course: Course, moments: Sequence[Moment]) -> DriveFigures:
     accel = np.array([moment.motion[1] for moment in moments])
     curvature = np.array([moment.motion[2] for moment in moments])
     moving = speed > MOVING
-    limited = np.isfinite(limit)
+    limited = np.isfinite(limit) & (limit > 0.0)
     jerk = np.abs(np.diff(accel)) / course.period
     left = [moment.left for moment in moments if math.isfinite(moment.left)]
     behind = 1.0 - max(left[-1], 0.0) / course.length if left and course.length > 0.0 else 0.0

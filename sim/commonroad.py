@@ -20,7 +20,7 @@ import numpy as np
 
 from sim.actors import KINDS, Actor, ActorKind, Goal, Problem, Trajectory
 from sim.commonroadvalues import extent, interval, outline_of, place, point, scalar
-from sim.lanelets import beside, both_ways, even, keeps_right
+from sim.lanelets import beside, both_ways, even, keeps_right, room
 from sim.leftout import LeftOut, word
 from sim.road import LENGTH_MAX, METRES_MAX, Crossing, Floats, Lane, LaneKind, Road, RoadError, check_road
 from sim.xmltree import Element, XmlReader
@@ -45,11 +45,17 @@ SOLID = {"solid", "broad_solid", "solid_solid", "solid_dashed"}
 """Line markings of a border that may not be crossed from its lanelet."""
 
 
+ROOM_MIN = 0.05
+"""Mean width of a lanelet, m: narrower ones are lines, or bounds that are swapped."""
+
 TIME_MAX = 86400.0
 """Latest moment of a file, s: a day; recordings last minutes."""
 
-EXTENT_MAX = 1000.0
-"""Length and width of an obstacle, m: a building."""
+EXTENT_MIN, EXTENT_MAX = 1e-3, 1000.0
+"""Length and width of an obstacle, m: at most a building."""
+
+SPEED_MAX = 150.0
+"""Of an obstacle, m/s: the fastest cars reach 136."""
 
 NAMED = (
     "lanelet", "trafficSign", "intersection", "dynamicObstacle", "staticObstacle", "obstacle",
@@ -142,7 +148,7 @@ class _Reader:
         for element in root.children:
             if element.tag in NAMED:
                 kind = "obstacle" if element.tag.endswith("bstacle") else element.tag
-                name = element.word("id")
+                name = element.name()
                 if (kind, name) in known:
                     raise element.fault(f"{kind} {word(name)} stands twice; renumber one")
                 known.add((kind, name))
@@ -164,6 +170,12 @@ class _Reader:
         self.metres += length
         if self.metres > METRES_MAX:
             raise lanelet.fault(f"expected {METRES_MAX:g} m of lanelets in a file at most, got more; cut it into parts")
+        across = room(left, right)
+        if not across > ROOM_MIN:
+            raise lanelet.fault(
+                f"expected the left bound of lanelet {lanelet.word('id')} to the left of its right one, got "
+                f"{across:.2f} m between them; swap them, or turn one round"
+            )
         left, right = even(left, right)
         links = {tag: tuple(self._refer(link) for link in lanelet.all(tag)) for tag in ("successor", "predecessor")}
         sides = {}
@@ -229,8 +241,9 @@ class _Reader:
             limits = [math.inf]
             for element in sign.all("trafficSignElement"):
                 name = element.one("trafficSignID").text.strip()
-                if name in SPEED_SIGNS:
-                    limits.extend(value.value(low=0.0) for value in element.all("additionalValue"))
+                values = list(element.all("additionalValue"))
+                if name in SPEED_SIGNS and values:
+                    limits.extend(value.value(low=0.0) for value in values)
                 else:
                     self.left.note(f"traffic sign {word(name)}", element)
             yield sign.word("id"), min(limits)
@@ -268,10 +281,10 @@ class _Reader:
         elif moves:
             raise element.fault(f"expected a <trajectory> of obstacle {name}, which moves, got none; add it")
         length, width, (x, y), turn = extent(element.one("shape"))
-        if max(length, width) > EXTENT_MAX:
+        if not EXTENT_MIN <= min(length, width) <= max(length, width) <= EXTENT_MAX:
             raise element.one("shape").fault(
-                f"expected obstacle {word(name)} to be at most {EXTENT_MAX:g} m long and wide, got {length:g} by "
-                f"{width:g}; repair it"
+                f"expected obstacle {word(name)} to be {EXTENT_MIN:g} m to {EXTENT_MAX:g} m long and wide, got "
+                f"{length:g} by {width:g}; repair it"
             )
         rows, spreads = [], []
         for state in states:
@@ -287,7 +300,17 @@ class _Reader:
         values = np.array(rows)
         if (np.diff(values[:, 0]) <= 0.0).any():
             raise element.fault(f"expected the times of obstacle {name} in rising order; sort its states")
+        ways = np.hypot(*np.diff(values[:, 1:3], axis=0).T) / np.diff(values[:, 0])
+        fastest = max(float(np.abs(values[:, 4]).max()), float(ways.max(initial=0.0)))
+        if fastest > SPEED_MAX:
+            raise element.fault(
+                f"expected obstacle {name} to move by at most {SPEED_MAX:g} m/s from state to state, got "
+                f"{fastest:.4g}; repair its states"
+            )
         values[:, 3] = np.unwrap(values[:, 3])
+        turns = round(float(values[0, 3]) / math.tau)
+        if abs(turns) > 1:  # of many turns float32 keeps no direction
+            values[:, 3] -= math.tau * turns
         path = Trajectory(values[:, 0], values[:, 1:3], values[:, 3], values[:, 4], np.array(spreads))
         return Actor(name, KINDS[kind] if moves else ActorKind.STATIC, length, width, path)
 
@@ -306,14 +329,21 @@ class _Reader:
         slip = state.some("slipAngle")
         if slip is not None and interval(slip) != (0.0, 0.0):
             self.left.note("slipAngle of initialState", slip)
+        time = self._time(scalar(state.one("time"), None, state), state)
+        goals = tuple(self._goal(goal) for goal in element.all("goalState"))
+        if goals and not any(goal.time[1] > time for goal in goals):
+            raise element.fault(
+                f"expected a goal of planning problem {element.word('id')} that ends after its beginning at {time:g} "
+                "s, got earlier ones; repair them"
+            )
         return Problem(
             name=element.word("id"),
             position=(x, y),
             heading=scalar(state.one("orientation"), None, state),
             speed=speed,
             yaw_rate=scalar(state.some("yawRate"), 0.0, state),
-            time=self._time(scalar(state.one("time"), None, state), state),
-            goals=tuple(self._goal(goal) for goal in element.all("goalState")),
+            time=time,
+            goals=goals,
         )
 
     def _time(self, steps: float, element: Element) -> float:

@@ -27,6 +27,15 @@ def even(left: Floats, right: Floats) -> tuple[Floats, Floats]:
     )
 
 
+def room(left: Floats, right: Floats) -> float:
+    """Mean distance from the right border to the left one, across the way, m; negative where they are swapped."""
+    centre = 0.5 * (left + right)
+    step = np.diff(centre, axis=0)
+    across = 0.5 * ((left - right)[1:] + (left - right)[:-1])
+    length = max(float(np.hypot(*step.T).sum()), 1e-9)
+    return float((step[:, 0] * across[:, 1] - step[:, 1] * across[:, 0]).sum()) / length
+
+
 def both_ways(lanes: list[Lane]) -> tuple[Lane, ...]:
     """Links that only one of both lanelets states, stated by both."""
     after = [set(lane.successors) for lane in lanes]
@@ -57,6 +66,10 @@ def beside(lane: Lane, side: str, other: Lane, *, same: bool) -> bool:
     border = lane.left if side == "Left" else lane.right
     shared = other.right if (side == "Left") == same else other.left
     at = np.linspace(0, len(border) - 1, PLACES).round().astype(int)
+    near = _near(shared, border)  # a long neighbour of many short lanelets is not looked at whole by each
+    if near.stop - near.start < 2:
+        return False
+    shared = shared[near]
     s = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(shared, axis=0).T))])
     where, apart = project(shared, s, border[at])
     nearest = int(np.abs(apart).argmin())
@@ -67,3 +80,12 @@ def beside(lane: Lane, side: str, other: Lane, *, same: bool) -> bool:
 def _along(line: Floats, point: int) -> Floats:
     """From the point before to the point after, (2,), m."""
     return line[min(point + 1, len(line) - 1)] - line[max(point - 1, 0)]
+
+
+def _near(line: Floats, other: Floats) -> slice:
+    """The points of a line from the first to the last that another may touch, and one more at either end."""
+    low, high = other.min(axis=0) - ADJOIN_MAX - STEP, other.max(axis=0) + ADJOIN_MAX + STEP
+    inside = np.flatnonzero(((line >= low) & (line <= high)).all(axis=-1))
+    if len(inside) == 0:
+        return slice(0, 0)
+    return slice(max(int(inside[0]) - 1, 0), int(inside[-1]) + 2)

@@ -15,7 +15,7 @@ of a polynomial, so that its borders lie on the closed forms, and cut where a li
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +37,12 @@ KINDS = {
     "biking": LaneKind.BICYCLE, "sidewalk": LaneKind.WALKWAY, "walking": LaneKind.WALKWAY,
 }  # fmt: skip
 """Lane types (1.8, 11.7) that are more than ground to us; every other type is OTHER."""
+
+GROUND = {
+    "none", "border", "restricted", "parking", "median", "curb", "special1", "special2", "special3", "roadWorks",
+    "tram", "rail", "bus", "taxi", "HOV", "mwyEntry", "mwyExit", "shared",
+}  # fmt: skip
+"""The other types that there are; one that is none of both is told."""
 
 READ = {
     "OpenDRIVE": {"header", "road", "junction"},
@@ -121,13 +127,17 @@ class _Reader:
         for junction in root.all("junction"):
             if junction.word("type", "default") not in ("default", "common"):
                 raise junction.fault(f'junctions of type "{junction.word("type")}" are not read; convert the junction')
-            if junction.word("id") in self.junctions:
-                raise junction.fault(f'junction "{word(junction.word("id"))}" stands twice; rename one')
-            self.numbers[junction.word("id")] = len(self.junctions)
-            self.junctions[junction.word("id")] = junction
+            name = junction.name()
+            if name in self.junctions:
+                raise junction.fault(f'junction "{word(name)}" stands twice; rename one')
+            self.numbers[name] = len(self.junctions)
+            self.junctions[name] = junction
         rules = {road.word("rule", "RHT") for road in root.all("road")}
         if len(rules) > 1 or not rules <= {"RHT", "LHT"}:
-            raise root.fault(f"expected one rule of traffic, RHT or LHT, for all roads, got {sorted(rules)}; repair it")
+            raise root.fault(
+                "expected one rule of traffic, RHT or LHT, for all roads, got "
+                f"{', '.join(map(shown, sorted(rules)))}; repair it"
+            )
         self.right_hand = rules != {"LHT"}
         plans = [self._plan(road) for road in root.all("road")]
         lanes: list[Lane] = []
@@ -148,7 +158,7 @@ class _Reader:
 
     def _plan(self, road: Element) -> _Plan:
         """What is to be made of a road, once it is known that its parts fit and that a file's are not too many."""
-        identity = road.word("id")
+        identity = road.name()
         if identity in self.roads:
             raise road.fault(f'road "{word(identity)}" stands twice; rename one')
         self.roads[identity] = road
@@ -169,9 +179,9 @@ class _Reader:
                 )
             sections.append(_Cut(whole, _cut(whole, cuts), rules))
         self.sections[identity] = [part for section in sections for part in section.parts]
-        return _Plan(
-            road, line, sections, polynomials(road.one("lanes").all("laneOffset")), _junction(road, self.numbers)
-        )
+        offsets = polynomials(road.one("lanes").all("laneOffset"))
+        _goes_on(road.one("lanes"), "laneOffset", [Poly(0.0, 0.0, 0.0, 0.0, 0.0), *offsets], GAP_MAX)
+        return _Plan(road, line, sections, offsets, _junction(road, self.numbers))
 
     def _refuse(self, road: Element) -> None:
         """What would move lanes and is not read; what is left out is noted."""
@@ -199,6 +209,9 @@ class _Reader:
         section, parts = cut.whole, cut.parts
         if not section.lanes:
             return
+        for lane in section.lanes.values():
+            if (kind := lane.word("type")) not in KINDS and kind not in GROUND:
+                self.left.note(f"lane of type {word(kind)}", lane)
         offsets = within(plan.offsets, section.begin, section.end)
         bends = [
             section.begin + each.number("sOffset", low=0.0) for lane in section.lanes.values() for each in _shapes(lane)
@@ -234,7 +247,7 @@ class _Reader:
                     left=left.copy(),
                     right=right.copy(),
                     limit=cut.rules.limit(identity, inside),
-                    kind=KINDS.get(element.word("type", "none"), LaneKind.OTHER),
+                    kind=KINDS.get(element.word("type"), LaneKind.OTHER),
                     may_change_left=inner_open if self.right_hand else outer_open,
                     may_change_right=outer_open if self.right_hand else inner_open,
                     junction=plan.junction,
@@ -251,11 +264,24 @@ def _border(lane: Element, s: Floats, begin: float, inner: Floats, middle: Float
     polys = polynomials(shapes, "sOffset", begin)
     if polys[0].s > begin + SAME:
         raise lane.fault(f"expected a <{tag}> from sOffset 0 on, got the first at {polys[0].s - begin:g}; add it")
+    _goes_on(lane, tag, within(polys, begin, float(s[-1])), GAP_MAX if tag == "border" else 2.0 * GAP_MAX)
     value = evaluate(polys, s)
     width = value if tag == "width" else sign * (middle + value - inner)
     if width.min() < -1e-3:
         raise lane.fault(f"expected a lane {tag} that leaves 0 m of room and more, got {width.min():.3f}; repair it")
     return inner + sign * np.maximum(width, 0.0)
+
+
+def _goes_on(owner: Element, tag: str, polys: Sequence[Poly], most: float) -> None:
+    """Raises where a piece does not begin where the one before ends: a lane has no steps to the side."""
+    counted = [poly for poly, after in pairwise(polys) if after.s - poly.s > SAME]  # of two at one place the last
+    for before, poly in pairwise([*counted, polys[-1]]):
+        step = float(abs(evaluate([before], np.array([poly.s]))[0] - poly.a))
+        if step > most + SAME:
+            raise owner.fault(
+                f"expected each <{tag}> to begin where the one before ends, got a step of {step:.2f} m at s = "
+                f"{poly.s:g}; repair it"
+            )
 
 
 def _divide(road: Element, line: ReferenceLine) -> list[Section]:

@@ -87,7 +87,11 @@ class Links:
         for road, element in self.roads.items():
             link = element.some("link")
             for end in ("successor", "predecessor"):
-                found[road, end] = link.some(end) if link else None
+                found[road, end] = target = link.some(end) if link else None
+                if target is not None and target.word("elementType") not in ("road", "junction"):
+                    raise target.fault(
+                        f'expected elementType "road" or "junction", got "{target.word("elementType")}"; repair it'
+                    )
         return found
 
     def _next(self, road: str, number: int, lane: int, end: str) -> Iterator[int]:
@@ -107,7 +111,7 @@ class Links:
             yield from self._lane(target, road, following, target.whole("id"))
             return
         other = self.ends[road, end]
-        if other is None or other.word("elementType", "road") != "road":
+        if other is None or other.word("elementType") != "road":
             return  # junctions name their lanes themselves
         yield from self._lane(target, *self._contact(other, other.word("elementId")), target.whole("id"))
 
@@ -149,10 +153,6 @@ class Links:
         """The section of a road at which it meets a junction."""
         for end, number in (("successor", len(self.sections[road]) - 1), ("predecessor", 0)):
             target = self.ends[road, end]
-            if (
-                target is not None
-                and target.word("elementType", "") == "junction"
-                and target.word("elementId") == junction
-            ):
+            if target is not None and target.word("elementType") == "junction" and target.word("elementId") == junction:
                 return number
         raise connection.fault(f"expected road {road} to name junction {junction} in its link, it does not; add it")

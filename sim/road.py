@@ -289,6 +289,17 @@ def check_road(road: Road) -> Road:
                     f"{road.name}: expected lane {following.name} to begin where lane {lane.name} ends, got a gap of "
                     f"{gap:.2f} m; close it"
                 )
+            if float((lane.centre[-1] - lane.centre[-2]) @ (following.centre[1] - following.centre[0])) < 0.0:
+                raise RoadError(
+                    f"{road.name}: expected lane {following.name} to go on as lane {lane.name} ends, it turns back; "
+                    "repair the link"
+                )
             if index not in following.predecessors:
                 raise RoadError(f"{road.name}: lane {following.name} does not name its predecessor {lane.name}; add it")
+    for crossing in road.crossings:
+        if not max(map(abs, (*crossing.start, *crossing.end))) <= COORDINATE_MAX:
+            raise RoadError(
+                f"{road.name}: expected crossings at coordinates of at most {COORDINATE_MAX:g} m, got one from "
+                f"{crossing.start} to {crossing.end}; give metres"
+            )
     return road

@@ -13,6 +13,7 @@ line, what was expected, what came, what to do.
 from __future__ import annotations
 
 import math
+import stat
 import xml.parsers.expat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,12 @@ COUNT_MAX = 4_000_000
 DEPTH_MAX = 64
 """Elements inside each other; OpenDRIVE and CommonRoad need 10."""
 
+NAME_MAX = 100
+"""Characters of an id; a UUID has 36."""
+
+MESSAGE_MAX = 500
+"""Characters of what is said of an element."""
+
 NUMBER_MAX = 1.0e9
 """Size of a number: coordinates of maps reach 1e7 m; sums and squares of larger ones would leave what floats hold."""
 
@@ -46,8 +53,8 @@ class Element:
     text: str = ""
 
     def fault(self, text: str) -> MusterError:
-        """The error for this element: file and line before the text."""
-        return self.reader.error(f"{self.reader.path}, line {self.line}: {text}")
+        """The error for this element: file and line before the text, which may hold what the file says."""
+        return self.reader.error(f"{self.reader.path}, line {self.line}: {_plain(text)}")
 
     def all(self, tag: str) -> Iterator[Element]:
         """Children of one name."""
@@ -74,6 +81,16 @@ class Element:
             raise self.fault(f'expected the attribute "{name}" of <{self.tag}>, it is missing; add it')
         return value
 
+    def name(self, name: str = "id") -> str:
+        """An attribute as a name that messages and reports can show."""
+        text = self.word(name)
+        if not text.isprintable() or len(text) > NAME_MAX:
+            raise self.fault(
+                f'expected at most {NAME_MAX} printable characters as "{name}" of <{self.tag}>, got {shown(text)}; '
+                "rename it"
+            )
+        return text
+
     def number(self, name: str, default: float | None = None, low: float = -math.inf, high: float = math.inf) -> float:
         """An attribute as a finite number from `low` to `high`."""
         if default is not None and name not in self.attributes:
@@ -95,7 +112,8 @@ class Element:
 
     def _number(self, text: str, name: str, low: float, high: float) -> float:
         try:
-            value = math.nan if "_" in text else float(text)  # Python's own way to write them
+            # Python also takes 1_0, and the digits of every script
+            value = float(text) if text.isascii() and "_" not in text else math.nan
         except ValueError:
             value = math.nan
         stated = (low, high) != (-math.inf, math.inf)
@@ -119,9 +137,13 @@ class XmlReader:
     def root(self, *tags: str) -> Element:
         """The outermost element, which must have one of these names. Raises the reader's error, or `FileError`."""
         try:
-            size = self.path.stat().st_size
-            if size > SIZE_MAX:
-                raise self.error(f"{self.path}: expected at most {SIZE_MAX} bytes, got {size}; cut it into parts")
+            status = self.path.stat()
+            if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device read for ever
+                raise FileError(f"cannot read {self.path}: it is no file; name one")
+            if status.st_size > SIZE_MAX:
+                raise self.error(
+                    f"{self.path}: expected at most {SIZE_MAX} bytes, got {status.st_size}; cut it into parts"
+                )
             data = self.path.read_bytes()
         except OSError as error:
             raise FileError(
@@ -173,3 +195,9 @@ class XmlReader:
 
     def _here(self, text: str) -> MusterError:
         return self.error(f"{self.path}, line {self._parser.CurrentLineNumber}: {text}")
+
+
+def _plain(text: str) -> str:
+    """A message in one line: cut, and what cannot be printed escaped."""
+    text = text if len(text) <= MESSAGE_MAX else text[: MESSAGE_MAX - 3] + "..."
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

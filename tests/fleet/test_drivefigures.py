@@ -60,6 +60,11 @@ def test_an_empty_drive_has_zeros_and_json_has_no_infinities() -> None:
     assert plain["speed_share"] is None
 
 
+def test_where_nobody_may_drive_there_is_no_share_of_the_limit() -> None:
+    moments = [dataclasses.replace(moment, limit=0.0) for moment in drives.moments(0.5, speed=0.0)]
+    assert math.isnan(figures(drives.course(), moments).speed_share)
+
+
 def test_broken_invariants_are_counted_each_by_itself() -> None:
     moments = drives.moments(0.5)
     moments[1] = dataclasses.replace(moments[1], broken=("clearance", "speed limit"))

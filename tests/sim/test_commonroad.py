@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,10 @@ STANDING = (
 )
 SIGN = "<trafficSign id='20'><trafficSignElement><trafficSignID>206</trafficSignID></trafficSignElement></trafficSign>"
 ROADS = lanelet(1, 0.0, '<successor ref="2"/>') + lanelet(2, 0.0, '<predecessor ref="1"/>', begin=50.0, end=90.0)
+
+
+SWAPPED = lanelet(1, 0.0).replace("1.75", "one").replace("-one", "1.75").replace("one", "-1.75")
+LINE = f"<shape><polygon>{points((0, 0), (2, 0), (4, 0))}</polygon></shape>"
 
 
 def beside(other: int, direction: str, y: float) -> str:
@@ -156,6 +161,33 @@ def test_what_is_not_read_is_told_with_its_lines(tmp_path: Path) -> None:
     )
 
 
+def test_a_speed_sign_without_a_value_is_told(tmp_path: Path) -> None:
+    sign = SIGN.replace("206", "274")
+    road = read_commonroad(write(tmp_path / "s.xml", lanelet(1, 0.0, '<trafficSignRef ref="20"/>'), sign)).road
+    assert road.lanes[0].limit == math.inf
+    assert road.ignored == ("traffic sign 274, line 4",)
+
+
+def test_directions_of_many_turns_are_those_of_one(tmp_path: Path) -> None:
+    """Of 100 million turns float32, in which actors are driven, would keep none."""
+    turned = MOVING.replace("<exact>0.0<", f"<exact>{math.tau * 1e8 + 0.3}<")
+    (actor,) = read_commonroad(write(tmp_path / "t.xml", ROADS, turned)).actors
+    assert np.float32(actor.trajectory.heading) == pytest.approx([0.3, 0.3], abs=1e-6)
+
+
+def test_neighbours_of_a_long_lanelet_are_read_in_the_time_of_their_size(tmp_path: Path) -> None:
+    """300 lanelets of 1 m beside one of 20 km; what looks at all of it for each takes 10 s."""
+    many = 300
+    short = "".join(
+        lanelet(k + 2, 3.5, '<adjacentRight ref="1" drivingDir="same"/>', begin=60.0 * k, end=60.0 * k + 1.0)
+        for k in range(many)
+    )
+    begin = time.process_time()
+    road = read_commonroad(write(tmp_path / "l.xml", lanelet(1, 0.0, end=2e4), short)).road
+    assert time.process_time() - begin < 4.0
+    assert {lane.right_neighbour for lane in road.lanes[1:]} == {0}
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
@@ -176,8 +208,17 @@ def test_what_is_not_read_is_told_with_its_lines(tmp_path: Path) -> None:
         ((ROADS, SIGN, SIGN), "trafficSign 20 stands twice"),
         ((ROADS, MOVING.replace("<exact>1</exact></time>", "<exact>9e8</exact></time>")), "a time from 0 to 86400 s"),
         ((ROADS, PROBLEM.replace("<intervalEnd>40", "<intervalEnd>9e8")), "a time from 0 to 86400 s, got 9e\\+07"),
-        ((ROADS, MOVING.replace("<width>2<", "<width>2e3<")), "at most 1000 m long and wide, got 4.5 by 2000"),
+        ((ROADS, MOVING.replace("<width>2<", "<width>2e3<")), "0.001 m to 1000 m long and wide, got 4.5 by 2000"),
         ((ROADS, MOVING.replace("<exact>0.0<", "<exact>1e308<")), "from -1e\\+09 to 1e\\+09 as <exact>"),
+        ((SWAPPED,), "left bound of lanelet 1 to the left of its right one, got -3.50 m"),
+        ((lanelet(1, 0.0).replace("-1.75", "1.75"),), "to the left of its right one, got 0.00 m"),
+        ((ROADS.replace('"1"', '"1&#10;2"'),), 'printable characters as "id" of <lanelet>, got "1'),
+        ((ROADS, MOVING.replace("<width>2<", "<width>\u0662<")), "a finite number from 0.001 to 1e\\+09 as <width>"),
+        ((ROADS, MOVING.replace(BOX, "<shape><circle><radius>0</radius></circle></shape>")), "0.001 m to 1000 m long"),
+        ((ROADS, MOVING.replace(BOX, LINE)), "obstacle 3 to be 0.001 m to 1000 m long and wide, got 4 by 0"),
+        ((ROADS, MOVING.replace("<x>2<", "<x>1e6<")), "obstacle 3 to move by at most 150 m/s .*, got 1e\\+07"),
+        ((ROADS, MOVING.replace("<exact>10.0<", "<exact>-1e8<")), "obstacle 3 to move by at most 150 m/s"),
+        ((ROADS, PROBLEM.replace("<time><exact>0<", "<time><exact>60<")), "that ends after its beginning at 6 s"),
         ((beside(1, "same", 0.0),), "expected another lane beside it, got itself"),
         ((beside(2, "same", 10.0),), "expected lanelet 2 beside the left border of lanelet 1, same in direction"),
         ((beside(2, "opposite", 3.5),), "2 beside the left border of lanelet 1, opposite in direction"),

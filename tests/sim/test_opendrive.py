@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sim.files import FileError
 from sim.opendrive import read_opendrive
 from sim.road import LaneKind, Road, RoadError, project
 from sim.roadconflicts import find_conflicts
@@ -250,6 +252,8 @@ MARK = '<roadMark sOffset="{}" type="solid"/>'
 FAST = '<type s="20" type="town"><speed max="9" unit="{}"/></type>'
 SPEEDS = "".join(f'<speed sOffset="{k / 45}" max="{9 + k % 2}"/>' for k in range(4500))
 SIGNS = section(0, right="".join(lane(-k, more=SPEEDS if k == 1 else "") for k in range(1, 51)))
+OFFSET = '<laneOffset s="{}" a="{}" b="0" c="0" d="0"/>'
+WIDTH = '<width sOffset="40" a="6" b="0" c="0" d="0"/>'
 NOWHERE = '<successor elementType="road" elementId="z" contactPoint="start"/>'
 
 
@@ -271,6 +275,19 @@ NOWHERE = '<successor elementType="road" elementId="z" contactPoint="start"/>'
         (road("a", 100, STRAIGHT, ONE, more='<type s="-5" type="town"/>'), 'from 0 to 1e\\+09 as "s", got "-5"'),
         (road("a", 100, STRAIGHT, ONE, more=FAST.format("warp")), 'a unit of m/s, km/h, mph, got "warp"'),
         (road("a", 100, STRAIGHT, section(0, right=lane(-1), centre='</lane><lane id="0">')), "one <lane> in <center>"),
+        (road("a", 100, STRAIGHT, ONE, offset=OFFSET.format(0, 0) + OFFSET.format(50, 9)), "9.00 m at s = 50"),
+        (road("a", 100, STRAIGHT, ONE, offset=OFFSET.format(20, 1)), "a step of 1.00 m at s = 20"),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1, more=WIDTH))), "each <width> .* of 2.50 m at s = 40"),
+        (road("a", 100, STRAIGHT, LINKED, link=NOWHERE.replace('"road"', '"Road"')), 'or "junction", got "Road"'),
+        (road("a", 100, STRAIGHT, LINKED, link='<successor elementId="a"/>'), '"elementType" of <successor>, it is'),
+        (road("a", 100, STRAIGHT, ONE.replace('type="driving"', "")), 'the attribute "type" of <lane>'),
+        (road("a&#10;b", 100, STRAIGHT, ONE), 'printable characters as "id" of <road>, got "a\\\\nb"'),
+        (road("a" * 101, 100, STRAIGHT, ONE), "at most 100 printable characters"),
+        (road("a", 100, STRAIGHT, ONE) + '<junction id="&#x202E;j"/>', 'printable characters as "id" of <junction>'),
+        (road("a", 100, STRAIGHT, ONE, more=FAST.format("x&#10;y")), 'got "x\\\\ny"; repair it'),
+        (road("a", 100, STRAIGHT, ONE, more=FAST.format("x" * 10**6)), "x\\.\\.\\.$"),
+        (road("a", 100, STRAIGHT, ONE, rule="&#x202E;"), 'got "\\\\u202e"; repair it'),
+        (road("a", 100, STRAIGHT, section(0, right=lane(-1, "\u0663"))), 'a finite number as "a"'),
         (road("a", 100, STRAIGHT, SIGNS), "expected 200000 lanes in a file at most, cut where limits and marks"),
         (road("a", 100, STRAIGHT, LINKED, link=NOWHERE), 'expected the id of a road, got "z"'),
         (road("a", 100, STRAIGHT, LINKED + section(50, left=lane(1))), "expected a lane of road a, section 1, got -1"),
@@ -326,6 +343,37 @@ def test_lanes_beyond_all_measure_are_one_line(tmp_path: Path, width: str, messa
     with pytest.raises(RoadError, match=rf"w, lane a\.0\.-1: expected {message}") as caught:
         read_opendrive(write(tmp_path / "w.xodr", road("a", 100, STRAIGHT, section(0, right=lane(-1, width)))))
     assert "\n" not in str(caught.value)
+
+
+def test_ways_that_turn_back_are_refused(tmp_path: Path) -> None:
+    """Both roads end where they meet, but the link says that the one goes on at the end of the other."""
+    link = '<successor elementType="road" elementId="b" contactPoint="start"/>'
+    a = road("a", 100, STRAIGHT, LINKED, link=link)
+    b = road("b", 50, geometry(0, 100, -3.5, math.pi, 50), section(0, right=lane(-1)))
+    with pytest.raises(RoadError, match=r"lane b\.0\.-1 to go on as lane a\.0\.-1 ends, it turns back"):
+        read_opendrive(write(tmp_path / "t.xodr", a, b))
+
+
+def test_crossings_beyond_all_measure_are_refused(tmp_path: Path) -> None:
+    walk = WALK.format("3", "4").replace('t="0"', 't="2e8"')
+    with pytest.raises(RoadError, match="c: expected crossings at coordinates of at most 1e\\+08 m"):
+        read_opendrive(write(tmp_path / "c.xodr", road("a", 100, STRAIGHT, ONE, more=walk)))
+
+
+def test_lanes_of_types_that_there_are_not_are_told(tmp_path: Path) -> None:
+    right = lane(-1) + lane(-2, kind="parking") + lane(-3, kind="hovering")
+    network = read_opendrive(write(tmp_path / "k.xodr", road("a", 100, STRAIGHT, section(0, right=right))))
+    assert network.ignored == ("lane of type hovering, line 9",)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    pipe, folder, endless = tmp_path / "pipe.xodr", tmp_path / "folder.xodr", tmp_path / "zero.xodr"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    endless.symlink_to("/dev/zero")
+    for path in (pipe, folder, endless):
+        with pytest.raises(FileError, match=f"cannot read {path}: it is no file; name one"):
+            read_opendrive(path)
 
 
 def test_files_of_many_small_pieces_are_read_in_the_time_of_their_size(tmp_path: Path) -> None:
