@@ -62,6 +62,7 @@ COMMANDS = {
     "validate-sim": Command(
         "fleet.validate", "is this my robot? compare and refit the simulation with recordings", "sim"
     ),
+    "calibrate": Command("fleet.calibrate", "drive a course, fit a robot's bounds with their confidence", "sim"),
     "coordinate": Command(
         "fleet.coordinate", "the coordinator: tasks, assignment, right of way", "coordinator", joins=True
     ),

@@ -41,6 +41,7 @@ from hierarchy.options import OptionName
 from hierarchy.pace import Pace
 from hierarchy.skills import Act, Answer, version_of
 from safety import fallback
+from safety.calibration import Authority, Calibrated, allowed, least, watch_calibration
 from safety.dynamics import PLAN_TICKS, stopping_ticks
 from safety.monitors import (
     AgeBounds,
@@ -86,6 +87,10 @@ class ControlConfig:
     """Hash of the meta policy that chooses among offered tasks; empty where work is assigned"""
     body: str = PLANAR
     """The body that it moves: its tracking bound is the shield's (`hierarchy.motor.driven`)"""
+    authority: Authority = Authority.FULL
+    """What it may do at most: less than FULL for a robot without a valid calibration"""
+    calibrated: Calibrated | None = None
+    """The bounds of its calibration, watched while it drives; None for a simulated robot"""
 
 
 class Stepper:
@@ -113,7 +118,8 @@ class Stepper:
         """Why it cannot lift this floor's pods; empty where it can."""
         self._loaded = loaded(self._driven, site) if not self._unable else self._driven
         laden = None if self._unable else self._loaded
-        self._guard = Guard(spec, self._driven, laden, site, config.person_speed, limited=bool(self._pace.zones))
+        limited = bool(self._pace.zones) or config.calibrated is not None or config.authority is not Authority.FULL
+        self._guard = Guard(spec, self._driven, laden, site, config.person_speed, limited=limited)
         self._no_scan = np.full(spec.lidar.rays, spec.lidar.range_max, np.float32)
 
     def use(self, policy: Policy, chooser: Choose | None) -> None:
@@ -151,6 +157,11 @@ class Stepper:
         tracked, tracking = Cause.NONE, TrackingMemory()  # what cannot be read is followed anew
         if usable:
             tracked, tracking = watch_tracking(memory.tracking, readings, memory.last_command, self._driven)
+        calibration = memory.calibration
+        if self.config.calibrated is not None and usable:
+            held, strayed, last = self.config.calibrated, tracked is Cause.TRACKING, memory.last_command
+            calibration = watch_calibration(calibration, readings, last, strayed, held, self.config.spec)
+        authority = least(self.config.authority, inputs.authority, calibration)
         pose = inputs.pose if usable else memory.pose
         twist = inputs.twist if usable else (0.0, 0.0)
         # a robot that cannot tell its speed does not say that it stands: right of way would free the ground before it
@@ -213,6 +224,7 @@ class Stepper:
                 said = fallback.step(self._fallback_inputs(inputs.stamp, pose, twist, proposal), helper)
                 source, proposed, handed_back, helper = "fallback", (said.v, said.w), said.handed_back, said.memory
             proposed, limit = self._pace.apply(proposed, pose[:2], abs(twist[0]), proposal.way)
+            proposed, limit = allowed(authority, proposed, limit)
             verdict = self._guard.judge(proposed, limit, laden)
             reason = verdict.reason
             changed = Cause.SHIELD if reason is not Reason.NONE else Cause.NONE
@@ -250,6 +262,7 @@ class Stepper:
             last_command=released,
             pose=pose,
             latch_epoch=epoch if latched_now else memory.latch_epoch,
+            calibration=calibration,
         )
 
     # the parts, in the order in which the step uses them ------------------------------------------------------

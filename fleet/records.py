@@ -14,6 +14,7 @@ from hierarchy.controller import ControllerMemory
 from hierarchy.options import OptionName
 from hierarchy.skills import Answer
 from safety import fallback
+from safety.calibration import CalibrationMemory
 from safety.monitors import TrackingMemory
 from safety.shield import Reason
 from safety.supervisor import Cause, Mode, SupervisorMemory
@@ -48,6 +49,8 @@ class Inputs(msgspec.Struct, frozen=True):
     """Deadlines missed in a row up to now"""
     lift: float = -1.0
     """How far the lift with a pod is up, m; -1 without a pod"""
+    authority: int = 0
+    """What the loop allows at most (`safety.calibration.Authority`): a calibration whose date is over leaves creep"""
 
 
 class ShieldState(msgspec.Struct, frozen=True):
@@ -76,6 +79,8 @@ class Memory(msgspec.Struct, frozen=True):
     """Newest finite pose: what is reported while there is none"""
     latch_epoch: int = 0
     """Newest emergency stop seen when the robot latched"""
+    calibration: CalibrationMemory = msgspec.field(default_factory=CalibrationMemory)
+    """What the monitors of a calibration remember; as at the start where the robot has none"""
 
 
 class Outputs(msgspec.Struct, frozen=True):

@@ -33,18 +33,18 @@ from fleet.control import ControlConfig, Stepper
 from fleet.hardware import PLANT, PlantRobot
 from fleet.header import write_header
 from fleet.metrics import RobotMetrics
+from fleet.permit import Asked, Permit, permit_for
 from fleet.records import at_start, warm_inputs
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
 from fleet.seat import Seat
 from fleet.served import POLICIES, Loader, Served
 from fleet.swap import Desk
 from hierarchy.chooser import Chooser, load_chooser
-from hierarchy.motor import check_motor
 from hierarchy.skills import Answer, sees_limit
 from sim.errors import MusterError
 from sim.files import write_atomic
 from sim.readers import load_site
-from sim.robot import robot_names
+from sim.robot import RobotSpec, robot_names
 from sim.site import CELL, Site
 from sim.specfile import named_spec
 
@@ -80,6 +80,12 @@ class Config:
     """A robot specification (sim/specfile.py), the plant's; empty for the default robot"""
     body: Literal["planar", "wheeled"] = "planar"
     """The body that the plant moves: how far it strays from commands is its own"""
+    calibration: Path | None = None
+    """The record of `muster calibrate` for this robot, its specification and this site"""
+    uncalibrated: Literal["drive", "creep", "shadow"] = "drive"
+    """What it may do without a valid calibration: drive (a simulated robot), creep, or shadow: release nothing"""
+    coverage: float = 0.999
+    """Share of drives that the calibration must show to keep its bounds"""
     key: Path | None = None
     """The fleet's key file, or this robot's; the run's if not given"""
     blackbox: bool = True
@@ -110,7 +116,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
         )
     load_site(config.site, config.cell)
     spec = named_spec(config.spec).spec
-    check_motor(ControlConfig().motor, spec, config.body)
+    permit_of(config, load_site(config.site, config.cell), spec)
     place = config.policy or Path(os.environ.get(ENVIRONMENT) or ".")
     if made_later is None or (config.policy is not None and place != made_later.parent):
         policy = Policy.load(place)
@@ -122,6 +128,12 @@ def check(config: Config, made_later: Path | None = None) -> None:
     if config.key is not None:
         read_keys(config.key)
     check_free(ports(config))
+
+
+def permit_of(config: Config, site: Site, spec: RobotSpec) -> Permit:
+    """What the robots may do. Raises `MusterError` for a record that cannot be read, or for a motor nobody measured."""
+    asked = Asked(config.calibration, config.uncalibrated, config.coverage, len(_names(config)))
+    return permit_for(asked, spec, site.hash, config.body, time.time())
 
 
 def ports(config: Config) -> dict[str, str]:
@@ -157,6 +169,8 @@ def run(config: Config) -> int:
     keys = keys_of(config.key, directory.key)
     policy = Policy.load(config.policy or directory.root)
     spec = named_spec(config.spec).spec
+    permit = permit_of(config, site, spec)
+    print(permit.said, end="\n" if permit.said else "", flush=True)
     chooser = None
     if config.meta == "learned":
         chooser = load_chooser(_directory(config.policy or directory.root), spec, policy)
@@ -165,6 +179,9 @@ def run(config: Config) -> int:
         person_speed=config.person_speed,
         body=config.body,
         meta=chooser.policy.hash if chooser is not None else "",
+        motor=permit.motor,
+        authority=permit.authority,
+        calibrated=permit.calibrated,
     )
     steppers = {name: Stepper(replace(shared, robot=name), site, policy, chooser) for name in names}
     metrics = RobotMetrics(names)
@@ -172,6 +189,8 @@ def run(config: Config) -> int:
         metrics.serve(config.metrics_port)
     warm(steppers[names[0]])
     host = Host(config, directory, keys, names, steppers, site, policy, metrics, chooser)
+    for seat in host.seats:
+        seat.permit = permit
     return host.run(key)
 
 

@@ -25,7 +25,9 @@ from fleet.blackbox import BlackBox, Step
 from fleet.control import LATE, Stepper
 from fleet.hardware import PLANT, PlantRobot
 from fleet.metrics import RobotMetrics
+from fleet.permit import Permit
 from fleet.records import Inputs, Memory, Outputs, at_start
+from safety.calibration import Exceeded
 from safety.shield import Reason
 from safety.supervisor import Cause, may_drive
 from sim.robot import SECOND, Readings, RobotCommand
@@ -75,6 +77,8 @@ class Seat:
         """Of its control cycle, s"""
         self.stepper, self.box, self.board, self.metrics = stepper, box, board, metrics
         self.memory: Memory = at_start()
+        self.permit = Permit()
+        """What the robot may do; a calibration that its monitors found wrong is marked as expired in its file"""
         self.tally = Tally()
         self.lockstep = True
         self.waiting_since = -1.0
@@ -91,6 +95,8 @@ class Seat:
         self._handed: Counter[str] = Counter()
         self._last_step = time.monotonic()
         self._last_silent = 0.0
+        self._authority = 0
+        self._told = Exceeded.NONE
 
     def take(self) -> None:
         """Read what has come from both sides."""
@@ -152,6 +158,7 @@ class Seat:
             picture=self.link.view(stamp).picture,
             missed=self._missed_in_row,
             lift=readings.lift,
+            authority=self._authority,
         )
         started = time.perf_counter()
         before = self.memory
@@ -174,6 +181,7 @@ class Seat:
 
     def housekeeping(self) -> None:
         """Hand counters to the metrics."""
+        self._keep_permit()
         metrics, name = self.metrics, self.name
         news: Counter[str] = Counter(skipped=self.plant.skipped)
         if self.box is not None:
@@ -193,6 +201,14 @@ class Seat:
         """Leave the plant and let go of both connections."""
         self.plant.close(reason)
         self.link.transport.close()
+
+    def _keep_permit(self) -> None:
+        """Look at the calendar, and write down what the monitors found of the calibration."""
+        self._authority = int(self.permit.by(time.time()))
+        found = self.memory.calibration.expired
+        if found is not Exceeded.NONE and found is not self._told:
+            self._told = found
+            print(self.permit.expire(self.name, found), flush=True)
 
     def _play_plan(self, inputs: Inputs) -> None:
         """Release the next command of the stored plan, and say what was said before: nothing newer is known."""

@@ -102,11 +102,12 @@ def driven(spec: RobotSpec, body: str) -> RobotSpec:
     return replace(spec, tracking_e0=max(spec.tracking_e0, bound.e0), tracking_e1=max(spec.tracking_e1, bound.e1))
 
 
-def check_motor(motor: str, spec: RobotSpec, body: str = PLANAR) -> None:
+def check_motor(motor: str, spec: RobotSpec, body: str = PLANAR, measured: TrackingBound | None = None) -> None:
     """Raise MotorError unless the tracking error of this motor on this body is known, and the robot drives by it.
 
     What a specification states for itself must not be less than what was measured on the planar body; on any other
-    body the shield takes that body's own bound (`driven`).
+    body the shield takes that body's own bound (`driven`). `measured` is what a calibration measured of this very
+    robot: then that is what must be stated.
     """
     drives_by = motor_hash(spec)
     if motor != drives_by:
@@ -114,11 +115,12 @@ def check_motor(motor: str, spec: RobotSpec, body: str = PLANAR) -> None:
             f"expected motor {motor[:12]}, robot {spec.name} drives by {drives_by[:12]}: its drive law or its "
             "parameters are others; configure the motor that it has"
         )
-    bound = MEASURED.get((motor, PLANAR))
-    if bound is None or (motor, body) not in MEASURED:
+    bound = measured or MEASURED.get((motor, PLANAR))
+    if bound is None or (measured is None and (motor, body) not in MEASURED):
         raise MotorError(
             f"expected a motor whose tracking error was measured, got {motor[:12]} of robot {spec.name} on the {body} "
-            "body; measure it by tests/benchmarks/tracking_error.py and enter it in hierarchy/motor.py"
+            "body; calibrate the robot (muster calibrate), or measure it by tests/benchmarks/tracking_error.py and "
+            "enter it in hierarchy/motor.py"
         )
     if spec.tracking_e0 < bound.e0 or spec.tracking_e1 < bound.e1:
         raise MotorError(

@@ -174,10 +174,10 @@ def watch_tracking(
     if readings.pose_stamp - memory.stamp > 1.5 * spec.period:
         rule.append((0, 0.0, 0.0))  # nobody told it anything: the watchdog or the stored plan may have braked
     drive, turn = spec.diff, spec.diff.turn_accel_max
-    speeding = _Slew(drive.accel_max, BRAKE_SHARE * drive.brake_min, drive.accel_max, drive.brake_min)
-    turning = _Slew(turn, turn, TURN_SHARE * turn, TURN_SHARE * turn)
-    new_v = _reach(memory.v, [command[1] for command in rule], speeding, dt)
-    new_w = _reach(memory.w, [command[2] for command in rule], turning, dt)
+    speeding = Slew(drive.accel_max, BRAKE_SHARE * drive.brake_min, drive.accel_max, drive.brake_min)
+    turning = Slew(turn, turn, TURN_SHARE * turn, TURN_SHARE * turn)
+    new_v = reach(memory.v, [command[1] for command in rule], speeding, dt)
+    new_w = reach(memory.w, [command[2] for command in rule], turning, dt)
     mean_v, half_v = _mean(memory.v, new_v)
     mean_w, half_w = _mean(memory.w, new_w)
     turned = wrap_angle(yaw - memory.yaw)
@@ -262,7 +262,7 @@ def _ruling(
 
 
 @dataclass(frozen=True)
-class _Slew:
+class Slew:
     """How fast a drive goes towards a command, m/s^2 or rad/s^2."""
 
     away: float
@@ -274,7 +274,7 @@ class _Slew:
     sure_brake: float
 
 
-def _reach(now: tuple[float, float], targets: list[float], slew: _Slew, dt: float) -> tuple[float, float]:
+def reach(now: tuple[float, float], targets: list[float], slew: Slew, dt: float) -> tuple[float, float]:
     """The interval after `dt` of going towards any of the targets: outwards at most, inwards at least."""
     low, high = min(targets), max(targets)
     at_most, at_least = (slew.away, slew.brake), (slew.sure_away, slew.sure_brake)

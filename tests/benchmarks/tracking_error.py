@@ -25,8 +25,7 @@ from figure import Figure
 from numpy.typing import NDArray
 
 from hierarchy.motor import driven
-from safety.dynamics import Bounds, bounds
-from safety.path import predict
+from safety.conformance import foresee, line_over, strays
 from sim.bodies.pod import POD_MASS
 from sim.bodies.specs import amr, forklift, mobile_manipulator
 from sim.env import BatchEnv
@@ -39,8 +38,6 @@ from sim.tasks.carry import CarryConfig
 from sim.tasks.navigate import NavigateConfig
 from sim.vary import vary
 
-SLICE = 11
-
 KINDS: dict[str, Callable[[], RobotSpec]] = {"": amr, "forklift_": forklift, "manipulator_": mobile_manipulator}
 """Robots by the beginning of their figures' names."""
 
@@ -50,28 +47,6 @@ def stop_cycles(spec: RobotSpec) -> int:
     drive = spec.diff
     longest = max(drive.speed_max / drive.brake_min, drive.turn_max / drive.turn_accel_max)
     return math.ceil(longest / (spec.period / SECOND)) + 3
-
-
-@wp.kernel
-def predict_all(
-    twist: wp.array2d(dtype=wp.float32),
-    last: wp.array2d(dtype=wp.float32),
-    command: wp.array2d(dtype=wp.float32),
-    b: Bounds,
-    slices: wp.array3d(dtype=wp.float32),
-    plan: wp.array2d(dtype=wp.float32),
-) -> None:
-    """The shield's own prediction of each row."""
-    row = wp.tid()
-    path = predict(
-        twist[row, 0], twist[row, 1], last[row, 0], last[row, 1], command[row, 0], command[row, 1], 0.0, True, b
-    )
-    for k in range(path.count):
-        for j in range(7):
-            slices[row, k, j] = path.slices[k, j]
-    plan[row, 0] = path.v
-    plan[row, 1] = path.w
-    plan[row, 2] = path.stop
 
 
 @dataclass(frozen=True)
@@ -92,8 +67,6 @@ LIFTING = 30
 def trial(env: BatchEnv, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Errors (rows, substeps) of one stop of every row, and the slice end times that bound them."""
     spec, rows = env.spec, env.rows
-    free = bounds(spec)
-    free.e0 = free.e1 = 0.0
     drive = spec.diff
     told = drive if env.plant.pods is None else replace(drive, speed_max=SPEED, turn_max=TURN)
     low = np.array([-told.reverse_max, -told.turn_max])
@@ -125,23 +98,10 @@ def trial(env: BatchEnv, rng: np.random.Generator) -> tuple[NDArray[np.float64],
     near = rng.random(rows) < 0.5
     candidate = np.where(near[:, None], np.clip(command, low, high), rng.uniform(low, high, (rows, 2)))
     pose = env.state.pose.numpy().astype(np.float64)
-    slices = wp.zeros((rows, SLICE, 7), dtype=wp.float32)
-    plan = wp.zeros((rows, 3), dtype=wp.float32)
-    wp.launch(
-        predict_all,
-        dim=rows,
-        inputs=[
-            wp.array(env.state.measured_twist.numpy()[:, :2], dtype=wp.float32),
-            wp.array(env.drive.released.numpy(), dtype=wp.float32),
-            wp.array(candidate.astype(np.float32), dtype=wp.float32),
-            free,
-            slices,
-            plan,
-        ],
-    )
+    seen = foresee(spec, env.state.measured_twist.numpy()[:, :2], env.drive.released.numpy(), candidate)
     track: list[NDArray[np.float64]] = []
     env.substep_hook = lambda e: track.append(e.state.pose.numpy().astype(np.float64))
-    v, w, stop = plan.numpy().astype(np.float64).T
+    v, w, stop = seen.plan.T
     alive &= ~send(candidate)
     for k in range(1, stop_cycles(spec) + 1):
         left = np.maximum(1.0 - k * 0.1 / np.maximum(stop, 1e-9), 0.0)
@@ -150,43 +110,11 @@ def trial(env: BatchEnv, rng: np.random.Generator) -> tuple[NDArray[np.float64],
     moved = np.stack(track, axis=1)[..., :2] - pose[:, None, :2]
     c, s = np.cos(pose[:, 2])[:, None], np.sin(pose[:, 2])[:, None]
     at = np.stack([c * moved[..., 0] + s * moved[..., 1], c * moved[..., 1] - s * moved[..., 0]], axis=-1)
-    return _error(at, slices.numpy().astype(np.float64), alive, 0.1 * (stop_cycles(spec) + 1))
-
-
-def _error(
-    at: NDArray[np.float64], slices: NDArray[np.float64], alive: NDArray[np.bool_], seconds: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least over the chords that end no earlier; after the last one ended it alone counts."""
-    rows, substeps, _ = at.shape
-    time = (np.arange(substeps) + 1) * seconds / substeps
-    end = slices[..., 5]
-    used = end > 0.0
-    last = np.where(used, end, 0.0).max(axis=1)
-    a, b = slices[..., 0:2], slices[..., 2:4]
-    best = np.full((rows, substeps), np.inf)
-    best_end = np.zeros((rows, substeps))
-    for k in range(SLICE):
-        u = b[:, k] - a[:, k]
-        gap = at - a[:, None, k]
-        share = np.clip((gap * u[:, None]).sum(-1) / np.maximum((u**2).sum(-1), 1e-12)[:, None], 0.0, 1.0)
-        distance = np.linalg.norm(gap - share[..., None] * u[:, None], axis=-1) - slices[:, k, 4][:, None]
-        fits = used[:, k, None] & (end[:, k, None] >= np.minimum(time[None], last[:, None]) - 1e-6)
-        better = fits & (distance < best)
-        best = np.where(better, distance, best)
-        best_end = np.where(better, end[:, k, None], best_end)
-    ok = alive & used.any(axis=1)
-    return best[ok], best_end[ok]
-
-
-def fit(error: NDArray[np.float64], time: NDArray[np.float64]) -> tuple[float, float]:
-    """e0, e1 >= 0 of the line over every worst error that is lowest at 1 s."""
-    edges = np.arange(0.0, max(1.5, time.max()), 0.1)
-    worst = [(t + 0.05, error[(time > t) & (time <= t + 0.1)].max(initial=0.0)) for t in edges]
-    best = (np.inf, 0.0, 0.0)
-    for e1 in np.linspace(0.0, 0.2, 201):
-        e0 = max(max(e - e1 * t for t, e in worst), 0.0)
-        best = min(best, (e0 + e1, e0, float(e1)))
-    return best[1], best[2]
+    seconds = 0.1 * (stop_cycles(spec) + 1)
+    times = (np.arange(at.shape[1]) + 1) * seconds / at.shape[1]
+    far = strays(at, times, seen.slices)
+    ok = alive & (seen.slices[..., 5] > 0.0).any(axis=1)
+    return far.error[ok], far.end[ok]
 
 
 def run(
@@ -205,7 +133,7 @@ def run(
     parts = [trial(env, rng) for _ in range(trials)]
     error = np.concatenate([part[0].ravel() for part in parts])
     time = np.concatenate([part[1].ravel() for part in parts])
-    e0, e1 = fit(error, time)
+    e0, e1 = line_over(error, time)
     return e0, e1, error, time
 
 

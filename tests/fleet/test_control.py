@@ -19,6 +19,7 @@ from fleet.hardware import FakeRobot
 from fleet.records import Inputs, Memory, Outputs
 from hierarchy.chooser import TASKS, Rule
 from hierarchy.skills import Answer
+from safety.calibration import CREEP_SPEED, CREEP_TURN, Authority, Calibrated, CalibrationMemory, Exceeded
 from safety.supervisor import Cause, Mode
 from sim.fixtures import Fixtures, SpeedZone
 from sim.robot import SECOND, RobotSpec
@@ -350,3 +351,47 @@ def test_a_meta_policy_that_fails_is_no_answer_and_stops_nobody(policy: Policy, 
     assert {output.report.chosen for output in outputs} == {None}
     if fault == "raises":
         assert episode.robot.command.v > 0.0
+
+
+@pytest.mark.parametrize("how", ["configuration", "calendar"])
+def test_without_a_calibration_a_robot_creeps_to_its_goal(policy: Policy, how: str) -> None:
+    authority = Authority.CREEP if how == "configuration" else Authority.FULL
+    episode = begin(Stepper(ControlConfig(spec=SPEC, person_speed=0.0, authority=authority), SITE, policy), goal=3)
+    episode.spoil = {"authority": int(Authority.CREEP)} if how == "calendar" else {}
+    outputs = episode.run(40.0)
+    assert max(abs(output.proposed[0]) for output in outputs) <= CREEP_SPEED
+    assert max(abs(output.proposed[1]) for output in outputs) <= CREEP_TURN
+    assert outputs[-1].report.legs_done == 1
+    if how == "configuration":  # its shield knows the limit too, as that of a zone
+        assert max(abs(output.released[0]) for output in outputs) <= CREEP_SPEED
+
+
+def test_in_shadow_a_robot_answers_everything_and_stands(policy: Policy) -> None:
+    episode = begin(Stepper(ControlConfig(spec=SPEC, person_speed=0.0, authority=Authority.SHADOW), SITE, policy))
+    outputs = episode.run(10.0)
+    assert {output.released for output in outputs} == {(0.0, 0.0)}
+    asked = [output for output in outputs if output.answer is not None]
+    assert len(asked) > 80
+    assert any(output.answer.action[0] > 0.3 for output in asked if output.answer is not None)
+
+
+def test_a_calibration_that_its_monitors_find_wrong_leaves_creep(policy: Policy) -> None:
+    """The record says that this robot brakes far better than it does."""
+    for brake, expired in ((1.2 * SPEC.diff.brake_min, Exceeded.NONE), (6.0, Exceeded.BRAKING)):
+        config = ControlConfig(spec=SPEC, person_speed=0.0, calibrated=Calibrated(0.999, brake, 0.12))
+        episode = begin(Stepper(config, SITE, policy), goal=12)
+        for number in range(8):  # the picture is withheld and comes back: eight stops
+            episode.coordinator.withheld = False
+            episode.run(4.0)
+            episode.coordinator.withheld = True
+            episode.run(3.0)
+            assert episode.memory.calibration.drives >= number
+        assert episode.memory.calibration.expired is expired
+        episode.coordinator.withheld = False
+        top = max(abs(output.proposed[0]) for output in episode.run(4.0))
+        assert (top <= CREEP_SPEED) == (expired is not Exceeded.NONE)
+
+
+def test_a_robot_without_a_calibration_remembers_nothing_of_one(stepper: Stepper) -> None:
+    episode = under_way(stepper)
+    assert episode.memory.calibration == CalibrationMemory()

@@ -19,9 +19,11 @@ from fleet.codehash import code_hash
 from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot
 from fleet.header import pack_site, read_header, unpack_site, write_header
+from fleet.records import Inputs, Memory, at_start
 from fleet.replay import Config, Verdict, replay_all, run
 from fleet.salvage import BlackBoxError, Recording, read_recording
 from hierarchy.chooser import Rule
+from safety.calibration import Authority, Calibrated
 from sim.bodies.specs import amr, car, forklift, mobile_manipulator
 from sim.generate import generate_warehouse
 from sim.robot import RobotSpec
@@ -70,13 +72,24 @@ def only(path: Path, policy: Path) -> Verdict:
 
 @pytest.mark.parametrize("spec", [amr(), forklift(), mobile_manipulator(), car()], ids=lambda spec: spec.name)
 def test_the_header_gives_every_robot_back_as_it_was(spec: RobotSpec) -> None:
-    config = ControlConfig("r3", spec, 0.0, ("carry", "lift"), "motor", "meta", "wheeled")
+    calibrated = Calibrated(0.999, 1.6, 0.08, (1.02, 0.97), (1.01, 1.0))
+    config = ControlConfig("r3", spec, 0.0, ("carry", "lift"), "motor", "meta", "wheeled", Authority.CREEP, calibrated)
     recording = Recording(Path("box.mcap"), *write_header(config, SITE, None), (), True, "")
     assert read_header(recording).config == config
     for wrong in ('{"spec": 4}', "[1]", '{"spec": {"drive": {"track": "wide"}}}', '{"person_speed": "fast"}'):
         damaged = replace(recording, metadata=recording.metadata | {"config": wrong})
         with pytest.raises(BlackBoxError, match="expected a readable header"):
             read_header(damaged)
+
+
+def test_records_from_before_calibrations_are_read_as_those_of_a_robot_without_one() -> None:
+    memory = msgspec.msgpack.decode(msgspec.msgpack.encode(at_start((1.0, 2.0, 0.5))))
+    del memory["calibration"]
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(memory), type=Memory) == at_start((1.0, 2.0, 0.5))
+    inputs = Inputs(3, 4, b"", 5, (0.0, 0.0, 0.0), 6, (0.0, 0.0), 7)
+    plain = msgspec.msgpack.decode(msgspec.msgpack.encode(inputs))
+    del plain["authority"]
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(plain), type=Inputs) == inputs
 
 
 def test_a_recorded_run_replays_identically(
