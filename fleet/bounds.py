@@ -1,9 +1,8 @@
 """Bounds over what runs measured: fixed on the first part of a course, held against every later run.
 
 A quantity's bound lies beyond the worst that was seen, by half of the distance between the worst and the middle
-(WIDEN); the tracking line lies over the worst error of every tenth of a second and a fifth more (the house's rule for
-e(t), sim/robot.py). `exceptions` says which of them a later run breaks. How many runs without an exception show what
-stands in fleet/tolerance.py.
+(WIDEN); the tracking line lies over the worst error of every tenth of a second and half as much more. `exceptions` says
+which of them a later run breaks. How many runs without an exception show what stands in fleet/tolerance.py.
 """
 
 from __future__ import annotations
@@ -24,8 +23,9 @@ WIDEN = 1.5
 """A bound's distance from the middle over that of the worst: for a bell 4.5 standard deviations where the worst of
 some hundred runs lies at 3, so that thousands of later ones seldom break it."""
 
-TRACKING = 1.2
-"""Tracking errors over the worst seen: the house's 20 %."""
+TRACKING = 1.5
+"""Tracking errors over the worst seen, as WIDEN: the 20 % of sim/robot.py are over 12,000 stops, a course's first part
+plays some hundred, and on wheels that slip the worst of them is not the last word (2026-11: 20 % was widened twice)."""
 
 RESERVE = 0.005
 """Added to e0, m: a line that only just lies over few errors at its begin is broken there by the next."""

@@ -12,9 +12,8 @@
 `Stepper.step(inputs, memory) -> (outputs, memory)` is pure: the same arguments give the same bits on one machine, and
 the stepper's preallocated arrays and recorded launches carry nothing from step to step. Replay builds a fresh one and
 passes the recorded policy output as `act`. Nothing here raises for anything that comes from outside: each doubt is a
-cause that the supervisor acts on.
-
-What is read, remembered and decided stands in fleet/records.py, the shield's arrays in fleet/guard.py.
+cause that the supervisor acts on. What is read, remembered and decided stands in fleet/records.py, the shield's arrays
+in fleet/guard.py.
 """
 
 from __future__ import annotations
@@ -150,16 +149,15 @@ class Stepper:
         `lateness` (s): a policy that takes longer is not used; None where time stands still meanwhile (lockstep).
         """
         readings = self._readings(inputs)
-        fault = judge_readings(readings, self.config.spec)
-        usable = readable(readings, self.config.spec)
+        fault, usable = judge_readings(readings, self.config.spec), readable(readings, self.config.spec)
         if not math.isfinite(inputs.battery):
             fault = worst(fault, Cause.NOT_FINITE)
         tracked, tracking = Cause.NONE, TrackingMemory()  # what cannot be read is followed anew
         if usable:
             tracked, tracking = watch_tracking(memory.tracking, readings, memory.last_command, self._driven)
-        calibration = memory.calibration
-        if self.config.calibrated is not None and usable:
-            held, strayed, last = self.config.calibrated, tracked is Cause.TRACKING, memory.last_command
+        calibration, held = memory.calibration, self.config.calibrated
+        if held is not None and usable:
+            strayed, last = tracked is Cause.TRACKING, memory.last_command
             calibration = watch_calibration(calibration, readings, last, strayed, held, self.config.spec)
         authority = least(self.config.authority, inputs.authority, calibration)
         pose = inputs.pose if usable else memory.pose

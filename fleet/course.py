@@ -124,6 +124,12 @@ class Mover:
 
     def turn(self, angle: float, rate: float) -> Script[None]:
         """Turn by an angle on the spot, to within 0.1 rad, and rest."""
+        near = float(np.sort(self.now.scan)[: max(3, self.spec.lidar.rays // 120)].max())
+        if near < self.spec.radius:
+            raise CourseError(
+                f"expected room to turn in, something stands {near:.2f} m from the lidar, less than the robot's own "
+                f"{self.spec.radius:.2f} m; move the robot and begin again"
+            )
         goal = float(self.now.pose[2]) + angle
         patience = (abs(angle) / max(0.3 * rate, 0.05) + 3.0) * SECOND / self.spec.period
         while abs(left := wrap_angle(goal - float(self.now.pose[2]))) > 0.1:
@@ -133,11 +139,17 @@ class Mover:
                 raise CourseError(f"expected a turn by {angle:.2f} rad, it does not end; is the drive switched on?")
         yield from self.rest()
 
-    def fits(self, v: float, w: float, cycles: int) -> float | None:
-        """By how much to turn so that a run of so many cycles fits, rad; None where it fits nowhere."""
-        drive = self.spec.diff
+    def fits(self, v: float, w: float, cycles: int, plan: RobotSpec | None = None) -> float | None:
+        """By how much to turn so that a run of so many cycles fits, rad; None where it fits nowhere.
+
+        With `plan` it ends by the stopping plan under that robot's bounds, which lasts as long as the turn's end takes.
+        """
+        drive, stop = self.spec.diff, self.stop_way(v)
+        if plan is not None:
+            longest = max(abs(v) / plan.diff.brake_min, abs(w) / plan.diff.turn_accel_max)
+            stop = max(stop, abs(v) * (0.5 * longest + plan.latency_bound + self.spec.period / SECOND))
         way = way_of(
-            v, w, (cycles + 2) * self.spec.period / SECOND, self.stop_way(v),
+            v, w, (cycles + 2) * self.spec.period / SECOND, stop,
             accel=1.5 * drive.accel_max, turn_accel=drive.turn_accel_max,
         )  # fmt: skip
         return heading_for(way, self.points(), self.spec.radius)
@@ -165,12 +177,21 @@ class Mover:
         else:
             candidate = (v * (1.0 - 0.5 * near), w * (1.0 - near))
             prediction = self._foresee(plan, (v, w), candidate)
+            if not self._clear(prediction):
+                candidate = (v, w)
+                prediction = self._foresee(plan, (v, w), candidate)
+            if not self._clear(prediction):
+                yield from self.rest()
+                raise BrokenOff
             begin, turn, seconds = prediction.plan[0]
             ticks = stopping_ticks(begin, turn, seconds, 0.0, self.spec.period / SECOND)
             ticks = np.concatenate([[candidate], ticks[: math.ceil(seconds * SECOND / self.spec.period)]])
         still = quiet = 0
         while still < 3:
             command = (float(ticks[quiet][0]), float(ticks[quiet][1])) if quiet < len(ticks) else (0.0, 0.0)
+            if quiet < len(ticks) and not self._free():
+                yield from self.rest()
+                raise BrokenOff
             log.add(self.now, command)
             now = yield from self.tell(*command)
             quiet += 1
@@ -190,6 +211,14 @@ class Mover:
         oldest = min(now.scan_stamp, now.pose_stamp, now.twist_stamp)
         age = np.array([(now.stamp - oldest) / SECOND])
         return foresee(plan, np.array([now.twist]), np.array([last]), np.array([candidate]), age)
+
+    def _clear(self, prediction: Prediction) -> bool:
+        """Whether the chords of a prediction fit into what the newest scan sees free."""
+        chords = prediction.slices[0][prediction.slices[0][:, 5] > 0.0]
+        if not len(chords):
+            return True
+        points = hits([self.now.scan], self._angles, self.spec.lidar.range_max)
+        return clearance(np.concatenate([chords[:1, 0:2], chords[:, 2:4]]), points, self.spec.radius) > 0.0
 
     def _free(self) -> bool:
         """Whether a stop from now on fits into what the newest scan sees free."""

@@ -206,7 +206,8 @@ class Course:
             v, w = told or self._draw()
             cycles = hold_cycles(self.spec, v, w, self._accel, self._turn_accel) + int(self._rng.integers(0, 4))
             near = float(self._rng.random()) if plan and self._rng.random() < 0.5 else 0.0
-            angle = self.mover.fits(v, w, cycles)
+            bounds = self.found.fitted if plan else None
+            angle = self.mover.fits(v, w, cycles, bounds)
             if angle is None:
                 tries += 1
                 if tries % TRIES == 0 or told is not None:
@@ -214,10 +215,10 @@ class Course:
                 continue
             if abs(angle) > 0.01:
                 yield from self.mover.turn(angle, CREEP_TURN if self.found.top <= CREEP_SPEED else 2.0 * CREEP_TURN)
-                if self.mover.fits(v, w, cycles) != 0.0:
+                if self.mover.fits(v, w, cycles, bounds) != 0.0:
                     continue  # the turn ended a little off
             try:
-                run: Run = yield from self.mover.go(v, w, cycles, self.found.fitted if plan else None, near)
+                run: Run = yield from self.mover.go(v, w, cycles, bounds, near)
             except BrokenOff:
                 broken += 1
                 self.found.broken += 1

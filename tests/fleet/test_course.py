@@ -195,3 +195,43 @@ def test_an_ideal_robot_drives_the_whole_course_and_its_bounds_hold_it() -> None
     assert found.bounds.brake.value <= 1.2 * SPEC.diff.brake_min * 1.01
     assert found.fitted.diff.accel_max >= 0.99 * SPEC.diff.accel_max
     assert found.top == SPEC.diff.speed_max
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_a_stopping_plan_that_leads_into_a_wall_is_never_begun(monkeypatch: pytest.MonkeyPatch, blind: bool) -> None:
+    """Blind to where a plan leads, the course drives the robot into the wall: a plan may take longer than a stop."""
+    if blind:
+        monkeypatch.setattr(Mover, "_clear", lambda mover, prediction: True)
+        monkeypatch.setattr(Mover, "_free", lambda mover: True)
+    side, nearest = 6.0, [math.inf]
+
+    class Watched(FakeRobot):
+        def read(self, timeout: float) -> Readings | None:
+            nearest[0] = min(nearest[0], side - self.pose[0])
+            return super().read(timeout)
+
+    mover, slow = Mover(SPEC), replace(SPEC, drive=replace(SPEC.diff, brake_min=0.25))
+    mover.weakest = 1.5
+
+    def script() -> Script[Run]:
+        yield from mover.tell()
+        return (yield from mover.go(1.2, 0.0, 14, slow))
+
+    watched = Watched(SPEC, (3.0, 3.0, 0.0), lambda pose: walls(pose, side))
+    if blind:
+        follow(watched, script())
+    else:
+        with pytest.raises(BrokenOff):
+            follow(watched, script())
+    assert (nearest[0] < SPEC.radius) == blind
+
+
+def test_a_plan_is_given_the_room_that_the_end_of_its_turn_takes() -> None:
+    mover, slow = Mover(SPEC), replace(SPEC, drive=replace(SPEC.diff, turn_accel_max=0.5))
+    follow(robot(lambda pose: walls(pose, 7.0), (3.5, 3.5, 0.0)), mover.rest())
+    mover.weakest = 1.5
+    assert mover.fits(1.0, 0.5, 14) is not None
+    assert mover.fits(1.0, 0.5, 14, SPEC) is not None
+    assert mover.fits(1.2, 0.0, 14) is not None
+    assert mover.fits(1.2, 0.0, 14, replace(SPEC, drive=replace(SPEC.diff, brake_min=0.2))) is None
+    assert mover.fits(0.0, 1.5, 14, slow) is not None  # on the spot it takes none

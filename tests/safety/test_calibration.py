@@ -40,7 +40,7 @@ class Body:
 def drives(body: Body, count: int, seed: int) -> Iterator[tuple[Readings, tuple[float, float]]]:
     """Readings of `count` drives with the command that was released in the cycle before each."""
     rng = np.random.default_rng(seed)
-    fine, stamp, v = 0.02, 0, 0.0
+    fine, stamp, v = 0.01, 0, 0.0
     commands: list[tuple[float, float]] = [(-10.0, 0.0)]
     scan = np.zeros(0, np.float32)
     last = 0.0
@@ -72,14 +72,14 @@ def watch(body: Body, count: int, bounds: Calibrated = BOUNDS, seed: int = 0, st
 
 
 def test_a_robot_as_calibrated_keeps_its_calibration() -> None:
-    memory = watch(Body(), 150)
+    memory = watch(Body(), 80)
     assert memory.expired is Exceeded.NONE
-    assert memory.drives == pytest.approx(150, abs=2)
+    assert memory.drives == pytest.approx(80, abs=2)
     assert max(memory.scores) < math.log(ALARMS) / 2
 
 
 def test_at_its_very_bounds_too() -> None:
-    assert watch(Body(brake=1.62, latency=0.068), 80).expired is Exceeded.NONE
+    assert watch(Body(brake=1.62, latency=0.068), 50).expired is Exceeded.NONE
 
 
 def test_brakes_that_have_become_weak_expire_it_within_some_drives() -> None:
