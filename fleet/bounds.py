@@ -153,8 +153,9 @@ def exceptions(run: Measured, bounds: Bounds) -> list[str]:
 def fitted_spec(spec: RobotSpec, bounds: Bounds, top: float, noise: float, dropout: float) -> RobotSpec:
     """The specification with the bounds in the places that shield and policy read; `top` is the speed that was driven.
 
-    Guaranteed braking keeps the reserve that every robot's has (`sim.drive.BRAKE_SHARE`). Wheels and track are what
-    the robot's gains say, beside what its firmware goes on believing.
+    A turn's acceleration is both how fast a turn comes and how fast it ends, so it is the middle one; how far the body
+    strays for it, the tracking line has. Guaranteed braking keeps the reserve that every robot's has
+    (`sim.drive.BRAKE_SHARE`). Wheels and track are what the robot's gains say, beside what its firmware believes.
     """
     drive = spec.diff
     gain, turn = bounds.gain
@@ -174,7 +175,7 @@ def fitted_spec(spec: RobotSpec, bounds: Bounds, top: float, noise: float, dropo
         reverse_max=min(drive.reverse_max, top),
         accel_max=drive.accel_max if bounds.accel is None else bounds.accel.value,
         brake_min=bounds.brake.value / BRAKE_SHARE,
-        turn_accel_max=drive.turn_accel_max if bounds.turn_brake is None else bounds.turn_brake.value,
+        turn_accel_max=drive.turn_accel_max if bounds.turn_brake is None else bounds.turn_brake.middle,
     )
     return replace(
         spec,

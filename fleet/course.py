@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -21,8 +22,7 @@ from numpy.typing import NDArray
 
 from fleet.estimates import LEVEL, Run
 from fleet.freeroom import MARGIN, clearance, heading_for, hits, way_of
-from safety.conformance import Prediction, foresee
-from safety.dynamics import stopping_ticks
+from safety.conformance import Prediction, foresee, plan_commands
 from safety.fallback import TURN as CREEP_TURN
 from sim.errors import MusterError
 from sim.geometry import wrap_angle
@@ -72,6 +72,21 @@ def follow(robot: Robot, script: Script[T]) -> T:
         return end.value
     finally:
         robot.write(STOP)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What comes between a run's (v, w) and its stopping plan."""
+
+    changed: tuple[float, float] = (0.0, 0.0)
+    """Another (v, w), for `cycles`"""
+    cycles: int = 0
+    near: float = 0.0
+    """The candidate turns less by this share, and is slower by half of it"""
+
+
+STEADY = Ending()
+"""The plan begins out of what was told last."""
 
 
 class Mover:
@@ -154,10 +169,11 @@ class Mover:
         )  # fmt: skip
         return heading_for(way, self.points(), self.spec.radius)
 
-    def go(self, v: float, w: float, cycles: int, plan: RobotSpec | None = None, near: float = 0.0) -> Script[Run]:
+    def go(self, v: float, w: float, cycles: int, plan: RobotSpec | None = None, end: Ending = STEADY) -> Script[Run]:
         """Go to (v, w) from rest for so many cycles, then stop: fully, or by the shield's plan under `plan`'s bounds.
 
-        The plan follows a candidate of one cycle: (v, w) itself, or with `near` another share of its turn and speed.
+        The plan follows a candidate of one cycle; `end` says what comes between, so that plans begin as they do on a
+        shield: while the robot still takes up speed, turns otherwise, or is told something else.
         Raises `BrokenOff` where the room ends; the robot then stands.
         """
         log = _Log(self.now.stamp)
@@ -165,27 +181,27 @@ class Mover:
             log.add(self.now, (0.0, 0.0))
             yield from self.tell()
         up = len(log.times)
-        for _ in range(cycles):
+        last = (v, w)
+        for number in range(cycles + end.cycles):
+            last = (v, w) if number < cycles else end.changed
             if not self._free():
                 yield from self.rest()
                 raise BrokenOff
-            log.add(self.now, (v, w))
-            yield from self.tell(v, w)
+            log.add(self.now, last)
+            yield from self.tell(*last)
         stop, speed, prediction = len(log.times), abs(float(self.now.twist[0])), None
         if plan is None:
             ticks = np.zeros((0, 2))
         else:
-            candidate = (v * (1.0 - 0.5 * near), w * (1.0 - near))
-            prediction = self._foresee(plan, (v, w), candidate)
+            candidate = (last[0] * (1.0 - 0.5 * end.near), last[1] * (1.0 - end.near))
+            prediction = self._foresee(plan, last, candidate)
             if not self._clear(prediction):
-                candidate = (v, w)
-                prediction = self._foresee(plan, (v, w), candidate)
+                candidate = last
+                prediction = self._foresee(plan, last, candidate)
             if not self._clear(prediction):
                 yield from self.rest()
                 raise BrokenOff
-            begin, turn, seconds = prediction.plan[0]
-            ticks = stopping_ticks(begin, turn, seconds, 0.0, self.spec.period / SECOND)
-            ticks = np.concatenate([[candidate], ticks[: math.ceil(seconds * SECOND / self.spec.period)]])
+            ticks = np.concatenate([[candidate], plan_commands(prediction.plan[0], self.spec.period / SECOND)])
         still = quiet = 0
         while still < 3:
             command = (float(ticks[quiet][0]), float(ticks[quiet][1])) if quiet < len(ticks) else (0.0, 0.0)

@@ -125,15 +125,14 @@ def measure(run: Run) -> Measured:
     downs: list[Ramp | None] = [None, None]
     gain = [math.nan, math.nan]
     for k, least in enumerate((RAMP_V, RAMP_W)):
-        if not level.any() or abs(run.told[k]) < 0.1:
-            continue
+        if run.prediction is not None or not level.any() or abs(run.told[k]) < 0.1:
+            continue  # a plan may begin out of anything: there is no level
         held = float(twists[level, k].mean())
         if held * run.told[k] <= 0.0:
             continue
         gain[k] = held / run.told[k]
         ups[k] = ramp(t[rising], twists[rising, k], float(run.times[run.up]), 0.0, held, least)
-        if run.prediction is None:
-            downs[k] = ramp(t, twists[:, k], float(run.times[run.stop]), held, 0.0, least)
+        downs[k] = ramp(t, twists[:, k], float(run.times[run.stop]), held, 0.0, least)
     turns = [each.rate for each in (ups[1], downs[1]) if each is not None]
     error, end = _strays(run)
     odometry, place = _ways(run)

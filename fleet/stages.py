@@ -21,7 +21,7 @@ import numpy as np
 
 from fleet.beams import BeamError, Beams, blocked_beams, judge_beams
 from fleet.bounds import Bounds, exceptions, fit_bounds, fit_tracking, fitted_spec
-from fleet.course import CREEP_TURN, BrokenOff, CourseError, Mover, Script, hold_cycles
+from fleet.course import CREEP_TURN, STEADY, BrokenOff, CourseError, Ending, Mover, Script, hold_cycles
 from fleet.estimates import Measured, Run, measure
 from fleet.freeroom import MARGIN, straight_room
 from fleet.tolerance import runs_needed
@@ -203,11 +203,13 @@ class Course:
         """One run, drawn unless it is told, driven as often as it is broken off."""
         broken = tries = 0
         while True:
-            v, w = told or self._draw()
+            v, w = told or self.draw()
             cycles = hold_cycles(self.spec, v, w, self._accel, self._turn_accel) + int(self._rng.integers(0, 4))
-            near = float(self._rng.random()) if plan and self._rng.random() < 0.5 else 0.0
+            end = STEADY
+            if plan:
+                cycles, end = int(self._rng.integers(3, cycles + 1)), self._ending(v)
             bounds = self.found.fitted if plan else None
-            angle = self.mover.fits(v, w, cycles, bounds)
+            angle = self.mover.fits(v, w, cycles + end.cycles, bounds)
             if angle is None:
                 tries += 1
                 if tries % TRIES == 0 or told is not None:
@@ -215,10 +217,10 @@ class Course:
                 continue
             if abs(angle) > 0.01:
                 yield from self.mover.turn(angle, CREEP_TURN if self.found.top <= CREEP_SPEED else 2.0 * CREEP_TURN)
-                if self.mover.fits(v, w, cycles, bounds) != 0.0:
+                if self.mover.fits(v, w, cycles + end.cycles, bounds) != 0.0:
                     continue  # the turn ended a little off
             try:
-                run: Run = yield from self.mover.go(v, w, cycles, bounds, near)
+                run: Run = yield from self.mover.go(v, w, cycles, bounds, end)
             except BrokenOff:
                 broken += 1
                 self.found.broken += 1
@@ -230,7 +232,15 @@ class Course:
                 continue
             return measure(run)
 
-    def _draw(self) -> tuple[float, float]:
+    def _ending(self, v: float) -> Ending:
+        """How a run with a stopping plan goes over into it: half of them are told something else before, no faster."""
+        u, turn = self._rng.random(4), self.spec.diff.turn_max
+        near = float(u[0]) if u[1] < 0.5 else 0.0
+        if self._rng.random() < 0.5:
+            return Ending(near=near)
+        return Ending((float(v * u[2]), float((2.0 * u[3] - 1.0) * turn)), int(self._rng.integers(1, 9)), near)
+
+    def draw(self) -> tuple[float, float]:
         """V and w of a run: straight, arcs, on the spot, reverse; most of them fast."""
         drive, u = self.spec.diff, self._rng.random(4)
         top = self.found.top

@@ -89,6 +89,14 @@ def foresee(
     return Prediction(slices.numpy().astype(np.float64), plan.numpy().astype(np.float64))
 
 
+def plan_commands(plan: NDArray[np.float64], period: float) -> NDArray[np.float64]:
+    """The commands of a whole stopping plan (v, w, seconds), one a control period after the candidate's, (n, 2)."""
+    v, w, seconds = plan
+    count = max(int(np.ceil(seconds / period - 1e-9)), 0)
+    left = 1.0 - (np.arange(count) + 1.0) * period / max(seconds, 1e-9)
+    return np.maximum(left, 0.0)[:, None] * np.array([[v, w]])
+
+
 @dataclass(frozen=True)
 class Strays:
     """How far bodies were from the chords of their predictions."""

@@ -27,8 +27,7 @@ from fleet.bounds import Bounds
 from fleet.course import follow, hold_cycles
 from fleet.estimates import LEVEL, RAMP_V, RAMP_W, Ramp, ramp
 from fleet.stages import Course, Demand, Findings
-from safety.conformance import Prediction, foresee, strays
-from safety.dynamics import stopping_ticks
+from safety.conformance import Prediction, foresee, plan_commands, strays
 from sim.drive import BRAKE_SHARE
 from sim.hall import Hall, HallRobot, Likeness, draw_likeness, empty_hall
 from sim.robot import SECOND, RobotSpec
@@ -51,7 +50,7 @@ def later_drives(
     likeness: Likeness, found: Findings, count: int, seed: int, worlds: int = 250
 ) -> dict[str, tuple[int, int]]:
     """Of `count` later drives: drives and exceptions of each bound, and of all of them together (`all`)."""
-    tally = dict.fromkeys((*NAMES, "all"), (0, 0))
+    tally: dict[str, tuple[int, int]] = {name: (0, 0) for name in (*NAMES, "all")}
     for part in range(math.ceil(count / worlds)):
         rows = min(worlds, count - part * worlds)
         for broken, judged in drive_once(likeness, found, rows, seed + 1000 * part):
@@ -72,7 +71,7 @@ def drive_once(likeness: Likeness, found: Findings, rows: int, seed: int) -> Ite
     period = fitted.period / SECOND
     draws = Course(found.spec, Demand(seed=seed))
     draws.found.top = found.top
-    told = np.array([draws._draw() for _ in range(rows)])  # the course's own mixture of runs
+    told = np.array([draws.draw() for _ in range(rows)])  # the course's own mixture of runs
     slowest = 0.9 * min(bounds.accel.middle if bounds.accel else 1.0, likeness.spec.diff.accel_max)
     turning = 0.5 * bounds.turn_brake.middle if bounds.turn_brake else 2.0
     up = max(hold_cycles(fitted, v, w, slowest, turning) for v, w in told.tolist()) + int(rng.integers(0, 4))
@@ -115,12 +114,9 @@ def drive_once(likeness: Likeness, found: Findings, rows: int, seed: int) -> Ite
     aged = np.array([_oldest(hall, row) for row in range(rows)])
     prediction = foresee(fitted, np.array(state.measured_twist.numpy())[:, :2], command, candidate, aged)
     send(candidate)
-    longest = math.ceil(float(prediction.plan[:, 2].max()) / period) + 4
-    ticks = np.stack([
-        np.concatenate([stopping_ticks(*row, 0.0, period), np.zeros((longest, 2))]) for row in prediction.plan
-    ])  # fmt: skip
-    for k in range(max(longest, 25)):
-        send(np.where(plan[:, None], ticks[:, min(k, ticks.shape[1] - 1)], 0.0))
+    played = [plan_commands(each, period) for each in prediction.plan]
+    for k in range(max(25, 4 + max(map(len, played)))):
+        send(np.array([row[k] if plan[i] and k < len(row) else (0.0, 0.0) for i, row in enumerate(played)]))
     yield from _judged(
         bounds, fitted, plan, stop, aged, prediction, up,
         np.array(times), np.stack(ages, 1), np.stack(fine_poses, 1), np.stack(fine_twists, 1),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fleet.estimates import Measured, Run, measure, ramp
-from safety.conformance import foresee
+from safety.conformance import foresee, plan_commands
 from sim.robot import RobotSpec
 
 
@@ -87,6 +87,14 @@ def test_a_stop_that_is_over_within_a_few_readings_gives_no_braking() -> None:
 def test_a_change_that_never_comes_is_no_ramp() -> None:
     times = np.arange(0.0, 2.0, 0.1)
     assert ramp(times, np.ones(20), 0.5, 1.0, 0.0, 3) is None
+
+
+def test_a_plan_is_played_to_its_end_however_long_it_takes() -> None:
+    assert plan_commands(np.array([1.0, -0.5, 0.4]), 0.1) == pytest.approx(
+        np.array([(0.75, -0.375), (0.5, -0.25), (0.25, -0.125), (0.0, 0.0)])
+    )
+    assert len(plan_commands(np.array([1.0, 1.5, 3.05]), 0.1)) == 31  # more than a stored plan's 16 ticks
+    assert len(plan_commands(np.zeros(3), 0.1)) == 0
 
 
 def test_a_body_that_follows_the_prediction_strays_by_nothing_and_one_that_is_pushed_aside_by_as_much() -> None:
