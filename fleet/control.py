@@ -102,22 +102,17 @@ class Stepper:
         `chooser` that `config.meta` names it answers no offer (replay passes `choose`).
         """
         start_warp()
-        self.config = config
-        self.site = site
-        self.policy = policy
-        self.chooser = chooser
+        self.config, self.site, self.policy, self.chooser = config, site, policy, chooser
         spec = config.spec
         self.controller = Controller(spec, site, policy)
         self._pace = Pace(spec, site)
-        self._bounds = AgeBounds.of(spec)
-        self._embodiment = spec.embodiment_hash()
-        self._period = spec.period / SECOND
+        self._bounds, self._embodiment, self._period = AgeBounds.of(spec), spec.embodiment_hash(), spec.period / SECOND
         self._driven = driven(spec, config.body)
         self._unable = why_not(self._driven, site)
         """Why it cannot lift this floor's pods; empty where it can."""
         self._loaded = loaded(self._driven, site) if not self._unable else self._driven
         laden = None if self._unable else self._loaded
-        limited = bool(self._pace.zones) or config.calibrated is not None or config.authority is not Authority.FULL
+        limited = self._pace.zones or config.calibrated is not None or config.authority is not Authority.FULL
         self._guard = Guard(spec, self._driven, laden, site, config.person_speed, limited=limited)
         self._no_scan = np.full(spec.lidar.rays, spec.lidar.range_max, np.float32)
 
@@ -150,8 +145,7 @@ class Stepper:
         """
         readings = self._readings(inputs)
         fault, usable = judge_readings(readings, self.config.spec), readable(readings, self.config.spec)
-        if not math.isfinite(inputs.battery):
-            fault = worst(fault, Cause.NOT_FINITE)
+        fault = worst(fault, Cause.NONE if math.isfinite(inputs.battery) else Cause.NOT_FINITE)
         tracked, tracking = Cause.NONE, TrackingMemory()  # what cannot be read is followed anew
         if usable:
             tracked, tracking = watch_tracking(memory.tracking, readings, memory.last_command, self._driven)
@@ -159,9 +153,7 @@ class Stepper:
         if held is not None and usable:
             strayed, last = tracked is Cause.TRACKING, memory.last_command
             calibration = watch_calibration(calibration, readings, last, strayed, held, self.config.spec)
-        authority = least(self.config.authority, inputs.authority, calibration)
-        pose = inputs.pose if usable else memory.pose
-        twist = inputs.twist if usable else (0.0, 0.0)
+        pose, twist = (inputs.pose, inputs.twist) if usable else (memory.pose, (0.0, 0.0))
         # a robot that cannot tell its speed does not say that it stands: right of way would free the ground before it
         told = inputs.twist if usable else (self.config.spec.diff.speed_max, 0.0)
         cells = self._granted(inputs.picture)
@@ -222,6 +214,7 @@ class Stepper:
                 said = fallback.step(self._fallback_inputs(inputs.stamp, pose, twist, proposal), helper)
                 source, proposed, handed_back, helper = "fallback", (said.v, said.w), said.handed_back, said.memory
             proposed, limit = self._pace.apply(proposed, pose[:2], abs(twist[0]), proposal.way)
+            authority = least(self.config.authority, inputs.authority, calibration)
             proposed, limit = allowed(authority, proposed, limit)
             verdict = self._guard.judge(proposed, limit, laden)
             reason = verdict.reason
@@ -286,8 +279,7 @@ class Stepper:
         """The granted cells that are cells of this floor; none when the picture is of another floor or an error."""
         if picture is None or picture.grant is None or picture.error or picture.site != self.site.hash:
             return ()
-        size = self.site.height * self.site.width
-        cells = picture.grant.cells
+        size, cells = self.site.height * self.site.width, picture.grant.cells
         return cells if all(0 <= cell < size for cell in cells) else ()
 
     def _ages(self, inputs: Inputs, readings: Readings, twist: tuple[float, float], granted: bool) -> Ages:
