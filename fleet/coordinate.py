@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from tyro.conf import Suppress
 
@@ -19,11 +18,8 @@ from coordination.client import COORDINATOR
 from coordination.keys import Keys
 from coordination.service import PLANT
 from coordination.transport import TransportError
-from fleet.ros.bus import open_bus
+from fleet.ros.bus import BusKind, open_bus
 from fleet.ros.transport import SCHEME, BusClient, BusServer, space_of, wait_any
-
-BusKind = Literal["none", "auto", "dds", "rclpy", "loop"]
-"""none: ZeroMQ; else see `ros.bus.open_bus`."""
 
 
 @dataclass(frozen=True)

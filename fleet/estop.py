@@ -23,8 +23,7 @@ from coordination.keys import Keys, read_keys
 from coordination.requests import StopState
 from coordination.transport import Transport
 from coordination.zmq_transport import ZmqClient
-from fleet.coordinate import BusKind
-from fleet.ros.bus import open_bus
+from fleet.ros.bus import BusKind, open_bus
 from fleet.ros.transport import SCHEME, BusClient, space_of
 from sim.errors import MusterError
 

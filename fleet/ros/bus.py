@@ -23,7 +23,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from fleet.ros.arguments import parse
 from fleet.ros.parameters import Parameters
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
+
+BusKind = Literal["none", "auto", "dds", "rclpy", "loop"]
+"""Of a command line: none is no bus but ZeroMQ, else see `open_bus`."""
 
 KINDS = ("auto", "rclpy", "dds", "loop")
 """What `open_bus` can be asked for."""
