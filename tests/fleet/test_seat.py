@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,13 +13,17 @@ from agents.policy import Policy
 from coordination.client import CoordinatorClient
 from coordination.messages import Cycle, Done, Join, Joined, Leave, Picture, Report
 from coordination.transport import InProcessEnd, Network
+from fleet.calibrationfile import read_record, write_record
 from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot, JoinError, PlantRobot
 from fleet.metrics import RobotMetrics
+from fleet.permit import Permit
 from fleet.seat import Seat
 from fleet.watchdog import Board
+from safety.calibration import CREEP_SPEED, CalibrationMemory, Exceeded
 from safety.supervisor import Cause, Mode
 from sim.robot import RobotSpec
+from tests.fleet.calibrated import record
 from tests.fleet.episodes import Episode, FakeCoordinator, aisle, delivery, walls
 from tests.fleet.hand_policy import write_hand_policy
 
@@ -219,3 +224,25 @@ def test_a_plant_that_refuses_or_ends_is_heard(bench: Bench) -> None:
     bench.plant.send("r0", Leave("the shift is over"), 0)
     robot.read(0.0)
     assert robot.left == "the shift is over"
+
+
+def test_a_calibration_that_its_monitors_found_wrong_is_marked_and_one_whose_day_is_over_leaves_creep(
+    bench: Bench, moments: list[tuple[Cycle, Picture | None]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_record(tmp_path / "c.yaml", record())
+    seat = bench.seat
+    seat.permit = Permit(path=tmp_path / "c.yaml", until=time.time() + 3600.0)
+    drive(bench, moments, 3)
+    seat.housekeeping()
+    assert not read_record(tmp_path / "c.yaml").expired
+    seat.memory = msgspec.structs.replace(seat.memory, calibration=CalibrationMemory(expired=Exceeded.LATENCY))
+    seat.housekeeping()
+    seat.housekeeping()
+    assert capsys.readouterr().out.count("r0 creeps: it answered later than calibrated") == 1
+    assert read_record(tmp_path / "c.yaml").expired.startswith("it answered later than calibrated (r0, ")
+    seat.memory = msgspec.structs.replace(seat.memory, calibration=CalibrationMemory())
+    seat.permit = Permit(until=time.time() - 1.0)
+    seat.housekeeping()
+    drive(bench, moments[3:], 20)
+    speeds = [abs(done.command[0]) for done in bench.answers(Done)[3:]]
+    assert 0.1 < max(speeds) <= CREEP_SPEED + 0.1  # what is proposed is capped; a shield may add one period's reach
