@@ -222,7 +222,7 @@ def measure_robots(robots: Iterable[int], coverage: float, count: int) -> Iterat
 
 def measure(quick: bool) -> Iterable[Figure]:
     """Covered shares of later drives, and what the bounds cost."""
-    robots, coverage, count = (range(1, 3), 0.95, 250) if quick else (range(1, 7), 0.999, 2_000)
+    robots, coverage, count = (range(1, 3), 0.99, 250) if quick else (range(1, 7), 0.999, 2_000)
     total = dict.fromkeys((*NAMES, "all"), np.zeros(2, int))
     worst, runs, hours, attempts, ratios, late = 1.0, 0, 0.0, 1, [], []
     for robot, found, tally in measure_robots(robots, coverage, count):
