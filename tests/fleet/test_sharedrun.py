@@ -34,7 +34,7 @@ def test_the_first_of_many_makes_the_run_that_all_join(tmp_path: Path, monkeypat
     assert join_run().root == named
     assert json.loads((named / "run.json").read_text())["run"] == "run_1"
     assert read_keys(named / "fleet.key").fleet is not None
-    assert discard_unused() == ()
+    assert named not in [run.root for run in discard_unused()]  # those of other tests may be among them
     assert named.exists()
 
 

@@ -111,7 +111,7 @@ def test_the_shield_on_another_body_gets_what_was_measured_on_it() -> None:
     assert wheeled.tracking_e0 == measured.e0 > SPEC.tracking_e0
     assert wheeled.tracking_e1 == SPEC.tracking_e1 > measured.e1  # what the robot states for itself is kept
     check_motor(FIRMWARE, SPEC, WHEELED)
-    with pytest.raises(MotorError, match="on the hovering body; measure it by"):
+    with pytest.raises(MotorError, match=r"on the hovering body; calibrate the robot .*measure it by"):
         check_motor(FIRMWARE, SPEC, "hovering")
 
 
