@@ -101,11 +101,28 @@ def recorded_of(scenario: Scenario, path: Path, problem: int = 0) -> Recorded:
             f"{path}: expected planning problem {chosen.name} to begin on a driving lane, got ({x:g}, {y:g}), which is "
             "off the road; move it"
         )
+    for actor in scenario.actors:
+        if _within(actor, chosen):
+            raise RoadError(
+                f"{path}: expected planning problem {chosen.name} to begin beside obstacle {actor.name}, it begins "
+                "within it; move one"
+            )
     for goal in chosen.goals:
         _check_goal(path, scenario.road, chosen, goal)
     plan = _plan(scenario.road, chosen, start)
     name = path.stem if len(scenario.problems) == 1 else f"{path.stem}, problem {chosen.name}"
     return Recorded(name, scenario.road, scenario.actors, chosen, scenario.step, start, plan)
+
+
+def _within(actor: Actor, problem: Problem) -> bool:
+    """Whether the middle of the ego is in somebody's box when a problem begins."""
+    times = actor.trajectory.time
+    if actor.moves and not times[0] <= problem.time <= times[-1]:
+        return False
+    x, y, heading, _ = actor.trajectory.at(problem.time)
+    dx, dy = problem.position[0] - x, problem.position[1] - y
+    along, across = math.cos(heading) * dx + math.sin(heading) * dy, math.cos(heading) * dy - math.sin(heading) * dx
+    return abs(along) < 0.5 * actor.length and abs(across) < 0.5 * actor.width
 
 
 def _check_goal(path: Path, road: Road, problem: Problem, goal: Goal) -> None:

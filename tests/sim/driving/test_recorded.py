@@ -137,6 +137,11 @@ def area(x: float, y: float) -> str:
     [
         ((problem(),), 1, r"a.xml: expected planning problem 1 of 1, counted from 0, it is not there"),
         ((), 0, r"a.xml: expected planning problem 0 of 0"),
+        (
+            (problem(x=71.0), STANDING),
+            0,
+            r"a.xml: expected planning problem 9 to begin beside obstacle 4, it begins with",
+        ),
         ((problem(y=9.0),), 0, r"a.xml: expected planning problem 9 to begin on a driving lane, got \(5, 9\)"),
         (
             (problem(area(70.0, 20.0)),),
