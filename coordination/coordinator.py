@@ -59,6 +59,9 @@ Out = list[tuple[str, msgspec.Struct]]
 WAITING = 100
 """Tasks in a fleet state that wait for a person: with 400 robots it stays below MAX_MESSAGE."""
 
+ASKING = 20
+"""Robots in a fleet state that ask for an operator, and that operators have: a screen of each."""
+
 LISTED = 400
 """Robots in a fleet state: 400 lines stay below MAX_MESSAGE."""
 
@@ -184,8 +187,8 @@ class Coordinator:
             stopped=latch.stopped,
             stop_epoch=latch.stop_epoch,
             waiting=(*self.waiting.values(), *self._stranded(), *unserved(records, self._able()))[:WAITING],
-            asking=tuple(self.jogs.asking(now))[:WAITING],
-            jogs=self.jogs.lines()[:WAITING],
+            asking=tuple(self.jogs.asking(now))[:ASKING],
+            jogs=self.jogs.lines()[:ASKING],
         )
 
     def _report(self, robot: str, report: Report, now: int) -> None:
