@@ -7,9 +7,8 @@ between 1 s before the fallback is called and 2 s after it and stays for at leas
 second before the call says NaN, the last sane command, the opposite of what it means, or nothing. From then on only
 the fallback proposes; the shield judges it as everybody.
 
-    not_reached    cars that do not stand within TIME after the call (and HELD where something that is not there
-                   stands in their way), or stand elsewhere than in a lane or on its shoulder, by a tolerance for what
-                   the fault does to the place across the lane
+    not_reached    cars that do not stand within TIME after the call, or stand elsewhere than in a lane or on its
+                   shoulder, by a tolerance for what the fault does to the place across the lane
     at_fault       contacts at fault from the call on
 """
 
@@ -47,9 +46,6 @@ CALLED = (80, 120)
 TIME = 25.0
 """s from the call until the car must stand: 12 s from 130 km/h at comfort, and the way onto a shoulder at 8 m/s."""
 
-HELD = {"ghost": 12.0}
-"""s more: who brakes between two lanes for a phantom goes on when it is gone, 36 s after the call at the latest."""
-
 BEFORE = 10
 """Control steps for which a policy is broken before somebody notices."""
 
@@ -58,9 +54,6 @@ STANDS = 0.05
 
 BESIDE = 0.1
 """m; over a border, where sensors are healthy: the lane camera's own error (`RoadRules.lane_error`)."""
-
-BLIND = 2.0
-"""s of a stop by the stored plan from 12 m/s, after which it is off by the body's tracking error."""
 
 FIRST = 900_000
 """Of the batches' seeds."""
@@ -119,8 +112,7 @@ def play(group: str, rows: int, seed: int) -> Found:
 
 
 def _play(group: str, policy: str, rows: int, seed: int) -> Found:
-    limit = TIME + HELD.get(group, 0.0)
-    steps = CALLED[1] + round(limit / 0.05)
+    steps = CALLED[1] + round(TIME / 0.05)
     config = RoadConfig(skill="pull_over", time_limit=steps * 0.05 + 60.0, sensors=sensors_of(group))
     atlas = training_atlas(EVALUATION + ROADS * (FIRST + seed), ROADS)
     shield, fallback = RoadShield(config.spec, config.profile), RoadFallback(config.spec, config.profile)
@@ -160,10 +152,10 @@ def _play(group: str, policy: str, rows: int, seed: int) -> Found:
         since = np.where(alone & ~ended & ~over & moves, (step + 1 - call) * 0.05, since)
         place = np.where(alone & ~ended & ~over, over_edges(env), place)
         ended |= alone & over
-    stood = since <= limit
-    spec = config.spec
-    tolerance = BESIDE + spec.tracking_e0 + spec.tracking_e1 * BLIND
-    tolerance += 1.5 if group == "lane_bias" else spec.localisation_bound if group == "lane_lost" else 0.0
+    stood = since <= TIME
+    tolerance = BESIDE + (
+        1.5 if group == "lane_bias" else config.spec.localisation_bound if group == "lane_lost" else 0.0
+    )
     wrong = left | ~stood | (place > tolerance)
     faults = counts[:, int(Blame.AT_FAULT)]
     for row in np.flatnonzero(wrong)[:4]:
