@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 
 from coordination.messages import Cycle, Done, Join, Joined, Leave
 from coordination.transport import Transport
+from fleet.hosted import JoinError, readings_of
 from hierarchy.motor import Motor, at_rest, wheel_speeds
-from sim.errors import MusterError
 from sim.robot import SECOND, Readings, RobotCommand, RobotSpec
 
 PLANT = "plant"
@@ -27,10 +28,6 @@ STALE_COMMAND = 0.3
 """A released command is tracked for so long, s: three control periods, as the watchdog waits at most."""
 JOIN_PAUSE = 0.2
 """Between two requests to join, s: the plant may still be starting."""
-
-
-class JoinError(MusterError):
-    """The plant refused the robot, or there is none."""
 
 
 class WheelBase(Protocol):
@@ -101,6 +98,11 @@ class PlantRobot:
         """Whether the lift is to be up, with every command from now on"""
         self._answered = -1
 
+    @property
+    def counts(self) -> Counter[str]:
+        """Messages by what became of them."""
+        return self.transport.counts
+
     def join(self, timeout: float) -> Joined:
         """Take part in the plant; raises JoinError when it refuses or does not answer within `timeout` seconds."""
         deadline = time.monotonic() + timeout
@@ -127,22 +129,10 @@ class PlantRobot:
         cycle = self.cycle
         if cycle is None or cycle.round <= self._answered:
             return None
-        rays = self.spec.lidar.rays
-        scan = np.frombuffer(cycle.scan, np.float32) if len(cycle.scan) % 4 == 0 else np.zeros(0, np.float32)
-        if len(scan) != rays:
+        readings = readings_of(cycle)
+        if len(readings.scan) != self.spec.lidar.rays:
             self.malformed += 1  # control finds the scan missing and stops; the cycle is still answered
-        return Readings(
-            stamp=cycle.stamp,
-            scan=scan,
-            scan_stamp=cycle.scan_stamp,
-            pose=np.array(cycle.pose, np.float32),
-            pose_stamp=cycle.pose_stamp,
-            twist=np.array(cycle.twist, np.float32),
-            twist_stamp=cycle.twist_stamp,
-            battery=cycle.battery,
-            bumper=cycle.bumper,
-            lift=cycle.lift,
-        )
+        return readings
 
     def write(self, command: RobotCommand) -> None:
         """See `Robot.write`: end the open round."""

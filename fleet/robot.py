@@ -20,17 +20,15 @@ from types import FrameType
 from typing import Literal
 
 import numpy as np
-import zmq
 
 from agents.policy import MANIFEST, MODEL, Policy
 from coordination.client import ADDRESS, COORDINATOR, CoordinatorClient
-from coordination.keys import Keys, keys_of, read_keys
+from coordination.keys import keys_of, read_keys
 from coordination.ports import check_free, listeners
-from coordination.zmq_transport import ZmqClient
 from fleet import watchdog
 from fleet.blackbox import BlackBox, Recorder
 from fleet.control import ControlConfig, Stepper
-from fleet.hardware import PLANT, PlantRobot
+from fleet.hardware import PLANT
 from fleet.header import write_header
 from fleet.metrics import RobotMetrics
 from fleet.permit import Asked, Permit, permit_for
@@ -39,6 +37,7 @@ from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
 from fleet.seat import Seat
 from fleet.served import POLICIES, Loader, Served
 from fleet.swap import Desk
+from fleet.wires import Wires, ZmqWires
 from hierarchy.chooser import Chooser, load_chooser
 from hierarchy.skills import Answer, sees_limit
 from sim.errors import MusterError
@@ -188,7 +187,8 @@ def run(config: Config) -> int:
     if config.metrics_port:
         metrics.serve(config.metrics_port)
     warm(steppers[names[0]])
-    host = Host(config, directory, keys, names, steppers, site, policy, metrics, chooser)
+    wires = ZmqWires(keys, config.plant, config.coordinator)
+    host = Host(config, directory, wires, names, steppers, site, policy, metrics, chooser)
     for seat in host.seats:
         seat.permit = permit
     return host.run(key)
@@ -224,7 +224,7 @@ class Host:
         self,
         config: Config,
         directory: RunDirectory,
-        keys: Keys,
+        wires: Wires,
         names: Sequence[str],
         steppers: dict[str, Stepper],
         site: Site,
@@ -232,12 +232,10 @@ class Host:
         metrics: RobotMetrics,
         chooser: Chooser | None = None,
     ) -> None:
-        self.config, self.directory, self.site = config, directory, site
+        self.config, self.directory, self.wires, self.site = config, directory, wires, site
         self.board = watchdog.Board(names)
         self.boxes: list[BlackBox] = []
         self.seats: list[Seat] = []
-        self.ends: list[tuple[ZmqClient, int]] = []
-        """Each connection with its seat's index"""
         for index, name in enumerate(names):
             box = None
             if config.blackbox:
@@ -246,11 +244,8 @@ class Host:
                 )
                 box = BlackBox(directory.blackbox, name, metadata, attachments)
                 self.boxes.append(box)
-            ends = ZmqClient(name, PLANT, keys, config.plant), ZmqClient(name, COORDINATOR, keys, config.coordinator)
-            self.ends.extend((end, index) for end in ends)
             guard = watchdog.name_of(names, os.getpid()) if config.watchdog else ""
-            plant = PlantRobot(name, ends[0], steppers[name].config.spec, guard)
-            link = CoordinatorClient(ends[1])
+            plant, link = wires.robot(name, steppers[name].config.spec, guard), CoordinatorClient(wires.link(name))
             self.seats.append(Seat(index, plant, link, steppers[name], box, self.board, metrics))
         load = Loader(steppers[names[0]].config, policy, directory.root / POLICIES)
         self.desk = Desk(directory.root, self.seats, Served(policy, chooser), load)
@@ -280,6 +275,7 @@ class Host:
             self.desk.close()
             for seat in self.seats:
                 seat.close(self._stop or "the robots' process ends")
+            self.wires.close()
             if recorder is not None:
                 recorder.close()
             self._write_summary()
@@ -322,11 +318,6 @@ class Host:
 
     def _loop(self) -> bool:
         """Serve until the plant ends; True when it fell silent."""
-        poller = zmq.Poller()
-        owners: dict[object, int] = {}
-        for end, index in self.ends:
-            poller.register(end.socket, zmq.POLLIN)
-            owners[end.socket] = index
         heard = tidied = last = time.monotonic()
         motors = [seat.plant.motor for seat in self.seats if seat.plant.motor is not None]
         patience = min([POLL, *(motor.period / 2 for motor in motors)])
@@ -334,7 +325,7 @@ class Host:
             seat.take()  # what came together with the plant's yes has left the sockets already
         silence = watchdog.LOCKSTEP_SILENCE if self.seats[0].lockstep else 2 * self.seats[0].period
         while not self._stop:
-            ready = {owners[socket] for socket, _ in poller.poll(int(patience * 1000))}
+            ready = self.wires.wait(patience)
             now = time.monotonic()
             self.board.beat(time.monotonic_ns())
             self.desk.swap()
@@ -346,8 +337,9 @@ class Host:
             last = now
             for motor in motors:
                 motor.step(now)
-            for index in sorted(ready):
-                self.seats[index].take()
+            for seat in self.seats:
+                if seat.name in ready:
+                    seat.take()
             for seat in self.seats:
                 if seat.due(now):
                     heard = now
@@ -365,6 +357,7 @@ class Host:
                 return True
             if now - tidied > HOUSEKEEPING:
                 tidied = now
+                self.wires.housekeeping()
                 for seat in self.seats:
                     seat.housekeeping()
         return False
@@ -390,7 +383,7 @@ class Host:
                 "modes": dict(tally.modes),
                 "blackbox": vars(seat.box.counts) if seat.box is not None else None,
                 "messages": {
-                    PLANT: dict(seat.plant.transport.counts),
+                    PLANT: dict(seat.plant.counts),
                     COORDINATOR: dict(seat.link.transport.counts),
                 },
             }

@@ -23,7 +23,8 @@ from coordination.messages import Report
 from fleet import watchdog
 from fleet.blackbox import BlackBox, Step
 from fleet.control import LATE, Stepper
-from fleet.hardware import PLANT, PlantRobot
+from fleet.hardware import PLANT
+from fleet.hosted import HostedRobot
 from fleet.metrics import RobotMetrics
 from fleet.permit import Permit
 from fleet.records import Inputs, Memory, Outputs, at_start
@@ -64,7 +65,7 @@ class Seat:
     def __init__(
         self,
         index: int,
-        plant: PlantRobot,
+        plant: HostedRobot,
         link: CoordinatorClient,
         stepper: Stepper,
         box: BlackBox | None,
@@ -189,7 +190,7 @@ class Seat:
             news.update(dropped=counts.dropped, failed=counts.failed_writes, written=counts.bytes)
         for key, value in (news - self._handed).items():
             getattr(metrics, key)[name].inc(value)
-        for peer, counts in ((PLANT, self.plant.transport.counts), (COORDINATOR, self.link.transport.counts)):
+        for peer, counts in ((PLANT, self.plant.counts), (COORDINATOR, self.link.transport.counts)):
             for kind, value in counts.items():
                 key = f"{peer}/{kind}"
                 if value > self._handed[key]:

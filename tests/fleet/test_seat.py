@@ -15,7 +15,8 @@ from coordination.messages import Cycle, Done, Join, Joined, Leave, Picture, Rep
 from coordination.transport import InProcessEnd, Network
 from fleet.calibrationfile import read_record, write_record
 from fleet.control import ControlConfig, Stepper
-from fleet.hardware import FakeRobot, JoinError, PlantRobot
+from fleet.hardware import FakeRobot, PlantRobot
+from fleet.hosted import JoinError
 from fleet.metrics import RobotMetrics
 from fleet.permit import Permit
 from fleet.seat import Seat
