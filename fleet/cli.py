@@ -48,6 +48,7 @@ class Command:
 
 
 COMMANDS = {
+    "doctor": Command("fleet.doctor", "look at clock, transports, peers, parameters, models and disk: what is to mend"),
     "launch": Command("fleet.launch", "start the processes of a launch file: muster launch FILE name:=value ..."),
     "train": Command("fleet.train", "train the navigation skill and freeze it", "sim,train", joins=True),
     "hierarchy": Command(

@@ -31,6 +31,7 @@ from fleet.ros.qos import DEFAULT, QoS
 from sim.errors import MusterError, nearest
 
 if TYPE_CHECKING:
+    from fleet.ros.graph import Census
     from fleet.ros.lifecycle import Behaviour, Lifecycle
 
 T = TypeVar("T")
@@ -225,6 +226,10 @@ class Bus(Protocol):
 
     def diagnostics(self) -> list[Diagnostic]:
         """What is wrong now."""
+        ...
+
+    def census(self) -> Census:
+        """Who else is on the domain now, as far as discovery has told; rclpy tells it to a node alone."""
         ...
 
     def close(self) -> None:

@@ -208,6 +208,9 @@ class DdsBus(BaseBus):
         self.graph.look()
         return [end.end for end in self._ends], self.graph.ends(), self.graph.nodes()
 
+    def _everybody(self) -> tuple[Iterable[Endpoint], Iterable[Endpoint], Iterable[str], int]:
+        return (*self._known(), len(self.graph.participants) - 1)
+
     def _trouble(self) -> list[Diagnostic]:
         found = []
         if self._shared.exposed:

@@ -34,6 +34,8 @@ HIGHEST_DOMAIN = 232
 """Above it the ports of DDSI-RTPS (7400 + 250 x domain + ...) pass 65535 (docs.ros.org, About-Domain-ID)."""
 HIGHEST_INDEX = 32
 """MaxAutoParticipantIndex of rmw_cyclonedds: so many other processes of one machine and domain can find each other."""
+CROWD = 24
+"""Participants from which on a domain is crowded: three quarters of what one machine holds (HIGHEST_INDEX + 1)."""
 
 _ADDRESS = re.compile(r"[A-Za-z0-9_.:-]+")
 

@@ -24,7 +24,7 @@ from cyclonedds.domain import DomainParticipant
 
 from fleet.ros.bus import Diagnostic, Level
 from fleet.ros.cdr import CdrError, deserialise
-from fleet.ros.ddsdomain import HIGHEST_INDEX
+from fleet.ros.ddsdomain import CROWD, HIGHEST_INDEX
 from fleet.ros.ddstypes import from_dds, hash_in, only_xcdr2, printable
 from fleet.ros.graph import Endpoint
 from fleet.ros.messages.rmw_dds_common import Gid, NodeEntitiesInfo, ParticipantEntitiesInfo
@@ -34,8 +34,6 @@ AT_ONCE = 256
 """Changes taken from a built-in topic by one call; a look goes on until there are none."""
 GONE = 256
 """Ends that went away and are still known; as many as a burst of leavers."""
-CROWD = 24
-"""Participants from which on a domain is crowded: three quarters of what one machine holds (HIGHEST_INDEX + 1)."""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,18 @@ class Endpoint:
     """Its 16 bytes, by which ends are told apart."""
 
 
+@dataclass(frozen=True)
+class Census:
+    """Who is on a domain, ourselves left out."""
+
+    nodes: tuple[str, ...]
+    """Fully qualified names, one for each node: a name that stands twice is two nodes."""
+    ends: tuple[Endpoint, ...]
+    """Ends of ROS topics."""
+    participants: int = 0
+    """Participants; 0 where the backend does not tell."""
+
+
 def judge(mine: Endpoint, theirs: Endpoint) -> Diagnostic | None:
     """What keeps our end and another one of the same topic apart; None where they fit, or where both write or read."""
     if mine.topic != theirs.topic or mine.writer == theirs.writer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from fleet.ros.arguments import RosArguments, parse
 from fleet.ros.bus import BusError, Diagnostic, Level
 from fleet.ros.cdr import deserialise
 from fleet.ros.ends import NodePublisher, NodeSubscription, Reader, Writer
-from fleet.ros.graph import Endpoint, duplicates, verdicts
+from fleet.ros.graph import Census, Endpoint, duplicates, verdicts
 from fleet.ros.inbox import Arrivals, Inbox
 from fleet.ros.kinds import name_of
 from fleet.ros.lifecycle import Behaviour, Lifecycle
@@ -197,6 +198,14 @@ class BaseBus(ABC):
             found += node.diagnostics()
         return found
 
+    def census(self) -> Census:
+        """See `bus.Bus.census`."""
+        self._check_open()
+        ours, ends, names, participants = self._everybody()
+        gids, own = {end.gid for end in ours if end.gid}, Counter(node.fully_qualified for node in self.nodes)
+        others = (end for end in ends if end.gid not in gids and (gids or end.node not in own))
+        return Census(tuple(sorted((Counter(names) - own).elements())), tuple(others), participants)
+
     def close(self) -> None:
         """See `bus.Bus.close`."""
         if self._open:
@@ -221,6 +230,10 @@ class BaseBus(ABC):
     @abstractmethod
     def _known(self) -> tuple[Iterable[Endpoint], Iterable[Endpoint], Iterable[str]]:
         """Our ends, all ends that are known, and the fully qualified name of every node, ours too."""
+
+    def _everybody(self) -> tuple[Iterable[Endpoint], Iterable[Endpoint], Iterable[str], int]:
+        """As `_known`, but all ends of the domain; and the other participants, 0 where they are not told."""
+        return (*self._known(), 0)
 
     @abstractmethod
     def _shut(self) -> None:

@@ -246,12 +246,21 @@ class RclpyBus(BaseBus):
         return RclpyNode(self, name, namespace, ros, rclpy.node.Node)
 
     def _known(self) -> tuple[Iterable[Endpoint], Iterable[Endpoint], Iterable[str]]:
+        return self._seen(lambda native, ours: {end.topic for end in ours})
+
+    def _everybody(self) -> tuple[Iterable[Endpoint], Iterable[Endpoint], Iterable[str], int]:
+        return (*self._seen(lambda native, ours: {topic for topic, _ in native.get_topic_names_and_types()}), 0)
+
+    def _seen(
+        self, topics: Callable[[Any, list[Endpoint]], set[str]]
+    ) -> tuple[Iterable[Endpoint], Iterable[Endpoint], Iterable[str]]:
+        """Our ends, all ends of those topics, and all nodes, through the first node's eyes."""
         nodes = [node for node in self.nodes if isinstance(node, RclpyNode)]
         if not nodes:
             return [], [], []
         ours = [link.end for node in nodes for link in node.links]
         native, others = nodes[0].native, []
-        for topic in {end.topic for end in ours}:
+        for topic in topics(native, ours):
             others += [endpoint_of(topic, info, writer=True) for info in native.get_publishers_info_by_topic(topic)]
             others += [endpoint_of(topic, info, writer=False) for info in native.get_subscriptions_info_by_topic(topic)]
         return ours, others, [qualified(space, name) for name, space in native.get_node_names_and_namespaces()]

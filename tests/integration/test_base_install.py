@@ -105,6 +105,16 @@ def test_modules_for_ros_lack_nothing_but_ros(environment: Environment) -> None:
     assert set(json.loads(done.stdout).values()) <= allowed, done.stdout
 
 
+def test_a_robots_computer_is_examined_with_what_is_on_it(environment: Environment, tmp_path: Path) -> None:
+    """Whether all is well depends on the computer; that all of it is looked at does not."""
+    done = environment.muster("doctor", "--json", "--listen", "0.5", "--runs", tmp_path, ROS_DOMAIN_ID="87")
+    assert done.returncode in (0, 1), done.stderr
+    findings = json.loads(done.stdout)["findings"]
+    verdicts = {each["name"]: each["verdict"] for each in findings}
+    assert {verdicts[name] for name in ("zmq", "onnxruntime", "kernels", "spec", "writable")} == {"ok"}
+    assert verdicts["dds"] == ("ok" if "cyclonedds" in environment.names else "note")
+
+
 # a robot drives ----------------------------------------------------------------------------------------------------
 
 

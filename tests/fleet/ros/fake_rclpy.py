@@ -387,6 +387,12 @@ class Node:
         ends = MIDDLEWARE.subscriptions(self.context.domain)
         return [TopicEndpointInfo(end) for end in ends if end.topic == topic_name]
 
+    def get_topic_names_and_types(self, no_demangle: bool = False) -> list[tuple[str, list[str]]]:
+        domain, found = self.context.domain, {}
+        for end in [*MIDDLEWARE.publishers(domain), *MIDDLEWARE.subscriptions(domain)]:
+            found.setdefault(end.topic, set()).add(end.msg_type.ros_name)
+        return [(topic, sorted(names)) for topic, names in sorted(found.items())]
+
     def get_node_names_and_namespaces(self) -> list[tuple[str, str]]:
         return [(n.name, n.namespace) for n in MIDDLEWARE.nodes if n.context.domain == self.context.domain]
 

@@ -306,6 +306,29 @@ def test_two_nodes_of_one_name_are_told(rig: Rig) -> None:
         assert "2 nodes are called /r1/nav" in told(rig, "duplicate_node", bus).text
 
 
+def test_a_census_names_everybody_else_on_the_domain_with_what_they_say_and_hear(rig: Rig) -> None:
+    talker, onlooker = rig.bus().node("talker", "/r1"), rig.bus()
+    twin = rig.made[0].node("talker", "/r1")
+    publisher = talker.publisher(String, "chatter", LATCHED)
+    twin.subscription(Int32, "count")
+    own = onlooker.node("onlooker")
+    own.publisher(String, "chatter")
+
+    def heard() -> set[tuple[str, str, str, bool]]:
+        return {(end.topic, end.type_name, end.node, end.writer) for end in onlooker.census().ends}
+
+    ends = {
+        ("/r1/chatter", "std_msgs/msg/String", "/r1/talker", True),
+        ("/r1/count", "std_msgs/msg/Int32", "/r1/talker", False),
+    }
+    rig.until(lambda: ends <= heard() and onlooker.census().nodes.count("/r1/talker") == 2)
+    assert not any(node == "/onlooker" for *_, node, _ in heard())
+    assert "/onlooker" not in onlooker.census().nodes
+    assert onlooker.census().participants == (1 if rig.kind == "dds" else 0)
+    publisher.close()
+    rig.until(lambda: ("/r1/chatter", "std_msgs/msg/String", "/r1/talker", True) not in heard())
+
+
 def test_bytes_that_are_no_message_are_counted_told_and_dropped(rig: Rig) -> None:
     publisher, subscription = pair(rig, QoS(), QoS())
     assert isinstance(subscription, NodeSubscription)
