@@ -12,21 +12,13 @@ from typing import Protocol
 
 import numpy as np
 
-from agents.errors import ContractMismatch, PolicyError
-from agents.layers import read_layers
-from agents.policy import Policy
-from fleet.driving_train import LEVELS, read_levels
-from sim.bodies.specs import CAR
+from fleet.drivinglevels import read_driving_levels
 from sim.driving.appointment import Appointments
-from sim.driving.contract import SKILLS, drive_contract, manoeuvre_contract
 from sim.driving.env import RoadEnv
 from sim.driving.idmdriver import Following
-from sim.driving.manoeuvre import PERIOD, Manoeuvres
+from sim.driving.manoeuvre import Manoeuvres
 from sim.driving.recorded import Recorded
 from sim.perceptron import Layers
-
-TOP = "manoeuvre"
-"""Folder of the level that chooses the skills."""
 
 IDM = "idm"
 """In place of a folder of policies: the driver by rule."""
@@ -86,26 +78,11 @@ class Learned:
         Raises `PolicyError` for a folder that lacks a level, `ChainError` for levels not trained on each other,
         `ContractMismatch` for policies of another car or of another version.
         """
-        missing = [level for level in LEVELS if not (place / level / "policy.json").exists()]
-        if missing:
-            raise PolicyError(
-                f"expected driving policies in {place}, got none in {', '.join(missing)}; give a run of driving-train"
-            )
-        read_levels(place)
+        levels = read_driving_levels(place)
         self.by_rule = False
-        self.motor: Layers | None = read_layers(place / "motor")
+        self.motor: Layers | None = levels.motor
         """What the car that these policies were trained on is corrected by."""
-        self._skills = {name: read_layers(place / name) for name in SKILLS}
-        self._policies = {name: Policy.load(place / name) for name in SKILLS}
-        self._top = Policy.load(place / TOP)
-        self.name = f"policy {self._top.hash[:12]}"
-        for name, policy in (*self._policies.items(), (TOP, self._top)):
-            contract = manoeuvre_contract(CAR, PERIOD) if name == TOP else drive_contract(name, CAR)
-            try:
-                policy.check(contract)
-            except ContractMismatch as error:
-                said = str(error).partition(" expected: {")[0]  # without both contracts, which are a page each
-                raise ContractMismatch(f"{place / name}: {said}") from error
+        self._skills, self._top, self.name = levels.skills, levels.top, levels.name
 
     def drive(self, env: RoadEnv, watch: Callable[[], bool], recorded: Recorded | None = None) -> None:
         """As `Driver`."""

@@ -11,7 +11,6 @@ was asked for is frozen.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coordination.ports import check_free, listeners
+from fleet.drivinglevels import LEVELS, MANIFEST
 from fleet.learning import check_ranges, check_seconds, device_named, held_out_on
 from fleet.leveltrain import freeze, learn, make_trainer, run_directory
 from fleet.metrics import TrainingMetrics
@@ -35,16 +35,11 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the threads belong to the lanes
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-LEVELS = ("motor", "lane", "change", "pull_over", "manoeuvre")
-"""Bottom-up: the order of training, and the names of the folders."""
-
 STEPS = {"motor": 2_000_000, "lane": 6_000_000, "change": 3_000_000, "pull_over": 1_500_000, "manoeuvre": 400_000}
 """Decisions of each level at full length."""
 
 SHARES = {"motor": 0.1, "lane": 0.4, "change": 0.2, "pull_over": 0.1, "manoeuvre": 0.2}
 """Of the wall time."""
-
-MANIFEST = "policy.json"
 
 
 @dataclass(frozen=True)
@@ -244,20 +239,3 @@ def _about(task: RoadConfig, ranges: Ranges) -> dict[str, Any]:
 
 def _steps(config: Config, level: str) -> int:
     return max(int(STEPS[level] * config.steps), 1)
-
-
-def read_levels(root: Path) -> dict[str, str]:
-    """The policies' hashes by level; PolicyError for a folder that lacks one, ChainError where they do not fit."""
-    from agents.policy import Policy
-    from hierarchy.curriculum import ChainError
-
-    hashes = {level: Policy.load(root / level).hash for level in LEVELS}
-    for level in LEVELS:
-        below = json.loads((root / level / MANIFEST).read_text()).get("training", {}).get("below", {})
-        for lower, trained in below.items():
-            if trained != hashes[lower]:
-                raise ChainError(
-                    f"{root}: expected {level} to be trained on {lower} {hashes[lower][:12]}, its manifest names "
-                    f"{trained[:12]}; train {level} again on it"
-                )
-    return hashes

@@ -17,67 +17,24 @@ Rewards and endings: sim/driving/skillkernels.py; the observation: skillview.py,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import warp as wp
 
-from sim.driving.brisk import Limits
-from sim.driving.contract import OBSERVATION, SKILLS, drive_contract
+from sim.driving.contract import OBSERVATION, drive_contract
+from sim.driving.orders import Skill, limits_of, make_course, make_wish
 from sim.driving.skillkernels import act, advance, begin
 from sim.driving.skillview import observe
 from sim.driving.starts import Places, begin_drives, change_places, lane_places, pull_places, route_places, start_arrays
-from sim.driving.wish import Course, Wish
-from sim.robot import SECOND, RobotSpec
 from sim.tasks.task import Launchable, make_outcome, struct_arrays
 
 if TYPE_CHECKING:
     from sim.driving.plant import RoadPlant
 
-Skill = Literal["lane", "change", "pull_over", "route"]
-
 PLACES: dict[str, Places] = {
     "lane": lane_places, "change": change_places, "pull_over": pull_places, "route": route_places,
 }  # fmt: skip
 """Where each may begin."""
-
-SHOULDER = 2.3
-"""Least width of a shoulder that a car stops on, m: a car of 1.85 m and a hand's breadth to both sides."""
-
-
-def limits_of(spec: RobotSpec, skill: Skill, time_limit: float, *, open_ended: bool = False) -> Limits:
-    """The car's numbers as the kernels take them; `time_limit` s, until which an `open_ended` drive lasts."""
-    car, limits = spec.car, Limits()
-    limits.skill = (*SKILLS, "route").index(skill)
-    limits.dt = spec.period / SECOND
-    limits.steps = round(time_limit * SECOND / spec.period)
-    limits.accel, limits.brake, limits.lateral = car.accel_max, car.brake_min, car.lateral_max
-    limits.bend = car.curvature_max
-    limits.half_width = 0.5 * spec.width
-    limits.front, limits.rear = spec.length - car.rear_overhang, car.rear_overhang
-    limits.shoulder, limits.open_ended = SHOULDER, int(open_ended)
-    return limits
-
-
-def make_wish(rows: int, device: str) -> Wish:
-    """Nothing but to drive as one may."""
-    wish = Wish()
-    for name in ("side", "crossed"):
-        setattr(wish, name, wp.zeros(rows, dtype=wp.int32, device=device))
-    wish.pull = wp.zeros(rows, dtype=wp.uint8, device=device)
-    wish.pace = wp.full(rows, 1.0, dtype=wp.float32, device=device)
-    for name in ("line", "brisk", "last_d", "most", "least"):
-        setattr(wish, name, wp.zeros(rows, dtype=wp.float32, device=device))
-    return wish
-
-
-def make_course(rows: int, device: str) -> Course:
-    """Nothing driven."""
-    course = Course()
-    for name in ("way", "allowed"):
-        setattr(course, name, wp.zeros(rows, dtype=wp.float32, device=device))
-    for name in ("settled", "refused"):
-        setattr(course, name, wp.zeros(rows, dtype=wp.int32, device=device))
-    return course
 
 
 class Driving:

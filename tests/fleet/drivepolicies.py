@@ -10,8 +10,8 @@ from agents.export import export
 from agents.networks import ActorCritic
 from agents.normalize import Moments
 from sim.bodies.specs import CAR
+from sim.driving.choosing import PERIOD
 from sim.driving.contract import SKILLS, drive_contract, manoeuvre_contract
-from sim.driving.manoeuvre import PERIOD
 from sim.driving.motor import motor_contract
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fleet import cli, drivers, driving
+from fleet import cli, driving, drivinglevels
 from fleet.drivefigures import figures
 from fleet.drivelog import read_drives, recording
 from fleet.driverecord import DriveRecorder
@@ -354,7 +354,7 @@ def test_policies_of_another_version_are_refused_in_a_line_before_anything_is_ma
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policies = write_driving_policies(tmp_path / "policies")
-    monkeypatch.setattr(drivers, "PERIOD", 2.0)  # choices of manoeuvres last longer than these were trained for
+    monkeypatch.setattr(drivinglevels, "PERIOD", 2.0)  # choices of manoeuvres last longer than these were trained for
     assert cli.main(["drive", "--policy", str(policies), "--out", str(tmp_path / "runs")]) == 2
     said = capsys.readouterr().err
     assert "manoeuvre: expected a policy for contract" in said

@@ -11,7 +11,8 @@ import pytest
 
 from agents.errors import TrainingError
 from agents.policy import Policy
-from fleet.driving_train import LEVELS, Config, check, read_levels, train_levels
+from fleet.driving_train import LEVELS, Config, check, train_levels
+from fleet.drivinglevels import read_levels
 from fleet.metrics import TrainingMetrics
 from hierarchy.curriculum import ChainError
 from sim.driving.contract import OBSERVATION

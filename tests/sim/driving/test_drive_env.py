@@ -10,9 +10,10 @@ import pytest
 from sim.bodies.specs import CAR
 from sim.bounds import ConfigError
 from sim.driving.atlas import Atlas
+from sim.driving.choosing import aimless
 from sim.driving.contract import GOAL, GOAL_AT, OBSERVATION, SKILLS, asks
 from sim.driving.env import RoadConfig, RoadEnv
-from sim.driving.manoeuvre import Manoeuvres, aimless
+from sim.driving.manoeuvre import Manoeuvres
 from sim.driving.starts import Place
 from sim.driving.state import PathColumn
 from sim.perceptron import Layers
