@@ -16,6 +16,8 @@ OWN = "muster_ros"
 
 PROGRAMS = {
     "coordinator": "coordinate",
+    "doctor": "doctor",
+    "estop": "estop",
     "fleet": "fleet",
     "robot": "robot",
     "sim": "sim",

@@ -1,16 +1,20 @@
 """The ROS 2 package muster_ros for colcon: programs for `ros2 run`, launch files for `ros2 launch`.
 
 `launch` is a link to the repository's launch files, so link this folder into a workspace rather than copy it. The
-programs' names stand here and in fleet/launchpackages.py, because a build must not need muster.
+programs' names stand here and in fleet/launchpackages.py, because a build must not need muster. Version, maintainer and
+licence are package.xml's.
 """
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 from setuptools import setup
 
 NAME = "muster_ros"
-PROGRAMS = ("coordinator", "fleet", "robot", "sim")
+PROGRAMS = ("coordinator", "doctor", "estop", "fleet", "robot", "sim")
 HERE = Path(__file__).resolve().parent
+MANIFEST = ElementTree.parse(HERE / "package.xml").getroot()
+MAINTAINER = MANIFEST.find("maintainer")
 
 
 def files(pattern: str) -> list[str]:
@@ -23,7 +27,7 @@ def files(pattern: str) -> list[str]:
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version=MANIFEST.findtext("version"),
     packages=[NAME],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
@@ -33,9 +37,9 @@ setup(
     ],
     install_requires=["setuptools"],
     zip_safe=True,
-    maintainer="muster maintainers",
-    maintainer_email="maintainers@muster.example",
+    maintainer=MAINTAINER.text,
+    maintainer_email=MAINTAINER.get("email"),
     description="muster's programs and launch files as a ROS 2 package",
-    license="Apache-2.0",
+    license=MANIFEST.findtext("license"),
     entry_points={"console_scripts": [f"{program} = {NAME}.programs:{program}" for program in PROGRAMS]},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import importlib
+import os
 import re
 import runpy
 import shutil
@@ -68,6 +69,41 @@ def test_programs_go_where_ros_looks_for_them() -> None:
     settings.read(PACKAGE / "setup.cfg")
     assert dict(settings["develop"]) == {"script_dir": f"$base/lib/{OWN}"}
     assert dict(settings["install"]) == {"install_scripts": f"$base/lib/{OWN}"}
+    assert dict(settings["build_scripts"]) == {"executable": "/usr/bin/env python3"}
+
+
+def test_it_builds_and_its_programs_run_by_the_python_that_is_active(tmp_path: Path) -> None:
+    """As colcon-core builds an ament_python package, ROS or none; the active Python is that of muster's environment."""
+    pytest.importorskip("setuptools", reason="setuptools is not installed, which colcon builds with")
+    copy = tmp_path / OWN
+    shutil.copytree(PACKAGE, copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
+    (copy / "launch").unlink()
+    (copy / "launch").symlink_to(ROOT / "launch")
+    prefix = tmp_path / "install"
+    words = ["egg_info", "--egg-base", str(tmp_path), "build", "--build-base", str(tmp_path / "build"), "install"]
+    words += ["--prefix", str(prefix), "--record", str(tmp_path / "log"), "--single-version-externally-managed"]
+    done = subprocess.run(
+        [sys.executable, "setup.py", *words], cwd=copy, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    share = prefix / "share"
+    assert (share / "ament_index" / "resource_index" / "packages" / OWN).is_file()
+    assert (share / OWN / "package.xml").is_file()
+    assert {path.name for path in (share / OWN / "launch").glob("*.yaml")} == {
+        path.name for path in (ROOT / "launch").glob("*.launch.yaml")
+    }
+    scripts = prefix / "lib" / OWN
+    assert {path.name for path in scripts.iterdir()} == set(PROGRAMS)
+    assert {path.read_text().splitlines()[0] for path in scripts.iterdir()} == {"#!/usr/bin/env python3"}
+    (site,) = prefix.glob("lib/python*/site-packages")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    said = subprocess.run(
+        [scripts / "estop", "show", "--epoch", "many"],
+        env={**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert said.returncode == 2
+    assert said.stderr.startswith("muster: estop: --epoch: expected a whole number")
 
 
 def test_every_file_that_is_installed_is_there(asked: dict[str, Any]) -> None:

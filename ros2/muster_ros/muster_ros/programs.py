@@ -13,6 +13,16 @@ def coordinator() -> int:
     return _run("coordinator")
 
 
+def doctor() -> int:
+    """Look at this computer: what is to mend before a robot drives by it."""
+    return _run("doctor")
+
+
+def estop() -> int:
+    """Raise, reset or show the emergency stop."""
+    return _run("estop")
+
+
 def fleet() -> int:
     """Submit tasks, wait, write report and video."""
     return _run("fleet")
