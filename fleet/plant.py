@@ -1,12 +1,15 @@
 """`muster sim`: the plant, a process that simulates a site with all its robots and people and serves it over the wire.
 
-The floor is a `World` (fleet/world.py); members join it and its time goes on in rounds (fleet/rounds.py). Here is what
-its command line can ask for, what is refused before anything is made, and the process around the rounds. Whatever ends
-it, plant.npz and plant.json are written into the run directory.
+The floor is a `World` (fleet/world.py); members join it and its time goes on in rounds (fleet/rounds.py). With `--bus`
+every robot is one of ROS 2, which anybody's stack may drive by standard topics (fleet/ros/plantnode.py); coordinator
+and client come over the bus as well. Here is what the command line can ask for, what is refused before anything is
+made, and the process around the rounds. Whatever ends it, plant.npz and plant.json are written into the run directory.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +17,18 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from tyro.conf import Suppress
 
-from coordination.keys import keys_of, read_keys
+from coordination.keys import Keys, keys_of, read_keys
 from coordination.ports import check_free, listeners
+from coordination.transport import Transport
 from coordination.zmq_transport import ZmqServer
 from fleet.perception import world_table
 from fleet.placement import people_cells, start_cells
+from fleet.ros.bus import BusKind, open_bus
+from fleet.ros.plantbase import DEAD_MAN, CommandKind
+from fleet.ros.plantnode import BusPlant
+from fleet.ros.transport import BusServer
 from fleet.rounds import Plant
 from fleet.rundir import discard_unused, join_run
 from fleet.spilled import box_places
@@ -95,6 +104,12 @@ class Config:
     """The fleet's key file; the run's if not given"""
     metrics_port: int = 0
     """Port of /metrics on 127.0.0.1; 0 for none"""
+    bus: BusKind = "none"
+    """none: members come to --address; else robots are ROS 2's, and members come over that bus"""
+    cmd_vel: CommandKind = "stamped"
+    """Over a bus: robots take TwistStamped, or Twist"""
+    ros_arguments: Suppress[tuple[str, ...]] = ()
+    """ROS arguments, as --ros-args -r __ns:=/hall2"""
 
 
 def check(config: Config, made_later: Path | None = None) -> None:
@@ -104,7 +119,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
 
 def ports(config: Config) -> dict[str, str]:
     """What the plant listens on, by option."""
-    return listeners(config.address, config.metrics_port)
+    return listeners(config.address if config.bus == "none" else "", config.metrics_port)
 
 
 def randomization(config: Config) -> dict[str, Table]:
@@ -138,6 +153,13 @@ def _checked(config: Config) -> _Asked:
     if config.forklifts < 0:
         raise PlantError(
             f"--forklifts: expected a number of forklifts from 0 up, got {config.forklifts}; give 0 for none"
+        )
+    if config.bus == "none" and set(config.ros_arguments) - {
+        "--ros-args",
+        "--",
+    }:  # launch gives every node the bare word
+        raise PlantError(
+            f"expected no ROS arguments without a bus, got {' '.join(config.ros_arguments)}; give --bus auto too"
         )
     check_seed(config.seed)
     if not config.patience > 0.0:
@@ -218,18 +240,26 @@ def run(config: Config) -> int:
         boxes=config.boxes,
     )
     directory = join_run(config=config, seed=config.seed, clock=config.clock)
-    transport = ZmqServer(PLANT, keys_of(config.key, directory.key), config.address)
-    try:
-        plant = Plant(world, transport, names, clock=config.clock, news=lambda line: print(line, flush=True))
+    keys = keys_of(config.key, directory.key)
+    with contextlib.ExitStack() as stack:
+        transport, address = _opened(config, keys, world, names, stack)
+        plant = Plant(
+            world,
+            transport,
+            names,
+            clock=config.clock,
+            dead_man=DEAD_MAN if config.bus != "none" else math.inf,
+            news=lambda line: print(line, flush=True),
+        )
         if config.metrics_port:
             serve_metrics(plant, config.metrics_port)
         print(
-            f"plant at {transport.address}: {problem.site.name}, {len(names)} robots, {config.people} people, "
-            f"{config.clock}",
+            f"plant at {address}: {problem.site.name}, {len(names)} robots, {config.people} people, {config.clock}",
             flush=True,
         )
         try:
-            plant.serve(coordinator=config.coordinator, patience=config.patience)
+            gather = config.bus == "none" or config.clock == "lockstep"  # a body runs whether it is driven or not
+            plant.serve(coordinator=config.coordinator, patience=config.patience, gather=gather)
         except KeyboardInterrupt:
             plant.outcome.ended = "interrupted"
             raise
@@ -242,8 +272,32 @@ def run(config: Config) -> int:
             discard_unused()
             return 1
         return 0
-    finally:
-        transport.close()
+
+
+def _opened(
+    config: Config, keys: Keys, world: World, names: tuple[str, ...], stack: contextlib.ExitStack
+) -> tuple[Transport, str]:
+    """The plant's end, which the stack closes, and where it is, for people."""
+    if config.bus == "none":
+        transport = ZmqServer(PLANT, keys, config.address)
+        stack.callback(transport.close)
+        return transport, transport.address
+    bus = open_bus(config.bus, arguments=config.ros_arguments)
+    stack.callback(bus.close)
+    node = bus.node(PLANT)
+    server = BusServer(bus, node, PLANT, keys, "~")
+    plant = BusPlant(
+        bus,
+        node,
+        server,
+        world,
+        names,
+        lockstep=config.clock == "lockstep",
+        command=config.cmd_vel,
+        rate=lambda robot: float(world.twists[robot, 1]),
+    )
+    stack.callback(plant.close)
+    return plant, server.address
 
 
 def serve_metrics(plant: Plant, port: int) -> None:

@@ -9,7 +9,8 @@ In lockstep round t runs like this, as fast as its slowest member:
 
 A member that says nothing for `silence` seconds of wall time is gone: that is recorded, a robot's last command goes on,
 and time with it. Where a watchdog speaks for a robot, the plant asks it each round by `round/1`. In `wall` mode the
-plant ticks in real time and waits for nobody. Who is a member: fleet/membership.py.
+plant ticks in real time and waits for nobody. Where no watchdog can speak (ROS 2's bus) a dead-man lets a silent robot
+stand. Who is a member: fleet/membership.py.
 
 The plant ends when the fleet's client says `leave/1`, when all members have left, or after `patience` seconds
 without any.
@@ -17,6 +18,7 @@ without any.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -55,6 +57,8 @@ class Outcome:
     """{"round", "member"} of each member that fell silent."""
     watched: list[dict[str, Any]] = field(default_factory=list)
     """{"round", "robot"} whenever a watchdog began to speak for a robot."""
+    rested: int = 0
+    """How often a dead-man let a robot stand."""
     late: int = 0
     """Ticks of wall mode that came more than a period late."""
 
@@ -70,11 +74,12 @@ class Plant:
         *,
         clock: Literal["lockstep", "wall"] = "lockstep",
         silence: float = SILENCE,
+        dead_man: float = math.inf,
         wall: Callable[[], float] = time.monotonic,
         news: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.world, self.transport, self.names, self.clock = world, transport, names, clock
-        self.silence, self.wall, self.news = silence, wall, news
+        self.silence, self.dead_man, self.wall, self.news = silence, dead_man, wall, news
         self.membership = Membership(names, world.spec.embodiment_hash())
         self.round = 0
         self.outcome = Outcome()
@@ -90,9 +95,9 @@ class Plant:
         self._low = np.array([-drive.reverse_max, -drive.turn_max], np.float32)
         self._high = np.array([drive.speed_max, drive.turn_max], np.float32)
 
-    def serve(self, *, coordinator: bool = True, patience: float = 60.0) -> Outcome:
-        """Wait for all robots (and the coordinator), then run rounds until the plant ends."""
-        missing = self._gather(coordinator, patience)
+    def serve(self, *, coordinator: bool = True, patience: float = 60.0, gather: bool = True) -> Outcome:
+        """Wait for all robots (and the coordinator) where they are to be gathered; run rounds until the plant ends."""
+        missing = self._gather(coordinator, patience) if gather else []
         if missing and not self._end:
             self.news(f"not there after {patience:g} s: {', '.join(missing)}")
         self._begun = told = alone_since = self.wall()
@@ -133,6 +138,7 @@ class Plant:
             "ended": outcome.ended,
             "gone": outcome.gone,
             "watchdog": outcome.watched,
+            "rested": outcome.rested,
             "late_ticks": outcome.late,
             "messages": dict(self.transport.counts),
         }
@@ -196,7 +202,7 @@ class Plant:
         self._send_cycles(self.membership.loops())
         self._ask_watchdogs()
         while (left := due - self.wall()) > 0 and not self._end:
-            self._take(left)
+            self._take(min(left, self._rest()))
         if left < -period:
             self.outcome.late += int(-left / period)
         ended = tuple(name for name, member in members.items() if member.joined and member.answered >= self.round)
@@ -206,6 +212,18 @@ class Plant:
                 self._lose(name, self.round)
         self._tell_coordinator(ended)
         self._step()
+
+    def _rest(self) -> float:
+        """Let robots stand whose command is too old; s until the next one may be."""
+        now, soonest = self.wall(), math.inf
+        for name, member in self.membership.members.items():
+            left = member.heard + self.dead_man - now
+            if left > 0.0:
+                soonest = min(soonest, left)
+            elif self.commands[self._index[name]].any():
+                self.commands[self._index[name]] = 0.0
+                self.outcome.rested += 1
+        return soonest
 
     def _tell_coordinator(self, ended: tuple[str, ...]) -> bool:
         """Say who ended the round and who is gone; whether it was told."""
@@ -258,6 +276,8 @@ class Plant:
         self.outcome.gone.append({"round": number, "member": name})
         self.news(f"round {number}: {name} is gone")
         self.membership.lose(name)
+        if math.isfinite(self.dead_man) and name in self._index:
+            self.commands[self._index[name]] = 0.0  # in lockstep the wall's time is no command's age: gone is
 
     def _take(self, timeout: float) -> None:
         for message in self.transport.receive(timeout):

@@ -237,7 +237,8 @@ class World:
     def readings(self, robot: int) -> Readings:
         """What one robot's sensors say now."""
         lift = self.pods.lift(robot) if self.pods is not None else -1.0
-        return self.perception.readings(robot, self.stamp, float(self.battery[robot]), lift)
+        # a gauge tells a float32, as sensor_msgs/msg/BatteryState holds it: the same over every wire
+        return self.perception.readings(robot, self.stamp, float(np.float32(self.battery[robot])), lift)
 
     def observe_bodies(self) -> None:
         """Read `poses` and `twists` off the simulation: for who has moved a body in it."""

@@ -16,6 +16,7 @@ from coordination.messages import Cycle, Done, Join, Joined, Leave, Round
 from coordination.transport import TransportError
 from coordination.wire import Received
 from coordination.zmq_transport import ZmqClient, ZmqServer
+from fleet import cli
 from fleet import plant as module
 from fleet.hardware import PlantRobot
 from fleet.plant import Config
@@ -453,3 +454,22 @@ def test_metrics_are_served_and_a_taken_port_is_one_line() -> None:
     module.serve_metrics(plant, port)
     page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
     assert "muster_plant_collisions 0.0" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--ros-args", "-r", "__ns:=/hall2"], "expected no ROS arguments without a bus"),
+        (["--bus", "zenoh"], "zenoh"),
+        (["--bus", "dds", "--cmd-vel", "ackermann"], "ackermann"),
+        (["--bus", "dds", "--ros-args", "-r", "nonsense"], 'expected "from:=to"'),
+    ],
+)
+def test_a_plant_that_cannot_be_on_a_bus_is_one_clear_line(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "run"))
+    assert cli.main(["sim", "--robots", "r0", "--site", "generate:7", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
