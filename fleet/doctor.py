@@ -67,7 +67,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
     """Raise `MusterError` for a command line that cannot be followed."""
     from fleet.ros.ddsdomain import HIGHEST_DOMAIN
     from fleet.tolerance import check_demand
-    from sim.robot import robot_names
+    from sim.robot import RobotNameError, robot_names
 
     if config.domain is not None and not 0 <= config.domain <= HIGHEST_DOMAIN:
         raise DoctorError(f"--domain: expected a number from 0 to {HIGHEST_DOMAIN}, got {config.domain}; give another")
@@ -75,7 +75,10 @@ def check(config: Config, made_later: Path | None = None) -> None:
         raise DoctorError(f"--listen: expected 0 to {LISTEN_MOST:g} s, got {config.listen:g}; give for example 3")
     check_demand(config.coverage, 0.95)
     if config.expect:
-        robot_names(config.expect)
+        try:
+            robot_names(config.expect)
+        except RobotNameError as error:
+            raise DoctorError(str(error).replace("--robots", "--expect")) from None
 
 
 def run(config: Config) -> int:

@@ -223,7 +223,10 @@ def _no_rclpy(facts: TransportFacts) -> str:
             f"that one (python{versions[0]} -m venv --system-site-packages)"
         )
     if "numpy" in facts.rclpy.error.lower():
-        return "the message packages were built with another NumPy: pip install 'numpy<2' in muster's environment"
+        return (
+            "something that was built with another NumPy is imported with it: start muster without it, or build those "
+            "packages anew with this environment's NumPy (colcon build)"
+        )
     return "install ros-<distribution>-rclpy, and look whether a virtual environment hides it (PYTHONPATH)"
 
 

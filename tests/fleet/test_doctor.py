@@ -65,7 +65,7 @@ def test_a_machine_reads_one_document(monkeypatch: pytest.MonkeyPatch, capsys: p
         (["--listen", "-1"], "--listen: expected"),
         (["--listen", "nan"], "--listen: expected a number"),
         (["--coverage", "1.5"], "--coverage"),
-        (["--expect", "R1!"], "expected"),
+        (["--expect", "R1!"], "--expect: "),
         (["--bus", "loop"], "--bus"),
         (["--busses", "dds"], "--bus"),
         (["--params-file"], "--params-file: expected"),

@@ -67,7 +67,7 @@ def test_another_python_than_that_of_ros_is_named() -> None:
 
 def test_another_numpy_than_that_of_the_message_packages_is_named() -> None:
     broken = replace(SOURCED, rclpy=Library("7", "ImportError: numpy.core.multiarray failed to import"))
-    assert "numpy<2" in faulty(broken)["rclpy"]
+    assert "another NumPy" in faulty(broken)["rclpy"]
 
 
 def test_what_is_installed_and_broken_is_to_be_mended_even_if_nobody_insists() -> None:
