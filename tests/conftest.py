@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.commandline import contents, one_line
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -16,6 +20,32 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 def root() -> Path:
     """The checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., str]]:
+    """Run muster with these words in an empty folder; returns the one line that a refused command says.
+
+    In this process, which spares its imports.
+    """
+    from fleet import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MUSTER_RUN", raising=False)
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def check(*words: object) -> str:
+        before = contents(tmp_path)
+        capfd.readouterr()
+        assert cli.main([str(word) for word in words]) == 2
+        captured = capfd.readouterr()
+        assert captured.out == ""
+        return one_line(captured.err, tmp_path, before)
+
+    yield check
+    signal.signal(signal.SIGTERM, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ from fleet.control import Stepper
 from fleet.hardware import FakeRobot
 from fleet.records import Inputs, Memory, Outputs, at_start
 from hierarchy.skills import Act
-from sim.robot import SECOND, RobotCommand
+from sim.robot import SECOND, Readings, RobotCommand
 from sim.site import Site, make_site
 
 LENGTH = 14
@@ -83,6 +83,26 @@ def delivery(*indices: int, dwell: float = 0.5) -> Assignment:
     return Assignment("0190-task", 1, tuple(Leg(cell(index), LegKind.DELIVER, dwell) for index in indices))
 
 
+def inputs_of(readings: Readings, cycle: int, picture: Picture | None, *, missed: int = 0) -> Inputs:
+    """What a control step gets of these readings."""
+    x, y, yaw = (float(value) for value in readings.pose)
+    v, w = (float(value) for value in readings.twist)
+    return Inputs(
+        cycle=cycle,
+        stamp=readings.stamp,
+        scan=readings.scan.tobytes(),
+        scan_stamp=readings.scan_stamp,
+        pose=(x, y, yaw),
+        pose_stamp=readings.pose_stamp,
+        twist=(v, w),
+        twist_stamp=readings.twist_stamp,
+        battery=readings.battery,
+        bumper=readings.bumper,
+        picture=picture,
+        missed=missed,
+    )
+
+
 @dataclass
 class Episode:
     """One robot's life: `run` makes steps, everything is kept."""
@@ -100,29 +120,15 @@ class Episode:
     def step(self) -> Outputs:
         readings = self.robot.read(0.0)
         assert readings is not None
-        number = len(self.steps)
-        x, y, yaw = (float(value) for value in readings.pose)
-        v, w = (float(value) for value in readings.twist)
-        inputs = Inputs(
-            cycle=number,
-            stamp=readings.stamp,
-            scan=readings.scan.tobytes(),
-            scan_stamp=readings.scan_stamp,
-            pose=(x, y, yaw),
-            pose_stamp=readings.pose_stamp,
-            twist=(v, w),
-            twist_stamp=readings.twist_stamp,
-            bumper=readings.bumper,
-            picture=self.coordinator.picture,
-            missed=self.missed,
-        )
+        inputs = inputs_of(readings, len(self.steps), self.coordinator.picture, missed=self.missed)
+        here = inputs.pose
         if self.spoil:
             inputs = msgspec.structs.replace(inputs, **self.spoil)
         outputs, after = self.stepper.step(inputs, self.memory, self.act)
         self.steps.append(Step(inputs.cycle, inputs.stamp, inputs, self.memory, outputs))
         self.memory = after
         self.robot.write(RobotCommand(*outputs.released))
-        self.coordinator.tick(readings.stamp, (x, y, yaw), number, outputs.report.goal)
+        self.coordinator.tick(readings.stamp, here, inputs.cycle, outputs.report.goal)
         return outputs
 
     def run(self, seconds: float) -> list[Outputs]:

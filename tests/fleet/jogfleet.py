@@ -22,11 +22,12 @@ from coordination.transport import Network
 from coordination.wire import Received
 from fleet.blackbox import Step
 from fleet.control import ControlConfig, Stepper
-from fleet.records import Inputs, Memory, Outputs, at_start
+from fleet.records import Memory, Outputs, at_start
 from fleet.world import World
 from hierarchy.corridors import cells_under
 from sim.robot import RobotSpec
 from sim.site import Site
+from tests.fleet.episodes import inputs_of
 
 SPEC = RobotSpec()
 
@@ -149,20 +150,7 @@ class JogFleet:
     def _step(self, index: int, name: str) -> Outputs:
         readings, link = self.world.readings(index), self.links[name]
         link.poll()
-        x, y, yaw = (float(value) for value in readings.pose)
-        v, w = (float(value) for value in readings.twist)
-        inputs = Inputs(
-            cycle=self.round,
-            stamp=readings.stamp,
-            scan=readings.scan.tobytes(),
-            scan_stamp=readings.scan_stamp,
-            pose=(x, y, yaw),
-            pose_stamp=readings.pose_stamp,
-            twist=(v, w),
-            twist_stamp=readings.twist_stamp,
-            battery=readings.battery,
-            picture=link.view(readings.stamp).picture,
-        )
+        inputs = inputs_of(readings, self.round, link.view(readings.stamp).picture)
         outputs, after = self.steppers[name].step(inputs, self.memory[name])
         self.steps[name].append(Step(inputs.cycle, inputs.stamp, inputs, self.memory[name], outputs))
         self.memory[name] = after

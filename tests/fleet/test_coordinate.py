@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,9 @@ ROOT = Path(__file__).parents[2]
     ],
 )
 def test_a_coordinator_that_cannot_be_is_one_clear_line(
-    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    refused: Callable[..., str], words: list[str], said: str, tmp_path: Path
 ) -> None:
-    assert cli.main(["coordinate", "--run", str(tmp_path), *words]) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert error.count("\n") == 1
+    assert said in refused("coordinate", "--run", tmp_path, *words)
 
 
 @pytest.mark.slow

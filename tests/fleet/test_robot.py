@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -99,18 +99,21 @@ def test_a_terminated_robot_says_goodbye_and_finishes_its_files(
     directory: RunDirectory, recorded: RecordedPlant
 ) -> None:
     process = start(directory, recorded)
-    deadline = time.monotonic() + 30.0
-    while not recorded.joined.is_set() and time.monotonic() < deadline:
-        recorded._take(0.05)
+    serve_until(recorded, recorded.joined.is_set)
     recorded._plant.send("r0", recorded.moments[0].cycle, 0)
-    while not recorded.commands and time.monotonic() < deadline:
-        recorded._take(0.05)
+    serve_until(recorded, lambda: recorded.commands)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
     (verdict,) = replay_all(directory.root)
     assert verdict.steps == 1
     assert not verdict.notes
+
+
+def serve_until(recorded: RecordedPlant, holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30.0
+    while not holds() and time.monotonic() < deadline:
+        recorded._take(0.05)
 
 
 def refused(process: subprocess.Popen[str]) -> str:
@@ -150,9 +153,7 @@ def test_a_busy_metrics_port_is_said(directory: RunDirectory, recorded: Recorded
 def test_another_floor_than_the_plants_is_refused(directory: RunDirectory, recorded: RecordedPlant) -> None:
     recorded._site = "0" * 64
     process = start(directory, recorded)
-    deadline = time.monotonic() + 30.0
-    while not recorded.joined.is_set() and time.monotonic() < deadline:
-        recorded._take(0.05)
+    serve_until(recorded, recorded.joined.is_set)
     assert "the same site" in refused(process)
 
 
@@ -161,9 +162,7 @@ def test_a_base_with_another_motor_than_the_bound_was_measured_with_is_refused(
 ) -> None:
     recorded.motor = "0" * 64
     process = start(directory, recorded)
-    deadline = time.monotonic() + 30.0
-    while not recorded.joined.is_set() and time.monotonic() < deadline:
-        recorded._take(0.05)
+    serve_until(recorded, recorded.joined.is_set)
     assert "r0's drives by 000000000000" in refused(process)
 
 

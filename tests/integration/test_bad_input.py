@@ -26,6 +26,7 @@ from fleet.world import World
 from sim.readers import load_site
 from sim.robot import RobotSpec
 from sim.tasks.navigate_contract import navigate_contract
+from tests.commandline import contents, one_line
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = str(ROOT / "launch" / "warehouse.launch.yaml")
@@ -49,7 +50,7 @@ FLOORS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folder(tmp_path: Path) -> Path:
     for name, text in FLOORS.items():
         (tmp_path / name).write_text(text)
@@ -71,37 +72,6 @@ def muster(
         check=False,
         timeout=120,
     )
-
-
-@pytest.fixture
-def refused(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., str]]:
-    """Run muster in this process, which spares its imports; returns the one line that a refused command says."""
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("MUSTER_RUN", raising=False)
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def check(*words: str) -> str:
-        before = contents(folder)
-        capfd.readouterr()
-        assert cli.main(words) == 2
-        return one_line(capfd.readouterr().err, folder, before)
-
-    yield check
-    signal.signal(signal.SIGTERM, handler)
-
-
-def contents(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-
-
-def one_line(error: str, folder: Path, before: set[str]) -> str:
-    """Assert that `error` is one line and that nothing was left in `folder`."""
-    assert error.startswith("muster: ")
-    assert error.count("\n") == 1, error
-    assert contents(folder) == before
-    return error
 
 
 def full_disk() -> None:
