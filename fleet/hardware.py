@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from coordination.messages import Cycle, Done, Join, Joined, Leave
 from coordination.transport import Transport
 from fleet.hosted import JoinError, readings_of
+from fleet.records import Outputs
 from hierarchy.motor import Motor, at_rest, wheel_speeds
 from sim.robot import SECOND, Readings, RobotCommand, RobotSpec
 
@@ -143,6 +144,9 @@ class PlantRobot:
         self._answered = self.cycle.round
         done = Done(self.name, self.cycle.round, (command.v, command.w), lift=int(self.lift))
         self.transport.send(PLANT, done, self.cycle.stamp)
+
+    def tell(self, outputs: Outputs) -> None:
+        """See `HostedRobot.tell`: nobody looks on from this wire."""
 
     def close(self, reason: str = "") -> None:
         """Leave the plant and let go of the wire."""

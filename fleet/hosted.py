@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from coordination.messages import Cycle, Joined
+from fleet.records import Outputs
 from sim.errors import MusterError
 from sim.robot import Readings, RobotCommand
 
@@ -80,6 +81,10 @@ class HostedRobot(Protocol):
         """See `sim.robot.Robot.write`."""
         ...
 
+    def tell(self, outputs: Outputs) -> None:
+        """What the control step of the open cycle decided, for those who look on."""
+        ...
+
     def close(self, reason: str = "") -> None:
         """Leave and let go; safe to call twice."""
         ...
@@ -114,6 +119,7 @@ class FakeHosted:
         self.counts: Counter[str] = Counter()
         self.answers: list[tuple[int, RobotCommand, bool]] = []
         """Round, command and lift of each `write`"""
+        self.told: list[Outputs] = []
         self.rejoined = 0
         self.refusal = ""
         """What `join` is refused with; empty for yes"""
@@ -150,6 +156,10 @@ class FakeHosted:
         if self.cycle is not None:
             self._answered = self.cycle.round
             self.answers.append((self.cycle.round, command, self.lift))
+
+    def tell(self, outputs: Outputs) -> None:
+        """See `HostedRobot.tell`."""
+        self.told.append(outputs)
 
     def close(self, reason: str = "") -> None:
         """See `HostedRobot.close`."""

@@ -20,24 +20,26 @@ from types import FrameType
 from typing import Literal
 
 import numpy as np
+from tyro.conf import Suppress
 
 from agents.policy import MANIFEST, MODEL, Policy
-from coordination.client import ADDRESS, COORDINATOR, CoordinatorClient
+from coordination.client import ADDRESS, CoordinatorClient
 from coordination.keys import keys_of, read_keys
 from coordination.ports import check_free, listeners
 from fleet import watchdog
 from fleet.blackbox import BlackBox, Recorder
 from fleet.control import ControlConfig, Stepper
-from fleet.hardware import PLANT
 from fleet.header import write_header
 from fleet.metrics import RobotMetrics
 from fleet.permit import Asked, Permit, permit_for
 from fleet.records import at_start, warm_inputs
+from fleet.ros.bus import BusKind
+from fleet.ros.robotnode import check as check_bus
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
 from fleet.seat import Seat
 from fleet.served import POLICIES, Loader, Served
 from fleet.swap import Desk
-from fleet.wires import Wires, ZmqWires
+from fleet.wires import Wires, open_wires
 from hierarchy.chooser import Chooser, load_chooser
 from hierarchy.skills import Answer, sees_limit
 from sim.errors import MusterError
@@ -94,7 +96,11 @@ class Config:
     metrics_port: int = 0
     """Port of /metrics on 127.0.0.1; 0 for none"""
     patience: float = 60.0
-    """Time without a word from the plant after which the process gives up, s"""
+    """Time without a word from the plant after which the process gives up, s; over a bus in lockstep alone"""
+    bus: BusKind = "none"
+    """none: a plant at --plant; else a body behind ROS 2's topics, and --coordinator is ros (or ros:/SPACE)"""
+    ros_arguments: Suppress[tuple[str, ...]] = ()
+    """ROS arguments, as --ros-args -r __ns:=/r1 -p use_sim_time:=true"""
 
 
 class RobotError(MusterError):
@@ -122,6 +128,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
         sees_limit(policy, spec)
         if config.meta == "learned":
             load_chooser(_directory(place), spec, policy)
+    check_bus(config.bus, config.ros_arguments, _names(config), config.coordinator)
     if not config.patience > 0.0:
         raise RobotError(f"--patience: expected a time above 0 s, got {config.patience:g}; give for example 60")
     if config.key is not None:
@@ -187,7 +194,7 @@ def run(config: Config) -> int:
     if config.metrics_port:
         metrics.serve(config.metrics_port)
     warm(steppers[names[0]])
-    wires = ZmqWires(keys, config.plant, config.coordinator)
+    wires = open_wires(config.bus, config.ros_arguments, names, keys, config.plant, config.coordinator, site.hash)
     host = Host(config, directory, wires, names, steppers, site, policy, metrics, chooser)
     for seat in host.seats:
         seat.permit = permit
@@ -234,6 +241,8 @@ class Host:
     ) -> None:
         self.config, self.directory, self.wires, self.site = config, directory, wires, site
         self.board = watchdog.Board(names)
+        self._watched = config.watchdog and config.bus == "none"
+        """A watchdog speaks the plant's own wire; a base behind a bus has a dead-man of its own."""
         self.boxes: list[BlackBox] = []
         self.seats: list[Seat] = []
         for index, name in enumerate(names):
@@ -244,7 +253,7 @@ class Host:
                 )
                 box = BlackBox(directory.blackbox, name, metadata, attachments)
                 self.boxes.append(box)
-            guard = watchdog.name_of(names, os.getpid()) if config.watchdog else ""
+            guard = watchdog.name_of(names, os.getpid()) if self._watched else ""
             plant, link = wires.robot(name, steppers[name].config.spec, guard), CoordinatorClient(wires.link(name))
             self.seats.append(Seat(index, plant, link, steppers[name], box, self.board, metrics))
         load = Loader(steppers[names[0]].config, policy, directory.root / POLICIES)
@@ -257,7 +266,7 @@ class Host:
         recorder: Recorder | None = None
         silent = False
         try:
-            if self.config.watchdog:
+            if self._watched:
                 self._start_watchdog(key)
             self._join()  # a signal still raises here: there is no loop yet that would look at a flag
             with contextlib.suppress(ValueError):  # signals only reach the main thread; tests run a host in another
@@ -351,7 +360,7 @@ class Host:
                 self.board.beat(time.monotonic_ns())
             if self.seats[0].plant.left:
                 self._stop = self.seats[0].plant.left
-            if now - heard > self.config.patience:
+            if now - heard > self.config.patience and (self.config.bus == "none" or self.seats[0].lockstep):
                 self._stop = f"no word from the plant for {self.config.patience:g} s"
                 print(self._stop, flush=True)
                 return True
@@ -367,26 +376,7 @@ class Host:
 
     def _write_summary(self) -> None:
         """robots-<first>.json in the run directory: what the report shows of these loops."""
-        lines = {}
-        for seat in self.seats:
-            tally = seat.tally
-            seconds = np.frombuffer(tally.seconds, np.float32) if tally.steps else np.zeros(1, np.float32)
-            p50, p99, most = (float(value) for value in np.percentile(seconds, (50, 99, 100)))
-            lines[seat.name] = {
-                "steps": tally.steps,
-                "step_seconds": {"p50": p50, "p99": p99, "max": most},
-                "missed_deadlines": tally.missed,
-                "skipped_cycles": seat.plant.skipped,
-                "errors": tally.errors,
-                "interventions": dict(tally.interventions),
-                "stops": dict(tally.stops),
-                "modes": dict(tally.modes),
-                "blackbox": vars(seat.box.counts) if seat.box is not None else None,
-                "messages": {
-                    PLANT: dict(seat.plant.counts),
-                    COORDINATOR: dict(seat.link.transport.counts),
-                },
-            }
+        lines = {seat.name: seat.summary() for seat in self.seats}
         with contextlib.suppress(MusterError):  # a full disk must not hide why the process ends
             cpu = round(time.process_time() - self._cpu_begun, 3)
             text = json.dumps({"pid": os.getpid(), "cpu_seconds": cpu, "robots": lines}, indent=2)

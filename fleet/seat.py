@@ -15,8 +15,10 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
+import numpy as np
 
 from coordination.client import COORDINATOR, CoordinatorClient
 from coordination.messages import Report
@@ -176,6 +178,7 @@ class Seat:
         self.plant.write(RobotCommand(*outputs.released))
         self._plan, self._report = outputs.plan, outputs.report
         self._publish(outputs)
+        self.plant.tell(outputs)
         if self.box is not None:
             self.box.append(Step(inputs.cycle, inputs.stamp, inputs, before, outputs))
         self._count(outputs, time.perf_counter() - started, arrived)
@@ -197,6 +200,24 @@ class Seat:
                     metrics.message(name, peer, kind, value - self._handed[key])
                 news[key] = value
         self._handed = news
+
+    def summary(self) -> dict[str, Any]:
+        """What the report shows of this loop; plain JSON values."""
+        tally = self.tally
+        seconds = np.frombuffer(tally.seconds, np.float32) if tally.steps else np.zeros(1, np.float32)
+        p50, p99, most = (float(value) for value in np.percentile(seconds, (50, 99, 100)))
+        return {
+            "steps": tally.steps,
+            "step_seconds": {"p50": p50, "p99": p99, "max": most},
+            "missed_deadlines": tally.missed,
+            "skipped_cycles": self.plant.skipped,
+            "errors": tally.errors,
+            "interventions": dict(tally.interventions),
+            "stops": dict(tally.stops),
+            "modes": dict(tally.modes),
+            "blackbox": vars(self.box.counts) if self.box is not None else None,
+            "messages": {PLANT: dict(self.plant.counts), COORDINATOR: dict(self.link.transport.counts)},
+        }
 
     def close(self, reason: str) -> None:
         """Leave the plant and let go of both connections."""

@@ -1,8 +1,11 @@
-"""How the robots of one process reach their plant and their coordinator, and wait for both; here over ZeroMQ."""
+"""How the robots of one process reach their plant and their coordinator, and wait for both.
+
+Over ZeroMQ here, over ROS 2's bus in `fleet/ros/robotnode.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import zmq
@@ -13,6 +16,7 @@ from coordination.transport import Transport
 from coordination.zmq_transport import ZmqClient
 from fleet.hardware import PLANT, PlantRobot
 from fleet.hosted import HostedRobot
+from fleet.ros.robotnode import BusWires
 from sim.robot import RobotSpec
 
 
@@ -72,3 +76,18 @@ class ZmqWires:
         self._poller.register(end.socket, zmq.POLLIN)
         self._owners[end.socket] = name
         return end
+
+
+def open_wires(
+    bus: str,
+    ros_arguments: Sequence[str],
+    names: Sequence[str],
+    keys: Keys,
+    plant: str,
+    coordinator: str,
+    site: str,
+) -> Wires:
+    """The wires of robots `names` that a command line asks for; `site` is the floor's hash. Raises MusterError."""
+    if bus == "none":
+        return ZmqWires(keys, plant, coordinator)
+    return BusWires(bus, ros_arguments, names, keys, coordinator, site)

@@ -12,7 +12,9 @@ from coordination.messages import Cycle, Done, Joined
 from coordination.transport import Network
 from fleet.hardware import PlantRobot
 from fleet.hosted import FakeHosted, HostedRobot, JoinError
+from fleet.ros.loop import LoopNetwork
 from sim.robot import RobotCommand, RobotSpec
+from tests.fleet.ros.bodies import Body, robot_on
 
 SPEC = RobotSpec()
 PERIOD = SPEC.period
@@ -25,7 +27,7 @@ class Rig:
     robot: HostedRobot
     give: Callable[[Cycle], object]
     commands: Callable[[], list[tuple[int, tuple[float, float]]]]
-    refuse: Callable[[str], object]
+    refuse: Callable[[str], object] = lambda why: None
 
 
 def cycle(number: int, v: float = 0.5) -> Cycle:
@@ -65,7 +67,25 @@ def wire() -> Rig:
     )
 
 
-RIGS = {"fake": fake, "wire": wire}
+def bus() -> Rig:
+    network = LoopNetwork()
+    robot, ours = robot_on(network, "use_sim_time:=true", "lockstep:=true", pictures=lambda: 10**6)
+    body = Body(network)
+    heard: list[tuple[int, tuple[float, float]]] = []
+
+    def give(one: Cycle) -> None:
+        body.give(one)
+        ours.spin(0.0)
+        robot.read(0.0)  # time waits: a cycle is taken in before the next one comes
+
+    def commands() -> list[tuple[int, tuple[float, float]]]:
+        heard.extend((stamp // PERIOD, command) for stamp, command in body.told())
+        return heard
+
+    return Rig(robot, give, commands)
+
+
+RIGS = {"fake": fake, "wire": wire, "bus": bus}
 
 
 @pytest.fixture(params=RIGS)
@@ -109,6 +129,7 @@ def test_a_command_without_a_cycle_is_sent_to_nobody(rig: Rig) -> None:
     assert rig.commands() == []
 
 
+@pytest.mark.parametrize("rig", ["fake", "wire"], indirect=True)  # on a bus there is nobody to ask
 def test_a_refused_robot_says_why(rig: Rig) -> None:
     rig.refuse("no room")
     with pytest.raises(JoinError, match="no room"):

@@ -197,3 +197,27 @@ def test_a_robot_that_waits_for_its_plant_ends_when_it_is_told_to(
     _, errors = background.communicate(timeout=20)  # its patience is 60 s
     assert background.returncode == 130, errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--ros-args", "-p", "use_sim_time:=true"], "expected no ROS arguments without a bus"),
+        (["--bus", "dds", "--coordinator", "tcp://127.0.0.1:7410x"], "expected ros or ros:/SPACE"),
+        (["--bus", "dds", "--robots", "r0,r1", "--ros-args", "-r", "__ns:=/cell"], "a namespace for each of r0, r1"),
+        (["--bus", "dds", "--ros-args", "-p", "speed"], 'expected "name:=value"'),
+        (["--bus", "zenoh"], "zenoh"),
+    ],
+)
+def test_a_robot_that_cannot_be_on_a_bus_is_one_clear_line(
+    words: list[str],
+    said: str,
+    directory: RunDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(ENVIRONMENT, str(directory.root))
+    assert cli.main(["robot", "--site", str(directory.root / SITE), *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

@@ -1,0 +1,126 @@
+"""The robots of one process as ROS 2 nodes: their bus, their links to the coordinator, and the wait for both.
+
+One bus and one participant for the process, a managed node `robot` for each robot in the namespace of its name, and on
+that node the signed link to the coordinator (fleet/ros/transport.py). A namespace that the launch file gives
+(`-r __ns:=/cell4/r1`) is one robot's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from coordination.client import ADDRESS, COORDINATOR
+from coordination.keys import Keys
+from coordination.messages import Picture
+from coordination.transport import Transport, TransportError
+from coordination.wire import Received
+from fleet.ros.arguments import parse
+from fleet.ros.bus import Bus, BusError, open_bus
+from fleet.ros.busrobot import NODE, BusRobot
+from fleet.ros.transport import SCHEME, BusClient, space_of
+from sim.robot import RobotSpec
+
+
+class FleetLink:
+    """A robot's end to the coordinator that knows which round's picture came last."""
+
+    def __init__(self, end: BusClient) -> None:
+        self._end = end
+        self.round = -1
+        """Of the newest picture; -1 before the first"""
+
+    @property
+    def counts(self) -> Counter[str]:
+        """See `Transport.counts`."""
+        return self._end.counts
+
+    def send(self, peer: str, body: msgspec.Struct, stamp: int) -> bool:
+        """See `Transport.send`."""
+        return self._end.send(peer, body, stamp)
+
+    def receive(self, timeout: float) -> list[Received]:
+        """See `Transport.receive`."""
+        came = self._end.receive(timeout)
+        for message in came:
+            if isinstance(message.body, Picture):
+                self.round = message.body.round
+        return came
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+        self._end.close()
+
+
+class BusWires:
+    """See `fleet.wires.Wires`. Owns the bus."""
+
+    def __init__(
+        self, kind: str, arguments: Sequence[str], names: Sequence[str], keys: Keys, coordinator: str, site: str
+    ) -> None:
+        """Of that kind, for these robots; `coordinator` is its address on the bus. Raises MusterError."""
+        self._space = space(coordinator)
+        check_names(arguments, names)
+        self._bus: Bus = open_bus(kind, arguments=arguments)
+        self._keys, self._site = keys, site
+        self._robots: dict[str, BusRobot] = {}
+        self._links: dict[str, FleetLink] = {}
+
+    def robot(self, name: str, spec: RobotSpec, watchdog: str) -> BusRobot:
+        """See `Wires.robot`. No watchdog speaks here: a base stands by itself when nothing commands it."""
+        robot = BusRobot(self._bus, name, spec, self._site, pictures=lambda: self._links[name].round)
+        self._robots[name] = robot
+        end = BusClient(self._bus, robot.node, name, COORDINATOR, self._keys, self._space)
+        self._links[name] = FleetLink(end)
+        return robot
+
+    def link(self, name: str) -> Transport:
+        """See `Wires.link`; the robot was made before."""
+        return self._links[name]
+
+    def wait(self, timeout: float) -> Collection[str]:
+        """See `Wires.wait`: a burst of messages is one arrival."""
+        if self._bus.spin(timeout):
+            while self._bus.spin(0.0):
+                pass
+        return self._robots.keys()
+
+    def housekeeping(self) -> None:
+        """See `Wires.housekeeping`: look who is there, and tell how the robots are."""
+        for robot in self._robots.values():
+            robot.diagnose()
+
+    def close(self) -> None:
+        """See `Wires.close`."""
+        self._bus.close()
+
+
+def space(coordinator: str) -> str:
+    """The coordinator's space on the bus; the default address of ZeroMQ stands for the default one."""
+    return space_of(SCHEME if coordinator == ADDRESS else coordinator, COORDINATOR)
+
+
+def check_names(arguments: Sequence[str], names: Sequence[str]) -> None:
+    """Raise BusError where ROS arguments put several robots into one namespace."""
+    ros = parse(arguments)
+    for name in names:
+        _, namespace = ros.identity(NODE, f"/{name}")
+        if len(names) > 1 and namespace != f"/{name}":
+            raise BusError(
+                f"expected a namespace for each of {', '.join(names)}, ROS arguments put them all into {namespace}; "
+                "leave __ns out, or start each robot as a process of its own"
+            )
+
+
+def check(kind: str, arguments: Sequence[str], names: Sequence[str], coordinator: str) -> None:
+    """Raise MusterError for what is wrong with a command line, before anything is made for it."""
+    if kind == "none":
+        if set(arguments) - {"--ros-args", "--"}:  # a launch gives every node the bare word
+            raise TransportError(
+                f"expected no ROS arguments without a bus, got {' '.join(arguments)}; give --bus auto too"
+            )
+        return
+    space(coordinator)
+    check_names(arguments, names)
