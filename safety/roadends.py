@@ -22,9 +22,9 @@ from safety.roadsight import (
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
-SHORT, LATE_SHORT = wp.constant(0.3), wp.constant(0.1)
+SHORT = wp.constant(0.3)
 """Share of its way across that a car may make less, which brakes a sixth harder than guaranteed: steering has so much
-less time, and the way goes by time squared. The second one for plans that hold first."""
+less time, and the way goes by time squared."""
 
 
 @wp.func
@@ -46,14 +46,11 @@ def straddles(row: int, k: int, d: float, ask: RoadAsk, b: RoadBounds) -> int:
 
 
 @wp.func
-def ends_astride(row: int, k: int, d: float, farthest: wp.vec2, hold: float, ask: RoadAsk, b: RoadBounds) -> int:
+def ends_astride(row: int, k: int, d: float, farthest: wp.vec2, ask: RoadAsk, b: RoadBounds) -> int:
     """1 where a plan that ends at point k and d, with least and largest d on the way, leaves the car between two lanes.
 
     Or may: its way back from where it was farthest is as much shorter as SHORT says.
     """
-    short = SHORT
-    if hold > 0.0:
-        short = LATE_SHORT
-    low = straddles(row, k, d + short * (farthest[0] - d), ask, b)
-    high = straddles(row, k, d + short * (farthest[1] - d), ask, b)
+    low = straddles(row, k, d + SHORT * (farthest[0] - d), ask, b)
+    high = straddles(row, k, d + SHORT * (farthest[1] - d), ask, b)
     return wp.max(straddles(row, k, d, ask, b), wp.max(low, high))

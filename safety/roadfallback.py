@@ -23,7 +23,7 @@ import warp as wp
 
 from safety.dynamics import finite
 from safety.roadbounds import RoadBounds, RoadRules, road_bounds
-from safety.roadplan import LOOK_AHEAD, braking, steering
+from safety.roadplan import braking
 from safety.roadsight import (
     BEHIND_C,
     INTRUSION,
@@ -42,6 +42,7 @@ from safety.roadsight import (
     path_least,
     project,
 )
+from safety.roadsteering import LOOK_AHEAD, steering
 from sim.driving.profile import RoadProfile
 from sim.driving.state import View
 from sim.launches import Launchable, record
@@ -70,7 +71,7 @@ ENTER_SPEED = wp.constant(8.0)
 
 
 CREEP = wp.constant(3.0)
-"""m/s held while the car still is between two lanes: steering goes by distance below it (`safety.roadplan.CRAWL`)."""
+"""m/s held while the car still is between two lanes: steering goes by distance below it (CRAWL)."""
 
 PULLS_AWAY = wp.constant(2.0)
 """m/s^2 up to that speed: the most that ISO 15622 lets an adaptive cruise control accelerate."""

@@ -53,6 +53,7 @@ from safety.roadsight import (
     SD,
     SHIDDEN,
     SHIGH,
+    SLIMIT,
     SLOW,
     SLOWEST,
     SV,
@@ -75,7 +76,7 @@ after a cut-in; at 130 km/h that takes 12 m off the way to standstill in two sec
 PULLING = wp.constant(0.5)
 """m to the right of the lane's middle, from which a car counts as on its way to the shoulder (0.3 m is straying)."""
 
-UNHURRIED = wp.constant(10.0)
+UNHURRIED = wp.constant(5.0)
 """m/s; up to here changes out of a lane that ends are made at its end; who is faster stops in time to be back in it."""
 
 
@@ -269,6 +270,21 @@ def ends_between(row: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> boo
 
 
 @wp.func
+def beside_goes_on(row: int, left: bool, ask: RoadAsk, sight: RoadSight) -> bool:
+    """Whether the neighbour of the lane that the path ends on goes on beyond that end."""
+    lane = ask.view.path_lane[row, int(sight.start[row, SLIMIT])]
+    if lane < 0:
+        return False
+    side = wp.int32(1)
+    if left:
+        side = 0
+    beside = ask.lanes.beside[lane, side]
+    if beside < 0:
+        return False
+    return ask.lanes.successors[beside, 0] >= 0
+
+
+@wp.func
 def judge_road(row: int, a: float, k: float, first: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds) -> RoadVerdict:
     """Whether one candidate may be released: reason 0 if so. `first` is the object to ask first (-1: none).
 
@@ -305,7 +321,7 @@ def judge_road(row: int, a: float, k: float, first: int, ask: RoadAsk, sight: Ro
         if f == 2 or f == 4:
             useful = useful and (told.reason == Reason.VEHICLE or (f == 2 and changes))
         if f >= 5:
-            useful = verdict.reason == 0 and verdict.astride == 1 and (f == 5 or changes)
+            useful = verdict.reason == 0 and verdict.astride == 1 and (f != 6 or changes)
         if useful:
             plan = family(row, f, a, ask, sight, b)
             if plan[1] > 0.0:
@@ -314,7 +330,7 @@ def judge_road(row: int, a: float, k: float, first: int, ask: RoadAsk, sight: Ro
                     verdict = tried
                 leaving = sight.start[row, SV] < UNHURRIED and sight.start[row, SD] * sight.start[row, SYAW] > 0.0
                 if f == 5 and tried.reason == Reason.PATH_END and leaving:
-                    ends = 1
+                    ends = wp.where(beside_goes_on(row, sight.start[row, SD] > 0.0, ask, sight), 1, 0)
                 if f <= 1:
                     told = tried
     if verdict.reason != 0:

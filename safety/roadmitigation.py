@@ -22,7 +22,7 @@ from __future__ import annotations
 import warp as wp
 
 from safety.roadbounds import RoadBounds
-from safety.roadplan import SIDEWAYS, go
+from safety.roadplan import go
 from safety.roadsight import (
     ABSENT,
     ALONG,
@@ -47,6 +47,7 @@ from safety.roadsight import (
     RoadAsk,
     RoadSight,
 )
+from safety.roadsteering import SIDEWAYS
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 

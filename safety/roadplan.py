@@ -62,6 +62,7 @@ from safety.roadsight import (
     path_least,
     path_value,
 )
+from safety.roadsteering import LOOK_AHEAD, limit_curvature, steering
 
 wp.set_module_options({"fuse_fp": False, "enable_backward": False})
 
@@ -77,18 +78,6 @@ SLICE_TIME = wp.constant(0.1)
 
 SETTLED = wp.constant(1.5)
 """s; steering takes a deviation back within that time (1.5 / OMEGA)."""
-
-OMEGA = wp.constant(1.0)
-"""rad/s; frequency of the steering law: a lane change in about 4 s, a_lat = 1.5 m/s^2 at most."""
-
-SIDEWAYS = wp.constant(1.5)
-"""Largest lateral acceleration that the steering law adds to the bend's own, m/s^2: half of ISO 11270's 3.0."""
-
-CRAWL = wp.constant(3.0)
-"""m/s; below it steering goes by distance, not by time."""
-
-LOOK_AHEAD = wp.constant(0.15)
-"""s; the bend's curvature is asked for so early: half of the steering's way to it."""
 
 HOLD = wp.constant(2.5)
 """s; how long the family that clears shared ground goes on: a car's length and a junction's 15 m at 8 m/s."""
@@ -108,7 +97,7 @@ ASTRIDE = wp.constant(-1.0)
 STEEP = wp.constant(0.7)
 """rad across the path at which a plan may end up at most: from there the smallest turn still fits into two lanes."""
 
-FAMILIES = wp.constant(7)
+FAMILIES = wp.constant(8)
 
 LEANS = wp.constant(0.25)
 """m over a border that still is keeping the lane, where the lane beside is shut (R157 5.2.5.2: 0.3 m)."""
@@ -145,7 +134,7 @@ def family(row: int, f: int, a: float, ask: RoadAsk, sight: RoadSight, b: RoadBo
 
     0 own lane, comfortably; 1 own lane, as hard as guaranteed; 2 the neighbour lane or shoulder on the side where the
     car is, hard; 3 clearing shared ground before a comfortable stop; 4 the other side. Where those end between two
-    lanes: 5 going on until inside the own lane, 6 until inside the other one.
+    lanes: 5 going on until inside the own lane, 6 until inside the other one, 7 the own one, for twice as long.
     """
     if f == 0:
         return wp.vec3(0.0, b.comfort, 0.0)
@@ -161,7 +150,9 @@ def family(row: int, f: int, a: float, ask: RoadAsk, sight: RoadSight, b: RoadBo
             return wp.vec3(0.0, 0.0, 0.0)
         hold = wp.clamp(COME_IN / pace, SHORTEST, LONGEST)
         brake = b.comfort
-    if f == 5:
+    if f == 7:
+        hold = wp.min(2.0 * hold, LONGEST)
+    if f == 5 or f == 7:
         return wp.vec3(0.0, brake, hold)
     at = BEHIND_C
     left = sight.start[row, SD] > 0.0
@@ -178,23 +169,6 @@ def family(row: int, f: int, a: float, ask: RoadAsk, sight: RoadSight, b: RoadBo
     if width <= 2.0 * b.half_width:
         return wp.vec3(0.0, 0.0, 0.0)
     return wp.vec3(-path_least(ask.view, row, at, PRIGHT) - 0.5 * width, brake, hold)
-
-
-@wp.func
-def steering(d: float, side: float, cosine: float, v: float, curve: float, line: float, b: RoadBounds) -> float:
-    """The curvature that leads to a line along the path: d'' = -OMEGA^2 (d - line) - 2 OMEGA d'; side is sin(yaw)."""
-    pace = wp.max(v, CRAWL)
-    wish = -(OMEGA * OMEGA * (d - line) + 2.0 * OMEGA * pace * side)
-    wish = wp.clamp(wish, -SIDEWAYS, SIDEWAYS)
-    bend = curve * cosine / wp.max(1.0 - curve * d, 0.3)
-    return limit_curvature(bend + wish / (pace * pace), v, b)
-
-
-@wp.func
-def limit_curvature(curvature: float, v: float, b: RoadBounds) -> float:
-    """Within the steering's stop and the largest lateral acceleration."""
-    most = wp.min(b.curvature_max, b.lateral / wp.max(v * v, 1.0e-3))
-    return wp.clamp(curvature, -most, most)
 
 
 @wp.func
@@ -397,5 +371,5 @@ def roll(row: int, command: wp.vec2, plan: wp.vec3, ask: RoadAsk, sight: RoadSig
             break
         if i == SLICES_C - 1:
             r.reason = Reason.UNSEEN  # no standstill within the slices: nothing is verified
-    r.astride = ends_astride(row, int(path_index(s)), d, farthest, plan[2], ask, b)
+    r.astride = ends_astride(row, int(path_index(s)), d, farthest, ask, b)
     return r

@@ -27,7 +27,7 @@ from safety.roadjudge import judge_road
 from safety.roadkept import RoadKept, believe, clear_road, drift, keep_road, kept_bend, onto
 from safety.roadmitigation import mitigate
 from safety.roadobjects import set_object
-from safety.roadplan import LOOK_AHEAD, SLICE_TIME, braking, go, limit_curvature, steering
+from safety.roadplan import SLICE_TIME, braking, go
 from safety.roadsight import (
     AREAS,
     BEHIND_C,
@@ -47,6 +47,7 @@ from safety.roadsight import (
     path_index,
     remember,
 )
+from safety.roadsteering import LOOK_AHEAD, firmly, limit_curvature, steering
 from safety.simplex import Law, Recording, Tried, make_kernels, make_tried, recorded, struct_of
 from sim.driving.filter import RoadInputs
 from sim.driving.profile import RoadProfile
@@ -261,6 +262,7 @@ def play_road(row: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds, kept: Roa
     ahead = kept_bend(row, at[2] + moved[0] * LOOK_AHEAD / STEP_C, kept)
     d = at[0]
     line = kept.plan[row, 0]
+    firm = wp.int32(0)
     side = view.where[row, 1]
     if view.age[row] > b.age and good and kept.state[row, 7] > 0.0 and view.path_lane[row, BEHIND_C] >= 0:
         bend = path_bend(view, row, path_index(0.0))
@@ -271,7 +273,10 @@ def play_road(row: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds, kept: Roa
             turn = side + turned
             ahead = further
             line = line * (1.0 - kept.state[row, 8])
+            firm = wp.where(kept.plan[row, 0] == 0.0, 1, 0)  # to another line it would leave little to brake with
     steer = steering(d, wp.sin(turn), wp.cos(turn), moved[0], ahead, line, b)
+    if firm == 1:
+        steer = firmly(d, wp.sin(turn), wp.cos(turn), moved[0], ahead, line, b)
     if v <= REST and time >= kept.plan[row, 2]:
         return wp.vec2(STANDING, kept.history[row, 0, 1])
     stops = -braking(kept.plan[row, 1], kept.plan[row, 0], v, wp.max(wp.abs(steer), wp.abs(k)), b)

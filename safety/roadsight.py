@@ -113,6 +113,9 @@ speed (FASTEST)."""
 EVERYWHERE = wp.constant(-1.0e9)
 """m; what is entered across the path alone."""
 
+ROUNDED = wp.constant(0.01)
+"""m; what places a kilometre from a road's middle are rounded by in float32, and more."""
+
 INTRUSION = wp.constant(0.3)
 """m over a border, from which on a car is not in its lane (R157 5.2.5.2; `sim.driving.blame`)."""
 
@@ -239,6 +242,19 @@ def remember(row: int, ask: RoadAsk, sight: RoadSight) -> None:
 
 
 @wp.func
+def last_piece(view: View, row: int, last: int) -> float:
+    """How far beyond its last point but one the path goes, m: the first point with no lane is held at the end."""
+    if last < BEHIND_C:
+        return 0.0
+    x = view.path[row, last + 1, PX] - view.path[row, last, PX]
+    y = view.path[row, last + 1, PY] - view.path[row, last, PY]
+    piece = wp.sqrt(x * x + y * y)
+    if not (piece <= STEP_C + ROUNDED):  # not held there: what lies beyond is not known
+        return 0.0
+    return piece
+
+
+@wp.func
 def look_start(row: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) -> int:
     """The start of every plan; 0, or the Reason why nothing can be judged."""
     view = ask.view
@@ -269,7 +285,7 @@ def look_start(row: int, ask: RoadAsk, b: RoadBounds, sight: RoadSight) -> int:
     sight.start[row, SYAW] = yaw
     sight.start[row, SEND] = 3.0e38
     if last < POINTS_C - 1:
-        sight.start[row, SEND] = wp.max(float(last - BEHIND_C) * STEP_C, 0.0)
+        sight.start[row, SEND] = wp.max(float(last - BEHIND_C) * STEP_C + last_piece(view, row, last), 0.0)
     sight.start[row, SRANGE] = float(POINTS_C - 1 - BEHIND_C) * STEP_C
     if view.range[row] < sight.start[row, SRANGE]:
         sight.start[row, SRANGE] = view.range[row]

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safety.roadbounds import RoadBounds
-from safety.roadplan import CRAWL, OMEGA, SIDEWAYS
 from safety.roadshield import RoadShieldMemory
+from safety.roadsteering import CRAWL, OMEGA, SIDEWAYS
 from sim.driving.state import PATH_STEP
 from sim.road import project
 

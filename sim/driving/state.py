@@ -130,7 +130,8 @@ class View:
     """The lane and what follows it on the route, `PathColumn`; point k is at s = (k - PATH_BEHIND) * PATH_STEP from
     base_link's projection; (rows, PATH, 10)"""
     path_lane: wp.array2d(dtype=wp.int32)
-    """Lane of the atlas at each point, -1 beyond the end of what can be driven; (rows, PATH)"""
+    """Lane of the atlas at each point, -1 from the end of what can be driven on, at which those points stand;
+    (rows, PATH)"""
     path_s: wp.array2d(dtype=wp.float32)
     """s on that lane, (rows, PATH)"""
     goal: wp.array2d(dtype=wp.float32)

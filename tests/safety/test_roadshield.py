@@ -20,7 +20,7 @@ from safety.roadbounds import RoadShieldError
 from safety.roadshield import RoadShield
 from safety.rss import Rules, following
 from sim.driving.profile import RoadProfile
-from sim.driving.state import PATH_BEHIND
+from sim.driving.state import PATH_BEHIND, PathColumn
 from sim.road import ConflictKind
 from tests.safety.roadworld import CAR, RoadWorld
 from tests.safety.roadworld import WIDTH as LANE
@@ -226,11 +226,11 @@ def pulls_out(gap: float, *, careless: bool = False) -> tuple[bool, float, float
 
 
 def test_no_lane_is_entered_in_front_of_who_may_be_hidden_behind_a_follower() -> None:
-    touched, before, after = pulls_out(2.0)
+    touched, before, after = pulls_out(1.0)
     assert not touched
     assert before < 0.5 * LANE + 0.4
     assert after > 0.5 * LANE  # it is past: the lane is free
-    assert pulls_out(2.0, careless=True)[0]
+    assert pulls_out(1.0, careless=True)[0]
 
 
 @pytest.mark.parametrize(("listed", "speed", "enters"), [(True, 5.0, False), (False, 5.0, True), (True, 25.0, True)])
@@ -384,6 +384,38 @@ def test_each_invariant_has_its_own_reason() -> None:
     world.seen["range"][...] = 40.0
     world.judge(np.array([[3.0, 0.0]]))
     assert world.out.reason.numpy()[0] == Reason.UNSEEN
+
+
+@pytest.mark.parametrize(("beyond", "reason"), [(0.0, Reason.PATH_END), (2.5, Reason.NONE), (9.0, Reason.PATH_END)])
+def test_a_way_ends_where_the_points_beyond_its_last_one_stand(beyond: float, reason: Reason) -> None:
+    world = alone(6.5)  # it stops within 7.5 m
+    world.sense()
+    last, path = PATH_BEHIND + 3, world.seen["path"]
+    world.seen["path_lane"][:, last + 1 :] = -1
+    path[:, last + 1 :] = path[:, last : last + 1]
+    path[:, last + 1 :, PathColumn.X] += beyond  # 9 m away they say nothing of where it ends
+    world.judge(np.zeros((1, 2)))
+    assert world.out.reason.numpy()[0] == reason
+
+
+@pytest.mark.parametrize("speed", [3.0, 4.5])
+@pytest.mark.parametrize(("goes_on", "reason"), [(True, Reason.NONE), (False, Reason.LANE_BOUNDARY)])
+def test_a_lane_that_ends_is_left_at_its_end_only_for_one_that_goes_on(
+    speed: float, goes_on: bool, reason: Reason
+) -> None:
+    world = alone(speed)
+    world.put(0.0, LANE - 0.9, speed)
+    world.yaw[:] = -0.12  # to the right, on the border
+    if goes_on:
+        world.atlas.lanes.successors.numpy()[0, 0] = 0
+    for ends in (False, True):
+        world.sense()
+        if ends:
+            last, path = PATH_BEHIND + 4, world.seen["path"]
+            world.seen["path_lane"][:, last + 1 :] = -1
+            path[:, last + 1 :] = path[:, last : last + 1]
+        world.judge(np.zeros((1, 2)))
+    assert world.out.reason.numpy()[0] == reason
 
 
 def with_one(speed: float, kind: int = 1, **other: float) -> RoadWorld:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from safety.roadstored import stored_plan
-from tests.safety.roadworld import RoadWorld
+from sim.driving.state import PATH, PATH_BEHIND, PATH_STEP, PathColumn
+from tests.safety.roadworld import RoadWorld, find
 
 SPEED = 20.0
 
@@ -44,3 +45,32 @@ def test_the_drawn_plan_ends_where_the_shield_stops_that_plays_it(curvature: flo
 def test_a_shield_that_has_no_plan_has_nothing_to_draw() -> None:
     world = RoadWorld(1, 1, noise=0.0)
     assert stored_plan(world.memory, 0, world.shield.bounds, (0.0, 0.0, 0.0), 5.0).shape == (0, 3)
+
+
+@pytest.mark.parametrize("bend", [1 / 15, -1 / 15])
+@pytest.mark.parametrize("speed", [9.0, 11.0])
+def test_who_takes_a_bend_to_begin_two_metres_too_early_stays_in_its_lane_by_the_camera(
+    bend: float, speed: float
+) -> None:
+    world = RoadWorld(1, 1, noise=0.0)
+    world.put(-0.3 * speed - speed * speed / 12.0, 0.0, speed)  # the bend begins at x = 0, some metres before it stands
+    seen, worst, d = world.seen, 0.0, 0.0
+    for step in range(120):
+        world.sense()
+        (x,), (y,), (yaw,) = world.x, world.y, world.yaw
+        s, d, heading = x, y, 0.0
+        if x > 0.0:
+            (s,), (d,) = find(bend, world.x, world.y)
+            heading = bend * s
+        worst = max(worst, abs(d))
+        told = s
+        if step >= 3:
+            told, seen["age"][0] = s + 2.2, 0.5
+        points = told + (np.arange(PATH) - PATH_BEHIND) * PATH_STEP
+        seen["where"][0] = d, yaw - heading
+        seen["path"][0, :, PathColumn.HEADING] = bend * np.maximum(points, 0.0)
+        world.judge(np.zeros((1, 2)))
+        world.drive()
+    assert world.v[0] == 0.0
+    assert worst < 0.45  # by the law of foreseen plans 0.53 and 0.56, and 0.37 or more where it stands
+    assert abs(d) < 0.2
