@@ -147,13 +147,18 @@ class CarDecision:
         self._wish.most.fill_(ANY_SPEED)
         self.guard.reset(self._mask, self.memory)
 
-    def step(self, *, failed: str = "") -> CarDecided:
-        """One control step on the view as it is; `failed` says why the policies shall not be asked from now on."""
+    def step(self, *, failed: str = "", blind: bool = False) -> CarDecided:
+        """One control step on the view as it is; `failed` says why the policies shall not be asked from now on.
+
+        `blind`: the view holds no numbers to ask them about; they are not asked this time, and the shield says why.
+        """
         host = self._host
         self.trouble = self.trouble or failed
         for launch in self._look:
             launch.launch()
-        if not self.trouble:
+        if blind:
+            host["action"][...] = 0.0
+        elif not self.trouble:
             self.trouble = self._ask()
         if self.trouble:
             host["pull"][0] = 1  # that the car leaves its lane for a shoulder is wished from now on

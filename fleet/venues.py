@@ -206,10 +206,13 @@ def _followable(recorded: Recorded, path: Path) -> Recorded:
     return replace(recorded, road=road)
 
 
-def make_env(venue: Venue, seed: int, among: Among) -> RoadEnv:
-    """The environment of one drive; raises what `RoadEnv` does for roads on which nothing can be driven."""
-    guard = Guard(CAR, fails_at=among.fault.fails_at) if among.shield else None
-    filter = Following(guard) if among.by_rule else guard
+def make_env(venue: Venue, seed: int, among: Among, judged: Filter | None = None) -> RoadEnv:
+    """The environment of one drive; raises what `RoadEnv` does for roads on which nothing can be driven.
+
+    `judged`: who releases commands in it, in place of a shield of its own.
+    """
+    guard = Guard(CAR, fails_at=among.fault.fails_at) if among.shield and judged is None else None
+    filter = Following(guard) if among.by_rule else judged or guard
     config = RoadConfig(
         skill="route", traffic=among.traffic, walkers=among.walkers, time_limit=among.seconds, motor=among.motor,
         sensors=among.fault.sensors,

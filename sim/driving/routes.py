@@ -128,7 +128,7 @@ def plan_routes(road: Road, many: int, seed: int) -> list[RoutePlan]:
     for attempt in range(20 * many):
         least = shortest * 0.8 ** (attempt // many)  # a road without routes so long gets shorter ones
         goal = int(draws.choice(places, p=weight))
-        row = [lane for lane in _row(road, goal) if lane in places]
+        row = [lane for lane in row_of_lanes(road, goal) if lane in places]
         end = max(ways.length[goal] - _run_out(road, goal), 0.4 * ways.length[goal])
         plan = RoutePlan(goal, 0.0, goal, float(draws.uniform(0.3, 1.0) * end), tuple(x for x in row if x != goal))
         offsets = goal_offsets(road, plan)
@@ -151,7 +151,7 @@ def plan_routes(road: Road, many: int, seed: int) -> list[RoutePlan]:
     return [found[number % len(found)] for number in range(many)]
 
 
-def _row(road: Road, lane: int) -> list[int]:
+def row_of_lanes(road: Road, lane: int) -> list[int]:
     """Driving lanes side by side with a lane, from the left."""
     row = [lane]
     for side in ("left_neighbour", "right_neighbour"):

@@ -1,0 +1,126 @@
+"""What a car shows to people: the lane ahead as a path, plan and reach sets as markers, its state as a diagnostic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleet.carcontrol import CarControl, CarOutput
+from fleet.carview import CarView
+from fleet.ros.bus import Diagnostic
+from fleet.ros.carmessages import Frames, pose_message, time_of
+from fleet.ros.messages.builtin_interfaces import Duration
+from fleet.ros.messages.diagnostic_msgs import DiagnosticStatus, KeyValue
+from fleet.ros.messages.geometry_msgs import Point, Vector3
+from fleet.ros.messages.nav_msgs import Path
+from fleet.ros.messages.std_msgs import ColorRGBA, Header
+from fleet.ros.messages.visualization_msgs import Marker, MarkerArray
+from safety.reason import Reason
+from safety.roadstored import stored_plan
+from safety.supervisor import Mode
+from sim.driving.reachsets import ReachSets
+from sim.driving.state import ObjectColumn, PathColumn
+
+COLUMNS = [
+    int(column)
+    for column in (
+        ObjectColumn.X, ObjectColumn.Y, ObjectColumn.YAW, ObjectColumn.SPEED, ObjectColumn.LENGTH, ObjectColumn.WIDTH,
+        ObjectColumn.LANE_S, ObjectColumn.LANE_D, ObjectColumn.LATERAL,
+    )
+]  # fmt: skip
+"""What reach sets are drawn from."""
+
+NEAR = 90.0
+"""m; reach sets of who is farther away are not drawn."""
+
+LASTS = Duration(0, 500_000_000)
+"""A marker is gone half a second after its car: five pictures."""
+
+PLAN, REACH = ColorRGBA(0.1, 0.6, 1.0, 0.9), ColorRGBA(1.0, 0.55, 0.1, 0.6)
+
+
+def status_of(
+    name: str,
+    output: CarOutput | None,
+    doubts: Sequence[str],
+    wire: Sequence[Diagnostic],
+    hardware: str,
+    *,
+    shadow: bool,
+) -> list[DiagnosticStatus]:
+    """How a car is, and everything that is wrong on its bus; the worst first word is the car's."""
+    decided = None if output is None else output.decided
+    level, said = DiagnosticStatus.OK, "drives" if not shadow else "shadow: commands nobody"
+    if decided is None:
+        level, said = DiagnosticStatus.WARN, "held: " + (doubts[0] if doubts else "has not found itself yet")
+    elif decided.mode is Mode.FALLBACK:
+        level, said = DiagnosticStatus.ERROR, f"fallback: {decided.trouble}"
+    elif decided.margin < 0.0:
+        level, said = DiagnosticStatus.ERROR, f"stops by its stored plan: {decided.reason.name.lower()}"
+    elif doubts:
+        level, said = DiagnosticStatus.WARN, doubts[0]
+    values = [KeyValue(f"doubt {number}", text) for number, text in enumerate(doubts)]
+    if output is not None:
+        values += [
+            KeyValue("acceleration", f"{output.acceleration:.3f}"),
+            KeyValue("steering angle", f"{output.angle:.4f}"),
+        ]
+    if decided is not None:
+        values += [
+            KeyValue("mode", decided.mode.name.lower()),
+            KeyValue("reason", "" if decided.reason is Reason.NONE else decided.reason.name.lower()),
+            KeyValue("margin", f"{decided.margin:.2f}"),
+        ]
+    own = DiagnosticStatus(level, f"{name}: car", said, hardware, values)
+    return [own, *(DiagnosticStatus(int(each.level), f"{name}: {each.name}", each.text, hardware) for each in wire)]
+
+
+def path_of(view: CarView, stamp: int, origin: tuple[float, float], frames: Frames) -> Path:
+    """The lane ahead in the map, as far as it can be driven."""
+    points, lanes = view.seen["path"][0], view.seen["path_lane"][0]
+    poses = [
+        (float(x) + origin[0], float(y) + origin[1], float(yaw))
+        for (x, y, yaw), lane in zip(points[:, : PathColumn.HEADING + 1], lanes, strict=True)
+        if lane >= 0
+    ]
+    return Path(Header(time_of(stamp), frames.map), [pose_message(pose, stamp, frames.map) for pose in poses])
+
+
+def plan_of(control: CarControl) -> NDArray[np.float64]:
+    """The stored plan as poses about the road's middle, (k, 3); none where there is none."""
+    pose = tuple(float(value) for value in control.view.seen["pose"][0])
+    speed = float(control.view.seen["motion"][0, 0])
+    if not math.isfinite(sum(pose) + speed):
+        return np.zeros((0, 3))
+    decision = control.decision
+    return stored_plan(decision.memory, 0, decision.guard.shield.bounds, (pose[0], pose[1], pose[2]), speed)
+
+
+def reach_of(control: CarControl, sets: ReachSets, time: float) -> tuple[NDArray[np.float64], ...]:
+    """Where others may be within `time` s, as outlines about the road's middle."""
+    seen = control.view.seen
+    rows, pose = seen["objects"][0][:, COLUMNS].astype(np.float64), seen["pose"][0]
+    near = (seen["object_kind"][0] >= 0) & (np.hypot(rows[:, 0] - pose[0], rows[:, 1] - pose[1]) < NEAR)
+    there = np.flatnonzero(near)
+    return sets.outlines(
+        seen["object_kind"][0][there].tolist(), rows[there], seen["object_lane"][0][there].tolist(), time
+    )
+
+
+def markers_of(control: CarControl, stamp: int, origin: tuple[float, float], frames: Frames) -> MarkerArray:
+    """The stored plan and the reach sets in the map, for RViz and Foxglove."""
+    plan = plan_of(control)
+    outlines = reach_of(control, ReachSets(control.road), 0.1 * max(len(plan) - 1, 0))
+    lines = [("plan", 0, plan[:, :2], PLAN)] if len(plan) > 1 else []
+    lines += [("reach", k, np.concatenate([each, each[:1]]), REACH) for k, each in enumerate(outlines)]
+    header = Header(time_of(stamp), frames.map)
+    return MarkerArray([
+        Marker(
+            header, ns, number, Marker.LINE_STRIP, Marker.ADD, scale=Vector3(0.15, 0.0, 0.0), color=colour,
+            lifetime=LASTS, points=[Point(float(x) + origin[0], float(y) + origin[1], 0.1) for x, y in points],
+        )
+        for ns, number, points, colour in lines
+    ])  # fmt: skip

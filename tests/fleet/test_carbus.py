@@ -1,0 +1,253 @@
+"""A car over a bus: the same commands as without one, and safe whatever comes."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+
+import numpy as np
+import pytest
+
+from fleet.carlog import CarLog
+from fleet.carnode import CarNode, CarSettings
+from fleet.carserve import CarServer
+from fleet.drivelog import read_drive
+from fleet.drivereplay import replay_drive
+from fleet.drivinglevels import DrivingLevels, read_driving_levels
+from fleet.ros.arguments import parse
+from fleet.ros.carmessages import pose_message
+from fleet.ros.lifecycle import Transition
+from fleet.ros.loop import LoopBus, LoopNetwork
+from fleet.ros.messages.ackermann_msgs import AckermannDriveStamped
+from fleet.ros.messages.diagnostic_msgs import DiagnosticArray
+from fleet.ros.messages.geometry_msgs import PoseStamped
+from fleet.ros.messages.nav_msgs import Odometry, Path
+from fleet.ros.messages.visualization_msgs import MarkerArray
+from fleet.ros.qos import SENSOR
+from fleet.salvage import read_recording
+from fleet.venues import read_fault
+from sim.bodies.specs import CAR
+from sim.robot import SECOND
+from tests.fleet.carbus import SIM_TIME, Pair, drive_in_process, make_pair, make_plant
+from tests.fleet.drivepolicies import write_driving_policies
+from tests.fleet.ros.buses import rig_of
+
+
+@pytest.fixture(scope="module")
+def levels(tmp_path_factory: pytest.TempPathFactory) -> DrivingLevels:
+    return read_driving_levels(write_driving_policies(tmp_path_factory.mktemp("policies")))
+
+
+@pytest.mark.parametrize("kind", ["loop", "dds"])
+@pytest.mark.parametrize(("site", "seed", "steps"), [("town:7", 3, 300), ("highway:3", 5, 300)])
+def test_a_drive_over_a_bus_in_lockstep_is_the_drive_without_one_bit_for_bit(
+    levels: DrivingLevels, monkeypatch: pytest.MonkeyPatch, kind: str, site: str, seed: int, steps: int
+) -> None:
+    alone = drive_in_process(make_plant(site, seed, 30.0), levels, steps)
+    with rig_of(kind, monkeypatch) as rig:
+        pair = make_pair(rig.bus(), rig.bus(*SIM_TIME), make_plant(site, seed, 30.0), levels)
+        rig.until(lambda: pair.server.ready)
+        over = pair.drive(steps)
+        assert pair.server.missed == 0
+        pair.close()
+    assert len(alone) >= steps - 20
+    assert over == alone
+
+
+class Clock:
+    """Our own, which goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 10 * SECOND
+
+    def __call__(self) -> int:
+        return self.now
+
+
+class ByHand:
+    """A plant and a car on the loop by a clock that the test turns, in wall time."""
+
+    def __init__(self, levels: DrivingLevels, *, site: str = "highway:3", drive: bool = True, **among: object) -> None:
+        self.clock = Clock()
+        network = LoopNetwork(self.clock)
+        self.plant = make_plant(site, 5, 60.0, **among)
+        self.network = network
+        self.server = CarServer(
+            LoopBus(network), self.plant, lockstep=False, namespace="r1", clock=self.clock
+        )  # fmt: skip
+        self.node = CarNode(
+            LoopBus(network, parse(SIM_TIME)), self.plant.road, levels, CAR, CarSettings(drive=drive),
+            namespace="r1", clock=self.clock,
+        )  # fmt: skip
+        self.node.start()
+        self.listener = LoopBus(network).node("listener")
+        self.diagnostics = self.listener.subscription(DiagnosticArray, "/diagnostics")
+
+    def go(self, steps: int, *, plant: bool = True) -> None:
+        """So many periods; the plant says nothing and stands still where it is not `plant`."""
+        for _ in range(steps):
+            self.clock.now += CAR.period
+            if plant:
+                self.server.poll()
+            self.node.poll()
+
+    def told(self) -> list[str]:
+        """What the newest diagnostics say of the car: its message, then its doubts."""
+        newest = self.diagnostics.newest()
+        assert newest is not None
+        car = next(each for each in newest.message.status if each.name == "/r1/car: car")
+        return [car.message, *(each.value for each in car.values if each.key.startswith("doubt"))]
+
+    @property
+    def speed(self) -> float:
+        return float(self.plant.env.plant.view.motion.numpy()[0, 0])
+
+
+def test_a_car_drives_in_real_time_on_the_newest_that_has_come(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    hand.go(100)
+    assert hand.node.last is not None
+    assert hand.node.last.decided is not None
+    assert hand.node.last.decided.margin >= 0.0
+    assert hand.speed > 5.0
+    assert hand.server.missed <= 1
+    assert hand.told()[0] == "drives"
+
+
+def test_sensors_that_fall_silent_stop_the_car_by_our_own_clock(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    hand.go(60)
+    assert hand.node.last is not None
+    commands = hand.listener.subscription(AckermannDriveStamped, "/r1/ackermann_cmd")
+    hand.go(5, plant=False)  # 250 ms: /clock stands still with all the rest
+    decided = hand.node.last.decided
+    assert decided is not None
+    assert decided.margin < 0.0, "the stored plan plays"
+    newest = commands.newest()
+    assert newest is not None
+    assert newest.message.drive.acceleration < 0.0
+    assert any("odom: expected a message every 0.2 s" in each for each in hand.told())
+
+
+def test_a_car_that_may_not_drive_commands_nobody(levels: DrivingLevels) -> None:
+    hand = ByHand(levels, drive=False)
+    commands = hand.listener.subscription(AckermannDriveStamped, "/r1/ackermann_cmd")
+    shadow = hand.listener.subscription(AckermannDriveStamped, "/r1/car/shadow")
+    hand.go(40)
+    assert commands.matched == 0
+    assert commands.newest() is None
+    assert shadow.newest() is not None
+    assert hand.server.released[-1][0] == pytest.approx(-CAR.car.brake_min), "nobody drives: the plant brakes"
+    assert hand.told()[0].startswith("shadow")
+
+
+@pytest.mark.parametrize("fault", ["lane_lost:2", "gnss_jump:2", "list_frozen:2"])
+def test_a_sensor_that_fails_stops_the_car(levels: DrivingLevels, fault: str) -> None:
+    hand = ByHand(levels, fault=read_fault(fault))
+    hand.go(36)
+    assert hand.node.last is not None
+    assert hand.node.last.decided is not None
+    assert hand.node.last.decided.margin >= 0.0
+    hand.go(200)
+    assert hand.node.last.decided.margin < 0.0
+    assert hand.speed < 0.5
+
+
+def test_two_cars_in_one_namespace_are_told_and_both_stop(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    hand.go(60)
+    twin = LoopBus(hand.network, parse(SIM_TIME)).node("car", "r1")
+    hand.go(25)
+    assert hand.node.last is not None
+    assert hand.node.last.decided is not None
+    assert hand.node.last.decided.margin < 0.0
+    assert any("2 nodes are called /r1/car" in each for each in hand.node.doubts())
+    twin.close()
+
+
+def test_two_senders_of_one_sensor_are_trusted_neither(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    hand.go(60)
+    other = LoopBus(hand.network).node("other", "r1").publisher(Odometry, "odom", SENSOR)
+    hand.go(25)
+    assert any("odom: expected one sender, 2 are there" in each for each in hand.node.doubts())
+    assert hand.node.last is not None
+    assert hand.node.last.decided is not None
+    assert hand.node.last.decided.margin < 0.0
+    other.close()
+
+
+def test_a_car_without_a_goal_is_held_and_says_so(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    hand.server._goal.close()
+    hand.server._goal = hand.listener.publisher(PoseStamped, "unheard")
+    hand.go(40)
+    assert hand.node.last is not None
+    assert hand.node.last.decided is None
+    assert hand.node.last.acceleration < 0.0
+    assert hand.speed < 1.0 or hand.server.released[-1][0] < 0.0
+    assert any("goal_pose: expected a goal" in each for each in hand.told())
+
+
+def test_a_goal_off_the_road_is_refused_in_words(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    hand.go(30)
+    goal = hand.listener.publisher(PoseStamped, "/r1/goal_pose")
+    goal.publish(pose_message((1.0e4, 0.0, 0.0), 0, "map"))
+    hand.go(1, plant=False)
+    assert any("expected a goal on a driving lane" in each for each in hand.node._inputs.reading(0).doubts)
+
+
+def test_a_car_that_is_deactivated_tells_its_drive_to_stop(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    hand.go(60)
+    commands = hand.listener.subscription(AckermannDriveStamped, "/r1/ackermann_cmd")
+    hand.node.lifecycle.trigger(Transition.DEACTIVATE)
+    newest = commands.newest()
+    assert newest is not None
+    assert newest.message.drive.acceleration == pytest.approx(-CAR.car.brake_comfort)
+    assert newest.message.drive.speed == 0.0
+    hand.go(5)
+    assert commands.newest() is None
+    hand.node.lifecycle.trigger(Transition.ACTIVATE)
+    hand.go(5)
+    assert commands.newest() is not None
+
+
+def test_path_and_markers_are_in_the_map(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    paths = hand.listener.subscription(Path, "/r1/car/path")
+    markers = hand.listener.subscription(MarkerArray, "/r1/car/markers")
+    hand.go(60)
+    path, shown = paths.newest(), markers.newest()
+    assert path is not None
+    assert shown is not None
+    truth = hand.plant.env.plant.state.pose.numpy()[0, :2] + hand.plant.origin
+    points = np.array([(each.pose.position.x, each.pose.position.y) for each in path.message.poses])
+    assert np.hypot(*(points - truth).T).min() < 5.0
+    assert path.message.header.frame_id == "map"
+    plan = next(each for each in shown.message.markers if each.ns == "plan")
+    assert np.hypot(plan.points[0].x - truth[0], plan.points[0].y - truth[1]) < 5.0
+    assert any(each.ns == "reach" for each in shown.message.markers)
+
+
+def test_the_black_box_of_a_car_is_decided_once_more_bit_for_bit(levels: DrivingLevels, tmp_path: FilePath) -> None:
+    plant = make_plant("town:7", 3, 30.0)
+    network = LoopNetwork()
+    server = CarServer(LoopBus(network), plant, lockstep=True, namespace="r1")
+    log = CarLog(tmp_path, plant.road, CAR, "town:7", levels.name)
+    node = CarNode(
+        LoopBus(network, parse(SIM_TIME)), plant.road, levels, CAR, CarSettings(drive=True, lockstep=True),
+        namespace="r1", log=log,
+    )  # fmt: skip
+    node.start()
+    pair = Pair(server, node)
+    pair.drive(120)
+    pair.close()
+    drive = read_drive(tmp_path / "drive0-0.mcap")
+    assert drive.damage == ""
+    assert len(drive.moments) >= 119
+    assert drive.moments[60].released == pytest.approx(server.released[60])
+    assert len(drive.moments[60].others.kind) > 0
+    verdict = replay_drive(read_recording(tmp_path / "drive0-0.mcap"))
+    assert verdict.difference is None
+    assert verdict.steps >= 119
