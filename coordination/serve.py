@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,8 @@ class Links:
     """Wait so many seconds at most until something has come at either"""
     place: str
     """Where others find the server, for people"""
+    moment: Callable[[], int] = time.monotonic_ns
+    """The site's time where no plant keeps it, ns"""
 
 
 Open = Callable[[contextlib.ExitStack, Keys], Links]
@@ -141,6 +144,7 @@ def serve(config: Config, opened: Open, at: Callable[[str], None] = nothing) -> 
             links.plant,
             clock=config.clock,
             wait=links.wait,
+            moment=links.moment,
             site=site.hash,
             meters=meters,
             at=at,

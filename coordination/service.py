@@ -105,11 +105,12 @@ class Service:
         *,
         clock: str,
         wait: Callable[[float], object] | None = None,
+        moment: Callable[[], int] = time.monotonic_ns,
         site: str = "",
         meters: Meters | None = None,
         at: Callable[[str], None] = nothing,
     ) -> None:
-        """`plant` is needed in lockstep; in wall mode it gives the site's time, else the host's monotonic clock does.
+        """`plant` is needed in lockstep; in wall mode it gives the site's time, else `moment()` does, ns.
 
         `wait(seconds)` returns early when something has come; needed where the ends are no sockets.
         `at(point)` is called around every commit and send; tests end the process there.
@@ -120,6 +121,7 @@ class Service:
         self.clock, self.site, self.at = clock, site, at
         self.meters = meters or Meters()
         sockets = [end for end in (server, plant) if isinstance(end, ZmqServer | ZmqClient)]
+        self._moment = moment
         self._wait = wait or (lambda timeout: wait_any(sockets, timeout))
         self.now = store.newest_stamp()
         """Site time of the last round, ns"""
@@ -189,7 +191,7 @@ class Service:
                     )
                 case Joined(stamp=stamp):
                     self._joined = True
-                    self._offset = stamp - time.monotonic_ns()
+                    self._offset = stamp - self._moment()
                     back = self.now - stamp
                     if back > 0:
                         self._handled.clear()
@@ -200,7 +202,7 @@ class Service:
                     self._ended = False  # the round at this stamp is open, also when we joined again in mid-life
                 case Round(stamp=stamp) if self.clock == "wall":
                     # Taken anew each round: a plant that falls behind real time takes the site's time with it.
-                    self._offset = stamp - time.monotonic_ns()
+                    self._offset = stamp - self._moment()
                 case Round() as pending:
                     self._pending = pending
                     self._asked = moment
@@ -270,7 +272,7 @@ class Service:
         return WAIT
 
     def _site_time(self) -> int:
-        return max(self.now + 1, time.monotonic_ns() + (0 if self.plant is None else self._offset))
+        return max(self.now + 1, self._moment() + (0 if self.plant is None else self._offset))
 
     # acting ----------------------------------------------------------------------------------------------------
 

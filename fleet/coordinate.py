@@ -2,7 +2,8 @@
 
 Over a bus it is the node `coordinator`, whose private topics are its wire (see `ros.transport`): `~/requests` and
 `~/replies/<peer>`, `/coordinator/...` unless ROS arguments say otherwise. In lockstep it talks to the plant's topics
-likewise. What is said, signed, stored and granted is the same (`coordination.serve`).
+likewise; where no plant keeps the site's time, ROS time is it, which robots stamp all that they say with. What is said,
+signed, stored and granted is the same (`coordination.serve`).
 """
 
 from __future__ import annotations
@@ -59,7 +60,14 @@ def _open(config: Config, stack: contextlib.ExitStack, keys: Keys) -> serve.Link
     server = BusServer(bus, node, COORDINATOR, keys, "~")
     stack.callback(server.close)
     if not config.plant:
-        return serve.Links(server, server.wire, None, lambda timeout: wait_any(bus, [server], timeout), server.address)
+        return serve.Links(
+            server,
+            server.wire,
+            None,
+            lambda timeout: wait_any(bus, [server], timeout),
+            server.address,
+            node.clock.now,
+        )
     plant = BusClient(bus, node, COORDINATOR, PLANT, keys, space_of(config.plant, PLANT))
     stack.callback(plant.close)
     return serve.Links(

@@ -82,13 +82,13 @@ class Config:
     body: Literal["planar", "wheeled"] = "planar"
     """The body that the plant moves: how far it strays from commands is its own"""
     calibration: Path | None = None
-    """The record of `muster calibrate` for this robot, its specification and this site"""
+    """The record of `muster calibrate` for this robot, its specification and this site; empty for none"""
     uncalibrated: Literal["drive", "creep", "shadow"] = "drive"
     """What it may do without a valid calibration: drive (a simulated robot), creep, or shadow: release nothing"""
     coverage: float = 0.999
     """Share of drives that the calibration must show to keep its bounds"""
     key: Path | None = None
-    """The fleet's key file, or this robot's; the run's if not given"""
+    """The fleet's key file, or this robot's; the run's if not given or empty"""
     blackbox: bool = True
     """Record every control step"""
     watchdog: bool = True
@@ -112,6 +112,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
 
     A process that waits for the file `made_later` cannot find the policy yet that comes with it.
     """
+    config = _understood(config)
     if not _names(config):
         return
     if config.person_speed not in (0.0, 1.6):
@@ -147,6 +148,16 @@ def ports(config: Config) -> dict[str, str]:
     return listeners(metrics_port=config.metrics_port) if _names(config) else {}
 
 
+def _understood(config: Config) -> Config:
+    """With no file where a launch file gave an empty name."""
+    none = Path("")
+    return replace(
+        config,
+        calibration=config.calibration if config.calibration != none else None,
+        key=config.key if config.key != none else None,
+    )
+
+
 def _directory(place: Path) -> Path:
     """The directory of a policy that may be named by one of its files."""
     return place.parent if place.name in (MANIFEST, MODEL) else place
@@ -164,6 +175,7 @@ def run(config: Config) -> int:
 
     Raises MusterError for everything that a person can mend: names, site, policy, key, port, plant.
     """
+    config = _understood(config)
     names = _names(config)
     if not names:
         print(f"no robots for this host in {config.robots}", flush=True)

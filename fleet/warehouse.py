@@ -8,6 +8,7 @@ reported all the same, with the tasks that are open.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -21,16 +22,20 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from tyro.conf import Suppress
 
 from coordination.auditor import Finding, audit
 from coordination.client import ADDRESS, COORDINATOR, FleetClient, NoAnswerError
-from coordination.keys import keys_of, read_keys
+from coordination.keys import Keys, keys_of, read_keys
 from coordination.messages import Leave, RobotStatus
 from coordination.requests import FleetState
+from coordination.transport import Transport
 from coordination.zmq_transport import ZmqClient
 from fleet.findings import Findings, read_findings
 from fleet.ground import Strayed, judge_ground
 from fleet.report import write_report
+from fleet.ros.bus import BusKind, open_bus
+from fleet.ros.transport import SCHEME, BusClient, space_of
 from fleet.rundir import RunDirectory, join_run
 from fleet.work import WarehouseError, make_tasks
 from sim.errors import nearest
@@ -42,6 +47,9 @@ from sim.site import CELL
 from sim.trace import AUTO, read_trace
 
 CLIENT, PLANT = "client", "plant"
+
+PLANT_ADDRESS = "tcp://127.0.0.1:7411"
+"""Where the plant listens unless told otherwise."""
 
 POLL = 0.25
 """s between two looks at the fleet."""
@@ -80,7 +88,7 @@ class Config:
     """Which stations"""
     limit: float = 1200.0
     """Bound of the run in wall time, s"""
-    plant: str = "tcp://127.0.0.1:7411"
+    plant: str = PLANT_ADDRESS
     """The plant's address"""
     coordinator: str = ADDRESS
     """The coordinator's address"""
@@ -96,6 +104,10 @@ class Config:
     """The robots' specification (sim/specfile.py), to refuse pods that they cannot lift; empty for the default robot"""
     body: Literal["planar", "wheeled"] = "planar"
     """The plant's body of the robots, for the same"""
+    bus: BusKind = "none"
+    """How plant and coordinator are reached. none: at their addresses; else over ROS 2, at ros or ros:/SPACE"""
+    ros_arguments: Suppress[tuple[str, ...]] = ()
+    """ROS arguments"""
     chase: str = ""
     """Also follow this robot in chase.mp4 (auto: the one that drove furthest)"""
 
@@ -115,6 +127,11 @@ class Watched:
 def check(config: Config, made_later: Path | None = None) -> None:
     """Raise `MusterError` for whatever is wrong with a command line, before anything is made for it."""
     check_values(config)
+    if config.bus != "none":
+        _spaces(config)
+    elif set(config.ros_arguments) - {"--ros-args", "--"}:  # a launch gives every node the bare word
+        words = " ".join(config.ros_arguments)
+        raise WarehouseError(f"expected no ROS arguments without a bus, got {words}; give --bus auto too")
     if config.key is not None:
         read_keys(config.key)
     problem = load_problem(config.site, config.cell)
@@ -157,9 +174,8 @@ def run(config: Config) -> int:
     directory = join_run(config=config, seed=config.seed)
     keys = keys_of(config.key, directory.key)
     console = Console()
-    coordinator = ZmqClient(CLIENT, COORDINATOR, keys, config.coordinator)
-    plant = ZmqClient(CLIENT, PLANT, keys, config.plant)
-    try:
+    with contextlib.ExitStack() as stack:
+        coordinator, plant = _ends(config, keys, stack)
         client = FleetClient(coordinator)
         client.submit(tasks, timeout=STALLED)
         watched = watch(client, len(tasks), config.limit, console)
@@ -167,9 +183,6 @@ def run(config: Config) -> int:
         plant.connected(2.0)
         plant.send(PLANT, Leave(reason), 0)
         _wait_for_records(directory)
-    finally:
-        coordinator.close()
-        plant.close()
     findings = conclude(directory, config, watched)
     console.print(summary(findings, watched))
     for line in complaints(findings, watched):
@@ -179,6 +192,35 @@ def run(config: Config) -> int:
         if video.exists():
             console.print(f"video   {video}", highlight=False, soft_wrap=True)
     return 1 if complaints(findings, watched) else 0
+
+
+def _ends(config: Config, keys: Keys, stack: contextlib.ExitStack) -> tuple[Transport, ZmqClient | BusClient]:
+    """The ways to coordinator and plant, which the stack closes."""
+    if config.bus == "none":
+        ends = (
+            ZmqClient(CLIENT, COORDINATOR, keys, config.coordinator),
+            ZmqClient(CLIENT, PLANT, keys, config.plant),
+        )
+    else:
+        coordinator, plant = _spaces(config)
+        bus = open_bus(config.bus, arguments=config.ros_arguments)
+        stack.callback(bus.close)
+        node = bus.node(CLIENT)
+        ends = (
+            BusClient(bus, node, CLIENT, COORDINATOR, keys, coordinator),
+            BusClient(bus, node, CLIENT, PLANT, keys, plant),
+        )
+    for end in ends:
+        stack.callback(end.close)
+    return ends
+
+
+def _spaces(config: Config) -> tuple[str, str]:
+    """Where coordinator and plant are on the bus; the defaults of ZeroMQ stand for the default spaces."""
+    return (
+        space_of(SCHEME if config.coordinator == ADDRESS else config.coordinator, COORDINATOR),
+        space_of(SCHEME if config.plant == PLANT_ADDRESS else config.plant, PLANT),
+    )
 
 
 def watch(

@@ -93,6 +93,11 @@ class Clock(Protocol):
         """Whether /clock rules (parameter `use_sim_time`) rather than the wall clock."""
         ...
 
+    @property
+    def kept(self) -> bool:
+        """Whether somebody keeps this time: a wall clock's is always kept, /clock while it is published."""
+        ...
+
     def now(self) -> int:
         """Nanoseconds of ROS time: since 1970, or the newest /clock, 0 until the first."""
         ...

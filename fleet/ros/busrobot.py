@@ -64,6 +64,7 @@ class BusRobot(Behaviour):
         self.blocked = ""
         """Why the robot may not act on this bus; empty where it may"""
         self._bus, self._pictures, self._wall = bus, pictures, wall
+        self._opened = self._scanned = self._answered = -1
         self.managed: Lifecycle = bus.managed(NODE, self, namespace or f"/{name}")
         self.node = self.managed.node
         declare, frames = self.node.parameters.declare, frames_of(name)
@@ -82,8 +83,7 @@ class BusRobot(Behaviour):
         self._commands: Publisher | None = None
         self._lifts: Publisher[Bool] | None = None
         self._teller: Teller | None = None
-        self._lifted = False
-        self._opened = self._scanned = self._answered = -1
+        self._lifted = self._closed = False
         self._due = -1.0
         """Since when a cycle could be open, s of the wall; negative without one"""
         self._punctual: set[str] = set()
@@ -164,7 +164,9 @@ class BusRobot(Behaviour):
             self._teller.tell(outputs, self.cycle)
 
     def look(self) -> list[Diagnostic]:
-        """See who else is there; while another node has our name the robot stands."""
+        """See who else is there. While another node has our name the robot stands; lockstep ends with its clock."""
+        if self.lockstep and self._opened >= 0 and not self.node.clock.kept:
+            self.left = self.left or "nobody publishes /clock any more"
         found = self._bus.diagnostics()
         ours = [one for one in found if one.node in ("", self.node.fully_qualified)]
         same = [one.text for one in ours if one.name == "duplicate_node" and one.level >= Level.ERROR]
@@ -180,8 +182,9 @@ class BusRobot(Behaviour):
 
     def close(self, reason: str = "") -> None:
         """See `HostedRobot.close`."""
-        if not self.left:
-            self.left = reason or "closed"
+        self.left = self.left or reason or "closed"
+        if not self._closed:
+            self._closed = True
             self.managed.close()
 
     # cycles ---------------------------------------------------------------------------------------------------

@@ -43,6 +43,11 @@ class NodeClock:
         """See `bus.Clock.is_sim`."""
         return self._ticks is not None
 
+    @property
+    def kept(self) -> bool:
+        """See `bus.Clock.kept`."""
+        return self._ticks is None or self._ticks.matched > 0
+
     def now(self) -> int:
         """See `bus.Clock.now`."""
         if self._ticks is None:

@@ -20,7 +20,7 @@ from coordination.meters import Meters
 from coordination.requests import FleetState, Query, StopRaise, StopReset, StopState, Submit, Submitted, Task, Waiting
 from coordination.service import Service
 from coordination.tasks import Store
-from coordination.transport import TransportError
+from coordination.transport import Network, TransportError
 from coordination.zmq_transport import ZmqClient, ZmqServer
 from sim.robot import MILLISECOND, SECOND
 
@@ -412,6 +412,19 @@ def test_in_wall_mode_time_goes_on_without_reports(start: Callable[..., Rig]) ->
     steps = [after - before for before, after in zip(rig.core.ticks, rig.core.ticks[1:], strict=False)]
     assert all(step > 0 for step in steps)
     assert sum(steps) >= 250 * MILLISECOND
+
+
+def test_in_wall_mode_without_a_plant_the_time_is_what_the_caller_says(tmp_path: Path) -> None:
+    store = Store(tmp_path / "tasks.sqlite")
+    core, times = RecordingCore(store), iter(range(1_700_000_000_000_000_000, 2**62, 7))
+    server = Network().server("coordinator", KEYS)
+    service = Service(core, store, server, None, clock="wall", wait=lambda timeout: None, moment=lambda: next(times))
+    deadline = time.monotonic() + 5.0
+    while len(core.ticks) < 3 and time.monotonic() < deadline:
+        service.turn()
+    store.close()
+    assert core.ticks[0] >= 1_700_000_000_000_000_000
+    assert core.ticks == sorted(core.ticks)
 
 
 def test_in_wall_mode_a_plant_gives_the_time(start: Callable[..., Rig]) -> None:

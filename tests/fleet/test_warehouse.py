@@ -105,6 +105,8 @@ def test_the_leagues_first_errands_are_taken() -> None:
         (Config(video_speed=0.0), "--video-speed: expected a factor above 0"),
         (Config(dwell=-2.0), "--dwell: expected a number from 0 up, got -2"),
         (Config(payload=float("inf")), "--payload: expected a number from 0 up, got inf"),
+        (Config(bus="dds", plant="tcp://127.0.0.1:9"), "expected ros or ros:/SPACE"),
+        (Config(ros_arguments=("--ros-args", "-r", "__ns:=/a")), "expected no ROS arguments without a bus"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(config: Config, expected: str) -> None:

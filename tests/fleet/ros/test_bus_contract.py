@@ -357,6 +357,7 @@ def test_what_is_no_message_of_the_topic_is_refused_and_not_sent(rig: Rig) -> No
 def test_the_wall_clock_rules_unless_simulated_time_is_asked_for(rig: Rig) -> None:
     node = rig.bus().node("nav")
     assert not node.clock.is_sim
+    assert node.clock.kept
     assert abs(node.clock.now() - time.time_ns()) < 10**9
     assert node.parameters["use_sim_time"] is False
 
@@ -365,12 +366,16 @@ def test_simulated_time_is_nothing_until_the_first_clock_and_then_its_newest(rig
     node = rig.bus("--ros-args", "-p", "use_sim_time:=true").node("nav")
     assert node.clock.is_sim
     assert node.clock.now() == 0
+    assert not node.clock.kept
     publisher = rig.bus().node("sim").publisher(ClockMessage, "/clock")
     rig.until(lambda: publisher.matched == 1)
     for second in (12, 13):
         publisher.publish(ClockMessage(Time(second, 500)))
     rig.until(lambda: node.clock.now() == 13 * 10**9 + 500)
     assert node.clock.now() == 13 * 10**9 + 500
+    assert node.clock.kept
+    publisher.close()
+    rig.until(lambda: not node.clock.kept)
 
 
 def test_one_writer_has_one_gid_and_another_another(rig: Rig) -> None:

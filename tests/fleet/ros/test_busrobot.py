@@ -418,3 +418,14 @@ def test_in_lockstep_a_picture_is_waited_for_while_its_predecessor_came(moments:
         robot.write(RobotCommand(0.0, 0.0))
         newest[0] = number if number < 4 else newest[0]
     assert waits == [False, True, True, True, True, True, False, False]
+
+
+def test_lockstep_ends_with_the_clock_of_its_simulator(bench: Bench, moments: Moments) -> None:
+    bench.drive(moments[:5])
+    bench.robot.diagnose()
+    assert bench.robot.left == ""
+    bench.body.ends["/clock"].close()
+    bench.robot.diagnose()
+    assert bench.robot.left == "nobody publishes /clock any more"
+    bench.robot.close()
+    assert bench.network.readers("/clock") == []
