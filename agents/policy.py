@@ -22,6 +22,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from agents.errors import ContractMismatch, PolicyError
+from sim.files import FileError, read_file
 from sim.tasks.contract import Contract
 
 MODEL = "policy.onnx"
@@ -124,10 +125,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
+        return read_file(path)
+    except FileError as error:
         raise PolicyError(
-            f"expected a trained policy ({MODEL} and {MANIFEST}), cannot read {path}: {error.strerror}; "
+            f"expected a trained policy ({MODEL} and {MANIFEST}), {str(error).rpartition(';')[0]}; "
             "train one with `muster launch launch/warehouse_train.launch.yaml` or name the run directory of one"
         ) from error
 

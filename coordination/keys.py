@@ -17,6 +17,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -79,8 +80,12 @@ def read_keys(path: Path | str) -> Keys:
     """The keys in a file; raises KeyFileError when it is missing, malformed or readable by others."""
     path = Path(path)
     try:
-        with path.open() as stream:
+        with open(path, opener=_at_once) as stream:
             mode = os.fstat(stream.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise KeyFileError(
+                    f"cannot read the key file {path}: it is no file; make one with `muster keys create`"
+                )
             words = stream.read(1024).split()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
@@ -94,6 +99,11 @@ def read_keys(path: Path | str) -> Keys:
     if len(words) == 2 and NAME.fullmatch(words[0]) and _is_key(words[1]):
         return Keys(nodes={words[0]: bytes.fromhex(words[1])})
     raise KeyFileError(f"{path} is no key file: expected 64 hex digits, or a name and 64 hex digits, on one line")
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for whoever might write into a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def write_keys(path: Path | str, keys: Keys) -> None:

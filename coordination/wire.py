@@ -201,9 +201,18 @@ class Wire:
         self._note = note
 
     def encode(self, receiver: str, body: msgspec.Struct, stamp: int, *, signed: bool = True) -> bytes:
-        """The frame that carries a body to `receiver`; raises WireError when it is too long or has no key."""
+        """The frame that carries a body to `receiver`.
+
+        Raises WireError when it is too long, has no key, or holds what does not travel: a number of more than 64 bits,
+        bytes that are no text.
+        """
+        name = _NAMES[type(body)]
+        try:
+            content = _ENCODE(body)
+        except (OverflowError, UnicodeEncodeError) as error:
+            raise WireError(f"{name} cannot be sent: {error}; say it in text and numbers of 64 bits") from error
         self.sequence += 1
-        envelope = Envelope(_NAMES[type(body)], self.me, self.epoch, self.sequence, stamp, _ENCODE(body))
+        envelope = Envelope(name, self.me, self.epoch, self.sequence, stamp, content)
         frame = _ENCODE(envelope)
         if len(frame) + MAC_BYTES > MAX_MESSAGE:
             raise WireError(f"{envelope.name} has {len(frame)} bytes and {MAX_MESSAGE} may travel; send it in parts")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -78,22 +79,31 @@ def check(config: Config) -> None:
     """Raise `MusterError` for whatever is wrong with a command line, before anything is made for it."""
     from fleet.tolerance import check_demand
     from sim.seeds import check_seed
+    from sim.specfile import check_name
 
     check_demand(config.coverage, config.confidence)
     check_seed(config.seed)
     check_seed(config.planted)
     if not (config.speed == 0.0 or 0.1 <= config.speed <= 20.0):
         raise CalibrateError(f"--speed: expected 0.1 to 20 m/s, or 0 for its own, got {config.speed:g}; give another")
-    if not 0.0 < config.days <= 3650.0:
-        raise CalibrateError(
-            f"--days: expected more than 0 and at most 3650 days, got {config.days:g}; give for example 90"
-        )
+    if not 0.01 <= config.days <= 3650.0:
+        raise CalibrateError(f"--days: expected 0.01 to 3650 days, got {config.days:g}; give for example 90")
     if not 0.0 <= config.blocked_deg <= 360.0:
         raise CalibrateError(
             f"--blocked-deg: expected 0 to 360 degrees, got {config.blocked_deg:g}; give for example 20"
         )
-    if config.output is not None and not config.output.is_dir():
-        raise CalibrateError(f"--output: expected a folder that is there, got {config.output}; make it")
+    if config.output is not None:
+        if not config.output.is_dir():
+            raise CalibrateError(f"--output: expected a folder that is there, got {config.output}; make it")
+        try:
+            with tempfile.TemporaryFile(dir=config.output):
+                pass  # hours later it would be too late
+        except OSError as error:
+            raise CalibrateError(
+                f"--output: cannot write to {config.output}: {error.strerror}; give another folder"
+            ) from error
+    if config.name:
+        check_name(config.name, "--name")
 
 
 def run(config: Config) -> int:

@@ -50,6 +50,9 @@ BOUNDS = ("accel", "brake", "turn_accel", "turn_brake", "latency", "age", "drift
 NEEDED = ("brake", "latency")
 """What it must bound: the monitors compare with it."""
 
+YEARS = range(2020, 2200)
+"""Of the dates in a record: at the ends of the calendar there is no other zone's date, nor a day before."""
+
 RUNS = ("raised", "fit", "verified", "attempt", "broken")
 KEYS = (
     "robot", "embodiment", "site", "floor", "made", "expires", "coverage", "confidence", "runs", "seconds", "bounds",
@@ -217,7 +220,7 @@ def _date(reader: Reader, node: yaml.Node, what: str) -> datetime:
         date = datetime.fromisoformat(text)
     except ValueError:
         date = None
-    if date is None or date.tzinfo is None:
+    if date is None or date.tzinfo is None or date.year not in YEARS:
         raise reader.fault(
             node, f"{what}: expected a date with its zone as 2026-11-22T01:00:00+00:00, got {text[:32]!r}; correct it"
         )

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.errors import MusterError, nearest
+from sim.errors import MusterError, nearest, printable
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch: pools of tiny networks spin against each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _main(list(sys.argv[1:] if arguments is None else arguments))
     except MusterError as error:
-        print(f"muster: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"muster: {printable(' '.join(str(error).splitlines()))}", file=sys.stderr)
         _tidy()
         return 2
     except KeyboardInterrupt:

@@ -58,6 +58,10 @@ class Config:
 
 def run(config: Config) -> int:
     """Do what `config.action` says and print how the stop stands; raises MusterError when that is not known."""
+    beside = set(config.ros_arguments) - {"--ros-args", "--"}  # launch gives every node the bare word
+    if config.bus == "none" and beside:
+        words = " ".join(config.ros_arguments)
+        raise EstopError(f"expected no ROS arguments without a bus, got {words}; give --bus auto too")
     # A raise goes out unsigned: nothing that is wrong with a key may keep it from being heard.
     keys = None if config.action == "raise" else find_keys(config.key)
     if keys is None and config.action != "raise":

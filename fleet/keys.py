@@ -18,7 +18,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from coordination.keys import NAME, KeyFileError, Keys, new_keys, read_keys, write_keys
+from coordination.keys import GUARD, NAME, KeyFileError, Keys, new_keys, read_keys, write_keys
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ def run(config: Config) -> int:
     for name in config.names:
         if not NAME.fullmatch(name):
             raise KeyFileError(f"{name!r} is no name; expected a letter, then small letters, digits and _ up to 32")
+        if GUARD.fullmatch(name):
+            raise KeyFileError(f"{name} is a watchdog's name, whose key comes from its robot's; choose another name")
     if config.action == "derive":
         if not config.names:
             raise KeyFileError("derive expects the names of robots or people; for example `derive r1 operator_ann`")

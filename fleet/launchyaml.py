@@ -12,6 +12,8 @@ from pathlib import Path
 import yaml
 
 from sim.errors import MusterError, nearest
+from sim.files import FileError, read_file
+from sim.strictyaml import SIZE_MAX
 
 STRING = "tag:yaml.org,2002:str"
 FLAG = "tag:yaml.org,2002:bool"
@@ -27,11 +29,15 @@ def compose(path: Path, asked: str = "") -> yaml.Node:
     """The YAML tree of a file; `asked` is the place of the include that wants it, empty for none."""
     prefix = f"{asked}: " if asked else ""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        text = read_file(path, SIZE_MAX).decode()
+    except FileError as error:
+        reason = str(error).removeprefix(f"cannot read {path}: ").rpartition(";")[0]
         raise LaunchError(
             f"{prefix}cannot read launch file {path}: {reason}; give the path of a launch file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise LaunchError(
+            f"{prefix}cannot read launch file {path}: not UTF-8 text; give the path of a launch file"
         ) from error
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)

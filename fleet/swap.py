@@ -24,12 +24,14 @@ from fleet.rundir import open_run
 from fleet.seat import Seat
 from fleet.served import Served
 from fleet.serving import Change, Outcome, Serving
-from sim.errors import MusterError
-from sim.files import write_atomic
+from sim.errors import MusterError, printable
+from sim.files import FileError, read_file, write_atomic
 
 REQUEST = "swap.json"
 VERSION = 1
 """Of both files; stands under `muster`."""
+SIZE_MAX = 1 << 20
+"""Bytes of either; each has some hundred."""
 PERIOD = 0.1
 """Between two looks for answers, s."""
 
@@ -103,7 +105,7 @@ def run(config: Config) -> int:
             status = _read_status(path)
             if status is not None and status.number >= request.number:
                 waiting.discard(path)
-                print(f"{', '.join(status.robots)}: {status.line}", flush=True)
+                print(printable(f"{', '.join(status.robots)}: {status.line}"), flush=True)
                 refused += [status] if status.outcome == Outcome.REFUSED.value else []
     if waiting:
         silent = ", ".join(robot for path in sorted(waiting) for robot in hosts[path].robots)
@@ -191,10 +193,10 @@ def read_request(root: Path) -> Request | None:
     """The request that stands in a run; None when there is none. Raises SwapError when it cannot be read."""
     path = root / REQUEST
     try:
-        request = msgspec.json.decode(path.read_bytes(), type=Request)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError) as error:
+        if not path.exists():
+            return None
+        request = msgspec.json.decode(read_file(path, SIZE_MAX), type=Request)
+    except (FileError, msgspec.MsgspecError) as error:
         raise SwapError(f"expected a request in {path}, it cannot be read ({error}); ask with `muster swap`") from error
     if request.muster != VERSION:
         raise SwapError(
@@ -211,12 +213,14 @@ def _hosts(root: Path) -> dict[Path, Status]:
 
 def _read_status(path: Path) -> Status | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Status)
-    except (OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(read_file(path, SIZE_MAX), type=Status)
+    except (FileError, msgspec.MsgspecError):
         return None
 
 
 def _alive(process: int) -> bool:
+    if not 0 < process < 1 << 31:  # 0 and below are groups of processes; the file is somebody's
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -13,7 +13,7 @@ import numpy as np
 from sim.errors import shown
 from sim.files import DamagedFile, read_arrays, replacing
 from sim.fixtures import pack_fixtures, unpack_fixtures, wrong_fixtures
-from sim.site import Site, SiteError
+from sim.site import CELL_MAX, CELL_MIN, Site, SiteError
 
 _GRIDS = ("blocked", "person_free", "exits")
 _LISTS = ("stations", "chargers")
@@ -62,8 +62,8 @@ def read_site(path: Path) -> Site:
 def _wrong_arrays(site: Site) -> str:
     """What of a floor from a file is not as a `Site` has it; empty when all is."""
     shape = site.blocked.shape
-    if not 0.0 < site.cell < float("inf"):
-        return f"expected a cell size above 0 m, got {site.cell:g}"
+    if not CELL_MIN <= site.cell <= CELL_MAX:
+        return f"expected a cell size from {CELL_MIN:g} to {CELL_MAX:g} m, got {site.cell:g}"
     if len(shape) != 2 or 0 in shape or site.person_free.shape != shape or site.exits.shape != (*shape, 4):
         return f"expected grids of one shape, got {shape}, {site.person_free.shape}, {site.exits.shape}"
     for key in _GRIDS:

@@ -31,6 +31,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}" if names else ""
 
 
+def printable(text: str) -> str:
+    """A line that may quote a file or a stranger: what would control a terminal, or turn its text round, is escaped."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def shown(text: str) -> str:
     """What somebody wrote, quoted for a message: cut to 24 characters, nothing unprintable."""
     text = text if len(text) <= 24 else text[:21] + "..."

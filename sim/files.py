@@ -8,8 +8,10 @@ the half-written file nor the temporary one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,8 @@ from numpy.typing import NDArray
 
 from sim.errors import MusterError
 
+LARGEST = 1 << 30
+"""Bytes of a file that is read whole, at most: a map's image or an archive of arrays; more fills a robot's memory."""
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """How an archive begins, a full and an empty one (PKWARE APPNOTE 4.3.7, 4.3.16)."""
 
@@ -32,16 +36,32 @@ class DamagedFile(FileError):
     """A file can be read and is not what it should be."""
 
 
+def read_file(path: Path, most: int = LARGEST) -> bytes:
+    """The whole of a file that has at most `most` bytes. Raises `FileError`.
+
+    What is no file (a device, a pipe, a folder) is refused before it is opened: it may have no end, or be waited for.
+    """
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise FileError(f"cannot read {path}: it is no file; name one")
+        with path.open("rb") as stream:
+            data = stream.read(most + 1)  # never more, should it grow meanwhile
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror or error}; name a file that can be read") from error
+    if len(data) > most:
+        raise FileError(f"cannot read {path}: expected at most {most} bytes, got {status.st_size}; name another file")
+    return data
+
+
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Every array of a NumPy archive (.npz); loading one runs no code of the file's.
 
     Raises `FileError` when the file cannot be read, and `DamagedFile`, saying only how, when it is no whole archive.
     """
-    try:
-        data = path.read_bytes()  # np.load would leave a file that it opened itself open when it is no archive
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror or error}; name a file that can be read") from error
-    return unpack_arrays(data)
+    return unpack_arrays(read_file(path))  # np.load would leave a file that it opened open when it is no archive
 
 
 def unpack_arrays(data: bytes) -> dict[str, NDArray[Any]]:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import shown
-from sim.files import FileError
+from sim.files import read_file
 from sim.site import CELL, Site, SiteError, make_site
 
 FREE = ".GSE"
@@ -141,9 +141,7 @@ def place_of(site: Site, cell: int) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii")
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror or error}; name a file that can be read") from error
+        return read_file(path).decode("ascii")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         column = error.start - error.object.rfind(b"\n", 0, error.start)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import MusterError
-from sim.files import FileError
+from sim.files import read_file
 
 SIDE_MAX = 16384
 """Pixels along a side; a larger number is a broken header rather than a map of 800 m at 5 cm."""
@@ -40,10 +40,7 @@ def read_image(path: Path) -> NDArray[np.float64]:
 
     Channels: grey, grey and alpha, RGB, or RGBA. Raises `ImageError`, or `FileError` where it cannot be read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror or error}; name a file that can be read") from error
+    data = read_file(path)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return _read_png(path, data)
     if data[:2] in (b"P2", b"P5"):

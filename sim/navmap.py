@@ -36,10 +36,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from sim.files import FileError, read_file
 from sim.fixtures import Fixtures
 from sim.image import ImageError, read_image
 from sim.site import Site, SiteError, make_site
-from sim.strictyaml import Reader
+from sim.strictyaml import SIZE_MAX, Reader
 
 MODES = ("trinary", "scale", "raw")
 
@@ -50,8 +51,8 @@ GRAZE = 1.0e-6
 def is_navmap(path: Path) -> bool:
     """Whether a YAML file names an image before anything of muster's: a guess by which reader to ask."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        text = read_file(path, SIZE_MAX).decode(errors="replace")
+    except FileError:
         return False
     return not re.search(r"^muster\s*:", text, re.MULTILINE) and bool(re.search(r"^image\s*:", text, re.MULTILINE))
 

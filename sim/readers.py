@@ -27,7 +27,7 @@ from sim.generate import generate_campus, generate_warehouse
 from sim.gridfiles import Problem, place_of, read_lorr, read_movingai
 from sim.navmap import is_navmap, read_navmap
 from sim.reach import FAR, distances, reversed_exits
-from sim.site import CELL, Site, SiteError, declare_person_free
+from sim.site import CELL, CELL_MAX, CELL_MIN, Site, SiteError, declare_person_free
 from sim.siteyaml import read_site_yaml
 
 PERSON_FREE = ":person-free"
@@ -40,8 +40,8 @@ def load_site(text: str | Path, cell: float = CELL) -> Site:
 
 def load_problem(text: str | Path, cell: float = CELL) -> Problem:
     """As `load_site`, with the start cells and errands of a problem file."""
-    if not 0.0 < cell < float("inf"):
-        raise SiteError(f"expected a cell size above 0 m, got {cell:g}; give for example 1.2")
+    if not CELL_MIN <= cell <= CELL_MAX:
+        raise SiteError(f"expected a cell size from {CELL_MIN:g} to {CELL_MAX:g} m, got {cell:g}; give for example 1.2")
     name = str(text)
     if name.endswith(PERSON_FREE):
         problem = load_problem(name.removesuffix(PERSON_FREE), cell)

@@ -21,6 +21,8 @@ from sim.fixtures import NO_FIXTURES, DoorState, Fixtures, canonical, pack_fixtu
 
 CELL = 1.2
 """Default cell size, m: the default robot (circumscribed circle 0.80 m) turns in it with 0.2 m to spare."""
+CELL_MIN, CELL_MAX = 0.05, 100.0
+"""Sizes of cells, m, from an occupancy grid's to a field's; with finer ones one robot covers millions."""
 
 MOVES = ((0, 1), (-1, 0), (0, -1), (1, 0))
 """(row, column) steps of the four moves: east, north, west, south."""

@@ -33,7 +33,7 @@ import yaml
 from numpy.typing import NDArray
 
 from sim.fixtures import DIRECTIONS, FLAT, POD_SIZE, SLOPE_MAX, Door, DoorState, Fixtures, Ramp, SpeedZone, rectangle
-from sim.site import CELL, MOVES, Site, SiteError, make_site, with_fixtures
+from sim.site import CELL, CELL_MAX, CELL_MIN, MOVES, Site, SiteError, make_site, with_fixtures
 from sim.sitechecks import GRAZE, Place, Rectangle, check_overlaps, check_places, check_ways, line, slices, where
 from sim.strictyaml import Reader
 
@@ -59,7 +59,7 @@ class _SiteFile(Reader):
     def __init__(self, path: Path) -> None:
         super().__init__(path, SiteError)
         self.entries = self.root(("size",), KEYS)
-        self.cell = self.number(self.entries["cell"], "cell", 0.05, 100.0) if "cell" in self.entries else CELL
+        self.cell = self.number(self.entries["cell"], "cell", CELL_MIN, CELL_MAX) if "cell" in self.entries else CELL
         sizes = self.keys(self.entries["size"], "size", (), ("cells", "metres"))
         self.one_of(self.entries["size"], sizes, "size")
         (unit, node), *_ = sizes.items()

@@ -27,13 +27,16 @@ from typing import Any
 import yaml
 
 from sim.bodies.specs import akin
-from sim.errors import MusterError
+from sim.errors import MusterError, shown
 from sim.files import write_atomic
 from sim.robot import MILLISECOND, SECOND, Ackermann, DiffDrive, RobotSpec
 from sim.strictyaml import Reader
 
 PHYSICS_STEP = 5 * MILLISECOND
 """The finest physics step of a body (sim/scene.py), ns: drive controllers run on whole multiples of it."""
+
+NAME_MAX = 64
+"""Characters of a name, which stands in logs, tables and lines on terminals"""
 
 BOUNDS: Mapping[str, tuple[float, float]] = {
     "drive.track": (0.01, 10.0),
@@ -124,6 +127,20 @@ def check_spec(spec: RobotSpec) -> None:
         raise SpecError(f"robot {spec.name!r}: {name}: {text}")
 
 
+def check_name(name: str, what: str) -> None:
+    """Raise `SpecError` that begins with `what` for a name that no specification can have."""
+    if wrong := _name_fault(name):
+        raise SpecError(f"{what}: {wrong}")
+
+
+def _name_fault(name: str) -> str:
+    if not name:
+        return "expected a name, got none; name the robot"
+    if len(name) > NAME_MAX or not name.isprintable():
+        return f"expected at most {NAME_MAX} printable characters, got {shown(name)}; shorten or correct it"
+    return ""
+
+
 def faults(spec: RobotSpec) -> list[tuple[str, str]]:
     """Everything that is wrong with a specification, as (dotted name, what is expected and what came)."""
     found: list[tuple[str, str]] = []
@@ -138,8 +155,8 @@ def faults(spec: RobotSpec) -> list[tuple[str, str]]:
                 break
     if found:
         return found  # the rules below compute with these numbers
-    if not spec.name:
-        found.append(("name", "expected a name, got none; name the robot"))
+    if wrong := _name_fault(spec.name):
+        found.append(("name", wrong))
     if spec.motor_period % PHYSICS_STEP:
         found.append(
             (

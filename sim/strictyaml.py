@@ -15,10 +15,13 @@ from pathlib import Path
 import yaml
 
 from sim.errors import MusterError, nearest
-from sim.files import FileError
+from sim.files import read_file
 
 NUMBER = re.compile(r"[-+]?(0|[1-9]\d*|(?=\.\d))(\.\d*)?([eE][-+]?\d+)?", re.ASCII)
 """What every YAML reads as the same number: 012 is ten in YAML 1.1, 1_2 twelve, and "12" in quotes is text."""
+
+SIZE_MAX = 4 << 20
+"""Bytes of a file: a floor of 1000 x 1000 cells has 1 MB, and YAML costs up to 100 times its size in memory."""
 
 DEPTH_MAX = 20
 """Of lists and keys in each other: four times what any of our files needs, far below Python's recursion limit."""
@@ -40,13 +43,9 @@ class Reader:
         Raises the reader's error, or `FileError` when it cannot be read.
         """
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = read_file(self.path, SIZE_MAX).decode()
             self._check_depth(text)
             node = yaml.compose(text, Loader=yaml.SafeLoader)
-        except OSError as error:
-            raise FileError(
-                f"cannot read {self.path}: {error.strerror or error}; name a file that can be read"
-            ) from error
         except UnicodeDecodeError as error:
             raise self.error(f"{self.path}: expected UTF-8 text, got byte 0x{error.object[error.start]:02x}") from error
         except yaml.YAMLError as error:

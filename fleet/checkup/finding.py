@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from sim.errors import MusterError
+from sim.errors import MusterError, printable
 
 T = TypeVar("T")
 
@@ -84,4 +84,4 @@ def one_line(error: BaseException) -> str:
 
 def readable(text: Path | str) -> str:
     """What somebody wrote, for a line of text: nothing unprintable."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(text))
+    return printable(str(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def test_an_existing_key_is_never_replaced(tmp_path: Path) -> None:
         write_keys(tmp_path / "fleet.key", new_keys())
     assert (tmp_path / "fleet.key").read_text() == before
     assert list(tmp_path.iterdir()) == [tmp_path / "fleet.key"]
+
+
+def test_a_pipe_is_no_key_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    with pytest.raises(KeyFileError, match="it is no file"):
+        read_keys(tmp_path / "pipe")
 
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ NOBODY = ["--address", "tcp://127.0.0.1:9", "--timeout", "0.2"]
         (["show", "--key", "fleet.key", "--name", "Ann B"], "is no name on the wire"),
         (["raise", "--address", "nowhere"], "cannot connect to"),
         (["rise"], "rise"),
+        (["raise", "--ros-args", "-r", "__ns:=/a"], "expected no ROS arguments without a bus"),
+        (["raise", "--reason", "\udcff"], "stop_raise/1 cannot be sent"),
+        (["reset", "--key", "fleet.key", "--epoch", "99999999999999999999"], "stop_reset/1 cannot be sent"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_exit_code_2(

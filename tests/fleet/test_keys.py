@@ -34,6 +34,7 @@ def test_a_fleet_key_is_made_and_robots_keys_derive_from_it(tmp_path: Path, caps
         (["derive"], "expects the names"),
         (["create", "r1"], "takes no names"),
         (["melt"], "melt"),
+        (["derive", "watchdog_1_r1"], "is a watchdog's name"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_exit_code_2(

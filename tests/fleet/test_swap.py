@@ -222,6 +222,14 @@ def test_robots_that_are_gone_or_silent_are_named(run: RunDirectory) -> None:
         swap.run(Config(run.root, back=True, patience=0.2))
 
 
+@pytest.mark.parametrize("pid", [0, -1, 1 << 31, 1 << 62])
+def test_a_status_of_no_process_is_no_host(run: RunDirectory, pid: int) -> None:
+    """Whoever can write there could name a group of processes, or a number that the kernel has none for."""
+    host(run, pid=pid)
+    with pytest.raises(SwapError, match="expected robots that drive in"):
+        swap.run(Config(run.root, back=True, patience=0.1))
+
+
 def test_a_request_is_numbered_after_all_that_was_asked_or_answered(run: RunDirectory) -> None:
     host(run, number=4)
     for number in (5, 6):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -10,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.errors import nearest
-from sim.files import DamagedFile, FileError, read_arrays, replacing, write_atomic
+from sim.errors import nearest, printable
+from sim.files import DamagedFile, FileError, read_arrays, read_file, replacing, write_atomic
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -86,3 +87,35 @@ def test_the_nearest_name_is_offered() -> None:
     assert nearest("robot", ["robots", "people"]) == '; did you mean "robots"?'
     assert nearest("zzz", ["b", "a"]) == "; known: a, b"
     assert nearest("x", []) == ""
+
+
+def test_a_file_is_read_whole_up_to_a_bound(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    assert read_file(tmp_path / "a", 5) == b"12345"
+    with pytest.raises(FileError, match=r"cannot read .*a: expected at most 4 bytes, got 5; name another file"):
+        read_file(tmp_path / "a", 4)
+
+
+def test_what_is_no_file_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    """A pipe would be waited for, a device has no end."""
+    os.mkfifo(tmp_path / "pipe")
+    for place, said in ((tmp_path / "pipe", "it is no file"), (Path("/dev/zero"), "it is no file")):
+        with pytest.raises(FileError, match=f"cannot read {place}: {said}"):
+            read_file(place)
+    with pytest.raises(FileError, match="Is a directory"):
+        read_file(tmp_path)
+    with pytest.raises(FileError, match="No such file or directory"):
+        read_file(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("plain, é and 🦊", "plain, é and 🦊"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a\u202eb", "a\\u202eb"),
+        ("\udcff", "\\udcff"),
+    ],
+)
+def test_what_controls_a_terminal_is_escaped(text: str, said: str) -> None:
+    assert printable(text) == said

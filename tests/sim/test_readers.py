@@ -162,8 +162,8 @@ def test_a_flipped_bit_gives_the_floor_or_one_clear_line(tmp_path: Path, compres
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"cell": np.array(np.nan)}, "expected a cell size above 0 m, got nan"),
-        ({"cell": np.array(-1.2)}, "expected a cell size above 0 m, got -1.2"),
+        ({"cell": np.array(np.nan)}, "expected a cell size from 0.05 to 100 m, got nan"),
+        ({"cell": np.array(-1.2)}, "expected a cell size from 0.05 to 100 m, got -1.2"),
         ({"cell": np.array([1.2, 1.2])}, "expected a compiled floor"),
         ({"cell": np.array("wide")}, "expected a compiled floor"),
         ({"blocked": np.zeros((16, 20))}, "expected grids of one shape|expected blocked as true or false, got float64"),
