@@ -2,7 +2,8 @@
 
     hears       odom, imu, joint_states, pose, lane_pose, objects, scan (fleet/ros/carmessages.py), goal_pose, /clock
     says        ackermann_cmd where it may drive, else ~/shadow: what it would have said
-                ~/path, ~/markers: the lane ahead, the stored plan and where others may be; /diagnostics; ~/state
+                path: the stored plan; shield: plan and reach sets as markers; lane: the path ahead; state: what it does
+                and why, a JSON object each step; /diagnostics; ~/state: of its life
 
 Names are relative to the node's namespace, one for each car. It is a managed node: configured it has its map and its
 policies, active it decides, and only with the parameter `drive` does it command. Two ways of time:
@@ -25,19 +26,20 @@ from dataclasses import dataclass
 
 from fleet.carcontrol import CarControl, CarOutput, goal_at, origin_of
 from fleet.carlog import CarLog
-from fleet.carshow import markers_of, path_of, status_of
+from fleet.carshow import lane_of, markers_of, path_of, state_of, status_of
 from fleet.drivinglevels import DrivingLevels
 from fleet.ros.bus import Bus, Level, Publisher, Subscription
 from fleet.ros.carinputs import FUTURE, NEEDED, TOPICS, CarInputs
-from fleet.ros.carmessages import Frames, command_message, planar_of, stamp_of, time_of
+from fleet.ros.carmessages import Frames, command_message, planar_of, prefix_of, stamp_of, time_of
 from fleet.ros.lifecycle import Behaviour, Lifecycle, Transition
 from fleet.ros.messages.ackermann_msgs import AckermannDriveStamped
 from fleet.ros.messages.diagnostic_msgs import DiagnosticArray
 from fleet.ros.messages.geometry_msgs import PoseStamped
 from fleet.ros.messages.nav_msgs import Path
 from fleet.ros.messages.std_msgs import Header
-from fleet.ros.messages.visualization_msgs import MarkerArray
-from fleet.ros.qos import DEFAULT, SENSOR, QoS
+from fleet.ros.qos import SENSOR, QoS
+from fleet.ros.topics import DIAGNOSTICS, NEWEST, PATH, SHIELD, STATE
+from sim.driving.reachsets import ReachSets
 from sim.driving.reading import CarReading
 from sim.errors import MusterError
 from sim.road import Road
@@ -71,7 +73,7 @@ class CarSettings:
     dead_man: float = 0.2
     """s of our own clock after which silent sensors are trusted no more"""
     prefix: str = ""
-    """Before the names of frames, as r1/"""
+    """Before the names of frames; empty for the namespace's, as r1/"""
     joint: str = "steering_joint"
     """What the steering's joint is called"""
 
@@ -102,7 +104,7 @@ class CarNode(Behaviour):
             say("drive", told.drive, "whether it may command; else it says on ~/shadow what it would"),
             say("lockstep", told.lockstep, "decide as soon as a stamp is complete, for a plant that waits"),
             say("dead_man", told.dead_man, "s of our own clock after which silent sensors are trusted no more"),
-            say("frame_prefix", told.prefix, "before the names of frames, as r1/"),
+            say("frame_prefix", told.prefix or prefix_of(self.node.namespace), "before the names of frames, as r1/"),
             say("steering_joint", told.joint, "the steering's joint in joint_states"),
         )
         if not 0.05 <= self.settings.dead_man <= 1.0:
@@ -114,7 +116,7 @@ class CarNode(Behaviour):
         """Of the last control step"""
         self.steps = 0
         """Control steps since activation"""
-        self._frames = Frames(self.settings.prefix)
+        self._frames, self._sets = Frames(self.settings.prefix), ReachSets(road)
         self._heard: dict[str, Subscription] = {}
         self._goals: Subscription[PoseStamped] | None = None
         self._goal: tuple[float, float, float] | None = None
@@ -135,9 +137,9 @@ class CarNode(Behaviour):
         self._command: Publisher[AckermannDriveStamped] = node.publisher(
             AckermannDriveStamped, "ackermann_cmd" if self.settings.drive else "~/shadow"
         )
-        self._path: Publisher[Path] = node.publisher(Path, "~/path")
-        self._markers: Publisher[MarkerArray] = node.publisher(MarkerArray, "~/markers")
-        self._diagnostics: Publisher[DiagnosticArray] = node.publisher(DiagnosticArray, "/diagnostics", DEFAULT)
+        self._state, self._diagnostics = STATE.publisher(node), DIAGNOSTICS.publisher(node)
+        self._path, self._shield = PATH.publisher(node), SHIELD.publisher(node)
+        self._lane: Publisher[Path] = node.publisher(Path, "lane", NEWEST)
         return True
 
     def on_activate(self) -> bool:
@@ -163,7 +165,8 @@ class CarNode(Behaviour):
 
     def on_cleanup(self) -> bool:
         """Listen no more."""
-        ends = (*self._heard.values(), self._goals, self._command, self._path, self._markers, self._diagnostics)
+        said = (self._command, self._state, self._diagnostics, self._path, self._shield, self._lane)
+        ends = (*self._heard.values(), self._goals, *said)
         for end in ends:
             if end is not None:
                 end.close()
@@ -258,6 +261,8 @@ class CarNode(Behaviour):
         self._stamp, self._lists = now, 0
         self.last, self.steps = output, self.steps + 1
         self._say(now, output.acceleration, output.angle, output.speed)
+        if self._state.matched:
+            self._state.publish(state_of(output, self.steps, shadow=not self.settings.drive))
         if self._log is not None and output.decided is not None:
             self._log.append(self.control, reading, output)
         if output.doubts != self._was or self._clock() - self._told >= TOLD_EVERY:
@@ -303,7 +308,9 @@ class CarNode(Behaviour):
         self._shown = self._clock()
         assert self.control is not None
         origin = origin_of(self.road)
+        if self._lane.matched:
+            self._lane.publish(lane_of(self.control.view, reading.now, origin, self._frames))
         if self._path.matched:
-            self._path.publish(path_of(self.control.view, reading.now, origin, self._frames))
-        if self._markers.matched:
-            self._markers.publish(markers_of(self.control, reading.now, origin, self._frames))
+            self._path.publish(path_of(self.control, reading.now, origin, self._frames))
+        if self._shield.matched:
+            self._shield.publish(markers_of(self.control, self._sets, reading.now, origin, self._frames))

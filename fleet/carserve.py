@@ -33,6 +33,7 @@ from fleet.ros.carmessages import (
     odometry_message,
     place_message,
     pose_message,
+    prefix_of,
     read_command,
     scan_message,
     steering_message,
@@ -43,7 +44,8 @@ from fleet.ros.messages.geometry_msgs import PoseStamped, Transform, TransformSt
 from fleet.ros.messages.rosgraph_msgs import Clock
 from fleet.ros.messages.std_msgs import Header
 from fleet.ros.messages.tf2_msgs import TFMessage
-from fleet.ros.qos import TRANSFORMS, QoS
+from fleet.ros.qos import QoS
+from fleet.ros.topics import CLOCK, TF
 from sim.driving.reading import CarReading, Pose, compose, inverse
 from sim.driving.sensing import bounds
 from sim.driving.wheelangle import as_curvature
@@ -76,11 +78,10 @@ class CarServer:
         *,
         lockstep: bool,
         namespace: str = "",
-        prefix: str = "",
         clock: Callable[[], int] = time.monotonic_ns,
         patience: int = PATIENCE,
     ) -> None:
-        """`prefix`: before the names of frames; `clock`: our own, ns. Raises what the bus does."""
+        """In the car's namespace; `clock`: our own, ns. Raises what the bus does."""
         self.bus, self.plant, self.lockstep = bus, plant, lockstep
         self.node = bus.node(NAME, namespace)
         self.released: list[tuple[float, float]] = []
@@ -89,10 +90,10 @@ class CarServer:
         """Steps for which no command came in time"""
         self.refused = 0
         """Commands that were none"""
-        self._clock, self._patience, self._frames = clock, patience, Frames(prefix)
+        self._clock, self._patience, self._frames = clock, patience, Frames(prefix_of(self.node.namespace))
         self._ends = {topic: self.node.publisher(kind, topic, WHOLE) for topic, kind in TOPICS.items()}
-        self._ticks = self.node.publisher(Clock, "/clock", QoS(depth=1))
-        self._transforms = self.node.publisher(TFMessage, "/tf", TRANSFORMS)
+        self._ticks = CLOCK.publisher(self.node)
+        self._transforms = TF.publisher(self.node)
         self._goal = self.node.publisher(PoseStamped, "goal_pose")
         self._commands = self.node.subscription(AckermannDriveStamped, "ackermann_cmd", qos=WHOLE)
         self._command: tuple[int, float, float] | None = None  # stamp, acceleration, angle

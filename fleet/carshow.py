@@ -1,7 +1,8 @@
-"""What a car shows to people: the lane ahead as a path, plan and reach sets as markers, its state as a diagnostic."""
+"""What a car shows to people and tools: lane, stored plan and reach sets to be drawn, its state in words."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -16,7 +17,7 @@ from fleet.ros.messages.builtin_interfaces import Duration
 from fleet.ros.messages.diagnostic_msgs import DiagnosticStatus, KeyValue
 from fleet.ros.messages.geometry_msgs import Point, Vector3
 from fleet.ros.messages.nav_msgs import Path
-from fleet.ros.messages.std_msgs import ColorRGBA, Header
+from fleet.ros.messages.std_msgs import ColorRGBA, Header, String
 from fleet.ros.messages.visualization_msgs import Marker, MarkerArray
 from safety.reason import Reason
 from safety.roadstored import stored_plan
@@ -78,7 +79,25 @@ def status_of(
     return [own, *(DiagnosticStatus(int(each.level), f"{name}: {each.name}", each.text, hardware) for each in wire)]
 
 
-def path_of(view: CarView, stamp: int, origin: tuple[float, float], frames: Frames) -> Path:
+def state_of(output: CarOutput, cycle: int, *, shadow: bool) -> String:
+    """What a car does and why, as a JSON object; the names that robots on a floor use where they mean the same."""
+    decided = output.decided
+    state: dict[str, object] = {
+        "cycle": cycle,
+        "stamp": output.stamp,
+        "mode": "HELD" if decided is None else "STOPPED" if decided.margin < 0.0 else decided.mode.name,
+        "shadow": shadow,
+        "released": [round(output.acceleration, 4), round(output.angle, 5)],
+        "doubts": list(output.doubts),
+    }
+    if decided is not None:
+        margin = round(decided.margin, 3) if math.isfinite(decided.margin) else None
+        state |= {"reason": decided.reason.name, "margin": margin}
+        state |= {"proposed": [round(part, 5) for part in decided.proposed if math.isfinite(part)]}
+    return String(json.dumps(state, separators=(",", ":")))
+
+
+def lane_of(view: CarView, stamp: int, origin: tuple[float, float], frames: Frames) -> Path:
     """The lane ahead in the map, as far as it can be driven."""
     points, lanes = view.seen["path"][0], view.seen["path_lane"][0]
     poses = [
@@ -86,6 +105,12 @@ def path_of(view: CarView, stamp: int, origin: tuple[float, float], frames: Fram
         for (x, y, yaw), lane in zip(points[:, : PathColumn.HEADING + 1], lanes, strict=True)
         if lane >= 0
     ]
+    return Path(Header(time_of(stamp), frames.map), [pose_message(pose, stamp, frames.map) for pose in poses])
+
+
+def path_of(control: CarControl, stamp: int, origin: tuple[float, float], frames: Frames) -> Path:
+    """The stored plan in the map, a pose for each 0.1 s, from where the car is."""
+    poses = [(x + origin[0], y + origin[1], yaw) for x, y, yaw in plan_of(control).tolist()]
     return Path(Header(time_of(stamp), frames.map), [pose_message(pose, stamp, frames.map) for pose in poses])
 
 
@@ -110,10 +135,12 @@ def reach_of(control: CarControl, sets: ReachSets, time: float) -> tuple[NDArray
     )
 
 
-def markers_of(control: CarControl, stamp: int, origin: tuple[float, float], frames: Frames) -> MarkerArray:
+def markers_of(
+    control: CarControl, sets: ReachSets, stamp: int, origin: tuple[float, float], frames: Frames
+) -> MarkerArray:
     """The stored plan and the reach sets in the map, for RViz and Foxglove."""
     plan = plan_of(control)
-    outlines = reach_of(control, ReachSets(control.road), 0.1 * max(len(plan) - 1, 0))
+    outlines = reach_of(control, sets, 0.1 * max(len(plan) - 1, 0))
     lines = [("plan", 0, plan[:, :2], PLAN)] if len(plan) > 1 else []
     lines += [("reach", k, np.concatenate([each, each[:1]]), REACH) for k, each in enumerate(outlines)]
     header = Header(time_of(stamp), frames.map)

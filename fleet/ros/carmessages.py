@@ -84,6 +84,11 @@ class CarMessageError(MusterError):
     """A message that a car cannot believe."""
 
 
+def prefix_of(namespace: str) -> str:
+    """What the frames of a car in a namespace begin with on the one /tf of all: `r1/` in /r1, nothing at the root."""
+    return f"{namespace.strip('/')}/" if namespace.strip("/") else ""
+
+
 @dataclass(frozen=True)
 class Frames:
     """What frames are called; REP 105's names with a prefix, as `r1/`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path as FilePath
 
 import numpy as np
@@ -21,6 +22,7 @@ from fleet.ros.messages.ackermann_msgs import AckermannDriveStamped
 from fleet.ros.messages.diagnostic_msgs import DiagnosticArray
 from fleet.ros.messages.geometry_msgs import PoseStamped
 from fleet.ros.messages.nav_msgs import Odometry, Path
+from fleet.ros.messages.std_msgs import String
 from fleet.ros.messages.visualization_msgs import MarkerArray
 from fleet.ros.qos import SENSOR
 from fleet.salvage import read_recording
@@ -38,7 +40,7 @@ def levels(tmp_path_factory: pytest.TempPathFactory) -> DrivingLevels:
 
 
 @pytest.mark.parametrize("kind", ["loop", "dds"])
-@pytest.mark.parametrize(("site", "seed", "steps"), [("town:7", 3, 300), ("highway:3", 5, 300)])
+@pytest.mark.parametrize(("site", "seed", "steps"), [("town:7", 3, 160), ("highway:3", 5, 160)])
 def test_a_drive_over_a_bus_in_lockstep_is_the_drive_without_one_bit_for_bit(
     levels: DrivingLevels, monkeypatch: pytest.MonkeyPatch, kind: str, site: str, seed: int, steps: int
 ) -> None:
@@ -215,8 +217,10 @@ def test_a_car_that_is_deactivated_tells_its_drive_to_stop(levels: DrivingLevels
 
 def test_path_and_markers_are_in_the_map(levels: DrivingLevels) -> None:
     hand = ByHand(levels)
-    paths = hand.listener.subscription(Path, "/r1/car/path")
-    markers = hand.listener.subscription(MarkerArray, "/r1/car/markers")
+    paths = hand.listener.subscription(Path, "/r1/lane")
+    plans = hand.listener.subscription(Path, "/r1/path")
+    states = hand.listener.subscription(String, "/r1/state")
+    markers = hand.listener.subscription(MarkerArray, "/r1/shield")
     hand.go(60)
     path, shown = paths.newest(), markers.newest()
     assert path is not None
@@ -228,6 +232,13 @@ def test_path_and_markers_are_in_the_map(levels: DrivingLevels) -> None:
     plan = next(each for each in shown.message.markers if each.ns == "plan")
     assert np.hypot(plan.points[0].x - truth[0], plan.points[0].y - truth[1]) < 5.0
     assert any(each.ns == "reach" for each in shown.message.markers)
+    stored = plans.newest()
+    assert stored is not None
+    assert len(stored.message.poses) == len(plan.points)
+    told = states.newest()
+    assert told is not None
+    state = json.loads(told.message.data)
+    assert (state["mode"], state["shadow"], state["doubts"]) == ("POLICY", False, [])
 
 
 def test_the_black_box_of_a_car_is_decided_once_more_bit_for_bit(levels: DrivingLevels, tmp_path: FilePath) -> None:
