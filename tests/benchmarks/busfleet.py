@@ -63,13 +63,22 @@ class Fleet:
     """More words for the plant"""
 
 
-@contextlib.contextmanager
-def running(
-    fleet: Fleet, folder: Path, policy: Policy, home: Path
-) -> Iterator[tuple[RunDirectory, FleetClient, Transport]]:
-    """Start a fleet in `folder`; gives its run directory, its coordinator and its plant, and ends it all.
+@dataclass(frozen=True)
+class Running:
+    """A fleet that runs."""
 
-    `policy` stands in `home`.
+    directory: RunDirectory
+    coordinator: FleetClient
+    plant: Transport
+    processes: dict[str, subprocess.Popen[bytes]]
+    """By name: plant, coordinator, host-0, ..."""
+
+
+@contextlib.contextmanager
+def running(fleet: Fleet, folder: Path, policy: Policy, home: Path) -> Iterator[Running]:
+    """Start a fleet in `folder`, and end it all. `policy` stands in `home`.
+
+    In real time the plant starts last, once every host is ready: nobody drives while others load.
     """
     directory = create_run(folder)
     ensure_keys(directory.key)
@@ -91,12 +100,23 @@ def running(
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
     }
     with contextlib.ExitStack() as stack:
-        for name, words in commands(fleet, home, environment).items():
+        words, processes = commands(fleet, home, environment), {}
+
+        def start(name: str) -> None:
             log = stack.enter_context((directory.logs / f"{name}.log").open("wb"))
-            process = subprocess.Popen(
-                [sys.executable, "-m", "fleet.cli", *words], env=environment, stdout=log, stderr=log, cwd=ROOT
+            processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "fleet.cli", *words[name]], env=environment, stdout=log, stderr=log, cwd=ROOT
             )
-            stack.callback(end, process)
+            stack.callback(end, processes[name])
+
+        hosts = [name for name in words if name.startswith("host")]
+        if fleet.clock == "lockstep":
+            start("plant")
+        for name in ("coordinator", *hosts):
+            start(name)
+        if fleet.clock == "wall":
+            ready({directory.logs / f"{name}.log": processes[name] for name in hosts})
+            start("plant")
         keys = read_keys(directory.key)
         if fleet.wire == "zmq":
             coordinator = ZmqClient(CLIENT, COORDINATOR, keys, environment["MUSTER_COORDINATOR"])
@@ -110,7 +130,7 @@ def running(
             plant = BusClient(bus, node, CLIENT, PLANT, keys)
         stack.callback(coordinator.close)
         stack.callback(plant.close)
-        yield directory, FleetClient(coordinator), plant
+        yield Running(directory, FleetClient(coordinator), plant, processes)
 
 
 def commands(fleet: Fleet, home: Path, environment: dict[str, str]) -> dict[str, list[str]]:
@@ -142,14 +162,29 @@ def commands(fleet: Fleet, home: Path, environment: dict[str, str]) -> dict[str,
 
 def play(fleet: Fleet, folder: Path, policy: Policy, home: Path, seconds: float) -> RunDirectory:
     """Run a fleet until so many seconds were simulated; raises RuntimeError when its clock stands still."""
-    with running(fleet, folder, policy, home) as (directory, coordinator, plant):
-        wait(coordinator, seconds)
-        plant.send(PLANT, Leave("that was all"), 0)
-        deadline = time.monotonic() + 30.0
-        while not (directory.root / "plant.json").exists() and time.monotonic() < deadline:
-            plant.receive(0.05)
-        time.sleep(2.0)  # the robots write what they recorded
-    return directory
+    with running(fleet, folder, policy, home) as fleets:
+        wait(fleets.coordinator, seconds)
+        finish(fleets)
+    return fleets.directory
+
+
+def finish(fleet: Running) -> None:
+    """End a fleet's plant, and let everybody write what they recorded."""
+    fleet.plant.send(PLANT, Leave("that was all"), 0)
+    deadline = time.monotonic() + 30.0
+    while not (fleet.directory.root / "plant.json").exists() and time.monotonic() < deadline:
+        fleet.plant.receive(0.05)
+    time.sleep(2.0)
+
+
+def ready(hosts: dict[Path, subprocess.Popen[bytes]]) -> None:
+    """Until every host says in its log that its robots are; raises RuntimeError when one ends before."""
+    deadline = time.monotonic() + 4 * PATIENCE
+    while not all("robots ready" in log.read_text() for log in hosts):
+        ended = [log.read_text() for log, process in hosts.items() if process.poll() is not None]
+        if ended or time.monotonic() > deadline:
+            raise RuntimeError(f"the hosts do not get ready: {ended[0] if ended else 'no word from one of them'}")
+        time.sleep(0.2)
 
 
 def wait(coordinator: FleetClient, seconds: float) -> None:
