@@ -165,6 +165,7 @@ class Stepper:
             Cause.EMERGENCY_STOP if inputs.picture is not None and inputs.picture.stopped else Cause.NONE,
         )
         reset = self._reset(inputs.picture, memory)
+        authority = least(self.config.authority, inputs.authority, calibration)
         jog = byhand.lease(inputs.picture, self.site.hash)
         supervisor = transition(memory.supervisor, stop, inputs.stamp, reset=reset, manual=jog is not None)
         stopped = not may_drive(supervisor.mode)
@@ -200,7 +201,7 @@ class Stepper:
         elif jog is not None:
             source, helper = byhand.JOG, fallback.FallbackMemory()
             wish = byhand.wish(jog, inputs.stamp, (self._loaded if laden else self.config.spec).radius)
-            proposed, limit = self._pace.apply(wish, pose[:2], abs(twist[0]), proposal.way)
+            proposed, limit = allowed(authority, *self._pace.apply(wish, pose[:2], abs(twist[0]), proposal.way))
             verdict, reason = byhand.judge(self._guard, proposed, limit, laden, load)
             changed = Cause.SHIELD if reason is not Reason.NONE else Cause.NONE
             supervisor = transition(memory.supervisor, changed, inputs.stamp, reset=reset, manual=True)
@@ -214,7 +215,6 @@ class Stepper:
                 said = fallback.step(self._fallback_inputs(inputs.stamp, pose, twist, proposal), helper)
                 source, proposed, handed_back, helper = "fallback", (said.v, said.w), said.handed_back, said.memory
             proposed, limit = self._pace.apply(proposed, pose[:2], abs(twist[0]), proposal.way)
-            authority = least(self.config.authority, inputs.authority, calibration)
             proposed, limit = allowed(authority, proposed, limit)
             verdict = self._guard.judge(proposed, limit, laden)
             reason = verdict.reason

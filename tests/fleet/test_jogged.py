@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from fleet.hardware import FakeRobot
 from fleet.header import write_header
 from fleet.records import Inputs, Outputs
 from fleet.replay import Config, run
+from safety.calibration import CREEP_TURN, Authority
 from safety.manual import DEAD_MAN, JOG_SPEED
 from safety.shield import Reason
 from safety.supervisor import RESUME, Cause, Mode
@@ -93,6 +95,25 @@ def test_nothing_is_faster_than_the_cap_whatever_is_asked(stepper: Stepper) -> N
         for output in jog(episode, 1.5, v, w):
             assert abs(output.released[0]) <= JOG_SPEED + 1e-6, (v, w, output)
             assert abs(output.proposed[0]) + abs(output.proposed[1]) * SPEC.radius <= JOG_SPEED + 1e-6
+
+
+@pytest.mark.parametrize("authority", list(Authority))
+def test_an_operator_moves_no_robot_more_than_its_calibration_lets_it(policy: Policy, authority: Authority) -> None:
+    scan = walls(SITE, SPEC.lidar.rays, SPEC.lidar.range_max)
+    robot, coordinator = FakeRobot(SPEC, (0.6, 1.8, 0.0), scan), FakeCoordinator(SITE, delivery(10))
+    episode = Episode(Stepper(replace(CONFIG, authority=authority), SITE, policy), robot, coordinator)
+    episode.run(1.0)
+    jog(episode, 2.0, 0.0)
+    outputs = [*jog(episode, 2.0, 0.2, 0.1), *jog(episode, 2.0, 0.0, 0.72)]
+    assert {output.mode for output in outputs} == {Mode.MANUAL}
+    asked = {output.proposed for output in outputs}
+    if authority is Authority.SHADOW:
+        assert asked == {(0.0, 0.0)}
+        assert {output.released for output in outputs} == {(0.0, 0.0)}
+    else:
+        assert (0.2, 0.1) in asked
+        assert max(output.released[0] for output in outputs) == pytest.approx(0.2, abs=0.01)
+        assert ((0.0, CREEP_TURN) in asked) == (authority is Authority.CREEP)
 
 
 def test_a_fast_robot_that_is_taken_brakes_below_the_cap_and_then_creeps(stepper: Stepper) -> None:
