@@ -6,8 +6,9 @@ last command is to stand.
 
 The guard. A run is begun only where the lidar sees room for all of it and for a stop by less braking than was ever seen
 of this robot (`Mover.stop_way`; at first CAUTIOUS); in each cycle of it the stop must still fit into what the newest
-scan sees free, or it is broken off (`BrokenOff`). A bumper, readings that stay away or grow old, speed that does not
-fall after a stop was told, or a robot that does not move or turn at all end the course (`CourseError`).
+scan sees free, or it is broken off (`BrokenOff`); an older scan is asked for more room. A bumper, readings that stay
+away, grow old, come from the future or whose time stands still, speed that does not fall after a stop was told, a robot
+that never stands, or one that does not move or turn at all end the course (`CourseError`).
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ TRUST = 0.7
 
 ANSWER = 0.5
 """Longest time until speed must begin to fall after a stop was told, s."""
+
+STAND = 10.0
+"""Longest time until the robot stands after it was told to, s, beyond what weak braking takes from its speed."""
 
 
 class CourseError(MusterError):
@@ -99,6 +103,7 @@ class Mover:
         """Braking over the whole way from a stop's command to rest, delays included, m/s^2."""
         self.cycles = 0
         self._angles = spec.lidar.angles()
+        self._stamp = -1  # of the newest cycle
         self._scans: list[NDArray[np.float32]] = []
 
     def stop_way(self, v: float) -> float:
@@ -108,10 +113,16 @@ class Mover:
     def tell(self, v: float = 0.0, w: float = 0.0) -> Script[Readings]:
         """Release one command and take the next readings."""
         now = yield RobotCommand(v, w)
+        before, self._stamp = self._stamp, now.stamp
         self.now, self.cycles = now, self.cycles + 1
-        oldest = now.stamp - min(now.scan_stamp, now.pose_stamp, now.twist_stamp)
+        stamps = (now.scan_stamp, now.pose_stamp, now.twist_stamp)
+        oldest, ahead = now.stamp - min(stamps), max(stamps) - now.stamp
         if now.bumper:
             raise CourseError("the bumper was touched: expected free ground; move the robot and begin again")
+        if now.stamp <= before:
+            raise CourseError("expected readings of a later time with each cycle, time stands still; look at the clock")
+        if ahead > 0:  # they would never grow old
+            raise CourseError(f"readings are {ahead / SECOND:.3f} s from the future; give all sensors one clock")
         if oldest > OLD * SECOND:
             raise CourseError(f"readings are {oldest / SECOND:.1f} s old, expected at most {OLD:g} s; mend the sensor")
         finite = np.isfinite(now.pose).all() and np.isfinite(now.twist).all() and not np.isnan(now.scan).any()
@@ -125,13 +136,13 @@ class Mover:
 
     def rest(self, cycles: int = 2) -> Script[None]:
         """Stand, at least for so many cycles."""
-        still, longest = 0, 10.0 * SECOND / self.spec.period
+        still, longest = 0, STAND * SECOND / self.spec.period
         while still < cycles:
             now = yield from self.tell()
             still = still + 1 if abs(now.twist[0]) < REST and abs(now.twist[1]) < REST else 0
             longest -= 1
             if longest < 0:
-                raise CourseError("expected the robot to stand 10 s after a stop was told, it does not; press its stop")
+                raise CourseError(_STANDS_NOT)
 
     def points(self) -> NDArray[np.float64]:
         """What the last three scans met, in the frame of the robot that stands."""
@@ -203,6 +214,7 @@ class Mover:
                 raise BrokenOff
             ticks = np.concatenate([[candidate], plan_commands(prediction.plan[0], self.spec.period / SECOND)])
         still = quiet = 0
+        longest = STAND + speed / (TRUST * self.weakest)
         while still < 3:
             command = (float(ticks[quiet][0]), float(ticks[quiet][1])) if quiet < len(ticks) else (0.0, 0.0)
             if quiet < len(ticks) and not self._free():
@@ -218,6 +230,8 @@ class Mover:
                     f"expected speed to fall by {TRUST * self.weakest:.2f} m/s^2 or more after a stop was told, it is "
                     f"{abs(now.twist[0]):.2f} m/s {since:.1f} s later; look at the brakes before anything else"
                 )
+            if since > longest:  # it creeps or turns on
+                raise CourseError(_STANDS_NOT)
             still = still + 1 if abs(now.twist[0]) < REST and abs(now.twist[1]) < REST else 0
         log.add(self.now, (0.0, 0.0))
         return log.run((v, w), up, stop, prediction)
@@ -242,9 +256,13 @@ class Mover:
         if abs(v) < 2.0 * REST:
             return True
         points = hits([self.now.scan], self._angles, self.spec.lidar.range_max)
-        room = 2.0 * abs(v) * self.spec.period / SECOND
+        age = (self.now.stamp - self.now.scan_stamp) / SECOND
+        room = abs(v) * (self.spec.period / SECOND + max(age, self.spec.sensor_age_bound))
         way = way_of(v, w, room / abs(v), self.stop_way(v), accel=1e3, turn_accel=1e3)
         return clearance(way, points, self.spec.radius - 0.7 * MARGIN) > 0.0
+
+
+_STANDS_NOT = f"expected the robot to stand {STAND:g} s after a stop was told, it does not; press its stop"
 
 
 class _Log:

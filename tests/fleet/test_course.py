@@ -103,6 +103,56 @@ def test_a_robot_that_does_not_brake_is_told_to_stand_and_driven_no_further() ->
         follow(fake, one_run(mover, 1.0, 0.0, 12))
 
 
+@pytest.mark.parametrize("kept", [(0.1, 0.0), (0.0, 0.3)])
+def test_a_robot_that_creeps_or_turns_on_after_a_stop_ends_the_course(kept: tuple[float, float]) -> None:
+    class Restless(FakeRobot):
+        def write(self, command: RobotCommand) -> None:
+            super().write(command if command.v > 0.0 else RobotCommand(*kept))
+
+    with pytest.raises(CourseError, match="expected the robot to stand 10 s after a stop was told"):
+        follow(Restless(SPEC, (2.0, 6.0, 0.0), walls), one_run(Mover(SPEC), 0.3, 0.0, 12))
+
+
+@pytest.mark.parametrize("sensor", ["scan", "pose", "twist"])
+def test_readings_from_the_future_end_the_course(sensor: str) -> None:
+    class Ahead(FakeRobot):
+        def read(self, timeout: float) -> Readings | None:
+            now = super().read(timeout)
+            return now and replace(now, **{f"{sensor}_stamp": now.stamp + SPEC.period // 10})
+
+    with pytest.raises(CourseError, match=r"readings are 0\.010 s from the future"):
+        follow(Ahead(SPEC, (6.0, 6.0, 0.0), walls), still(Mover(SPEC), 3))
+
+
+def test_a_robot_whose_time_stands_still_is_driven_no_further() -> None:
+    class Frozen(FakeRobot):
+        def read(self, timeout: float) -> Readings | None:
+            now = super().read(timeout)
+            return now and replace(now, stamp=SPEC.period, scan_stamp=0, pose_stamp=0, twist_stamp=0)
+
+    fake, mover = Frozen(SPEC, (6.0, 6.0, 0.0), walls), Mover(SPEC)
+    with pytest.raises(CourseError, match="time stands still"):
+        follow(fake, still(mover, 30))
+    assert mover.cycles == 2
+
+
+def test_an_old_scan_asks_for_the_room_that_was_driven_since() -> None:
+    def free(age: float) -> bool:
+        mover = Mover(SPEC)
+        mover.weakest = 1.5
+        fake = robot(pose=(8.9, 6.0, 0.0))  # 1 m/s stops in 0.48 m, the wall is 3.1 m ahead
+        now = fake.read(0.0)
+        assert now is not None
+        mover.now = replace(
+            now, stamp=2 * 10**9, scan_stamp=2 * 10**9 - round(age * 1e9), twist=np.array((1.0, 0.0), np.float32)
+        )
+        return mover._free()
+
+    assert free(0.05)
+    assert free(0.8)
+    assert not free(2.2)
+
+
 def still(mover: Mover, cycles: int) -> Script[None]:
     for _ in range(cycles):
         yield from mover.tell(0.3, 0.0)
