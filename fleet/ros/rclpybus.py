@@ -10,7 +10,7 @@ rclpy says when a message was sent and, with some middlewares, when it came, by 
 alone: `received` lies between the last moment at which nothing waited and now, whatever the clocks of other hosts say.
 
 Source: the documented API of rclpy 4 and later (Iron, Jazzy, Lyrical; Humble tells no stamps and counts no writers).
-is empty.
+rclpy's messages have no writer's id: `Sample.publisher` is empty.
 """
 
 from __future__ import annotations
