@@ -1,6 +1,7 @@
 """Driving by hand: which operator may move which robot, and what the newest wish is.
 
     take      a robot that asked for an operator, or stands stopped, becomes one operator's for LEASE; again: goes on
+              (with the lease's number it goes on alone: a lease that has ended is not taken anew)
     move      a wish (v, w) while the lease runs; the robot proposes it to its shield (`safety/manual.py`)
     release   the robot is handed back, and plans from where it stands
 
@@ -111,8 +112,12 @@ class Jogs:
         if lease is not None and now < lease.expires:
             if (lease.operator, lease.by) != (operator, by):
                 return _taken(robot, lease, now)
+            if message.lease not in (0, lease.number):
+                return self._drop("wrong_lease", f"{operator} has no lease {message.lease} on {robot}")
             self.leases.extend(robot, now + LEASE)
             return ""
+        if message.lease:
+            return self._drop("expired", f"lease {message.lease} on {robot} has ended; take the robot anew")
         for other, theirs in self.leases.held.items():
             if other != robot and theirs.operator == operator and now < theirs.expires:
                 return f"{operator} ({theirs.by}) drives {other}; hand that back first"

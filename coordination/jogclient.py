@@ -2,7 +2,8 @@
 
 A wish is never repeated by anyone: who wants the robot to go on says so again (`move`, every SEND), and silence stops
 it (`safety/manual.py`). Each wish brings back the stamp of the newest answer, so that the coordinator can tell how old
-it is; the lease is renewed on the way when half of it is gone.
+it is; the lease is renewed on the way when half of it is gone. One that has ended, while a terminal slept, is not taken
+anew by that: a person does so.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class JogClient:
         self.transport, self.by, self.server = transport, by, server
         self.state = JogState("", "")
         """The newest answer"""
+        self.lease = 0
+        """What was taken, by its number; 0 for nothing"""
         self.answered = time.monotonic()
         """Wall time at which it came"""
 
@@ -45,10 +48,10 @@ class JogClient:
         """Say how the robot that was taken is to move, m/s and rad/s; does not wait. Returns what is known of it."""
         self.listen()
         state = self.state
-        if state.lease and state.expires - state.stamp < LEASE // 2:
-            self.transport.send(self.server, JogTake(secrets.token_hex(8), state.robot, self.by), 0)
+        if self.lease and state.expires - state.stamp < LEASE // 2:
+            self.transport.send(self.server, JogTake(secrets.token_hex(8), state.robot, self.by, self.lease), 0)
         # numbers rise from one process of this terminal to the next
-        wish = JogMove("", state.robot, state.lease, time.monotonic_ns(), state.stamp, v, w)
+        wish = JogMove("", state.robot, self.lease, time.monotonic_ns(), state.stamp, v, w)
         self.transport.send(self.server, wish, 0)
         return state
 
@@ -63,5 +66,5 @@ class JogClient:
         state = ask(self.transport, self.server, message, JogState, timeout)
         if state.error:
             raise RefusedError(f"{message.robot} {what}: {state.error}")
-        self.state, self.answered = state, time.monotonic()
+        self.state, self.answered, self.lease = state, time.monotonic(), state.lease
         return state

@@ -148,6 +148,8 @@ class JogTake(msgspec.Struct, frozen=True):
     robot: str
     by: str
     """Person and terminal: of two with one operator's name only one has the robot"""
+    lease: int = 0
+    """Keep this lease and take none: whoever comes late or was asleep has no robot again by it; 0 to take"""
 
 
 class JogMove(msgspec.Struct, frozen=True):

@@ -214,8 +214,9 @@ def _check(client: JogClient, timeout: float) -> None:
             f"no answer for {timeout:g} s, so {state.robot} stands; does the coordinator run, and does nobody else "
             "speak by this name?"
         )
-    if not state.lease or (state.error and state.stamp >= state.expires):
-        raise JogError(f"{state.robot} is not driven any more: {state.error or 'it was handed back'}")
+    if state.lease != client.lease or (state.error and state.stamp >= state.expires):
+        why = state.error or (f"{state.operator} ({state.by}) has it" if state.lease else "it was handed back")
+        raise JogError(f"{state.robot} is not driven any more: {why}")
 
 
 def describe(state: JogState) -> str:

@@ -362,6 +362,25 @@ def test_a_lease_goes_on_while_it_is_asked_for(rehearse: Rehearse, tmp_path: Pat
         ann.drive(1, 0.0)
 
 
+def test_a_lease_that_ended_or_is_anothers_is_not_kept_by_its_number(rehearse: Rehearse, tmp_path: Path) -> None:
+    rehearsal = begun(rehearse, tmp_path)
+    ann, bob = Operator(rehearsal), Operator(rehearsal, BOB)
+    number = ann.take().lease
+    keep = JogTake("keep", "r0", ann.by, number)
+    rehearsal.run(1.0)
+    assert ann.ask(keep).expires == rehearsal.floor.now + LEASE
+    ann.release()
+    assert ann.ask(keep).error == "lease 1 on r0 has ended; take the robot anew", "one that the network held up"
+    assert jog_of(rehearsal) is None or rehearsal.core.leases.held == {}
+    bob.take()
+    rehearsal.run(LEASE / SECOND)
+    assert ann.ask(keep).error.startswith("lease 1 on r0 has ended")
+    assert ann.take().lease == 3
+    assert ann.ask(keep).error == f"{ANN} has no lease 1 on r0"
+    assert rehearsal.core.counts["expired"] == 2
+    rehearsal.end()
+
+
 def test_what_is_acknowledged_is_on_disk_and_what_is_not_moves_nothing(rehearse: Rehearse, tmp_path: Path) -> None:
     rehearsal = begun(rehearse, tmp_path)
     ann = Operator(rehearsal)

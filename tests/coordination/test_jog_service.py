@@ -14,7 +14,7 @@ import pytest
 from coordination.coordinator import Coordinator
 from coordination.jogclient import JogClient
 from coordination.keys import Keys, new_keys
-from coordination.messages import Picture, Report, RobotStatus
+from coordination.messages import Jog, Picture, Report, RobotStatus
 from coordination.requests import JogMove, JogState, JogTake
 from coordination.service import Service, nothing
 from coordination.tasks import Store
@@ -150,6 +150,7 @@ def test_the_client_renews_its_lease_and_ignores_answers_about_others(tmp_path: 
         end = house.client(ANN, KEYS)
         first = house.answer(end, JogTake("q", "r0", "ann"))
         client = JogClient(end, "ann")
+        client.lease = first.lease
         client.state = msgspec.structs.replace(first, expires=first.stamp + 5 * SECOND)  # as if most of it were gone
         house.server.send(ANN, JogState("x", "r9", first.stamp + 9 * SECOND), 0)
         client.move(0.1, 0.0)
@@ -161,3 +162,35 @@ def test_the_client_renews_its_lease_and_ignores_answers_about_others(tmp_path: 
         house.until(renewed)
         assert client.state.robot == "r0"
         assert house.core.leases.held["r0"].number == 1
+
+
+def test_a_terminal_that_slept_through_its_leases_end_does_not_take_the_robot_anew(tmp_path: Path) -> None:
+    with closing(House(tmp_path)) as house:
+        end = house.client(ANN, KEYS)
+        client = JogClient(end, "ann")
+        client.state = house.answer(end, JogTake("q", "r0", "ann"))
+        client.lease = client.state.lease
+        house.core.leases.extend("r0", time.monotonic_ns())  # it ended meanwhile
+        client.state = msgspec.structs.replace(client.state, expires=client.state.stamp)  # renewed with the next wish
+        client.move(0.1, 0.0)
+
+        def answered() -> bool:
+            client.listen()
+            return bool(client.state.error)
+
+        house.until(answered)
+        house.until(lambda: sum(house.core.counts.values()) >= 2)
+        assert house.core.counts == {"expired": 2}, "neither the renewal nor the wish is heard"
+        assert house.core.leases.held["r0"].number == 1
+
+
+def test_wishes_name_the_lease_that_was_taken_whoever_has_the_robot_now(tmp_path: Path) -> None:
+    with closing(House(tmp_path)) as house:
+        end = house.client(ANN, KEYS)
+        mine = house.answer(end, JogTake("q", "r0", "ann"))
+        client = JogClient(end, "ann")
+        client.lease = mine.lease
+        client.state = msgspec.structs.replace(mine, lease=mine.lease + 1, by="ann elsewhere")
+        client.move(0.1, 0.0)
+        house.until(lambda: house.core.jogs.jog("r0") != Jog(mine.lease, ANN, mine.expires))
+        assert house.core.counts == {}, "a wish under the lease of another terminal would be dropped, or worse, heard"
