@@ -1,7 +1,8 @@
 """`muster calibrate`: drive a course, fit the bounds that shield and policy rest on, and say how far they hold.
 
-The course (fleet/stages.py) is driven through the `Robot` protocol: here on a simulated wheeled robot in process
-(sim/hall.py), `--planted SEED` one that is not what its specification says. A run directory keeps
+The course (fleet/stages.py) is driven through the `Robot` protocol: on a simulated wheeled robot in process
+(sim/hall.py), `--planted SEED` one that is not what its specification says, or with `--bus` on a robot behind ROS 2's
+topics (fleet/ros/solo.py), hardware or simulated. A run directory keeps
 
     robot.yaml         the specification with the bounds that were found (`--spec` of other commands, `spec:=`)
     ranges.yaml        what varies about this robot, for `randomization:=`
@@ -12,6 +13,7 @@ Exit code 0 with all three written; 2 where the robot cannot be calibrated (a bl
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import tempfile
@@ -22,7 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
+from tyro.conf import Suppress
 
+from fleet.ros.bus import BusKind
 from sim.errors import MusterError
 from sim.files import write_atomic
 
@@ -31,7 +35,12 @@ if TYPE_CHECKING:
     from fleet.calibrationfile import Record
     from fleet.stages import Demand, Findings
     from sim.robot import Robot, RobotSpec
+    from sim.site import Site
     from sim.specfile import Range, SpecFile
+
+
+PATIENCE = 15.0
+"""s for a robot's first readings over a bus: discovery takes one, latched data of Fast DDS three."""
 
 
 class CalibrateError(MusterError):
@@ -46,6 +55,12 @@ class Config:
     """What the robot is taken for: a specification file; empty for the default robot"""
     site: str = ""
     """The floor that it drives on: map file, problem file or generate:SEED; empty for an empty hall of 12 m"""
+    bus: BusKind = "none"
+    """none: a simulated robot; else one behind ROS 2's topics on that bus, on --site"""
+    robot: str = "r0"
+    """Over a bus: its name, which is its namespace"""
+    ros_arguments: Suppress[tuple[str, ...]] = ()
+    """ROS arguments, as --ros-args -r pose:=amcl_pose -p use_sim_time:=true"""
     planted: int = 0
     """The simulated robot: 0 is what its specification says, another number draws one that is not"""
     blocked_deg: float = 0.0
@@ -77,6 +92,8 @@ class Calibration:
 
 def check(config: Config) -> None:
     """Raise `MusterError` for whatever is wrong with a command line, before anything is made for it."""
+    from fleet.ros.robotnode import check as check_bus
+    from fleet.ros.transport import SCHEME
     from fleet.tolerance import check_demand
     from sim.seeds import check_seed
     from sim.specfile import check_name
@@ -104,13 +121,31 @@ def check(config: Config) -> None:
             ) from error
     if config.name:
         check_name(config.name, "--name")
+    if config.bus != "none":
+        _check_real(config)
+    check_bus(config.bus, config.ros_arguments, (config.robot,), SCHEME)
+
+
+def _check_real(config: Config) -> None:
+    """What a robot over a bus must be told, and what cannot be asked of it."""
+    from sim.robot import RobotNameError, robot_names
+
+    try:
+        names = robot_names(config.robot)
+    except RobotNameError as error:
+        raise CalibrateError(str(error).replace("--robots", "--robot")) from None
+    if names != (config.robot,):
+        raise CalibrateError(f"--robot: expected one robot's name, got {config.robot!r}; calibrate one after the other")
+    if not config.site:
+        raise CalibrateError("--site: expected the floor that the robot stands on, got none; a calibration is for it")
+    if config.planted or config.blocked_deg:
+        raise CalibrateError("expected no --planted and no --blocked-deg over a bus: they are a simulated robot's")
 
 
 def run(config: Config) -> int:
-    """Drive the course on a simulated robot, print what was found, leave the run directory."""
+    """Drive the course, print what was found, leave the run directory."""
     from fleet.rundir import join_run
     from fleet.stages import Demand
-    from sim.hall import Hall, HallRobot, draw_likeness
     from sim.readers import load_site
     from sim.specfile import named_spec
 
@@ -118,20 +153,38 @@ def run(config: Config) -> int:
     spec = named_spec(config.spec).spec
     _ = spec.diff  # a car has no course yet
     site = load_site(config.site) if config.site else None
-    likeness = replace(draw_likeness(spec, config.planted), blocked=math.radians(config.blocked_deg))
-    directory = join_run(arguments=sys.argv, config=config, seed=config.seed)
-    hall = Hall(likeness, site, seed=config.seed + config.planted)
     demand = Demand(config.coverage, config.confidence, config.speed or math.inf, config.seed)
-    found = calibrate(
-        HallRobot(hall), spec, demand, site=hall.site.name, floor=hall.site.hash, now=datetime.now(UTC),
-        days=config.days, name=config.name, news=_news,
-    )  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        robot, floor = _robot(config, spec, site, stack)
+        directory = join_run(arguments=sys.argv, config=config, seed=config.seed)
+        found = calibrate(
+            robot, spec, demand, site=floor.name, floor=floor.hash, now=datetime.now(UTC), days=config.days,
+            name=config.name, news=_news,
+        )  # fmt: skip
     print("\n".join(said(found.record)))
     for folder in (directory.root, config.output):
         if folder is not None:
             write(folder, found)
     print(f"specification, ranges and record: {config.output or directory.root}")
     return 0
+
+
+def _robot(config: Config, spec: RobotSpec, site: Site | None, stack: contextlib.ExitStack) -> tuple[Robot, Site]:
+    """The robot, which the stack closes, and its floor."""
+    if config.bus != "none":
+        from fleet.ros.solo import first, open_solo
+
+        assert site is not None
+        bus, robot = open_solo(config.bus, config.robot, spec, config.ros_arguments)
+        stack.callback(bus.close)
+        stack.callback(robot.close)
+        first(robot, PATIENCE)
+        return robot, site
+    from sim.hall import Hall, HallRobot, draw_likeness
+
+    likeness = replace(draw_likeness(spec, config.planted), blocked=math.radians(config.blocked_deg))
+    hall = Hall(likeness, site, seed=config.seed + config.planted)
+    return HallRobot(hall), hall.site
 
 
 def _news(line: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +19,7 @@ from fleet.learning import check_ranges, check_seconds, device_named, held_out_o
 from fleet.metrics import TrainingMetrics
 from fleet.rundir import RunDirectory, join_run, plain
 from sim.seeds import check_seed
+from sim.specfile import named_spec
 
 if TYPE_CHECKING:
     from agents.progress import Outcome
@@ -54,6 +55,8 @@ class Config:
     curriculum: Literal["none", "success", "adr"] = "none"
     """Widen the randomization by measured success: all rows together, or each boundary for itself (automatic domain
     randomization)."""
+    spec: str = ""
+    """Robot that the policy is for (sim/specfile.py), as `muster calibrate` writes it; the default robot if empty"""
     randomization: str = ""
     """File with other ranges of what varies (sim/varyfile.py); empty: the task's own; `nominal`: nothing varies."""
     device: str = "cpu"
@@ -88,6 +91,8 @@ def check(config: Config, made_later: Path | None = None) -> None:
     check_ranges(config.randomization)
     device_named(config.device)
     check_free(ports(config))
+    if config.spec:
+        _ = named_spec(config.spec).spec.diff  # a car is trained by `muster driving-train`
     if config.randomization:  # else nothing can be wrong, and torch takes seconds to import
         make_task(config)
 
@@ -98,10 +103,15 @@ def ports(config: Config) -> dict[str, str]:
 
 
 def make_task(config: Config) -> NavigateConfig:
-    """What is trained on, with the ranges of `--randomization`. Raises VaryError where they are out of bounds."""
+    """What is trained on: the robot of `--spec`, the ranges of `--randomization`. Raises SpecError and VaryError."""
     from agents.navigation import training_task
 
-    return varied(training_task(), config.randomization)
+    task = training_task()
+    if config.spec:
+        spec = named_spec(config.spec).spec
+        # the task's rays: a policy sees the nearest of each sector, and more only cost time
+        task = replace(task, spec=replace(spec, lidar=replace(spec.lidar, rays=task.spec.lidar.rays)))
+    return varied(task, config.randomization)
 
 
 def randomization(config: Config) -> dict[str, Table]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from agents.trainer import Progress
 from fleet import cli
 from fleet.evaluate import PROFILES, EvaluationError, measure
 from fleet.rundir import ENVIRONMENT
-from fleet.train import Config, make_trainer
+from fleet.train import Config, check, make_task, make_trainer
 from sim.errors import MusterError
-from sim.robot import Lidar, RobotSpec
+from sim.robot import DiffDrive, Lidar, RobotSpec
+from sim.specfile import SpecFile, write_spec
 from sim.tasks.navigate_contract import navigate_contract
 
 SMALL = ["--steps", "4000", "--worlds", "32", "--seconds", "60", "--check-episodes", "20"]
@@ -46,6 +48,27 @@ def test_policy_trained_on_64_rays_fits_the_robot_with_360(trained: Path) -> Non
     policy.check(navigate_contract(RobotSpec(lidar=Lidar(rays=64))))
     with pytest.raises(MusterError, match="embodiment"):
         policy.check(navigate_contract(RobotSpec(mass=500.0)))
+
+
+def test_a_policy_is_trained_for_the_robot_of_a_specification(tmp_path: Path) -> None:
+    """As `muster calibrate` writes one: no other policy fits it."""
+    spec = replace(RobotSpec(), name="depot7", drive=DiffDrive(brake_min=1.3))
+    write_spec(tmp_path / "robot.yaml", SpecFile(spec))
+    config = Config(spec=str(tmp_path / "robot.yaml"), worlds=8, check_episodes=4)
+    trainer = make_trainer(config, tmp_path)
+    assert trainer.contract.hash == navigate_contract(spec).hash
+    assert trainer.contract.hash != navigate_contract(RobotSpec()).hash
+    assert make_task(config).spec == replace(spec, lidar=make_task(Config()).spec.lidar), "with the task's rays"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("{mas: 3}", 'did you mean "mass"'), ("{length: 4.0, width: 1.8, drive: {wheelbase: 2.5}}", "differential")],
+)
+def test_a_robot_that_cannot_be_trained_for_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "robot.yaml").write_text(f"muster: 1\nrobot: {text}\n")
+    with pytest.raises(MusterError, match=said):
+        check(Config(spec=str(tmp_path / "robot.yaml")))
 
 
 def test_missed_target_freezes_nothing_where_the_target_was_the_goal(
