@@ -83,8 +83,9 @@ class Config:
     """The body that the plant moves: how far it strays from commands is its own"""
     calibration: Path | None = None
     """The record of `muster calibrate` for this robot, its specification and this site; empty for none"""
-    uncalibrated: Literal["drive", "creep", "shadow"] = "drive"
-    """What it may do without a valid calibration: drive (a simulated robot), creep, or shadow: release nothing"""
+    uncalibrated: Literal["auto", "drive", "creep", "shadow"] = "auto"
+    """What it may do without a valid calibration: drive (a simulated robot), creep, or shadow: release nothing; auto:
+    drive on the plant's own wire, shadow behind a bus, where nobody can tell a simulated robot from a real one"""
     coverage: float = 0.999
     """Share of drives that the calibration must show to keep its bounds"""
     key: Path | None = None
@@ -139,7 +140,10 @@ def check(config: Config, made_later: Path | None = None) -> None:
 
 def permit_of(config: Config, site: Site, spec: RobotSpec) -> Permit:
     """What the robots may do. Raises `MusterError` for a record that cannot be read, or for a motor nobody measured."""
-    asked = Asked(config.calibration, config.uncalibrated, config.coverage, len(_names(config)))
+    left = config.uncalibrated
+    if left == "auto":
+        left = "drive" if config.bus == "none" else "shadow"
+    asked = Asked(config.calibration, left, config.coverage, len(_names(config)))
     return permit_for(asked, spec, site.hash, config.body, time.time())
 
 

@@ -145,6 +145,7 @@ def commands(fleet: Fleet, home: Path, environment: dict[str, str]) -> dict[str,
         told, after = ["--plant", plant, "--coordinator", coordinator, "--no-watchdog"], []
     else:
         there, served, told, after = ["--bus", "dds"], ["--bus", "dds"], ["--bus", "dds"], ["--ros-args", *ros]
+        told = [*told, "--uncalibrated", "drive"]  # they are simulated
     words = {
         "plant": [
             "sim", *site, "--robots", robots, "--people", str(fleet.people), "--seed", str(fleet.seed),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fleet import cli
+from fleet import cli, robot
 from fleet.bounds import bound, exceptions, fit_bounds, fit_tracking, fitted_spec
 from fleet.calibrationfile import CalibrationError, expire, faults, read_record, write_record
 from fleet.estimates import Measured
@@ -21,6 +21,7 @@ from safety.calibration import Authority, Exceeded
 from sim.drive import BRAKE_SHARE
 from sim.hall import draw_likeness
 from sim.robot import RobotSpec
+from sim.site import make_site
 from sim.specfile import read_spec
 from sim.varied import plant_table
 from sim.varyfile import read_changes
@@ -116,6 +117,25 @@ def test_without_a_valid_one_a_robot_creeps_or_stays_in_shadow(
     assert f"{left.name.lower()} only: it expired: it braked weaker" in found.said
     if uncalibrated != "drive":
         assert permit(None, uncalibrated=uncalibrated).authority is left
+
+
+@pytest.mark.parametrize(
+    ("bus", "uncalibrated", "left"),
+    [
+        ("none", "auto", Authority.FULL),
+        ("dds", "auto", Authority.SHADOW),
+        ("rclpy", "auto", Authority.SHADOW),
+        ("dds", "drive", Authority.FULL),
+        ("dds", "creep", Authority.CREEP),
+        ("none", "shadow", Authority.SHADOW),
+    ],
+)
+def test_a_robot_behind_a_bus_is_in_shadow_until_somebody_says_otherwise(
+    bus: str, uncalibrated: str, left: Authority
+) -> None:
+    config = robot.Config(bus=bus, uncalibrated=uncalibrated)  # type: ignore[arg-type]  # words of a command line
+    site = make_site("hall", np.zeros((3, 3), bool))
+    assert robot.permit_of(config, site, RobotSpec()).authority is left
 
 
 def test_a_simulated_robot_drives_as_ever() -> None:
