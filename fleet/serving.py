@@ -94,9 +94,9 @@ class Serving(Generic[V]):
         """Ask for the version that lies at `place`. From any thread; returns at once."""
         self._jobs.put(partial(self._prepare, place, number))
 
-    def request_back(self, number: int = 0) -> None:
-        """Ask for the version before. From any thread; the loop takes it up between two steps."""
-        self._ready.append(partial(self.back, number))
+    def request_back(self, number: int = 0, name: str = "") -> None:
+        """Ask for the version before, which is `name` if given. From any thread; the loop does it between two steps."""
+        self._ready.append(partial(self.back, number, name))
 
     def later(self, job: Callable[[], None]) -> None:
         """Let the loader's thread do what would hold up the loop: writing down what changed."""
@@ -109,8 +109,16 @@ class Serving(Generic[V]):
         """
         return self._ready.popleft()() if self._ready else None
 
-    def back(self, number: int = 0) -> Change:
-        """Make the version before the one in force; the one that drove until now is kept warm in its place."""
+    def back(self, number: int = 0, name: str = "") -> Change:
+        """Make the version before the one in force; the one that drove until now is kept warm in its place.
+
+        Where `name` is given it is refused for any other version.
+        """
+        if name and name == self.current.name:
+            return Change(Outcome.SAME, number, f"{name} drives already")
+        if self.previous is not None and name not in ("", self.previous.name):
+            line = f"expected {name} to be kept warm, {self.previous.name} is; {self.current.name} drives on"
+            return Change(Outcome.REFUSED, number, line)
         if self.previous is None:
             line = f"expected a version before {self.current.name} to go back to, none drove; it drives on"
             return Change(Outcome.REFUSED, number, line)

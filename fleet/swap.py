@@ -5,7 +5,8 @@
 
 Both files are in the run directory, whose key is there too: who may write there may tell its robots what to do. A host
 (`muster robot`) looks on its loader's thread once a second; the control loop reads no file. The request that stands in
-the run is also what a robot takes up that is started again.
+the run is also what a robot takes up that is started again; one to go back names the version, so that robots that have
+not the same one behind them do not end up with two.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tyro.conf import Positional
 
 from fleet.rundir import open_run
 from fleet.seat import Seat
-from fleet.served import Served
+from fleet.served import POLICIES, Served
 from fleet.serving import Change, Outcome, Serving
 from sim.errors import MusterError, printable
 from sim.files import FileError, read_file, write_atomic
@@ -61,6 +62,8 @@ class Request(msgspec.Struct, frozen=True):
     number: int
     policy: str = ""
     """Empty to go back to the version before"""
+    version: str = ""
+    """Name of that version"""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -94,7 +97,7 @@ def run(config: Config) -> int:
     request = Request(
         VERSION,
         max([standing.number if standing is not None else 0, *(host.number for host in hosts.values())]) + 1,
-        "" if config.policy is None else str(config.policy.resolve()),
+        *((str(config.policy.resolve()), "") if config.policy is not None else ("", version_before(hosts.values()))),
     )
     write_atomic(root / REQUEST, _text(request))
     waiting, refused = set(hosts), []
@@ -114,6 +117,20 @@ def run(config: Config) -> int:
         names = ", ".join(robot for status in refused for robot in status.robots)
         raise SwapError(f"{names} drive on with what they had; give another policy or ask again")
     return 0
+
+
+def version_before(hosts: Iterable[Status]) -> str:
+    """The one version that some hosts keep warm, and that all others drive by already or keep warm too.
+
+    Raises SwapError where there is none or more than one: hosts that refused a swap have other versions behind them.
+    """
+    told = tuple(hosts)
+    common = set.intersection(*({host.current, host.previous} for host in told)) - {""}
+    found = sorted(common & {host.previous for host in told})
+    if len(found) == 1:
+        return found[0]
+    stand = "; ".join(f"{', '.join(host.robots)} by {host.current} after {host.previous or 'none'}" for host in told)
+    raise SwapError(printable(f"expected one version to go back to, robots drive {stand}; name one by --policy"))
 
 
 class Desk:
@@ -162,10 +179,18 @@ class Desk:
         if request is None or request.number == self._seen:
             return
         self._seen = request.number
+        kept = self._root / POLICIES
         if request.policy:
             self.serving.request(Path(request.policy), request.number)
+        elif self._new_here(request.version) and (found := sorted(kept.glob(f"{request.version}*"))):
+            self.serving.request(found[0], request.number)
         else:
-            self.serving.request_back(request.number)
+            self.serving.request_back(request.number, request.version)
+
+    def _new_here(self, version: str) -> bool:
+        """Whether this process has never had a version that others of the run go back to: it was started since."""
+        known = (self.serving.current, self.serving.previous)
+        return version.isalnum() and all(one is None or one.name != version for one in known)
 
     def _telling(self, change: Change | None) -> Callable[[], None]:
         """The job that says what answers now: files and terminals may block, which the loop must not."""

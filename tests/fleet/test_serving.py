@@ -64,6 +64,17 @@ def until(look: Callable[[], Change | None]) -> Change:
     return found
 
 
+def test_the_version_before_is_taken_by_its_name_alone(serving: Serving[Version]) -> None:
+    assert serving.back(1, "a") == Change(Outcome.SAME, 1, "a drives already")
+    serving.request(Path("b"))
+    assert change(serving).swapped
+    done = serving.back(2, "c")
+    assert (done.outcome, serving.current) == (Outcome.REFUSED, Version("b"))
+    assert done.line == "expected c to be kept warm, a is; b drives on"
+    serving.request_back(3, "a")
+    assert serving.take() == Change(Outcome.BACK, 3, "a drives again, b is kept warm")
+
+
 def test_a_version_is_loaded_on_another_thread_and_drives_when_the_loop_takes_it(
     serving: Serving[Version], load: Loader
 ) -> None:

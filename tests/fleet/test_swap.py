@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,8 +30,9 @@ from fleet.records import Outputs
 from fleet.replay import replay_all
 from fleet.rundir import ENVIRONMENT, RunDirectory, create_run, is_unused
 from fleet.salvage import read_recording
-from fleet.served import POLICIES, keep
-from fleet.swap import Config, Request, SwapError, read_request
+from fleet.served import POLICIES, Served, keep
+from fleet.swap import REQUEST, Config, Desk, Request, Status, SwapError, read_request, version_before
+from sim.files import write_atomic
 from sim.robot import RobotSpec
 from tests.fleet.episodes import Episode, FakeCoordinator, aisle, delivery, walls
 from tests.fleet.hand_policy import write_hand_policy
@@ -217,9 +219,10 @@ def test_robots_that_are_gone_or_silent_are_named(run: RunDirectory) -> None:
     with pytest.raises(SwapError, match="expected robots that drive in"):
         swap.run(Config(run.root, back=True))
     assert read_request(run.root) is None, "nobody was asked"
-    host(run)
+    host(run, previous="b" * 12)
     with pytest.raises(SwapError, match=r"expected an answer within 0.2 s, r0, r1 gave none"):
         swap.run(Config(run.root, back=True, patience=0.2))
+    assert read_request(run.root) == Request(1, 1, "", "b" * 12)
 
 
 @pytest.mark.parametrize("pid", [0, -1, 1 << 31, 1 << 62])
@@ -228,6 +231,43 @@ def test_a_status_of_no_process_is_no_host(run: RunDirectory, pid: int) -> None:
     host(run, pid=pid)
     with pytest.raises(SwapError, match="expected robots that drive in"):
         swap.run(Config(run.root, back=True, patience=0.1))
+
+
+@pytest.mark.parametrize(
+    ("hosts", "version"),
+    [
+        ([("b", "a")], "a"),
+        ([("b", "a"), ("b", "a")], "a"),
+        ([("c", "b"), ("b", "a")], "b"),  # one refused c
+        ([("b", "a"), ("a", "")], "a"),  # one was started again
+        ([("a", "")], ""),
+        ([("b", "a"), ("c", "")], ""),
+        ([("c", "b"), ("b", "c")], ""),
+        ([("c", "b"), ("d", "a")], ""),
+    ],
+)
+def test_all_robots_go_back_to_one_version_or_none_does(hosts: list[tuple[str, str]], version: str) -> None:
+    told = [Status(1, 1, (f"r{number}",), *names) for number, names in enumerate(hosts)]
+    if version:
+        assert version_before(told) == version
+    else:
+        with pytest.raises(SwapError, match="expected one version to go back to, robots drive r0 by"):
+            version_before(told)
+
+
+def test_a_robot_that_is_started_again_takes_up_the_version_that_the_others_went_back_to(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seat = types.SimpleNamespace(name="r0")
+    asked: list[tuple[str, str]] = []
+    desk = Desk(run.root, [seat], Served(types.SimpleNamespace(hash="a" * 64)), lambda place: None)  # type: ignore[arg-type, list-item, return-value]
+    monkeypatch.setattr(desk.serving, "request", lambda place, number: asked.append(("load", place.name)))
+    monkeypatch.setattr(desk.serving, "request_back", lambda number, name: asked.append(("back", name)))
+    (run.root / POLICIES / ("b" * 64)).mkdir(parents=True)
+    for number, version in enumerate(("b" * 12, "a" * 12, "c" * 12, ".."), start=1):
+        write_atomic(run.root / REQUEST, json.dumps({"muster": 1, "number": number, "version": version}))
+        desk._look()
+    assert asked == [("load", "b" * 64), ("back", "a" * 12), ("back", "c" * 12), ("back", "..")]
 
 
 def test_a_request_is_numbered_after_all_that_was_asked_or_answered(run: RunDirectory) -> None:
