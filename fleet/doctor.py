@@ -21,7 +21,7 @@ from pathlib import Path
 
 from fleet.checkup.finding import Finding, Verdict
 from fleet.checkup.transports import Choice
-from sim.errors import MusterError
+from sim.errors import MusterError, printable
 
 LISTEN_MOST = 60.0
 """s of listening at most: Fast DDS tells latched data within 3, discovery takes one"""
@@ -140,7 +140,7 @@ def lines(findings: list[Finding]) -> list[str]:
                      (("expected", each.expected), ("do", each.remedy)) if said]  # fmt: skip
     count = sum(each.verdict is Verdict.MEND for each in findings)
     text.append(f"{len(findings)} looked at: {f'{count} to mend' if count else 'all well'}")
-    return text
+    return [printable(line) for line in text]
 
 
 def document(findings: list[Finding]) -> dict[str, object]:

@@ -22,6 +22,7 @@ from typing import TypeAlias
 import yaml
 
 from sim.errors import MusterError, shown
+from sim.files import FileError, read_file
 
 Value: TypeAlias = bool | int | float | str | list[bool] | list[int] | list[float] | list[str]
 """What a ROS parameter may hold, but for byte arrays, which no file can state."""
@@ -66,12 +67,10 @@ GivenByNode: TypeAlias = dict[str, dict[str, Given]]
 def read_parameters(path: str) -> GivenByNode:
     """All parameters of a file; raises ParameterError, with the line where there is one."""
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise ParameterError(f"{path}: expected at most {MAX_BYTES} bytes of parameters; split the file")
+        data = read_file(Path(path), MAX_BYTES)
+    except FileError as error:
+        why = str(error).removeprefix(f"cannot read {path}: ").rpartition(";")[0]
+        raise ParameterError(f"{path}: cannot be read: {why}") from None
     found: GivenByNode = {}
     for tree in _trees(data, path):
         if not isinstance(tree, _Map):

@@ -15,6 +15,7 @@ rclpy's messages have no writer's id: `Sample.publisher` is empty.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from rcl_interfaces.msg import ParameterDescriptor  # pyright: ignore[reportMiss
 
 from fleet.ros.arguments import RosArguments
 from fleet.ros.bus import BusError, Diagnostic, Level
+from fleet.ros.ddsdomain import here
 from fleet.ros.graph import Endpoint
 from fleet.ros.inbox import Arrivals, Inbox
 from fleet.ros.kinds import name_of
@@ -42,6 +44,7 @@ from fleet.ros.rclpytypes import endpoint_of, imported, profile_of
 from fleet.ros.typehash import hash_of
 from sim.errors import MusterError
 
+RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 FRESH_NS = 1_000_000
 """A look at the middleware this long ago is good enough for `take`: a turn of rclpy's executor costs 0.2 to 0.5 ms."""
 
@@ -227,8 +230,15 @@ class RclpyBus(BaseBus):
     kind = "rclpy"
 
     def __init__(self, arguments: RosArguments | None = None, domain: int | None = None) -> None:
-        """In a context of its own; `domain` None: ROS_DOMAIN_ID."""
+        """In a context of its own; `domain` None: ROS_DOMAIN_ID. On this machine alone where nobody asks for more.
+
+        Raises BusError for variables of ROS's that are wrong.
+        """
         arguments = arguments or RosArguments()
+        reach = here(domain).reach  # and what is wrong with ROS's variables is one line, as over DDS
+        given, alone = (os.environ.get(name, "").strip() for name in (RANGE, "ROS_LOCALHOST_ONLY"))
+        if not given and alone != "1":
+            os.environ[RANGE] = reach  # rcl reads it, and would take SUBNET
         self.context = rclpy.context.Context()
         words = ["--ros-args", *arguments.logging] if arguments.logging else []
         rclpy.init(args=words, context=self.context, domain_id=domain)

@@ -46,6 +46,11 @@ def test_something_to_mend_is_exit_code_1_with_what_to_do(
     assert out.endswith("2 looked at: 1 to mend\n")
 
 
+def test_what_strangers_call_themselves_controls_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stranger = Finding("peers", "names", Verdict.MEND, "2 nodes are called /\x1b[2J", "one", "rename one")
+    assert all("\x1b" not in line for line in doctor.lines([stranger]))
+
+
 def test_a_machine_reads_one_document(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     found(monkeypatch, OK, MEND)
     assert cli.main(["doctor", "--json"]) == 1

@@ -220,3 +220,17 @@ def test_declaring_twice_and_reading_the_undeclared_are_refused() -> None:
         parameters.declare("speed", 1.0)
     with pytest.raises(ParameterError, match="did you mean"):
         parameters["speeed"]
+
+
+def test_what_is_no_file_of_parameters_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place, said in (
+        (tmp_path / "pipe", "it is no file"),
+        ("/dev/zero", "it is no file"),
+        (tmp_path, "a directory"),
+    ):
+        with pytest.raises(ParameterError, match=f"{place}: cannot be read: .*{said}"):
+            read_parameters(str(place))
+    (tmp_path / "large.yaml").write_bytes(b" " * (MAX_BYTES + 1))
+    with pytest.raises(ParameterError, match="cannot be read: expected at most 1048576 bytes, got 1048577"):
+        read_parameters(str(tmp_path / "large.yaml"))

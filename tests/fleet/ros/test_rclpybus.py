@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -50,6 +51,37 @@ def test_a_profile_that_was_not_told_is_the_least(rclpybus: ModuleType) -> None:
     profile = fake_rclpy.QoSProfile(depth=0, deadline=fake_rclpy.Duration(nanoseconds=fake_rclpy.INFINITE))
     assert rclpytypes().qos_of(profile) == QoS(depth=1)
     assert rclpytypes().qos_of(profile).deadline_s == math.inf
+
+
+@pytest.mark.parametrize(
+    ("given", "alone", "left"),
+    [("", "", "LOCALHOST"), ("", "0", "LOCALHOST"), ("", "1", ""), ("SUBNET", "", "SUBNET"), ("OFF", "", "OFF")],
+)
+def test_nothing_leaves_this_machine_unless_somebody_asks_for_it(
+    rclpybus: ModuleType, monkeypatch: pytest.MonkeyPatch, given: str, alone: str, left: str
+) -> None:
+    """ROS 2 itself would take SUBNET."""
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", given)
+    monkeypatch.setenv("ROS_LOCALHOST_ONLY", alone)
+    at_start: list[str] = []
+    init = rclpybus.rclpy.init
+
+    def noted(**words: object) -> None:
+        at_start.append(os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"])
+        init(**words)
+
+    monkeypatch.setattr(rclpybus.rclpy, "init", noted)
+    rclpybus.RclpyBus().close()
+    assert at_start == [left]
+
+
+@pytest.mark.parametrize(("name", "value"), [("ROS_DOMAIN_ID", "many"), ("ROS_AUTOMATIC_DISCOVERY_RANGE", "ALL")])
+def test_a_wrong_variable_of_ros_is_one_line(
+    rclpybus: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BusError, match=f"{name}: expected"):
+        rclpybus.RclpyBus()
 
 
 def test_parameters_are_shown_to_ros_and_cannot_be_set_there(rclpybus: ModuleType) -> None:
