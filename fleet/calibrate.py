@@ -159,7 +159,7 @@ def run(config: Config) -> int:
         directory = join_run(arguments=sys.argv, config=config, seed=config.seed)
         found = calibrate(
             robot, spec, demand, site=floor.name, floor=floor.hash, now=datetime.now(UTC), days=config.days,
-            name=config.name, news=_news,
+            name=config.name, unit=config.robot if config.bus != "none" else "", news=_news,
         )  # fmt: skip
     print("\n".join(said(found.record)))
     for folder in (directory.root, config.output):
@@ -201,9 +201,12 @@ def calibrate(
     now: datetime,
     days: float,
     name: str = "",
+    unit: str = "",
     news: Callable[[str], None] = lambda line: None,
 ) -> Calibration:
     """Drive a robot over the course and fit its bounds; `now` dates the record, `floor` is the site's hash.
+
+    `unit` is the robot's name in its fleet, which the record is then for alone.
 
     Raises `MusterError` for a robot that cannot be calibrated; it has been told to stand.
     """
@@ -216,7 +219,7 @@ def calibrate(
         f"{runs_needed(demand.coverage, demand.confidence)} runs without an exception"
     )
     found = follow(robot, Course(spec, demand, news).script())
-    return conclude(spec, demand, found, site, floor, now, days, name)
+    return conclude(spec, demand, found, site, floor, now, days, name, unit)
 
 
 def conclude(
@@ -228,6 +231,7 @@ def conclude(
     now: datetime,
     days: float,
     name: str = "",
+    unit: str = "",
 ) -> Calibration:
     """Specification, ranges and record of what a course found."""
     from fleet.calibrationfile import Record
@@ -261,6 +265,7 @@ def conclude(
         gain=(_known(bounds.gain[0]), _known(bounds.gain[1])),
         beams=beams,
         findings=tuple(_findings(bounds)),
+        unit=unit,
     )  # fmt: skip
     changed = [label for label, value in _numbers(written).items() if _numbers(spec).get(label) != value]
     return Calibration(record, SpecFile(written, ranges, {label: source for label in changed}), ranges)

@@ -17,6 +17,7 @@
       odometry: {v: 1.01, w: 1.01}
       gain: {v: 0.99, w: 0.99}
       beams: {rays: 360, scans: 13, noise: 0.011, dropout: 0.009}
+      unit: r1                      the robot's name in its fleet; left out of a simulated one's
       findings: [...]               why it does not hold from the start; empty
       expired: "..."                why it holds no more: written by the robot whose monitors found so
 
@@ -88,6 +89,8 @@ class Record:
     beams: Beams
     findings: tuple[str, ...] = field(default=())
     expired: str = ""
+    unit: str = ""
+    """The robot's name in its fleet: two of one specification brake differently. Empty: a simulated robot's"""
 
     def watched(self) -> Calibrated:
         """What the monitors compare with."""
@@ -96,12 +99,18 @@ class Record:
         )
 
 
-def faults(record: Record, spec: RobotSpec, floor: str, now: datetime, coverage: float = 0.999) -> list[str]:
+def faults(
+    record: Record, spec: RobotSpec, floor: str, now: datetime, coverage: float = 0.999, unit: str = ""
+) -> list[str]:
     """Why a record does not let a robot of this specification drive on this floor; none where it does.
 
-    `floor` is the site's hash; `coverage` what is demanded of it.
+    `floor` is the site's hash; `coverage` what is demanded of it; `unit` the robot's name in its fleet, empty where it
+    is known to be simulated.
     """
     found = []
+    if unit and record.unit != unit:
+        made = f"of {record.unit}" if record.unit else "of a simulated robot"
+        found.append(f"it was made {made}, this is {unit} (muster calibrate --bus auto --robot {unit})")
     if record.expired:
         found.append(f"it expired: {record.expired}")
     if now >= record.expires:
@@ -139,6 +148,8 @@ def write_record(path: Path, record: Record) -> None:
         "beams": _plain(asdict(record.beams)),
         "findings": list(record.findings),
     }
+    if record.unit:
+        plain["unit"] = record.unit
     if record.expired:
         plain["expired"] = record.expired
     write_atomic(path, yaml.safe_dump({"muster": 1, "calibration": plain}, sort_keys=False, width=120))
@@ -155,7 +166,7 @@ def read_record(path: Path) -> Record:
     """The record in a file. Raises `CalibrationError` with file and line, `FileError` when it cannot be read."""
     reader = Reader(path, CalibrationError)
     root = reader.root(required=("calibration",), optional=())
-    entries = reader.keys(root["calibration"], "calibration", KEYS, ("findings", "expired"))
+    entries = reader.keys(root["calibration"], "calibration", KEYS, ("findings", "expired", "unit"))
 
     def pair(name: str, first: str, second: str, low: float) -> tuple[float, float]:
         parts = reader.keys(entries[name], name, (first, second))
@@ -187,6 +198,7 @@ def read_record(path: Path) -> Record:
         ),
         findings=tuple(reader.text(node, "findings") for node in reader.items(entries.get("findings"), "findings")),
         expired=reader.text(entries["expired"], "expired") if "expired" in entries else "",
+        unit=reader.text(entries["unit"], "unit") if "unit" in entries else "",
     )
 
 

@@ -79,6 +79,8 @@ class Asked:
     """Share of drives that the record must show to keep its bounds"""
     robots: int = 1
     """Robots in the process"""
+    unit: str = ""
+    """Name of a robot that may be a real one, whose own the record must be; empty for simulated ones"""
 
 
 def permit_for(asked: Asked, spec: RobotSpec, floor: str, body: str, now: float) -> Permit:
@@ -103,7 +105,7 @@ def permit_for(asked: Asked, spec: RobotSpec, floor: str, body: str, now: float)
     from fleet.calibrationfile import faults, read_record
 
     record = read_record(path)
-    found = faults(record, spec, floor, datetime.fromtimestamp(now, UTC), asked.coverage)
+    found = faults(record, spec, floor, datetime.fromtimestamp(now, UTC), asked.coverage, asked.unit)
     if found:
         if left is Authority.FULL:
             left = Authority.CREEP  # who names a record that does not hold knows of a robot that is none of simulation

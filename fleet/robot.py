@@ -143,7 +143,9 @@ def permit_of(config: Config, site: Site, spec: RobotSpec) -> Permit:
     left = config.uncalibrated
     if left == "auto":
         left = "drive" if config.bus == "none" else "shadow"
-    asked = Asked(config.calibration, left, config.coverage, len(_names(config)))
+    names = _names(config)
+    unit = names[0] if config.bus != "none" and names else ""
+    asked = Asked(config.calibration, left, config.coverage, len(names), unit)
     return permit_for(asked, spec, site.hash, config.body, time.time())
 
 

@@ -27,9 +27,11 @@ from sim.varied import plant_table
 from sim.varyfile import read_changes
 from tests.fleet.calibrated import FLOOR, MADE, SPEC, record
 
+FAR = datetime(2100, 1, 1, tzinfo=UTC)
+
 
 def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    for one in (record(), record(findings=("its odometry is off",), expired="it braked weaker")):
+    for one in (record(), record(findings=("its odometry is off",), expired="it braked weaker", unit="r1")):
         write_record(tmp_path / "c.yaml", one)
         assert read_record(tmp_path / "c.yaml") == one
 
@@ -146,6 +148,23 @@ def test_a_simulated_robot_drives_as_ever() -> None:
 def test_a_record_is_one_robots(tmp_path: Path) -> None:
     with pytest.raises(PermitError, match="--calibration: expected one robot, whose record it is, got 3"):
         permit(tmp_path / "c.yaml", robots=3)
+
+
+@pytest.mark.parametrize(
+    ("made_of", "said"),
+    [("r1", ""), ("r2", "it was made of r2, this is r1"), ("", "it was made of a simulated robot, this is r1")],
+)
+def test_behind_a_bus_a_record_is_the_robots_own_or_it_does_not_hold(tmp_path: Path, made_of: str, said: str) -> None:
+    path, site = tmp_path / "c.yaml", make_site("hall", np.zeros((3, 3), bool))
+    write_record(path, record(unit=made_of, floor=site.hash, made=datetime.now(UTC), expires=FAR))
+    config = robot.Config(robots="r1", body="wheeled", calibration=path, bus="dds")
+    found = robot.permit_of(config, site, SPEC)
+    assert found.authority is (Authority.SHADOW if said else Authority.FULL)
+    assert said in found.said
+    simulated = replace(config, bus="none")
+    assert robot.permit_of(simulated, site, SPEC).authority is Authority.FULL, (
+        "a simulated robot is what it is said to be"
+    )
 
 
 def test_what_the_monitors_find_is_written_into_the_record_and_stays(tmp_path: Path) -> None:
