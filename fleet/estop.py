@@ -18,13 +18,11 @@ from typing import Literal
 
 from tyro.conf import Positional, Suppress
 
-from coordination.client import ADDRESS, COORDINATOR, FleetClient
+from coordination.client import ADDRESS, FleetClient
 from coordination.keys import Keys, read_keys
 from coordination.requests import StopState
-from coordination.transport import Transport
-from coordination.zmq_transport import ZmqClient
-from fleet.ros.bus import BusKind, open_bus
-from fleet.ros.transport import SCHEME, BusClient, space_of
+from fleet.reach import reach
+from fleet.ros.bus import BusKind
 from sim.errors import MusterError
 
 
@@ -70,7 +68,8 @@ def run(config: Config) -> int:
         raise EstopError("reset names the stop that it ends; look it up with `muster estop show`, then give --epoch")
     name = config.name if keys is None or keys.fleet is not None else next(iter(keys.nodes))
     with contextlib.ExitStack() as stack:
-        client = FleetClient(_end(config, name, keys, stack))
+        end = reach(stack, "estop", name, keys, config.address, config.bus, config.ros_arguments, config.timeout)
+        client = FleetClient(end)
         if config.action == "raise":
             state = client.stop(who(), config.reason, config.timeout)
         elif config.action == "reset":
@@ -80,21 +79,6 @@ def run(config: Config) -> int:
             state = StopState("", fleet.stopped, fleet.stop_epoch)
     print(describe(state))
     return 0
-
-
-def _end(config: Config, name: str, keys: Keys | None, stack: contextlib.ExitStack) -> Transport:
-    """The way to the coordinator, which the stack closes."""
-    if config.bus == "none":
-        end = ZmqClient(name, COORDINATOR, keys, config.address)
-        stack.callback(end.close)
-        return end
-    space = space_of(SCHEME if config.address == ADDRESS else config.address, COORDINATOR)
-    bus = open_bus(config.bus, arguments=config.ros_arguments)
-    stack.callback(bus.close)
-    end = BusClient(bus, bus.node(f"estop_{os.getpid()}"), name, COORDINATOR, keys, space)
-    stack.callback(end.close)
-    end.connected(config.timeout)  # topics take a moment to find each other; whoever is not there is found out below
-    return end
 
 
 def who() -> str:

@@ -4,6 +4,7 @@
     muster jog r3                                  take r3 and drive it with the keys (a terminal is needed)
     muster jog r3 --speed -0.2 --seconds 2         take r3 and drive it so for two seconds
     muster jog r3 --release                        hand r3 back: it plans from where it stands
+    muster jog r3 --bus auto                       of a fleet that talks over ROS 2
 
 A robot can be taken that asks for an operator or stands stopped (after `muster estop raise` all do). It moves only
 while a key is held, at 0.3 m/s at most, never where its shield lets nobody drive. It stays the operator's until it is
@@ -24,14 +25,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tyro.conf import Positional
+from tyro.conf import Positional, Suppress
 
-from coordination.client import ADDRESS, COORDINATOR, FleetClient
+from coordination.client import ADDRESS, FleetClient
 from coordination.estop import OPERATOR
 from coordination.jogclient import SEND, JogClient
 from coordination.requests import FleetState, JogState
-from coordination.zmq_transport import ZmqClient
 from fleet.estop import find_keys, who
+from fleet.reach import reach
+from fleet.ros.bus import BusKind
 from safety.manual import JOG_SPEED
 from safety.supervisor import Cause, Mode
 from sim.errors import MusterError
@@ -73,7 +75,11 @@ class Config:
     seconds: float = 0.0
     """Drive at --speed and --turn for so long; the keys do otherwise"""
     address: str = ADDRESS
-    """Of the coordinator"""
+    """Of the coordinator; over a bus ros or ros:/SPACE"""
+    bus: BusKind = "none"
+    """How the coordinator is reached: none: at --address; else over ROS 2"""
+    ros_arguments: Suppress[tuple[str, ...]] = ()
+    """ROS arguments"""
     key: Path | None = None
     """An operator's key file; $MUSTER_RUN/fleet.key if not given and there"""
     name: str = ""
@@ -98,8 +104,8 @@ def run(config: Config) -> int:
     if by_keys and not sys.stdin.isatty():
         raise JogError("the keys: expected a terminal, got none; give --speed, --turn and --seconds")
     name = (config.name or own_name()) if keys.fleet is not None else next(iter(keys.nodes))
-    end = ZmqClient(name, COORDINATOR, keys, config.address)
-    try:
+    with contextlib.ExitStack() as stack:
+        end = reach(stack, "jog", name, keys, config.address, config.bus, config.ros_arguments, config.timeout)
         client = JogClient(end, terminal())
         if not config.robot:
             print(listing(FleetClient(end).query(config.timeout)))
@@ -116,8 +122,6 @@ def run(config: Config) -> int:
             else:
                 drive(client, config.speed, config.turn, config.seconds, config.timeout)
                 print(describe(client.state))
-    finally:
-        end.close()
     return 0
 
 

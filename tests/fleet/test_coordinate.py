@@ -1,4 +1,4 @@
-"""`muster coordinate` and `muster estop` over a bus."""
+"""`muster coordinate`, `muster estop` and `muster jog` over a bus."""
 
 from __future__ import annotations
 
@@ -71,6 +71,11 @@ def test_a_coordinator_over_dds_takes_tasks_and_stops_from_other_processes(
         assert cli.main(["estop", "raise", "--reason", "smoke", *address]) == 0
         assert "STOPPED" in capsys.readouterr().out
         assert FleetClient(end).query(20.0).stopped
+        there = ["--key", str(tmp_path / "fleet.key"), *address]
+        assert cli.main(["jog", *there]) == 0
+        assert "no robot asks for an operator" in capsys.readouterr().out
+        assert cli.main(["jog", "r0", "--seconds", "1", *there]) == 2
+        assert "r0 is not taken: no robot r0 has been heard" in capsys.readouterr().err
         bus.close()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20.0) == 0
