@@ -173,8 +173,10 @@ def _robot(config: Config, spec: RobotSpec, site: Site | None, stack: contextlib
     """The robot, which the stack closes, and its floor."""
     if config.bus != "none":
         from fleet.ros.solo import first, open_solo
+        from sim.device import start_warp
 
         assert site is not None
+        start_warp()  # before the bus has threads
         bus, robot = open_solo(config.bus, config.robot, spec, config.ros_arguments)
         stack.callback(bus.close)
         stack.callback(robot.close)

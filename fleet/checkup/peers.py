@@ -76,15 +76,16 @@ def listen(bus: str, domain: int | None, seconds: float) -> Heard:
 
 
 def check(heard: Heard, expected: Sequence[str] = ()) -> list[Finding]:
-    """Judge who is there; `expected` are robots, each of which has a node in its namespace."""
+    """Judge who is there; `expected` are robots, each of which has nodes or topics in its namespace."""
     nodes, ends = heard.census.nodes, heard.census.ends
     findings = [_present(heard)]
-    missing = [name for name in expected if not any(node.startswith(f"/{name}/") for node in nodes)]
+    places = [*nodes, *(end.topic for end in ends)]  # a plant's robots have topics, and no node of their own
+    missing = [name for name in expected if not any(place.startswith(f"/{name}/") for place in places)]
     if expected:
         findings.append(
             SECTION.judged(
                 not missing, "robots", f"nobody of {', '.join(missing)}" if missing else ", ".join(expected),
-                f"a node in the namespace of each within {heard.seconds:g} s",
+                f"a node or topics in the namespace of each within {heard.seconds:g} s",
                 "look whether it runs, and whether its ROS_DOMAIN_ID and discovery range are the same as here",
             )
         )  # fmt: skip

@@ -48,6 +48,12 @@ def test_nobody_is_worth_a_note_and_a_missing_robot_is_to_be_mended() -> None:
     assert faults(heard(nodes=("/r10/robot", "/x/r1/robot")), ("r1",)) == {"robots": "nobody of r1"}
 
 
+def test_a_robot_that_a_plant_serves_is_heard_by_its_topics() -> None:
+    plant = replace(SCAN, node="/plant")
+    assert faults(heard(plant, nodes=("/plant",)), ("r1",)) == {}
+    assert faults(heard(plant, nodes=("/plant",)), ("r1", "r2")) == {"robots": "nobody of r2"}
+
+
 def test_two_robots_in_one_namespace_are_told_by_names_and_by_topics() -> None:
     other = replace(DRIVES, gid=b"other")
     found = faults(heard(DRIVES, other, nodes=("/r1/robot", "/r1/robot")))
