@@ -3,7 +3,7 @@
 Made here for environments (sim/driving/skill.py) and for a car on a road (fleet/carcontrol.py) alike.
 """
 
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportGeneralTypeIssues=false, reportAttributeAccessIssue=false
 # Warp structures are not what a type checker takes them for.
 
 from __future__ import annotations
