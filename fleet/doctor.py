@@ -118,7 +118,8 @@ def examine(config: Config) -> list[Finding]:
         )  # fmt: skip
     news("parameters")
     read = parameters.look(config.params_file, config.site, config.spec, config.calibration, config.key)
-    findings += parameters.check(read, datetime.now(UTC), config.coverage, robots)
+    unit = robots[0] if len(robots) == 1 and config.bus != "none" else ""
+    findings += parameters.check(read, datetime.now(UTC), config.coverage, robots, unit)
     news("models")
     spec = read.spec.value if read.spec is not None and read.spec.value is not None else named_spec("").spec
     findings += models.check(models.look(config.policy, spec))

@@ -58,8 +58,13 @@ def look(
     )
 
 
-def check(facts: ParameterFacts, now: datetime, coverage: float, robots: Sequence[str] = ()) -> list[Finding]:
-    """Judge them at `now`; a calibration must show `coverage`, a key must serve `robots`."""
+def check(
+    facts: ParameterFacts, now: datetime, coverage: float, robots: Sequence[str] = (), unit: str = ""
+) -> list[Finding]:
+    """Judge them at `now`; a calibration must show `coverage`, a key must serve `robots`.
+
+    `unit` is the one robot behind a bus whose calibration it must be; empty where it may be a simulated one's.
+    """
     findings = []
     if facts.parameters is not None:
         findings.append(_parameters(facts.parameters))
@@ -68,7 +73,7 @@ def check(facts: ParameterFacts, now: datetime, coverage: float, robots: Sequenc
     if facts.spec is not None:
         findings.append(_spec(facts.spec))
     if facts.calibration is not None:
-        findings += _calibration(facts, now, coverage)
+        findings += _calibration(facts, now, coverage, unit)
     if facts.key is not None:
         findings.append(_key(facts.key, robots))
     return findings
@@ -112,7 +117,7 @@ def _spec(reading: Reading[RobotSpec]) -> Finding:
     )  # fmt: skip
 
 
-def _calibration(facts: ParameterFacts, now: datetime, coverage: float) -> list[Finding]:
+def _calibration(facts: ParameterFacts, now: datetime, coverage: float, unit: str) -> list[Finding]:
     assert facts.calibration is not None
     record = facts.calibration.value
     if record is None:
@@ -125,7 +130,7 @@ def _calibration(facts: ParameterFacts, now: datetime, coverage: float) -> list[
                 "calibration", "not compared: there is no specification", "the robot.yaml beside it", "give --spec"
             )
         ]
-    wrong = faults(record, spec, site.hash if site is not None else record.floor, now, coverage)
+    wrong = faults(record, spec, site.hash if site is not None else record.floor, now, coverage, unit)
     if wrong:
         return [
             SECTION.mend(
@@ -134,8 +139,11 @@ def _calibration(facts: ParameterFacts, now: datetime, coverage: float) -> list[
             )
             for each in wrong
         ]  # fmt: skip
+    owner = f" of {record.unit}" if record.unit else " of a simulated robot"
     found = [
-        SECTION.ok("calibration", f"{record.robot}, {record.coverage:.4g} of drives, until {record.expires:%Y-%m-%d}")
+        SECTION.ok(
+            "calibration", f"{record.robot}{owner}, {record.coverage:.4g} of drives, until {record.expires:%Y-%m-%d}"
+        )
     ]
     if site is None:
         found.append(

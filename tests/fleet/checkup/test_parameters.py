@@ -51,6 +51,15 @@ def test_a_calibration_that_does_not_hold_says_why(changes: dict[str, object], s
     assert fault.found.startswith(said)
 
 
+def test_a_calibration_of_another_unit_or_of_a_simulated_robot_is_told() -> None:
+    for made, said in (("r2", "it was made of r2, this is r1"), ("", "it was made of a simulated robot, this is r1")):
+        facts = replace(WELL, calibration=Reading("calibration.yaml", record(floor=SITE.hash, unit=made)))
+        (fault,) = [each for each in check(facts, NOW, 0.999, unit="r1") if each.verdict is Verdict.MEND]
+        assert fault.found.startswith(said)
+    mine = replace(WELL, calibration=Reading("calibration.yaml", record(floor=SITE.hash, unit="r1")))
+    assert [each for each in check(mine, NOW, 0.999, unit="r1") if each.verdict is Verdict.MEND] == []
+
+
 def test_a_calibration_ends_by_the_calendar_and_is_told_two_weeks_before() -> None:
     assert told(WELL, now=timedelta(days=74)) == []
     assert [each.verdict for each in told(WELL, now=timedelta(days=80))] == [Verdict.NOTE]
