@@ -257,7 +257,7 @@ class Coordinator:
             error=error,
             epoch=self.epoch,
             offer=self.dispatch.offers.standing.get(robot) if not (error or latch.stopped) else None,
-            jog=self.jogs.jog(robot),
+            jog=self.jogs.jog(robot, now),
         )
 
 

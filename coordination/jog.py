@@ -79,18 +79,20 @@ class Jogs:
         """Robots that operators have; 1 where one wants to drive forwards now, -1 backwards, 0 else."""
         found = {}
         for robot in self.leases.held:
-            jog = self.jog(robot)
-            wants = jog is not None and now < jog.expires and abs(now - jog.stamp) <= DEAD_MAN
-            found[robot] = (jog.v > 0.0) - (jog.v < 0.0) if wants and jog is not None else 0
+            jog = self.jog(robot, now)
+            found[robot] = (jog.v > 0.0) - (jog.v < 0.0) if jog is not None and now < jog.expires else 0
         return found
 
-    def jog(self, robot: str) -> Jog | None:
-        """What the robot's picture says; None for one that drives itself."""
+    def jog(self, robot: str, now: int) -> Jog | None:
+        """What the robot's picture says; None for one that drives itself.
+
+        A wish older than DEAD_MAN is none: a robot whose clock lags behind ours would go on by it for as long.
+        """
         lease = self.leases.held.get(robot)
         if lease is None:
             return None
         wish = self._wishes.get(robot)
-        if wish is None or wish.lease != lease.number:
+        if wish is None or wish.lease != lease.number or abs(now - wish.stamp) > DEAD_MAN:
             return Jog(lease.number, lease.operator, lease.expires)
         return Jog(lease.number, lease.operator, lease.expires, wish.v, wish.w, wish.stamp)
 

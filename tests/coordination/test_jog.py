@@ -227,6 +227,24 @@ def test_a_wish_is_in_the_next_picture_with_the_stamp_that_bounds_its_age(rehear
     assert (jog.v, jog.w, jog.stamp) == (0.25, -0.5, heard), "not when it came: when it cannot have been older"
 
 
+def test_a_wish_leaves_the_picture_when_it_is_too_old_whatever_the_robots_clock_says(
+    rehearse: Rehearse, tmp_path: Path
+) -> None:
+    rehearsal = begun(rehearse, tmp_path)
+    ann = Operator(rehearsal)
+    ann.take()
+    ann.move(0.25, -0.5)
+    seen = []
+    for _ in range(8):
+        rehearsal.run(0.1)
+        jog = jog_of(rehearsal)
+        assert jog is not None
+        assert jog.lease == 1
+        seen.append((jog.v, jog.w))
+    asked = DEAD_MAN // (100 * MILLISECOND)
+    assert seen == [(0.25, -0.5)] * asked + [(0.0, 0.0)] * (8 - asked)
+
+
 Spoil = Callable[[Operator, int], JogMove]
 
 BAD: dict[str, tuple[Spoil, str]] = {

@@ -192,5 +192,5 @@ def test_wishes_name_the_lease_that_was_taken_whoever_has_the_robot_now(tmp_path
         client.lease = mine.lease
         client.state = msgspec.structs.replace(mine, lease=mine.lease + 1, by="ann elsewhere")
         client.move(0.1, 0.0)
-        house.until(lambda: house.core.jogs.jog("r0") != Jog(mine.lease, ANN, mine.expires))
+        house.until(lambda: house.picture is not None and house.picture.jog != Jog(mine.lease, ANN, mine.expires))
         assert house.core.counts == {}, "a wish under the lease of another terminal would be dropped, or worse, heard"
