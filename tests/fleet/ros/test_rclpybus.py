@@ -163,6 +163,31 @@ def test_requests_between_messages_delay_none_beyond_the_next_spin(rclpybus: Mod
     bus.close()
 
 
+def test_who_publishes_without_end_keeps_nobody_from_his_work(rclpybus: ModuleType) -> None:
+    bus = rclpybus.RclpyBus()
+    node = bus.node("nav")
+    flood = node.publisher(String, "a")
+    heard: list[str] = []
+
+    def on(message: String) -> None:
+        heard.append(message.data)
+
+    node.subscription(String, "a", on)
+    taken = bus.turns.came
+
+    def came(info: dict[str, int]) -> int:
+        flood.publish(String("and another one"))  # before the one that came is out of rclpy's hands
+        return taken(info)
+
+    bus.turns.came = came
+    flood.publish(String("x"))
+    assert bus.spin(0.0) > 0
+    assert len(heard) <= rclpybus.MOST
+    assert bus.spin(0.0) > 0, "and the rest is heard by the next"
+    bus.turns.came = taken
+    bus.close()
+
+
 def test_a_context_that_somebody_shuts_down_is_one_clear_line(rclpybus: ModuleType) -> None:
     bus = rclpybus.RclpyBus()
     bus.node("nav")
