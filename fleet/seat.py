@@ -4,8 +4,9 @@
       -> control.step -> report to the coordinator -> command to the plant -> stored plan to the watchdog -> black box
 
 A step that ends later than its period is a missed deadline and counted; several in a row stop the robot. An exception
-in a step is our own mistake: it is counted and printed, the stored plan plays, and the loop goes on. In wall time a
-robot whose readings fail to come steps on old ones, which the control step finds stale.
+in a step is our own mistake: it is counted and printed, the stored plan plays, and the loop goes on. So it does where a
+command cannot be sent: the robot's own dead-man then stops it, and the next one may come through. In wall time a robot
+whose readings fail to come steps on old ones, which the control step finds stale.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Tally:
     missed: int = 0
     """Steps that ended after their period"""
     errors: int = 0
-    """Steps that raised"""
+    """Steps that raised, and commands that could not be sent"""
     interventions: Counter[str] = field(default_factory=Counter)
     """Commands that the shield replaced, by reason"""
     stops: Counter[str] = field(default_factory=Counter)
@@ -168,17 +169,14 @@ class Seat:
         try:
             outputs, self.memory = self.stepper.step(inputs, before, lateness=None if self.lockstep else LATE)
         except Exception:  # our own mistake must not stop the loop: the stored plan plays
-            self.tally.errors += 1
-            if self.tally.errors <= 3:
-                traceback.print_exc()
+            self._failed()
             self._play_plan(inputs)
             return
         self.link.report(outputs.report)
         self.plant.lift = outputs.lift
-        self.plant.write(RobotCommand(*outputs.released))
+        self._write(outputs.released, outputs)
         self._plan, self._report = outputs.plan, outputs.report
         self._publish(outputs)
-        self.plant.tell(outputs)
         if self.box is not None:
             self.box.append(Step(inputs.cycle, inputs.stamp, inputs, before, outputs))
         self._count(outputs, time.perf_counter() - started, arrived)
@@ -238,10 +236,25 @@ class Seat:
         self._plan = (command, *rest)
         if self._report is not None:
             self.link.report(msgspec.structs.replace(self._report, round=inputs.cycle, stamp=inputs.stamp))
-        self.plant.write(RobotCommand(*command))
+        self._write(command)
         replace, shield = msgspec.structs.replace, self.memory.shield
         played = replace(shield, elapsed=shield.elapsed + self.period, played=shield.played + 1)
         self.memory = replace(self.memory, last_command=command, shield=played)
+
+    def _write(self, command: tuple[float, float], outputs: Outputs | None = None) -> None:
+        """Release a command, then tell what was decided; a bus's errors are its library's own and share no class."""
+        try:
+            self.plant.write(RobotCommand(*command))
+            if outputs is not None:
+                self.plant.tell(outputs)
+        except Exception:
+            self._failed()
+
+    def _failed(self) -> None:
+        """Count an exception and print it, unless it is one of many."""
+        self.tally.errors += 1
+        if self.tally.errors <= 3:
+            traceback.print_exc()
 
     def _publish(self, outputs: Outputs) -> None:
         period = self.stepper.config.spec.period

@@ -95,6 +95,26 @@ def drive(bench: Bench, moments: list[tuple[Cycle, Picture | None]], count: int)
         bench.seat.step()
 
 
+@pytest.mark.parametrize("call", ["write", "tell"])
+def test_a_bus_that_does_not_send_ends_no_loop_and_the_next_command_goes_out(
+    bench: Bench, moments: list[tuple[Cycle, Picture | None]], monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refuse(*words: object) -> None:
+        raise RuntimeError("the middleware's own error")
+
+    drive(bench, moments, 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.seat.plant, call, refuse)
+        drive(bench, moments[10:], 1)
+    plan = bench.seat.board.plan(0)
+    assert plan is not None
+    assert plan.round == 10, "a watchdog knows what was decided"
+    drive(bench, moments[11:], 9)
+    assert (bench.seat.tally.steps, bench.seat.tally.errors) == (20, 1)
+    sent = [done.round for done in bench.answers(Done)]
+    assert sent == [number for number in range(20) if number != 10 or call == "tell"]
+
+
 def test_each_cycle_is_answered_once_with_a_report_and_a_command(
     bench: Bench, moments: list[tuple[Cycle, Picture | None]]
 ) -> None:
