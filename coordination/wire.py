@@ -107,6 +107,9 @@ BODIES: dict[str, type[msgspec.Struct]] = {
 }
 """Every body by its wire name."""
 
+SAID_BY, SAID = 256, 1024
+"""Characters that are kept of who raised a stop and why."""
+
 MAY_BE_UNSIGNED = frozenset({"stop_raise/1"})
 
 
@@ -273,6 +276,8 @@ class Wire:
             return "malformed", None
         if not _sound(body):
             return "malformed", None
+        if isinstance(body, StopRaise):  # too much said with a stop may keep none from being heard
+            body = msgspec.structs.replace(body, by=body.by[:SAID_BY], reason=body.reason[:SAID])
         if _entries(envelope.body) > len(body.__struct_fields__):
             self.counts["unknown_fields"] += 1
         proven = signed and self.keys is not None
@@ -318,13 +323,11 @@ def _sound(body: msgspec.Struct) -> bool:
             return all(map(math.isfinite, (*body.pose, *body.twist, body.battery, body.lift)))
         case Done():
             return all(map(math.isfinite, body.command))
-        case StopRaise():
-            return len(body.by) <= 256 and len(body.reason) <= 1024
         case JogMove():
             asked = math.isfinite(body.v) and math.isfinite(body.w) and 0 <= body.heard <= LATEST
             return asked and NAME.fullmatch(body.robot) is not None
         case JogTake() | JogRelease():
-            return len(body.by) <= 256 and NAME.fullmatch(body.robot) is not None
+            return len(body.by) <= SAID_BY and NAME.fullmatch(body.robot) is not None
         case _:
             return True
 

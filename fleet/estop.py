@@ -19,11 +19,15 @@ from typing import Literal
 from tyro.conf import Positional, Suppress
 
 from coordination.client import ADDRESS, FleetClient
-from coordination.keys import Keys, read_keys
+from coordination.keys import NAME, Keys, read_keys
 from coordination.requests import StopState
 from fleet.reach import reach
 from fleet.ros.bus import BusKind
-from sim.errors import MusterError
+from sim.errors import MusterError, printable
+
+REASON_MAX, WHO_MAX = 500, 100
+"""Characters of a reason, and of who gives it, that are sent: what is too long to travel may keep no stop from being
+heard, and coordinators before 2026-11-22 believed none that says more than 1024 and 256."""
 
 
 class EstopError(MusterError):
@@ -67,11 +71,13 @@ def run(config: Config) -> int:
     if config.action == "reset" and config.epoch <= 0:
         raise EstopError("reset names the stop that it ends; look it up with `muster estop show`, then give --epoch")
     name = config.name if keys is None or keys.fleet is not None else next(iter(keys.nodes))
+    if config.action == "raise" and not NAME.fullmatch(name):
+        name = Config.name  # nobody believes an unsigned name: what it is may keep no stop from being heard
     with contextlib.ExitStack() as stack:
         end = reach(stack, "estop", name, keys, config.address, config.bus, config.ros_arguments, config.timeout)
         client = FleetClient(end)
         if config.action == "raise":
-            state = client.stop(who(), config.reason, config.timeout)
+            state = client.stop(who(), printable(config.reason)[:REASON_MAX], config.timeout)
         elif config.action == "reset":
             state = client.reset(who(), config.epoch, config.timeout)
         else:
@@ -83,7 +89,7 @@ def run(config: Config) -> int:
 
 def who() -> str:
     """The person at this terminal, as far as the system knows."""
-    return os.environ.get("USER") or f"uid {os.getuid()}"
+    return printable(os.environ.get("USER", ""))[:WHO_MAX] or f"uid {os.getuid()}"
 
 
 def find_keys(path: Path | None) -> Keys | None:

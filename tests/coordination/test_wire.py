@@ -11,7 +11,7 @@ import pytest
 
 from coordination.keys import Keys, new_keys
 from coordination.messages import MAX_MESSAGE, Cycle, Done, Envelope, Joined, Picture, Report, RobotStatus, Round
-from coordination.requests import Query, StopRaise, Submitted
+from coordination.requests import Query, StopRaise, StopReset, Submitted
 from coordination.tasks import Store
 from coordination.wire import BODIES, MAC_BYTES, UNSIGNED, WINDOW, ReplayWindow, Wire, WireError
 
@@ -80,6 +80,22 @@ def test_a_message_without_signature_is_dropped_except_an_emergency_stop() -> No
     stop = server.decode(bystander.encode("coordinator", StopRaise("me", "smoke"), 1))
     assert stop is not None
     assert not stop.signed
+
+
+def test_however_much_is_said_with_a_stop_it_is_heard_and_cut() -> None:
+    server = Wire("coordinator", new_keys(), server=True)
+    bystander = Wire("passer_by", None, server=False)
+    heard = server.decode(bystander.encode("coordinator", StopRaise("y" * 300, "x" * 30_000, "q"), 1))
+    assert heard is not None
+    assert heard.body == StopRaise("y" * 256, "x" * 1024, "q")
+
+
+def test_what_cannot_travel_is_one_line() -> None:
+    """A number of more than 64 bits, bytes of a command line that are no text."""
+    wire = Wire("r1", None, server=False)
+    for body in (StopReset("ann", 10**20, "q"), StopRaise("ann", "\udcff", "q")):
+        with pytest.raises(WireError, match=r"stop_re?\w+/1 cannot be sent: .*; say it in text and numbers of 64 bits"):
+            wire.encode("coordinator", body, 1)
 
 
 def test_a_wrong_key_is_a_forgery() -> None:
