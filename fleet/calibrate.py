@@ -356,6 +356,9 @@ def said(record: Record) -> list[str]:
             f"  {name:<11}{one.value:>8.3f} {one.unit:<8} middle {one.middle:.3f}, worst {one.worst:.3f} "
             f"of {one.samples}"
         )
+    unknown = [label for label in _LABELS if label not in record.bounds]
+    if unknown:
+        lines.append(f"  not measured, so as the specification says: {', '.join(unknown)}")
     lines.append(
         f"  tracking   {e0:.3f} m + {e1:.3f} m/s; odometry {record.odometry[0]:.3f} and {record.odometry[1]:.3f}"
     )

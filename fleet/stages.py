@@ -25,11 +25,9 @@ from fleet.course import CREEP_TURN, STEADY, BrokenOff, CourseError, Ending, Mov
 from fleet.estimates import Measured, Run, measure
 from fleet.freeroom import MARGIN, straight_room
 from fleet.tolerance import runs_needed
+from safety.calibration import CREEP_SPEED
 from safety.fallback import CREEP
 from sim.robot import RobotSpec
-
-CREEP_SPEED = 0.3
-"""m/s; ISO 3691-4 allows it where nothing detects persons."""
 
 FASTER = 1.5
 """From one stage to the next."""

@@ -19,11 +19,8 @@ import warp as wp
 from numpy.typing import NDArray
 
 from safety.dynamics import Bounds, bounds
-from safety.path import predict
+from safety.path import SLICES, predict
 from sim.robot import RobotSpec
-
-SLICE = 11
-"""Chords of a prediction at most (`safety.path.SLICES`)."""
 
 TENTH = 0.1
 """Errors are gathered over so long, s."""
@@ -61,7 +58,7 @@ class Prediction:
 
     slices: NDArray[np.float64]
     """Chord ax, ay, bx, by (m, in the frame of the scan's pose), its growth (m), end time (s) and reach (m); (rows,
-    SLICE, 7); end time 0 where there is no chord."""
+    SLICES, 7); end time 0 where there is no chord."""
     plan: NDArray[np.float64]
     """v, w at which the stopping plan begins, and how long it takes, s; (rows, 3)."""
 
@@ -80,7 +77,7 @@ def foresee(
     rows = len(twist)
     free = bounds(spec)
     free.e0 = free.e1 = 0.0
-    slices = wp.zeros((rows, SLICE, 7), dtype=wp.float32, device="cpu")
+    slices = wp.zeros((rows, SLICES, 7), dtype=wp.float32, device="cpu")
     plan = wp.zeros((rows, 3), dtype=wp.float32, device="cpu")
     ages = np.zeros(rows) if age is None else age
     inputs = [wp.array(np.asarray(each, np.float32), dtype=wp.float32, device="cpu") for each in (twist, last, command)]

@@ -13,7 +13,8 @@ import pytest
 
 from fleet import cli, robot
 from fleet.bounds import bound, exceptions, fit_bounds, fit_tracking, fitted_spec
-from fleet.calibrationfile import CalibrationError, expire, faults, read_record, write_record
+from fleet.calibrate import said
+from fleet.calibrationfile import BOUNDS, CalibrationError, expire, faults, read_record, write_record
 from fleet.estimates import Measured
 from fleet.permit import Asked, PermitError, permit_for
 from hierarchy.motor import FIRMWARE, MotorError, motor_hash
@@ -150,17 +151,25 @@ def test_a_record_is_one_robots(tmp_path: Path) -> None:
         permit(tmp_path / "c.yaml", robots=3)
 
 
+def test_what_was_not_measured_is_said() -> None:
+    assert "  not measured, so as the specification says: accel, turn_accel, turn_brake, drift_way, drift_turn" in said(
+        record()
+    )
+    whole = record(bounds={label: record().bounds["brake"] for label in BOUNDS})
+    assert not any("not measured" in line for line in said(whole))
+
+
 @pytest.mark.parametrize(
-    ("made_of", "said"),
+    ("made_of", "why"),
     [("r1", ""), ("r2", "it was made of r2, this is r1"), ("", "it was made of a simulated robot, this is r1")],
 )
-def test_behind_a_bus_a_record_is_the_robots_own_or_it_does_not_hold(tmp_path: Path, made_of: str, said: str) -> None:
+def test_behind_a_bus_a_record_is_the_robots_own_or_it_does_not_hold(tmp_path: Path, made_of: str, why: str) -> None:
     path, site = tmp_path / "c.yaml", make_site("hall", np.zeros((3, 3), bool))
     write_record(path, record(unit=made_of, floor=site.hash, made=datetime.now(UTC), expires=FAR))
     config = robot.Config(robots="r1", body="wheeled", calibration=path, bus="dds")
     found = robot.permit_of(config, site, SPEC)
-    assert found.authority is (Authority.SHADOW if said else Authority.FULL)
-    assert said in found.said
+    assert found.authority is (Authority.SHADOW if why else Authority.FULL)
+    assert why in found.said
     simulated = replace(config, bus="none")
     assert robot.permit_of(simulated, site, SPEC).authority is Authority.FULL, (
         "a simulated robot is what it is said to be"
