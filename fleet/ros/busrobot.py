@@ -8,7 +8,8 @@ What is on the other side, hardware or a simulator, it cannot tell. A control cy
 
 and takes the newest of every other input with its own stamp. The command is a TwistStamped (a Twist where the parameter
 `cmd_vel_stamped` is false; never both). Nothing is read and nothing but rest is commanded while the node is not active,
-or while another node has its name: two robots in one namespace would each steer the other.
+while another node has its name (two robots in one namespace would each steer the other), or while somebody at one of
+its topics has another definition of the message (which would be misread).
 """
 
 from __future__ import annotations
@@ -164,13 +165,25 @@ class BusRobot(Behaviour):
             self._teller.tell(outputs, self.cycle)
 
     def look(self) -> list[Diagnostic]:
-        """See who else is there. While another node has our name the robot stands; lockstep ends with its clock."""
+        """See who else is there. Lockstep ends with its clock.
+
+        The robot stands while another node has its name, and while somebody at a topic that it drives by has another
+        definition of its message: over rclpy its bytes come through, and would be misread.
+        """
         if self.lockstep and self._opened >= 0 and not self.node.clock.kept:
             self.left = self.left or "nobody publishes /clock any more"
         found = self._bus.diagnostics()
         ours = [one for one in found if one.node in ("", self.node.fully_qualified)]
-        same = [one.text for one in ours if one.name == "duplicate_node" and one.level >= Level.ERROR]
-        self.blocked = same[0] if same else ""
+        driven = self.senses.topics if self.senses is not None else set[str]()
+        if self._commands is not None:
+            driven.add(self._commands.topic)
+        faults = [
+            one.text
+            for one in ours
+            if one.level >= Level.ERROR
+            and (one.name == "duplicate_node" or (one.name == "type_hash" and one.topic in driven))
+        ]
+        self.blocked = faults[0] if faults else ""
         return ours
 
     def diagnose(self) -> None:

@@ -62,6 +62,11 @@ class Senses:
         self._ends.append(LIFT.subscription(node, callback=lambda message: setattr(self, "lift", message.data)))
 
     @property
+    def topics(self) -> set[str]:
+        """Absolute names of the topics that are needed."""
+        return {end.topic for end, sense in zip(self._ends, self.by.values(), strict=False) if sense.needed}
+
+    @property
     def complete(self) -> bool:
         """Whether everything that is needed has come at least once."""
         return all(sense.newest is not None for sense in self.by.values() if sense.needed)

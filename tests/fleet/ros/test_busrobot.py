@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -24,10 +24,10 @@ from fleet.ros.bus import BusError
 from fleet.ros.busrobot import GRACE, BusRobot
 from fleet.ros.lifecycle import State, Transition
 from fleet.ros.loop import LoopBus, LoopNetwork
-from fleet.ros.messages.geometry_msgs import Quaternion, Twist, TwistStamped
+from fleet.ros.messages.geometry_msgs import PoseWithCovarianceStamped, Quaternion, Twist, TwistStamped
 from fleet.ros.messages.nav_msgs import Path
 from fleet.ros.messages.rosgraph_msgs import Clock
-from fleet.ros.messages.sensor_msgs import PointCloud2
+from fleet.ros.messages.sensor_msgs import Imu, LaserScan, PointCloud2
 from fleet.ros.messages.std_msgs import String
 from fleet.ros.messages.visualization_msgs import MarkerArray
 from fleet.ros.planar import stamp_of, time_of
@@ -268,6 +268,26 @@ def test_while_another_node_has_its_name_a_robot_reads_nothing_and_commands_rest
     other.close()
     bench.robot.diagnose()
     assert bench.drive(moments[24:26])
+
+
+@pytest.mark.parametrize(("topic", "stands"), [("scan", True), ("pose", True), ("imu", False)])
+def test_while_a_topic_that_it_drives_by_has_another_definition_a_robot_stands(
+    bench: Bench, moments: Moments, topic: str, stands: bool
+) -> None:
+    """Over rclpy the bytes of such a publisher come through."""
+    bench.drive(moments[:20])
+    foreign = LoopBus(bench.network).node("driver", "r0")
+    publisher = foreign.publisher({"scan": LaserScan, "pose": PoseWithCovarianceStamped, "imu": Imu}[topic], topic)
+    writer = bench.network.writers(f"/r0/{topic}")[-1]
+    writer.end = replace(writer.end, type_hash="RIHS01_" + "0" * 64)
+    bench.robot.diagnose()
+    assert f"/r0/{topic}: /r0/driver publishes another definition" in bench.body.complaints()
+    assert bool(bench.robot.blocked) is stands
+    assert (bench.drive(moments[20:24]) == []) is stands
+    bench.robot.write(RobotCommand(1.0, 0.5))
+    publisher.close()
+    bench.robot.diagnose()
+    assert not bench.robot.blocked
 
 
 def test_a_base_of_another_type_or_quality_is_told(bench: Bench) -> None:
