@@ -20,7 +20,7 @@ import numpy as np
 from agents.errors import PolicyError
 from agents.policy import MANIFEST, MODEL, Policy, graph_hash
 from fleet.control import LATE, ControlConfig
-from hierarchy.chooser import Chooser, choose_contract, load_chooser
+from hierarchy.chooser import Chooser, choose_contract, load_chooser, meta_place
 from hierarchy.skills import sees_limit
 from sim.files import FileError, write_atomic
 from sim.tasks.contract import Contract
@@ -66,6 +66,8 @@ class Loader:
         """
         directory = place.parent if place.name in (MANIFEST, MODEL) else place
         _check_size(directory / MODEL)
+        if self.config.meta:
+            _check_size(meta_place(directory) / MODEL)
         policy = Policy.load(directory)
         spec = self.config.spec
         contract = navigate_contract(spec, limited=sees_limit(self.first, spec))

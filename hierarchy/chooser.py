@@ -189,14 +189,19 @@ def answer(choose: Choose, offer: Offer, battery: float) -> Chosen | None:
     return Chosen(offer.id, offer.tasks[index].task if index < TASKS else "")
 
 
+def meta_place(directory: Path) -> Path:
+    """Where a run's meta policy is: in `directory`/meta, or in meta/ beside it, where the levels of a hierarchy lie."""
+    beside = directory.absolute().parent / META
+    return beside if not (directory / META).is_dir() and beside.is_dir() else directory / META
+
+
 def load_chooser(directory: Path, spec: RobotSpec, skill: Policy | None) -> Chooser:
-    """The meta policy of a run: in `directory`/meta, or in meta/ beside it, where the levels of a hierarchy lie.
+    """The meta policy of a run (`meta_place`).
 
     `skill` is the navigate policy that it must be pinned to.
     Raises PolicyError when it is missing, damaged or was trained on another skill, ContractMismatch for another robot.
     """
-    beside = directory.absolute().parent / META
-    place = beside if not (directory / META).is_dir() and beside.is_dir() else directory / META
+    place = meta_place(directory)
     policy = Policy.load(place)
     policy.check(choose_contract(spec))
     pinned = policy.manifest.get("training", {}).get("below", {}).get("navigate", "")

@@ -165,14 +165,16 @@ def test_a_version_that_cannot_be_kept_does_not_drive(load: Loader, tmp_path: Pa
 def chooser(place: Path, below: str) -> Policy:
     contract = choose_contract(SPEC)
     made = ActorCritic(
-        contract.observation_size, contract.action_size, (8,), generator=torch.Generator().manual_seed(3)
+        contract.observation_size, contract.action_size, (64,), generator=torch.Generator().manual_seed(3)
     )
     place.mkdir(parents=True)
     training = {"below": {"navigate": below}}
     return export(place, made, Moments(contract.observation_size), contract, training=training, evaluation={})
 
 
-def test_a_robot_that_chooses_its_work_is_given_both_levels_or_none(load: Loader, tmp_path: Path) -> None:
+def test_a_robot_that_chooses_its_work_is_given_both_levels_or_none(
+    load: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     choosing = dataclasses.replace(load, config=dataclasses.replace(load.config, meta="0" * 64))
     skill = network(tmp_path / "next", 1)
     with pytest.raises(PolicyError, match="meta"):
@@ -181,6 +183,12 @@ def test_a_robot_that_chooses_its_work_is_given_both_levels_or_none(load: Loader
     came = choosing(tmp_path / "next")
     assert came.name == f"{skill.hash[:12]}+{meta.hash[:12]}"
     assert came.chooser is not None
+    small = (tmp_path / "next" / MODEL).stat().st_size
+    assert (tmp_path / "next" / "meta" / MODEL).stat().st_size > small
+    with monkeypatch.context() as patch:
+        patch.setattr(served, "GRAPH_MAX", small)
+        with pytest.raises(PolicyError, match=r"meta/policy.onnx has .*: creating its session would hold up"):
+            choosing(tmp_path / "next")
     network(tmp_path / "next", 2)  # the meta policy is still pinned to the skill before
     with pytest.raises(PolicyError, match="expected a meta policy trained on skill"):
         choosing(tmp_path / "next")
