@@ -7,7 +7,6 @@ only after its kernels and its policy have run once, and only where floor, motor
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import signal
@@ -19,7 +18,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-import numpy as np
 from tyro.conf import Suppress
 
 from agents.policy import MANIFEST, MODEL, Policy
@@ -32,7 +30,7 @@ from fleet.control import ControlConfig, Stepper
 from fleet.header import write_header
 from fleet.metrics import RobotMetrics
 from fleet.permit import Asked, Permit, permit_for
-from fleet.records import at_start, warm_inputs
+from fleet.ready import quieten, warm
 from fleet.ros.bus import BusKind
 from fleet.ros.robotnode import check as check_bus
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
@@ -41,7 +39,7 @@ from fleet.served import POLICIES, Loader, Served
 from fleet.swap import Desk
 from fleet.wires import Wires, open_wires
 from hierarchy.chooser import Chooser, load_chooser
-from hierarchy.skills import Answer, sees_limit
+from hierarchy.skills import sees_limit
 from sim.errors import MusterError
 from sim.files import write_atomic
 from sim.readers import load_site
@@ -51,8 +49,6 @@ from sim.specfile import named_spec
 
 POLL = 0.05
 """Longest wait for messages, s: the heartbeat's period when nothing happens."""
-SWITCH = 0.0002
-"""Longest wait for the interpreter lock, s: a tenth of the step's goal of 2 ms."""
 HOUSEKEEPING = 1.0
 """Counters are handed to the metrics this often, s."""
 
@@ -217,29 +213,6 @@ def run(config: Config) -> int:
     for seat in host.seats:
         seat.permit = permit
     return host.run(key)
-
-
-def quieten() -> None:
-    """Make the interpreter keep out of the control path, once everything is loaded.
-
-    What lives by then is left to no collection, and the thread that writes the black boxes gives the interpreter lock
-    back after 0.2 ms instead of 5.
-    """
-    gc.collect()
-    gc.freeze()
-    sys.setswitchinterval(SWITCH)
-
-
-def warm(stepper: Stepper) -> None:
-    """Run every kernel and the policy once, so that no cycle pays for their loading."""
-    inputs = warm_inputs(stepper.config.spec, stepper.site)
-    stepper.step(inputs, at_start(), lambda observation: Answer((0.0, 0.0)))
-    controller = stepper.controller.navigate
-    scan = np.frombuffer(inputs.scan, np.float32)
-    zeros = np.zeros(3, np.float32)
-    observation = controller.observe(scan, zeros, zeros[:2], zeros[:2])
-    if stepper.policy is not None:
-        stepper.policy.act(observation)
 
 
 class Host:

@@ -33,8 +33,8 @@ from coordination.messages import Grant, Picture
 from fleet.blackbox import BlackBox, Recorder, Step
 from fleet.control import ControlConfig, Stepper
 from fleet.header import write_header
+from fleet.ready import quieten
 from fleet.records import Inputs, Memory
-from fleet.robot import quieten
 from hierarchy.skills import Answer
 from safety.shield import Reason
 from sim.robot import SECOND, RobotSpec

@@ -37,7 +37,7 @@ from agents.policy import MODEL, Policy
 from fleet.blackbox import BlackBox, Recorder, Step
 from fleet.control import ControlConfig, Stepper
 from fleet.header import write_header
-from fleet.robot import quieten
+from fleet.ready import quieten
 from fleet.served import POLICIES, Loader, Served
 from fleet.serving import Outcome, Serving
 from sim.robot import SECOND

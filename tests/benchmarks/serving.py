@@ -22,7 +22,7 @@ from control_step import SITE, SPEC, random_policy
 from figure import Figure
 
 from fleet.control import LATE, ControlConfig, Stepper
-from fleet.robot import quieten
+from fleet.ready import quieten
 from fleet.served import Loader, Served
 from fleet.serving import Serving
 
