@@ -20,9 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 import warp as wp
 
+from fleet.driverecord import DriveRecorder
 from fleet.venues import Among, Venue, course_of, make_env
 from sim.driving.env import RoadEnv
-from sim.driving.moment import Course
+from sim.driving.moment import Course, Moment
 from sim.driving.reading import (
     CarReading,
     Inertia,
@@ -84,12 +85,15 @@ class Told:
 class CarPlant:
     """Owns one environment of one drive, and what its readings are made from."""
 
-    def __init__(self, venue: Venue, seed: int, among: Among) -> None:
-        """Raises what `fleet.venues.make_env` does."""
+    def __init__(self, venue: Venue, seed: int, among: Among, *, judged: bool = False) -> None:
+        """`judged`: keep a moment of every step, by the truth. Raises what `fleet.venues.make_env` does."""
         self.told, self.venue = Told(), venue
         self.env: RoadEnv = make_env(venue, seed, among, self.told)
         self.env.reset()
         self.course: Course = course_of(venue, self.env, seed, "over a bus")
+        self._recorder = DriveRecorder(self.env, self.course, venue.recorded) if judged else None
+        self.moments: list[Moment] = []
+        """What happened in truth, where it is judged"""
         plant, senses = self.env.plant, self.env.plant.senses
         assert isinstance(senses, Senses)
         assert isinstance(self.env.task, Driving)
@@ -142,6 +146,9 @@ class CarPlant:
         self._host["side"][0] = 1  # whoever decides elsewhere changes lanes as he likes
         self.env.step(np.zeros((1, 2), np.float32))
         self.over = bool(self._host["ended"][0])
+        if self._recorder is not None:
+            self.moments.append(self._recorder.take())
+            self.over = self.over or self._recorder.over
         if not self.over:
             self._read = self._look()
         return self.over

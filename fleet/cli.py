@@ -58,6 +58,10 @@ COMMANDS = {
     "drive": Command(
         "fleet.driving", "drive a car on roads with shield and black box: video, report, logs", "sim,train,view"
     ),
+    "car": Command(
+        "fleet.car", "the computer of one car as a ROS 2 node, in shadow unless told to drive", "sim,ros", joins=True
+    ),
+    "road": Command("fleet.roadserve", "the plant of one car: serve the driving simulator over ROS 2", "sim,ros"),
     "evaluate": Command("fleet.evaluate", "measure a frozen policy on unseen layouts", "sim,train"),
     "sim": Command("fleet.plant", "the plant: simulate a site with robots and people", "sim", joins=True),
     "validate-sim": Command(
