@@ -97,6 +97,8 @@ class PlantRobot:
         """Why the plant ended; empty while it runs"""
         self.lift = False
         """Whether the lift is to be up, with every command from now on"""
+        self.shadow = False
+        """See `HostedRobot.shadow`; the plant hears nobody else, and waits for an answer: to stand"""
         self._answered = -1
 
     @property

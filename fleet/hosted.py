@@ -42,6 +42,8 @@ class HostedRobot(Protocol):
     name: str
     lift: bool
     """Whether the lift is to be up, with every command from now on"""
+    shadow: bool
+    """Whether it only watches what something else drives: a base that hears others too is told nothing"""
     skipped: int
     """Cycles that were never acted on because a newer one had come"""
 
@@ -115,6 +117,7 @@ class FakeHosted:
     def __init__(self, name: str = "r0", clock: str = "lockstep") -> None:
         """As if behind a plant of that clock."""
         self.name, self.lift, self.skipped, self.left = name, False, 0, ""
+        self.shadow = False
         self.cycle: Cycle | None = None
         self.counts: Counter[str] = Counter()
         self.answers: list[tuple[int, RobotCommand, bool]] = []

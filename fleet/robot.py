@@ -40,6 +40,7 @@ from fleet.swap import Desk
 from fleet.wires import Wires, open_wires
 from hierarchy.chooser import Chooser, load_chooser
 from hierarchy.skills import sees_limit
+from safety.calibration import Authority
 from sim.errors import MusterError
 from sim.files import write_atomic
 from sim.readers import load_site
@@ -212,6 +213,7 @@ def run(config: Config) -> int:
     host = Host(config, directory, wires, names, steppers, site, policy, metrics, chooser)
     for seat in host.seats:
         seat.permit = permit
+        seat.plant.shadow = permit.authority is Authority.SHADOW
     return host.run(key)
 
 

@@ -61,6 +61,8 @@ class BusRobot(Behaviour):
         """
         self.name, self.spec, self.site = name, spec, site
         self.lift, self.skipped, self.left = False, 0, ""
+        self.shadow = False
+        """See `HostedRobot.shadow`; in lockstep it answers all the same, to stand"""
         self.cycle: Cycle | None = None
         self.blocked = ""
         """Why the robot may not act on this bus; empty where it may"""
@@ -154,7 +156,7 @@ class BusRobot(Behaviour):
         if self.cycle is None or not self.managed.active:
             return
         self._answered = self.cycle.round
-        if self._lifts is not None and (self.lift or self._lifted):
+        if self._lifts is not None and not self.shadow and (self.lift or self._lifted):
             self._lifts.publish(Bool(self.lift))
             self._lifted = self.lift
         self._send(STOP if self.blocked else command)
@@ -256,8 +258,10 @@ class BusRobot(Behaviour):
         )
 
     def _send(self, command: RobotCommand) -> None:
-        """Tell the base; in lockstep by the stamp of the cycle that this answers."""
+        """Tell the base; in lockstep by the stamp of the cycle that this answers. In shadow another drives it."""
         assert self._commands is not None
+        if self.shadow and not self.lockstep:
+            return
         twist = Twist(Vector3(command.v), Vector3(0.0, 0.0, command.w))
         if self._kind is COMMAND_PLAIN:
             self._commands.publish(twist)

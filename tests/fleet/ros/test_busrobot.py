@@ -415,6 +415,24 @@ def test_on_a_wall_clock_a_scan_opens_a_cycle_with_the_newest_of_the_rest() -> N
     assert not robot.cycle.coordinator, "nobody waits for a picture in real time"
 
 
+@pytest.mark.parametrize("shadow", [False, True])
+def test_in_shadow_a_base_that_something_else_drives_is_told_nothing(shadow: bool, moments: Moments) -> None:
+    network = LoopNetwork()
+    robot, bus = robot_on(network, "use_sim_time:=true")
+    body = Body(network)
+    robot.shadow = shadow
+    robot.join(1.0)
+    body.give(moments[0][0])
+    bus.spin(0.0)
+    assert robot.read(0.0) is not None
+    robot.write(RobotCommand(0.2, 0.0))
+    bus.spin(0.0)
+    assert (body.commands.take() is None) == shadow
+    robot.on_deactivate()
+    bus.spin(0.0)
+    assert (body.commands.take() is None) == shadow
+
+
 def test_a_clock_that_begins_anew_is_another_life(bench: Bench, moments: Moments) -> None:
     bench.drive(moments[:20])
     told = bench.drive(moments[:3])
