@@ -225,11 +225,15 @@ def pulls_out(gap: float, *, careless: bool = False) -> tuple[bool, float, float
     return touched, before, float(world.y[0])
 
 
-def test_no_lane_is_entered_in_front_of_who_may_be_hidden_behind_a_follower() -> None:
-    touched, before, after = pulls_out(1.0)
+@pytest.mark.parametrize("gap", [1.0, 2.0])
+def test_no_lane_is_entered_in_front_of_who_may_be_hidden_behind_a_follower(gap: float) -> None:
+    touched, before, after = pulls_out(gap)
     assert not touched
     assert before < 0.5 * LANE + 0.4
     assert after > 0.5 * LANE  # it is past: the lane is free
+
+
+def test_who_is_careless_of_who_may_be_hidden_behind_a_follower_is_touched() -> None:
     assert pulls_out(1.0, careless=True)[0]
 
 
