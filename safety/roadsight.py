@@ -50,6 +50,9 @@ ABSURD = wp.constant(3.0)
 PARALLEL = wp.constant(0.8)
 """Cosine of the angle up to which a vehicle goes along the path, or against it: 37 degrees."""
 
+ROUNDED = wp.constant(0.01)
+"""m; what places a kilometre from a road's middle are rounded by in float32, and more."""
+
 POINTS_C = wp.constant(PATH)
 BEHIND_C = wp.constant(PATH_BEHIND)
 STEP_C = wp.constant(PATH_STEP)
@@ -112,9 +115,6 @@ speed (FASTEST)."""
 
 EVERYWHERE = wp.constant(-1.0e9)
 """m; what is entered across the path alone."""
-
-ROUNDED = wp.constant(0.01)
-"""m; what places a kilometre from a road's middle are rounded by in float32, and more."""
 
 INTRUSION = wp.constant(0.3)
 """m over a border, from which on a car is not in its lane (R157 5.2.5.2; `sim.driving.blame`)."""
@@ -243,7 +243,7 @@ def remember(row: int, ask: RoadAsk, sight: RoadSight) -> None:
 
 @wp.func
 def last_piece(view: View, row: int, last: int) -> float:
-    """How far beyond its last point but one the path goes, m: the first point with no lane is held at the end."""
+    """How far beyond its last point with a lane the path goes, m: the first point without one is held at its end."""
     if last < BEHIND_C:
         return 0.0
     x = view.path[row, last + 1, PX] - view.path[row, last, PX]
