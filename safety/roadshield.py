@@ -274,9 +274,11 @@ def play_road(row: int, ask: RoadAsk, sight: RoadSight, b: RoadBounds, kept: Roa
             ahead = further
             line = line * (1.0 - kept.state[row, 8])
             firm = wp.where(kept.plan[row, 0] == 0.0, 1, 0)  # to another line it would leave little to brake with
-    steer = steering(d, wp.sin(turn), wp.cos(turn), moved[0], ahead, line, b)
+    steer = wp.float32(0.0)
     if firm == 1:
         steer = firmly(d, wp.sin(turn), wp.cos(turn), moved[0], ahead, line, b)
+    else:
+        steer = steering(d, wp.sin(turn), wp.cos(turn), moved[0], ahead, line, b)
     if v <= REST and time >= kept.plan[row, 2]:
         return wp.vec2(STANDING, kept.history[row, 0, 1])
     stops = -braking(kept.plan[row, 1], kept.plan[row, 0], v, wp.max(wp.abs(steer), wp.abs(k)), b)

@@ -34,30 +34,30 @@ LOOK_AHEAD = wp.constant(0.15)
 @wp.func
 def steering(d: float, side: float, cosine: float, v: float, curve: float, line: float, b: RoadBounds) -> float:
     """The curvature that leads to a line along the path, whose curvature is `curve`; side is sin(yaw)."""
-    return steer_by(OMEGA, SIDEWAYS, d - line, d, side, cosine, v, curve, b)
+    return steer_by(OMEGA, SIDEWAYS, d, side, cosine, v, curve, line, b)
 
 
 @wp.func
 def firmly(d: float, side: float, cosine: float, v: float, curve: float, line: float, b: RoadBounds) -> float:
     """The same, for who sees the lane but no longer knows where its bends begin."""
-    return steer_by(FIRM, FIRM_SIDEWAYS, d - line, d, side, cosine, v, curve, b)
+    return steer_by(FIRM, FIRM_SIDEWAYS, d, side, cosine, v, curve, line, b)
 
 
 @wp.func
 def steer_by(
     omega: float,
     most: float,
-    off: float,
     d: float,
     side: float,
     cosine: float,
     v: float,
     curve: float,
+    line: float,
     b: RoadBounds,
 ) -> float:
-    """The law with a frequency and a largest lateral acceleration; `off` is d from the line."""
+    """The law with a frequency and a largest lateral acceleration."""
     pace = wp.max(v, CRAWL)
-    wish = -(omega * omega * off + 2.0 * omega * pace * side)
+    wish = -(omega * omega * (d - line) + 2.0 * omega * pace * side)
     wish = wp.clamp(wish, -most, most)
     bend = curve * cosine / wp.max(1.0 - curve * d, 0.3)
     return limit_curvature(bend + wish / (pace * pace), v, b)
