@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def bench(policy: Policy) -> Bench:
     return Bench(seat, ends[0], ends[1])
 
 
-def drive(bench: Bench, moments: list[tuple[Cycle, Picture | None]], count: int) -> None:
+def drive(bench: Bench, moments: Sequence[tuple[Cycle, Picture | None]], count: int) -> None:
     for moment in moments[:count]:
         bench.send(moment)
         assert bench.seat.due(time.monotonic())

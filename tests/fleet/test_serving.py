@@ -171,10 +171,13 @@ def test_a_version_that_is_let_go_is_freed_on_the_loaders_thread() -> None:
 def test_a_mistake_in_a_job_is_told_and_ends_nothing(
     serving: Serving[Version], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def mistaken() -> None:
+        raise ZeroDivisionError("division by zero")
+
     def full() -> None:
         raise MusterError("cannot write: no space left on device")
 
-    serving.later(lambda: 1 / 0)
+    serving.later(mistaken)
     serving.later(full)
     serving.request(Path("b"))
     assert change(serving).outcome is Outcome.SWAPPED
