@@ -40,7 +40,7 @@ from fleet.header import Header, read_header
 from fleet.records import SCHEMA, Inputs, Memory, Outputs
 from fleet.rundir import cpu, versions
 from fleet.salvage import BlackBoxError, Message, Recording, read_recording
-from fleet.served import POLICIES
+from fleet.served import POLICIES, kept
 from hierarchy.skills import Answer, version_of
 
 POLICY_TOLERANCE = 1.0e-6
@@ -156,8 +156,9 @@ def find_policy(file: Path, header: Header, given: Path | None) -> Policy:
     Raises BlackBoxError when none of these places holds it.
     """
     run = file.parent.parent
-    kept = run / POLICIES / header.policy_hash
-    places = [given] if given is not None else [kept, file.parent, run, Path(header.policy_place or ".")]
+    drove = kept(run / POLICIES, header.policy_hash)
+    near = [*([drove] if drove is not None else []), file.parent, run, Path(header.policy_place or ".")]
+    places = [given] if given is not None else near
     found = []
     for place in places:
         if given is not None or (place / MODEL).exists():

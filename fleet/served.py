@@ -20,7 +20,7 @@ import numpy as np
 from agents.errors import PolicyError
 from agents.policy import MANIFEST, MODEL, Policy, graph_hash
 from fleet.control import LATE, ControlConfig
-from hierarchy.chooser import Chooser, choose_contract, load_chooser, meta_place
+from hierarchy.chooser import META, Chooser, choose_contract, load_chooser, meta_place
 from hierarchy.skills import sees_limit
 from sim.files import FileError, write_atomic
 from sim.tasks.contract import Contract
@@ -31,7 +31,7 @@ GRAPH_MAX = 4 * 2**20
 REHEARSALS = 16
 """Observations of a rehearsal: the first ones allocate, the rest are as quick as in the loop."""
 POLICIES = "policies"
-"""Folder of a run that keeps each version that drove, by its hash."""
+"""Folder of a run that keeps each version that drove, by its hashes."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,13 @@ class Loader:
         contract = navigate_contract(spec, limited=sees_limit(self.first, spec))
         policy.check(contract)
         rehearse(policy, contract, bound=1.0)
-        keep(policy, directory, self.folder)
-        if not self.config.meta:
-            return Served(policy)
-        chooser = load_chooser(directory, spec, policy)
-        rehearse(chooser.policy, choose_contract(spec), bound=math.inf)
-        return Served(policy, chooser)
+        chooser = None
+        if self.config.meta:
+            chooser = load_chooser(directory, spec, policy)
+            rehearse(chooser.policy, choose_contract(spec), bound=math.inf)
+        served = Served(policy, chooser)
+        keep(served, directory, self.folder)
+        return served
 
 
 def rehearse(policy: Policy, contract: Contract, *, bound: float, patience: float = LATE) -> None:
@@ -119,11 +120,31 @@ def rehearse(policy: Policy, contract: Contract, *, bound: float, patience: floa
         )
 
 
-def keep(policy: Policy, directory: Path, folder: Path) -> None:
-    """Copy a policy's two files to `folder`/<hash>, unless they are there; raises FileError when that fails."""
-    place = folder / policy.hash
+def keep(served: Served, directory: Path, folder: Path) -> None:
+    """Copy a version's files to `folder`/<hash>, or `folder`/<hash>+<hash> with the meta policy in meta/.
+
+    Nothing is written where they are already. Raises FileError when that fails.
+    """
+    chooser = served.chooser
+    place = folder / served.policy.hash
+    if chooser is not None:
+        place = folder / f"{served.policy.hash}+{chooser.policy.hash}"
     if (place / MANIFEST).exists():
         return
+    if chooser is not None:
+        _copy(chooser.policy, meta_place(directory), place / META)
+    _copy(served.policy, directory, place)  # last: with its manifest the version is whole
+
+
+def kept(folder: Path, name: str) -> Path | None:
+    """Where the version of a name (`Served.name`, or whole hashes) is kept; None where it is not, or it is no name."""
+    hashes = name.split("+")
+    if len(hashes) > 2 or not all(each.isalnum() for each in hashes):
+        return None
+    return min(folder.glob("*+".join(hashes) + "*"), default=None)
+
+
+def _copy(policy: Policy, directory: Path, place: Path) -> None:
     try:
         graph, manifest = (directory / MODEL).read_bytes(), (directory / MANIFEST).read_bytes()
         place.mkdir(parents=True, exist_ok=True)
@@ -132,7 +153,7 @@ def keep(policy: Policy, directory: Path, folder: Path) -> None:
     if graph_hash(graph) != policy.hash:
         raise PolicyError(f"expected {directory / MODEL} to stay as it was read, it changed meanwhile; ask again")
     write_atomic(place / MODEL, graph)
-    write_atomic(place / MANIFEST, manifest)  # last: with it the copy is whole
+    write_atomic(place / MANIFEST, manifest)
 
 
 def _check_size(path: Path) -> None:

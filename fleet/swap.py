@@ -23,7 +23,7 @@ from tyro.conf import Positional
 
 from fleet.rundir import open_run
 from fleet.seat import Seat
-from fleet.served import POLICIES, Served
+from fleet.served import POLICIES, Served, kept
 from fleet.serving import Change, Outcome, Serving
 from sim.errors import MusterError, printable
 from sim.files import FileError, read_file, write_atomic
@@ -179,18 +179,17 @@ class Desk:
         if request is None or request.number == self._seen:
             return
         self._seen = request.number
-        kept = self._root / POLICIES
         if request.policy:
             self.serving.request(Path(request.policy), request.number)
-        elif self._new_here(request.version) and (found := sorted(kept.glob(f"{request.version}*"))):
-            self.serving.request(found[0], request.number)
+        elif self._new_here(request.version) and (place := kept(self._root / POLICIES, request.version)):
+            self.serving.request(place, request.number)
         else:
             self.serving.request_back(request.number, request.version)
 
     def _new_here(self, version: str) -> bool:
         """Whether this process has never had a version that others of the run go back to: it was started since."""
         known = (self.serving.current, self.serving.previous)
-        return version.isalnum() and all(one is None or one.name != version for one in known)
+        return all(one is None or one.name != version for one in known)
 
     def _telling(self, change: Change | None) -> Callable[[], None]:
         """The job that says what answers now: files and terminals may block, which the loop must not."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from agents.normalize import Moments
 from agents.policy import MANIFEST, MODEL, Policy, graph_hash
 from fleet import served
 from fleet.control import ControlConfig, Stepper
-from fleet.served import Loader, rehearse
+from fleet.served import Loader, Served, kept, rehearse
 from hierarchy.chooser import choose_contract
 from sim.files import FileError
 from sim.robot import RobotSpec
@@ -162,10 +163,10 @@ def test_a_version_that_cannot_be_kept_does_not_drive(load: Loader, tmp_path: Pa
         load(tmp_path / "next")
 
 
-def chooser(place: Path, below: str) -> Policy:
+def chooser(place: Path, below: str, seed: int = 3) -> Policy:
     contract = choose_contract(SPEC)
     made = ActorCritic(
-        contract.observation_size, contract.action_size, (64,), generator=torch.Generator().manual_seed(3)
+        contract.observation_size, contract.action_size, (64,), generator=torch.Generator().manual_seed(seed)
     )
     place.mkdir(parents=True)
     training = {"below": {"navigate": below}}
@@ -192,6 +193,25 @@ def test_a_robot_that_chooses_its_work_is_given_both_levels_or_none(
     network(tmp_path / "next", 2)  # the meta policy is still pinned to the skill before
     with pytest.raises(PolicyError, match="expected a meta policy trained on skill"):
         choosing(tmp_path / "next")
+
+
+def test_a_version_that_chooses_its_work_is_kept_whole_and_taken_again_from_there(load: Loader, tmp_path: Path) -> None:
+    choosing = dataclasses.replace(load, config=dataclasses.replace(load.config, meta="0" * 64))
+    skill = network(tmp_path / "next", 1)
+    came: list[Served] = []
+    for seed in (3, 4):  # two trainings on one skill
+        shutil.rmtree(tmp_path / "next" / "meta", ignore_errors=True)
+        chooser(tmp_path / "next" / "meta", skill.hash, seed)
+        came.append(choosing(tmp_path / "next"))
+    shutil.rmtree(tmp_path / "next")
+    for version in came:
+        place = kept(tmp_path / "policies", version.name)
+        assert place is not None
+        assert choosing(place).name == version.name
+    assert came[0].name != came[1].name
+    assert kept(tmp_path / "policies", skill.hash[:12]) is not None, "a replay asks for the skill alone"
+    for name in ("f" * 12, f"{skill.hash[:12]}+{'f' * 12}", "", "..", "a+", "a+b+c"):
+        assert kept(tmp_path / "policies", name) is None
 
 
 def test_a_stepper_answers_by_the_policy_that_it_was_given_and_says_so(load: Loader, tmp_path: Path) -> None:

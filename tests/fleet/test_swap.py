@@ -63,7 +63,7 @@ def recorded(tmp_path: Path) -> tuple[Path, Policy, Policy]:
     """A run whose robot was given a slower policy after 3 s and the first one again after 6."""
     first = write_hand_policy(tmp_path, SPEC)
     second = slower(tmp_path / "second", tmp_path, 0.3)
-    keep(second, tmp_path / "second", tmp_path / POLICIES)
+    keep(Served(second), tmp_path / "second", tmp_path / POLICIES)
     shutil.rmtree(tmp_path / "second")
     site = aisle()
     config = ControlConfig(spec=SPEC)
@@ -263,11 +263,15 @@ def test_a_robot_that_is_started_again_takes_up_the_version_that_the_others_went
     desk = Desk(run.root, [seat], Served(types.SimpleNamespace(hash="a" * 64)), lambda place: None)  # type: ignore[arg-type, list-item, return-value]
     monkeypatch.setattr(desk.serving, "request", lambda place, number: asked.append(("load", place.name)))
     monkeypatch.setattr(desk.serving, "request_back", lambda number, name: asked.append(("back", name)))
-    (run.root / POLICIES / ("b" * 64)).mkdir(parents=True)
-    for number, version in enumerate(("b" * 12, "a" * 12, "c" * 12, ".."), start=1):
+    chooses = "+".join(("d" * 64, "e" * 64))
+    for name in ("b" * 64, chooses):
+        (run.root / POLICIES / name).mkdir(parents=True)
+    versions = ("b" * 12, "a" * 12, "c" * 12, "..", "d" * 12 + "+" + "e" * 12, "d" * 12 + "+" + "b" * 12)
+    for number, version in enumerate(versions, start=1):
         write_atomic(run.root / REQUEST, json.dumps({"muster": 1, "number": number, "version": version}))
         desk._look()
-    assert asked == [("load", "b" * 64), ("back", "a" * 12), ("back", "c" * 12), ("back", "..")]
+    back = [("back", version) for version in versions]
+    assert asked == [("load", "b" * 64), *back[1:4], ("load", chooses), back[5]]
 
 
 def test_a_request_is_numbered_after_all_that_was_asked_or_answered(run: RunDirectory) -> None:
