@@ -44,6 +44,9 @@ SILENCE = 2.0
 NEWS_EVERY = 5.0
 """s of wall time between two lines in the log."""
 
+LATE_KEPT = 1000
+"""Late ticks whose times are kept: on a machine that is too slow every tick is late."""
+
 
 @dataclass
 class Outcome:
@@ -61,6 +64,8 @@ class Outcome:
     """How often a dead-man let a robot stand."""
     late: int = 0
     """Ticks of wall mode that came more than a period late."""
+    late_spans: list[tuple[float, float]] = field(default_factory=list)
+    """When such a tick was due and when it came, s of `wall`; the first `LATE_KEPT`."""
 
 
 class Plant:
@@ -140,6 +145,7 @@ class Plant:
             "watchdog": outcome.watched,
             "rested": outcome.rested,
             "late_ticks": outcome.late,
+            "late_spans": outcome.late_spans,
             "messages": dict(self.transport.counts),
         }
 
@@ -205,6 +211,8 @@ class Plant:
             self._take(min(left, self._rest()))
         if left < -period:
             self.outcome.late += int(-left / period)
+            if len(self.outcome.late_spans) < LATE_KEPT:
+                self.outcome.late_spans.append((due, due - left))
         ended = tuple(name for name, member in members.items() if member.joined and member.answered >= self.round)
         now = self.wall()
         for name, member in members.items():

@@ -7,6 +7,7 @@ room in sixteen such periods. Its policy is made by hand; black boxes are on.
 
 missed      control steps that ended after their period, cycles that were passed over, and ticks of the plant that came
             more than a period late
+unexplained those without the plant's late ticks during which the machine itself stood still (stalls.py)
 bus_mib     private dirty memory of a process that does no more than hold a robot's topics on the bus: it hears and says
             what a robot does, eight robots' worth of rounds, interpreter and NumPy included
 robot_mib   private dirty memory of the largest of the eight robots' processes at the end
@@ -45,8 +46,9 @@ def measure(quick: bool) -> Iterable[Figure]:
     if not importlib.util.find_spec("cyclonedds"):
         raise NotHere("needs Cyclone DDS's Python binding: pip install 'muster[ros]'")
     from busfleet import Fleet, finish, running, wait
+    from stalls import watched
 
-    from sim.robot import MILLISECOND, DiffDrive, RobotSpec
+    from sim.robot import MILLISECOND, SECOND, DiffDrive, RobotSpec
     from sim.specfile import SpecFile, write_spec
     from tests.fleet.hand_policy import write_hand_policy
 
@@ -69,7 +71,7 @@ def measure(quick: bool) -> Iterable[Figure]:
             patience=600.0,
         )
         load = os.getloadavg()[0]
-        with running(fleet, folder / "run", policy, home) as fleets:
+        with watched() as stalls, running(fleet, folder / "run", policy, home) as fleets:
             wait(fleets.coordinator, 1.0)
             time.sleep(seconds)
             hosts = [process.pid for key, process in fleets.processes.items() if key.startswith("host")]
@@ -77,9 +79,13 @@ def measure(quick: bool) -> Iterable[Figure]:
             finish(fleets)
         root = fleets.directory.root
         told = [json.loads(path.read_text())["robots"] for path in sorted(root.glob("robots-*.json"))]
-        missed, steps, line = misses([robot for each in told for robot in each.values()], read_late(root))
-        print(f"{line}; load average before: {load:.1f}", file=sys.stderr)
+        late, spans = read_late(root)
+        missed, steps, line = misses([robot for each in told for robot in each.values()], late)
+        period = spec.period / SECOND
+        ours = sum(int((span[1] - span[0]) / period) for span in spans if not stalls.explain(span, period))
+        print(f"{line}; {stalls.words()}; load average before: {load:.1f}", file=sys.stderr)
     yield Figure("missed", missed, "1", "control steps", steps)
+    yield Figure("unexplained", missed - late + ours, "1", "late ticks of the plant", late)
     yield Figure("bus_mib", bus_weight() / MIB, "MiB")
     yield Figure("robot_mib", max(weights) / MIB, "MiB", "the smallest of them", min(weights) / MIB)
 
@@ -98,9 +104,10 @@ def misses(robots: list[dict], late: int) -> tuple[int, int, str]:
     return deadlines + skipped + errors + late, steps, line
 
 
-def read_late(root: Path) -> int:
-    """Ticks of the plant that came too late."""
-    return int(json.loads((root / "plant.json").read_text())["late_ticks"])
+def read_late(root: Path) -> tuple[int, list[tuple[float, float]]]:
+    """How many ticks of the plant came too late, and from when to when it was late, s of CLOCK_MONOTONIC."""
+    told = json.loads((root / "plant.json").read_text())
+    return int(told["late_ticks"]), [(due, came) for due, came in told["late_spans"]]
 
 
 def weight(pid: int) -> float:

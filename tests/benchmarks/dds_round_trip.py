@@ -3,13 +3,19 @@
 The other process answers each message from a callback on its bus. A trip is `publish`, `spin` and `take` here, so that
 every message is encoded and decoded twice: a Twist (52 bytes) and a LaserScan with 360 ranges (1.5 kB), default quality
 of service (reliable), loopback. Each DDS trip is followed by a UDP trip with as many bytes, answered by a third process
-whose thread does nothing but wait for it, so that both see the same machine. One trip every 3 ms or so: a control loop
-does not send more. 4,000 trips each; 600 with --quick.
+whose thread does nothing but wait for it, so that both see the same machine.
+
+twist_p50, ...        the next trip begins when the one before is over, as in Cyclone DDS's own roundtrip example
+twist_p50_1khz, ...   a pause of 1 ms between two trips
+twist_p50_300hz, ...  a pause of 3 ms, nearer to a control loop: by then caches and cores have gone cold
+
+4,000 trips each; 600 with --quick.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import socket
 import subprocess
@@ -33,8 +39,8 @@ from fleet.ros.messages.geometry_msgs import Twist, Vector3  # noqa: E402
 from fleet.ros.messages.sensor_msgs import LaserScan  # noqa: E402
 
 DOMAIN = 1 + os.getpid() % 100
-PAUSE = 0.003
-"""s between two trips"""
+PAUSES = {"": 0.0, "_1khz": 0.001, "_300hz": 0.003}
+"""s between two trips, by the end of the part's name"""
 PATIENCE = 20.0
 """s for the other process to be found, or for a trip that goes wrong"""
 
@@ -65,16 +71,23 @@ def measure(quick: bool) -> Iterable[Figure]:
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
                     plain.settimeout(PATIENCE)
                     plain.connect(("127.0.0.1", port))
-                    ours, bare = played(bus, name, message, lambda: udp_trip(plain, b"x" * size), trips)  # noqa: B023
-                for part, share in (("p50", 50), ("p99", 99)):
+                    taken = played(bus, name, message, lambda: udp_trip(plain, b"x" * size), trips)  # noqa: B023
+                for (pause, (ours, bare)), (part, share) in itertools.product(
+                    taken.items(), (("p50", 50), ("p99", 99))
+                ):
                     rival = float(np.percentile(bare, share))
-                    yield Figure(f"{name}_{part}", float(np.percentile(ours, share)), "ms", "bare UDP echo", rival)
+                    value = float(np.percentile(ours, share))
+                    yield Figure(f"{name}_{part}{pause}", value, "ms", "bare UDP echo", rival)
         finally:
             bus.close()
 
 
-def played(bus: Bus, name: str, message: Any, bare: Callable[[], None], trips: int) -> tuple[list[float], list[float]]:
-    """The times of both kinds of trip in ms, in turns."""
+Times = tuple[list[float], list[float]]
+"""ms of our trips, and of the bare ones"""
+
+
+def played(bus: Bus, name: str, message: Any, bare: Callable[[], None], trips: int) -> dict[str, Times]:
+    """The times of both kinds of trip, in turns, by the pause between them."""
     node = bus.node(f"here_{name}")
     there, back = node.publisher(KINDS[name], f"{name}_there"), node.subscription(KINDS[name], f"{name}_back")
     end = time.monotonic() + PATIENCE
@@ -95,14 +108,19 @@ def played(bus: Bus, name: str, message: Any, bare: Callable[[], None], trips: i
                 raise RuntimeError("a message did not come back")
             bus.spin(1.0)
 
-    times: tuple[list[float], list[float]] = ([], [])
+    return {end: _timed(trip, bare, trips, pause) for end, pause in PAUSES.items()}
+
+
+def _timed(trip: Callable[[], None], bare: Callable[[], None], trips: int, pause: float) -> Times:
+    times: Times = ([], [])
     for number in range(100 + trips):
         for one, taken in zip((trip, bare), times, strict=True):
             begun = time.perf_counter()
             one()
             if number >= 100:  # the first ones find their ways into the caches
                 taken.append((time.perf_counter() - begun) * 1e3)
-        time.sleep(PAUSE)
+        if pause:
+            time.sleep(pause)
     return times
 
 

@@ -8,7 +8,8 @@ time a damaged file is asked for, which must be refused. `--quick`: 2,000 ticks.
 
 Beside it the same loop without any request, as many ticks: what the machine alone misses.
 
-A tick is missed when its command is not out before the next one is due. That every swap and every refusal happened,
+A tick is missed when its command is not out before the next one is due. `unexplained` counts the missed ticks for which
+the machine did not stand still meanwhile (stalls.py). That every swap and every refusal happened,
 that the policy was asked in each tick and that each answer came from the version in force, is checked; otherwise there
 is no figure.
 """
@@ -29,6 +30,7 @@ import numpy as np
 import torch
 from control_step import SITE, SPEC, scenes
 from figure import Figure
+from stalls import Span, watched
 
 from agents.export import export
 from agents.networks import ActorCritic
@@ -82,14 +84,18 @@ def measure(quick: bool) -> Iterable[Figure]:
         try:
             quieten()
             serving.start()
-            alone = _run(stepper, serving, box, prepared, [], damaged, ticks)
-            missed = _run(stepper, serving, box, prepared, places, damaged, ticks)
+            with watched() as stalls:
+                alone = _run(stepper, serving, box, prepared, [], damaged, ticks)
+                missed = _run(stepper, serving, box, prepared, places, damaged, ticks)
         finally:
             serving.close()
             recorder.close()
             gc.unfreeze()
             sys.setswitchinterval(interval)
-    yield Figure("missed", missed, "1", "without swaps", alone)
+    print(stalls.words(), file=sys.stderr)
+    without, ours = stalls.unexplained(alone, PERIOD), stalls.unexplained(missed, PERIOD)
+    yield Figure("missed", sum(map(len, missed)), "1", "without swaps", sum(map(len, alone)))
+    yield Figure("unexplained", ours, "1", "without swaps", without)
 
 
 def _run(
@@ -100,13 +106,14 @@ def _run(
     places: list[Path],
     damaged: Path,
     ticks: int,
-) -> int:
-    """The count of missed ticks of one loop that swaps between `places`, or does not when there are none.
+) -> list[list[Span]]:
+    """The missed ticks of one loop that swaps between `places`, or does not when there are none, in runs without gaps.
 
     Raises RuntimeError when it did not do what it is measured for.
     """
     late: list[float] = []
     missed: list[int] = []
+    runs: list[list[Span]] = []
     outcomes: Counter[Outcome] = Counter()
     wrong = loads = 0
     begin = time.monotonic() + PERIOD
@@ -121,7 +128,8 @@ def _run(
         inputs, memory, _ = prepared[number % len(prepared)]
         outputs, _ = stepper.step(inputs, memory, lateness=PERIOD / 2)
         box.append(Step(number, number * round(PERIOD * SECOND), inputs, memory, outputs))
-        late.append(time.monotonic() - due)
+        now = time.monotonic()
+        late.append(now - due)
         turn = number // EVERY
         if not places:
             pass
@@ -134,7 +142,10 @@ def _run(
         elif number % EVERY == EVERY // 4 + EVERY // 2 and turn % 5 == 4:
             serving.request(damaged)
         if late[-1] > PERIOD:
+            if not missed or missed[-1] != number - 1:
+                runs.append([])
             missed.append(number)
+            runs[-1].append((due, now))
         answer = outputs.answer
         wrong += answer is None or answer.policy != serving.current.policy.hash[:12]
     swaps, refusals = (ticks // EVERY, ticks // EVERY // 5) if places else (0, 0)
@@ -148,4 +159,4 @@ def _run(
         f"were missed: {[number % EVERY for number in missed]}; load average {os.getloadavg()[0]:.1f}",
         file=sys.stderr,
     )
-    return len(missed)
+    return runs

@@ -17,7 +17,7 @@ import pytest
 def figures(root: Path) -> Iterator[dict[str, types.ModuleType]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(root / "tests" / "benchmarks"))
-        yield {name: importlib.import_module(name) for name in ("dead_man", "dds_fleet")}
+        yield {name: importlib.import_module(name) for name in ("dead_man", "dds_fleet", "stalls")}
 
 
 class Puppet:
@@ -68,9 +68,32 @@ def test_everything_that_was_missed_counts(figures: dict[str, types.ModuleType],
     assert count([robot, robot], 0)[:2] == (0, 200)
     for name in ("missed_deadlines", "skipped_cycles", "errors"):
         assert count([robot, {**robot, name: 2}], 0)[0] == 2, name
-    (tmp_path / "plant.json").write_text(json.dumps({"late_ticks": 3}))
-    late = figures["dds_fleet"].read_late(tmp_path)
+    (tmp_path / "plant.json").write_text(json.dumps({"late_ticks": 3, "late_spans": [[1.0, 1.2]]}))
+    late, spans = figures["dds_fleet"].read_late(tmp_path)
     assert count([robot], late)[0] == 3
+    assert spans == [(1.0, 1.2)]
+
+
+def test_a_stall_explains_a_miss_that_had_been_in_time_without_it_and_no_other(
+    figures: dict[str, types.ModuleType],
+) -> None:
+    stalls = figures["stalls"].Stalls([[(1.0, 1.03)], [(2.0, 2.001)]])
+    assert stalls.explain((0.995, 1.035), 0.01)  # 40 ms, of which the machine took 30
+    assert not stalls.explain((0.995, 1.036), 0.01)
+    assert not stalls.explain((1.02, 1.04), 0.009), "10 ms of the stall lie within, 11 would be needed"
+    assert not stalls.explain((1.995, 2.015), 0.01)
+    tail = [(0.995, 1.035), (1.005, 1.036), (1.015, 1.037)]
+    assert stalls.unexplained([tail, [(1.5, 1.53), (1.51, 1.54)]], 0.01) == 2
+
+
+def test_the_watchers_see_nothing_of_a_process_that_only_waits_and_tell_of_every_core(
+    figures: dict[str, types.ModuleType],
+) -> None:
+    with figures["stalls"].watched() as stalls:
+        time.sleep(0.2)
+    assert len(stalls.spans) == len(os.sched_getaffinity(0))
+    assert sum(b - a for core in stalls.spans for a, b in core) < 0.4
+    assert "the machine stood" in stalls.words()
 
 
 def test_a_process_is_weighed_by_what_it_alone_holds(figures: dict[str, types.ModuleType]) -> None:
