@@ -80,6 +80,15 @@ def check_topic(topic: str) -> str:
     return topic
 
 
+def is_topic(topic: str) -> bool:
+    """Whether `topic` is an absolute one that ROS 2 allows: what others put on a domain need not be."""
+    try:
+        check_topic(topic)
+    except RosNameError:
+        return False
+    return True
+
+
 def qualified(namespace: str, name: str) -> str:
     """A node's fully qualified name."""
     return f"/{name}" if namespace == "/" else f"{namespace}/{name}"

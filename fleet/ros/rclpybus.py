@@ -36,7 +36,7 @@ from fleet.ros.graph import Endpoint
 from fleet.ros.inbox import Arrivals, Inbox
 from fleet.ros.kinds import name_of
 from fleet.ros.lifecycle import Behaviour, Lifecycle, Outcome, Transition
-from fleet.ros.names import qualified
+from fleet.ros.names import is_topic, qualified
 from fleet.ros.node import BaseBus, BaseNode
 from fleet.ros.paramfile import Value
 from fleet.ros.qos import QoS
@@ -50,6 +50,9 @@ FRESH_NS = 1_000_000
 
 MOST = 128
 """Turns of one look at most, 25 to 60 ms: what comes faster than it is taken must not keep the caller from its work."""
+
+IDLE = 4
+"""Turns in a row without a message that end a look: services, events and rclpy's own clock are served in turns too."""
 
 
 class _Link:
@@ -96,23 +99,44 @@ def _asked(what: str) -> Iterator[None]:
         raise BusError(f"rclpy refuses {what}: {type(error).__name__}: {why}") from error
 
 
+class _Executor(rclpy.executors.SingleThreadedExecutor):
+    """rclpy's executor, which also notes what `spin_once` keeps to itself: that there was nothing to do."""
+
+    vain = False
+
+    def wait_for_ready_callbacks(self, *args: Any, **words: Any) -> Any:
+        """As rclpy's own, whatever arguments its version has."""
+        try:
+            return super().wait_for_ready_callbacks(*args, **words)
+        except rclpy.executors.TimeoutException:
+            self.vain = True
+            raise
+
+
 class _Turns(Arrivals):
-    """Owns rclpy's executor and turns it where somebody waits or takes: nothing is received elsewhere."""
+    """Owns rclpy's executor and turns it where somebody waits or takes: nothing is received elsewhere.
+
+    The executor asks the middleware once, serves what was ready then turn by turn, says with one more turn that this is
+    done, and asks anew in the next. So nothing waits only where a turn was in vain right after another one in vain.
+    """
 
     def __init__(self, context: Any) -> None:
         super().__init__()
-        self.executor = rclpy.executors.SingleThreadedExecutor(context=context)
+        self.executor = _Executor(context=context)
         self.count = 0
         """Messages received."""
         self.fault = ""
         """Why the last request of somebody else failed."""
         self._emptied = time.monotonic_ns()
+        self._anew = True
+        """Whether the next turn asks the middleware."""
         self._turning = False
 
     def wait(self, timeout_s: float) -> None:
         """See `Arrivals.wait`."""
         if timeout_s > 0.0:
             self._turn(timeout_s)
+            self._anew = True  # another timeout than the last turn's: the executor begins anew
         self._drain()
 
     def poll(self) -> None:
@@ -130,19 +154,21 @@ class _Turns(Arrivals):
         return min(now, max(self._emptied, now - (time.time_ns() - stamp)))
 
     def _drain(self) -> None:
-        """Turn until two turns in a row brought no message: one alone may have served somebody's request."""
+        """Turn until the middleware was asked and had nothing, or long enough."""
         idle = 0
         for _ in range(MOST):
-            before, began = self.count, time.monotonic_ns()
-            self._turn(0.0)
-            idle = 0 if self.count > before else idle + 1
-            if idle:
+            before, began, asked = self.count, time.monotonic_ns(), self._anew
+            self._anew = self._turn(0.0)
+            if asked and self._anew:
                 self._emptied = began
-            if idle == 2:
+                return
+            idle = 0 if self.count > before else idle + 1
+            if idle == IDLE:
                 return
 
-    def _turn(self, timeout_s: float) -> None:
-        self._turning = True
+    def _turn(self, timeout_s: float) -> bool:
+        """One turn; whether it was in vain."""
+        self._turning, self.executor.vain = True, False
         try:
             self.executor.spin_once(timeout_sec=timeout_s)
         except rclpy.executors.ExternalShutdownException:
@@ -151,6 +177,7 @@ class _Turns(Arrivals):
             self.fault = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         finally:
             self._turning = False
+        return self.executor.vain
 
 
 class RclpyNode(BaseNode):
@@ -200,6 +227,9 @@ class RclpyNode(BaseNode):
     def _leave(self) -> None:
         self._rclpy.turns.executor.remove_node(self.native)
         self.native.destroy_node()
+        machine = getattr(self.native, "_state_machine", None)  # a managed node's, which rclpy lets go when collected:
+        if machine is not None:  # until then it would hold the node on the graph
+            machine.destroy_when_not_in_use()
 
 
 class _Managed(rclpy.lifecycle.LifecycleNode):
@@ -246,7 +276,8 @@ class RclpyBus(BaseBus):
             os.environ[RANGE] = reach  # rcl reads it, and would take SUBNET
         self.context = rclpy.context.Context()
         words = ["--ros-args", *arguments.logging] if arguments.logging else []
-        rclpy.init(args=words, context=self.context, domain_id=domain)
+        with _asked("to begin (RMW_IMPLEMENTATION, or a middleware's own settings?)"):
+            rclpy.init(args=words, context=self.context, domain_id=domain)
         self.turns = _Turns(self.context)
         super().__init__(arguments, self.turns)
 
@@ -264,7 +295,10 @@ class RclpyBus(BaseBus):
         return self._seen(lambda native, ours: {end.topic for end in ours})
 
     def _everybody(self) -> tuple[Iterable[Endpoint], Iterable[Endpoint], Iterable[str], int]:
-        return (*self._seen(lambda native, ours: {topic for topic, _ in native.get_topic_names_and_types()}), 0)
+        def topics(native: Any, ours: list[Endpoint]) -> set[str]:  # rclpy lists more than it lets be asked about
+            return {topic for topic, _ in native.get_topic_names_and_types() if is_topic(topic)}
+
+        return (*self._seen(topics), 0)
 
     def _seen(
         self, topics: Callable[[Any, list[Endpoint]], set[str]]

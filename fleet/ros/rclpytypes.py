@@ -20,6 +20,9 @@ from fleet.ros.graph import Endpoint
 from fleet.ros.names import qualified
 from fleet.ros.qos import MAX_DEPTH, QoS
 
+NAMELESS = ("_NODE_NAME_UNKNOWN_", "_CREATED_BY_BARE_DDS_APP_")
+"""What stands for the node of an end whose participant has not told its nodes yet, or never will (rmw_dds_common)."""
+
 FOREVER_S = 1e9
 """Durations beyond 30 years are rmw's `infinite` (2**63 - 1 ns)."""
 
@@ -61,7 +64,7 @@ def endpoint_of(topic: str, info: Any, *, writer: bool) -> Endpoint:
         type_hash=told if told.startswith("RIHS") else "",
         qos=qos_of(info.qos_profile),
         writer=writer,
-        node=qualified(info.node_namespace, info.node_name),
+        node="" if info.node_name in NAMELESS else qualified(info.node_namespace, info.node_name),
         gid=bytes(info.endpoint_gid),
     )
 

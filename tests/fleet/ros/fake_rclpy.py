@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.abc
 import importlib.machinery
 import inspect
+import re
 import sys
 import threading
 import time
@@ -56,6 +57,7 @@ class HistoryPolicy(IntEnum):
     SYSTEM_DEFAULT = 0
     KEEP_LAST = 1
     KEEP_ALL = 2
+    UNKNOWN = 3
 
 
 class LivelinessPolicy(IntEnum):
@@ -121,6 +123,12 @@ class Middleware:
         """How far the senders' wall clock is ahead."""
         self.receipts = False
         """Whether this middleware stamps receipts."""
+        self.broken = ""
+        """Why no context can be had."""
+        self.strange: list[tuple[str, TopicEndpointInfo]] = []
+        """Topics and publishers of no rclpy's, on every domain."""
+        self.hashes: dict[str, str] = {}
+        """Type hashes by ROS type; others are not told."""
 
     def publishers(self, domain: int) -> list[Publisher]:
         return [end for node in self.nodes if node.context.domain == domain for end in node.ends if end.writes]
@@ -152,6 +160,14 @@ class ExternalShutdownException(Exception):
     pass
 
 
+class TimeoutException(Exception):
+    pass
+
+
+class InvalidTopicNameException(Exception):
+    pass
+
+
 class RCLError(RuntimeError):
     pass
 
@@ -178,6 +194,8 @@ def init(
 ) -> None:
     assert context is not None, "the fake has no default context, whose arguments would be pytest's"
     assert args is not None, "None means sys.argv to rclpy"
+    if MIDDLEWARE.broken:
+        raise RCLError(MIDDLEWARE.broken)
     context._up, context.domain, context.arguments = True, domain_id or 0, list(args)
 
 
@@ -268,18 +286,53 @@ class ParameterDescriptor:
         self.description, self.read_only = description, read_only
 
 
+class Log:
+    ros_name = "rcl_interfaces/msg/Log"
+
+
+class ParameterEvent:
+    ros_name = "rcl_interfaces/msg/ParameterEvent"
+
+
 class TypeHash:
+    def __init__(self, told: str = "") -> None:
+        self._told = told
+
     def __str__(self) -> str:
-        return "INVALID"
+        return self._told or "INVALID"
 
 
 class TopicEndpointInfo:
-    def __init__(self, end: _End) -> None:
-        self.node_name, self.node_namespace = end.node.name, end.node.namespace
-        self.topic_type = end.msg_type.ros_name  # pyright: ignore[reportAttributeAccessIssue] - the fake's classes
-        self.topic_type_hash = TypeHash()
-        self.endpoint_gid = list(id(end).to_bytes(16, "big"))
-        self.qos_profile = end.profile
+    """As discovery tells it: neither history nor depth, and what was left to the system as the middleware filled it."""
+
+    def __init__(
+        self, node_name: str, node_namespace: str, topic_type: str, qos_profile: QoSProfile, endpoint_gid: list[int]
+    ) -> None:
+        self.node_name, self.node_namespace = node_name, node_namespace
+        self.topic_type = topic_type
+        self.topic_type_hash = TypeHash(MIDDLEWARE.hashes.get(topic_type, ""))
+        self.endpoint_gid = endpoint_gid
+        system = qos_profile.liveliness == LivelinessPolicy.SYSTEM_DEFAULT
+        self.qos_profile = QoSProfile(
+            history=HistoryPolicy.UNKNOWN,
+            depth=0,
+            reliability=qos_profile.reliability,
+            durability=qos_profile.durability,
+            lifespan=_filled(qos_profile.lifespan),
+            deadline=_filled(qos_profile.deadline),
+            liveliness=LivelinessPolicy.AUTOMATIC if system else qos_profile.liveliness,
+            liveliness_lease_duration=_filled(qos_profile.liveliness_lease_duration),
+        )
+
+
+def _filled(duration: Duration) -> Duration:
+    return Duration(nanoseconds=duration.nanoseconds or INFINITE)
+
+
+def _told(end: _End) -> TopicEndpointInfo:
+    kind = end.msg_type.ros_name  # pyright: ignore[reportAttributeAccessIssue] - the fake's classes
+    gid = list(id(end).to_bytes(16, "big"))
+    return TopicEndpointInfo(end.node.name, end.node.namespace, kind, end.profile, gid)
 
 
 class Node:
@@ -307,9 +360,25 @@ class Node:
         """Of services, as the executor would find them."""
         self.parameters: dict[str, tuple[object, ParameterDescriptor]] = {}
         self.overrides = {one.name: one.value for one in parameter_overrides or ()}
-        self.declare_parameter("use_sim_time", False)
         self.executor: SingleThreadedExecutor | None = None
         MIDDLEWARE.nodes.append(self)
+        try:
+            self._own_ends()
+            self.declare_parameter("start_type_description_service", True)
+        except InvalidParameterTypeException:
+            MIDDLEWARE.nodes.remove(self)
+            raise
+
+    def _own_ends(self) -> None:
+        """What every node of rclpy's has beside what it is asked for: others see it, and its executor serves it."""
+        message = importlib.import_module
+        self.create_publisher(message("rcl_interfaces.msg").Log, "/rosout", QoSProfile(depth=1000))
+        self.create_publisher(message("rcl_interfaces.msg").ParameterEvent, "/parameter_events", QoSProfile(depth=1000))
+        self.declare_parameter("use_sim_time", False)
+        if self.parameters["use_sim_time"][0]:
+            profile = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+            clock = Subscription(self, message("rosgraph_msgs.msg").Clock, "/clock", profile, lambda message: None)
+            self.ends.append(clock)
 
     def create_publisher(
         self,
@@ -380,17 +449,22 @@ class Node:
         return Parameter(name, value=chosen)
 
     def get_publishers_info_by_topic(self, topic_name: str, no_mangle: bool = False) -> list[TopicEndpointInfo]:
+        _check_topic(topic_name)
         ends = MIDDLEWARE.publishers(self.context.domain)
-        return [TopicEndpointInfo(end) for end in ends if end.topic == topic_name]
+        strange = [info for topic, info in MIDDLEWARE.strange if topic == topic_name]
+        return [_told(end) for end in ends if end.topic == topic_name] + strange
 
     def get_subscriptions_info_by_topic(self, topic_name: str, no_mangle: bool = False) -> list[TopicEndpointInfo]:
+        _check_topic(topic_name)
         ends = MIDDLEWARE.subscriptions(self.context.domain)
-        return [TopicEndpointInfo(end) for end in ends if end.topic == topic_name]
+        return [_told(end) for end in ends if end.topic == topic_name]
 
     def get_topic_names_and_types(self, no_demangle: bool = False) -> list[tuple[str, list[str]]]:
         domain, found = self.context.domain, {}
         for end in [*MIDDLEWARE.publishers(domain), *MIDDLEWARE.subscriptions(domain)]:
             found.setdefault(end.topic, set()).add(end.msg_type.ros_name)
+        for topic, info in MIDDLEWARE.strange:
+            found.setdefault(topic, set()).add(info.topic_type)
         return [(topic, sorted(names)) for topic, names in sorted(found.items())]
 
     def get_node_names_and_namespaces(self) -> list[tuple[str, str]]:
@@ -408,6 +482,12 @@ class Node:
         self.ends.remove(end)
         end.alive = False
         return True
+
+
+def _check_topic(topic: str) -> None:
+    """Topics that are listed need not be ones that may be asked about."""
+    if not re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+", topic):
+        raise InvalidTopicNameException(f"Invalid topic name: {topic}")
 
 
 class TransitionCallbackReturn(Enum):
@@ -428,10 +508,26 @@ active shutdown finalized finalized
 """Where, transition, and where success and failure lead: the picture of the design article "Managed nodes"."""
 
 
+class StateMachine:
+    """What rclpy lets go when Python collects it, or when it is told to."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def destroy_when_not_in_use(self) -> None:
+        MIDDLEWARE.nodes.remove(self._node)
+
+
 class LifecycleNode(Node):
     def __init__(self, node_name: str, *, enable_communication_interface: bool = True, **kwargs: object) -> None:
         super().__init__(node_name, **kwargs)  # pyright: ignore[reportArgumentType] - checked by Node
         self.current = "unconfigured"
+        self._state_machine = StateMachine(self)
+
+    def destroy_node(self) -> None:
+        """Its state machine holds the node where others see it until it goes too."""
+        for end in list(self.ends):
+            self._destroy(end)
 
     def on_configure(self, state: object) -> TransitionCallbackReturn:
         return TransitionCallbackReturn.SUCCESS
@@ -479,11 +575,21 @@ class LifecycleNode(Node):
 
 
 class SingleThreadedExecutor:
+    """Asks the middleware once, hands out all that was ready then, one at a time, then times out, then asks anew.
+
+    As in rclpy, a call with the same arguments goes on where the last one was, and one with others begins anew; the
+    time-out that ends a round which found something comes without another look.
+    """
+
     def __init__(self, *, context: Context | None = None) -> None:
         assert context is not None
         self._context = context
         self._nodes: list[Node] = []
         self._down = False
+        self._round: Iterator[Callable[[], object]] | None = None
+        self._last: object = None
+        self.looks = 0
+        """How often the middleware was asked."""
 
     def add_node(self, node: Node) -> bool:
         self._nodes.append(node)
@@ -499,25 +605,47 @@ class SingleThreadedExecutor:
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """One callback at most, as the documentation says."""
         assert not self._down
+        try:
+            work = self.wait_for_ready_callbacks(timeout_sec, None)
+        except TimeoutException:
+            return
+        work()
+
+    def wait_for_ready_callbacks(self, *args: object, **kwargs: object) -> Callable[[], object]:
+        while True:
+            if self._round is None or self._last != (args, kwargs):
+                self._last = (args, kwargs)
+                self._round = self._ready(*args, **kwargs)  # pyright: ignore[reportArgumentType] - as rclpy has it
+            try:
+                return next(self._round)
+            except StopIteration:
+                self._round = None
+
+    def _ready(self, timeout_sec: float | None, nodes: None) -> Iterator[Callable[[], object]]:
+        with MIDDLEWARE.changed:
+            self.looks += 1
+            found = self._look()
+            if timeout_sec and not found:
+                MIDDLEWARE.changed.wait_for(lambda: self._look() or not self._context.ok(), timeout_sec)
+                found = self._look()
         if not self._context.ok():
             raise ExternalShutdownException
-        with MIDDLEWARE.changed:
-            if timeout_sec:
-                MIDDLEWARE.changed.wait_for(lambda: self._ready() is not None, timeout_sec)
-            work = self._ready()
-        if work is not None:
-            work()
+        yield from found
+        if not timeout_sec or not found:
+            raise TimeoutException
 
-    def _ready(self) -> Callable[[], object] | None:
+    def _look(self) -> list[Callable[[], object]]:
+        """What is ready: of each node its subscriptions in the order in which they were made, then its services."""
+        found: list[Callable[[], object]] = []
         for node in self._nodes:
+            found += [lambda end=end: self._serve(end) for end in node.ends if not end.writes and end.waiting]
             if node.requests:
-                return lambda node=node: node.requests.popleft()()
-            for end in node.ends:
-                if not end.writes and end.waiting:
-                    return lambda end=end: self._serve(end)
-        return None
+                found.append(lambda node=node: node.requests.popleft()())
+        return found
 
     def _serve(self, end: Subscription) -> None:
+        if not end.alive or not end.waiting:
+            return
         data, info = end.waiting.popleft()
         if end.with_info:
             end.callback(data, info)
@@ -584,12 +712,12 @@ MODULES = {
     "rclpy": [init],
     "rclpy.context": [Context],
     "rclpy.duration": [Duration],
-    "rclpy.executors": [SingleThreadedExecutor, ExternalShutdownException],
+    "rclpy.executors": [SingleThreadedExecutor, ExternalShutdownException, TimeoutException],
     "rclpy.lifecycle": [LifecycleNode, TransitionCallbackReturn],
     "rclpy.node": [Node],
     "rclpy.parameter": [Parameter],
     "rclpy.qos": [DurabilityPolicy, HistoryPolicy, LivelinessPolicy, ReliabilityPolicy, QoSProfile],
     "rcl_interfaces": [],
-    "rcl_interfaces.msg": [ParameterDescriptor],
+    "rcl_interfaces.msg": [ParameterDescriptor, Log, ParameterEvent],
 }
 """What can be imported, and nothing else."""

@@ -158,6 +158,8 @@ def test_an_exception_is_an_error_that_the_node_may_recover_from(
 
 
 def test_closing_shuts_down_whatever_the_state(rig: Rig) -> None:
+    onlooker = rig.bus()
+    onlooker.node("onlooker")
     for state in PRIMARY[:3]:
         lifecycle, behaviour = managed(rig)
         brought(lifecycle, state)
@@ -166,6 +168,7 @@ def test_closing_shuts_down_whatever_the_state(rig: Rig) -> None:
         assert lifecycle.state is State.FINALIZED
         assert behaviour.asked.count("shutdown") == 1
         assert lifecycle.node not in rig.made[-1].nodes
+        rig.until(lambda: "/r1/nav" not in onlooker.census().nodes)
 
 
 def test_whoever_comes_late_hears_the_state_and_then_each_change(rig: Rig) -> None:

@@ -16,6 +16,7 @@ from fleet.ros.bus import BusError
 from fleet.ros.kinds import String as StringKind
 from fleet.ros.kinds import message
 from fleet.ros.lifecycle import Behaviour, State, Transition
+from fleet.ros.messages.rosgraph_msgs import Clock
 from fleet.ros.messages.std_msgs import String
 from fleet.ros.qos import QoS
 from tests.fleet.ros import fake_rclpy
@@ -132,6 +133,102 @@ def test_the_time_of_arrival_is_no_older_than_the_last_empty_moment_whatever_clo
         bus.close()
 
 
+def test_what_rclpy_does_for_itself_makes_no_message_younger(rclpybus: ModuleType) -> None:
+    """Its own clock's message, an event or a service takes a turn, in which the others still wait."""
+    bus = rclpybus.RclpyBus(domain=1)
+    node = bus.node("nav", arguments=["--ros-args", "-p", "use_sim_time:=true"])
+    talker = bus.node("talker")
+    ticks, publisher = talker.publisher(Clock, "/clock"), talker.publisher(String, "chatter")
+    subscription = node.subscription(String, "chatter")
+    bus.spin(0.0)
+    published: list[int] = []
+
+    def publish() -> None:
+        publisher.publish(String("x"))
+        published.append(time.monotonic_ns())
+        time.sleep(0.02)
+
+    node.native.requests.append(publish)
+    ticks.publish(Clock())
+    publish()
+    bus.spin(0.0)
+    samples = list(iter(subscription.take, None))
+    assert len(samples) == 2
+    for sample, at in zip(samples, published, strict=True):
+        assert sample.received <= at + 10**6
+    bus.close()
+
+
+def test_a_look_that_finds_nothing_asks_the_middleware_once(rclpybus: ModuleType) -> None:
+    bus = rclpybus.RclpyBus()
+    node = bus.node("nav")
+    publisher, subscription = node.publisher(String, "a"), node.subscription(String, "a")
+    bus.spin(0.0)
+    looks = bus.turns.executor.looks
+    bus.spin(0.0)
+    assert bus.turns.executor.looks == looks + 1
+    for _ in range(3):
+        publisher.publish(String("x"))
+    bus.spin(0.0)
+    assert bus.turns.executor.looks <= looks + 5
+    assert len(list(iter(subscription.take, None))) == 3
+    bus.close()
+
+
+def test_a_look_ends_also_where_rclpy_does_not_say_that_it_found_nothing(rclpybus: ModuleType) -> None:
+    bus = rclpybus.RclpyBus()
+    node = bus.node("nav")
+    publisher, subscription = node.publisher(String, "a"), node.subscription(String, "a")
+    turns: list[float] = []
+    spin = fake_rclpy.SingleThreadedExecutor.spin_once
+
+    def silent(timeout_sec: float) -> None:
+        turns.append(timeout_sec)
+        spin(bus.turns.executor, timeout_sec)
+        bus.turns.executor.vain = False
+
+    bus.turns.executor.spin_once = silent
+    publisher.publish(String("x"))
+    bus.spin(0.0)
+    assert subscription.take() is not None
+    assert len(turns) <= 2 * rclpybus.IDLE
+    bus.close()
+
+
+def test_a_middleware_that_cannot_be_had_is_one_clear_line(rclpybus: ModuleType) -> None:
+    fake_rclpy.MIDDLEWARE.broken = "failed to initialize rcl: rmw_nothing_cpp\nat init.c:5"
+    with pytest.raises(BusError, match=r"rclpy refuses to begin .*RMW_IMPLEMENTATION.*rmw_nothing_cpp") as caught:
+        rclpybus.RclpyBus()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_census_stands_what_others_put_on_a_domain(rclpybus: ModuleType) -> None:
+    """rclpy lists topics that it refuses to be asked about, and names nodes that it does not know."""
+    names = [("_NODE_NAME_UNKNOWN_", "_NODE_NAMESPACE_UNKNOWN_"), ("_CREATED_BY_BARE_DDS_APP_",) * 2, ("nav", "/r2")]
+    for gid, (name, space) in enumerate(names):
+        info = fake_rclpy.TopicEndpointInfo(name, space, "a/msg/B", fake_rclpy.QoSProfile(depth=1), [gid] * 16)
+        fake_rclpy.MIDDLEWARE.strange += [("/odd-topic", info), ("/fine", info)]
+    bus = rclpybus.RclpyBus()
+    bus.node("onlooker")
+    assert sorted((end.topic, end.node) for end in bus.census().ends) == [
+        ("/fine", ""), ("/fine", ""), ("/fine", "/r2/nav"),
+    ]  # fmt: skip
+    bus.close()
+
+
+def test_another_definition_of_a_type_is_told_by_the_hash_that_rclpy_tells(rclpybus: ModuleType) -> None:
+    bus = rclpybus.RclpyBus()
+    node = bus.node("nav")
+    node.subscription(String, "chatter")
+    kind = importlib.import_module("std_msgs.msg").String
+    node.native.create_publisher(kind, "/chatter", rclpybus.profile_of(QoS()))
+    assert not [each for each in bus.diagnostics() if each.name == "type_hash"]
+    fake_rclpy.MIDDLEWARE.hashes["std_msgs/msg/String"] = "RIHS01_" + "ab" * 32
+    (found,) = {each.text for each in bus.diagnostics() if each.name == "type_hash" and each.topic == "/chatter"}
+    assert "another definition of std_msgs/msg/String (RIHS01_abababab" in found
+    bus.close()
+
+
 def test_a_bad_request_of_a_stranger_is_told_and_ends_nothing(rclpybus: ModuleType) -> None:
     bus = rclpybus.RclpyBus()
     lifecycle = bus.managed("nav", Behaviour())
@@ -157,7 +254,9 @@ def test_requests_between_messages_delay_none_beyond_the_next_spin(rclpybus: Mod
     served: list[int] = []
     node.native.requests.extend(lambda n=n: served.append(n) for n in range(5))
     publisher.publish(String("x"))
-    while subscription.take() is None:
+    bus.spin(0.0)
+    assert subscription.take() is not None
+    for _ in range(5):
         bus.spin(0.0)
     assert served == [0, 1, 2, 3, 4]
     bus.close()
