@@ -88,30 +88,40 @@ class CoordinatorClient:
         self.transport = transport
         self.server = server
         self._picture: Picture | None = None
+        self._epoch = 0
+        """Newest that a picture came from; a clock that begins anew does not change it"""
         self._report: Report | None = None
         self._reported = 0.0
 
     def report(self, report: Report) -> bool:
         """Send the robot's state; False when nobody is there to hear it."""
-        if self._picture is not None:
-            report = msgspec.structs.replace(report, epoch=self._picture.epoch)
+        if self._epoch:
+            report = msgspec.structs.replace(report, epoch=self._epoch)
         self._report, self._reported = report, time.monotonic()
         return self.transport.send(self.server, report, report.stamp)
 
     def poll(self, timeout: float = 0.0) -> None:
         """Take in what has come, waiting at most `timeout` seconds for it. An older picture replaces no newer one.
 
-        Nor does one of an older epoch, whatever its stamp: it is another, former coordinator's.
+        Nor does one of an older epoch, whatever its stamp: it is another, former coordinator's. One of a newer epoch
+        replaces it, whatever its stamp: that coordinator's time may have begun anew.
         """
         for message in self.transport.receive(timeout):
             body = message.body
             if not isinstance(body, Picture):
                 continue
             known = self._picture
-            if known is None or (body.epoch >= known.epoch and body.stamp >= known.stamp):
-                self._picture = body
-            elif body.epoch < known.epoch:
+            if body.epoch < self._epoch:
                 self.transport.counts["older_epoch"] += 1
+            elif known is None or (body.epoch, body.stamp) >= (known.epoch, known.stamp):
+                self._picture, self._epoch = body, body.epoch
+
+    def forget(self) -> None:
+        """The site's clock has begun anew: what was heard and said by the former one holds no more.
+
+        A grant of then would seem to run until that time comes again.
+        """
+        self._picture = self._report = None
 
     def wait_for_round(self, number: int, timeout: float) -> bool:
         """Wait (lockstep) until the picture of a round or a later one is here; False after `timeout` seconds."""

@@ -55,6 +55,10 @@ REJOIN = 0.5
 ANEW = 2 * SECOND
 """In wall mode, a plant's time that went back by more is another plant's; less is what messages take on their way."""
 
+AHEAD = SECOND
+"""In wall mode, a report that is stamped later than the site's time by more comes from a robot whose clock is not the
+site's. Taken, it would make old news of all that the robot reports until that time has come."""
+
 TOLD = 100
 """Different faults that are said in the log; the rest is counted alone."""
 
@@ -162,6 +166,10 @@ class Service:
                 self._next_tick += TICK / SECOND
                 if self._next_tick < moment:  # a late tick is not made up for
                     self._next_tick = moment + TICK / SECOND
+                began = self._moment()
+                if self.plant is None and began < self.now - ANEW:  # another start of this computer, or of /clock
+                    self._begin_anew(plant=False)
+                    self.now = began
                 self._end_round(self.round + 1, self._site_time())
         elif self._pending is None:
             self._answer_late()
@@ -196,7 +204,7 @@ class Service:
                     if back > 0:
                         self._handled.clear()
                     if back > (ANEW if self.clock == "wall" else 0):
-                        self._begin_anew()
+                        self._begin_anew(plant=True)
                         self.now = stamp
                     self.now = max(self.now, stamp) if self.clock == "wall" else stamp
                     self._ended = False  # the round at this stamp is open, also when we joined again in mid-life
@@ -210,23 +218,27 @@ class Service:
                     self._joined = False
                     self.left = True
 
-    def _begin_anew(self) -> None:
-        """Another plant, whose time begins anew: reports of its robots are older than all that was heard before.
+    def _begin_anew(self, *, plant: bool) -> None:
+        """Time begins anew: reports of the robots are older than all that was heard before.
 
         The core begins another life on the store, as after a restart, else it would take none of them for news and
-        grant the cells in which the former plant had them.
+        grant the cells in which the robots were then. With another `plant` the world is another one too.
         """
+        self._handled.clear()
         self._reports.clear()
         self._pictures.clear()
         with self.store.transaction():
-            self.core.begin(anew=True)
+            self.core.begin(anew=plant)
         self.at("anew:committed")
 
     def _hear_fleet(self) -> None:
         requests: list[Received] = []
         for message in self.server.receive(0.0):
             if isinstance(message.body, Report):
-                if message.body.stamp <= self._handled.get(message.sender, -1):
+                handled = self._handled.get(message.sender, -1)
+                if self._untimely(message, handled):
+                    continue
+                if message.body.stamp <= handled:
                     self._send_again(message.sender)
                     continue
                 known = self._reports.get(message.sender)
@@ -236,6 +248,30 @@ class Service:
                 requests.append(message)
         if requests:
             self._answer(requests)
+
+    def _untimely(self, message: Received, handled: int) -> bool:
+        """Count and say a report by another clock than the site's; whether it is dropped: it is stamped too late.
+
+        One that is older than what was `handled` of its robot, by more than a lost message that comes again, says
+        nothing new either; its robot is told the newest picture, as by any old report.
+        """
+        ahead = message.body.stamp - self._site_time()
+        behind = handled - message.body.stamp
+        early = self.clock == "wall" and self._joined and ahead > AHEAD
+        if early:
+            self.server.counts["report_ahead"] += 1
+            self._say(f"dropped reports of {message.sender}: they are stamped ahead of the site's time", ahead)
+        elif behind > ANEW:
+            self.server.counts["report_behind"] += 1
+            self._say(f"reports of {message.sender} say nothing new: older ones than it has sent before", behind)
+        return early
+
+    def _say(self, fault: str, apart: int) -> None:
+        """Say once that a robot's clock is not the site's."""
+        if fault not in self._told and len(self._told) < TOLD:
+            self._told.add(fault)
+            remedy = "expected one clock for all; synchronise its computer, and it is heard again"
+            print(f"{fault}, by {apart / SECOND:.1f} s; {remedy}", file=sys.stderr, flush=True)
 
     def _send_again(self, robot: str) -> None:
         """A report that was handled comes again: its robot waits for a picture; nothing is decided anew."""

@@ -64,11 +64,15 @@ class Layout:
 
 
 def robot_messages(steps: Sequence[Step]) -> list[Message]:
-    """A robot's chunk: the memory of the first step, then inputs and outputs of all."""
+    """A robot's chunk: inputs and outputs of all steps, and the memory of each that does not follow on the one before.
+
+    That is the first, and any whose cycle is not the next one: steps were passed over, or time began anew.
+    """
     encode = _ENCODER.encode
-    first = steps[0]
-    messages = [(2, first.cycle, first.stamp, encode(first.memory))]
-    for step in steps:
+    messages = []
+    for before, step in zip((None, *steps), steps, strict=False):
+        if before is None or step.cycle != before.cycle + 1:
+            messages.append((2, step.cycle, step.stamp, encode(step.memory)))
         messages.append((1, step.cycle, step.stamp, encode(step.inputs)))
         messages.append((3, step.cycle, step.stamp, encode(step.outputs)))
     return messages

@@ -91,6 +91,8 @@ class PlantRobot:
         """The round that `read` returned last"""
         self.skipped = 0
         """Cycles that were never acted on because a newer one had come"""
+        self.life = 0
+        """See `HostedRobot.life`; a plant of another life has another process of robots"""
         self.malformed = 0
         """Cycles whose scan was not a row of float32"""
         self.left = ""

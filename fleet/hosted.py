@@ -46,6 +46,8 @@ class HostedRobot(Protocol):
     """Whether it only watches what something else drives: a base that hears others too is told nothing"""
     skipped: int
     """Cycles that were never acted on because a newer one had come"""
+    life: int
+    """How often its time has begun anew: what was heard and remembered before is of another life"""
 
     @property
     def cycle(self) -> Cycle | None:
@@ -117,7 +119,7 @@ class FakeHosted:
     def __init__(self, name: str = "r0", clock: str = "lockstep") -> None:
         """As if behind a plant of that clock."""
         self.name, self.lift, self.skipped, self.left = name, False, 0, ""
-        self.shadow = False
+        self.shadow, self.life = False, 0
         self.cycle: Cycle | None = None
         self.counts: Counter[str] = Counter()
         self.answers: list[tuple[int, RobotCommand, bool]] = []

@@ -125,6 +125,22 @@ def at_start(pose: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Memory:
     return Memory(pose=pose)
 
 
+def anew(memory: Memory) -> Memory:
+    """What a robot still knows when its clock begins anew: everything else is tied to stamps of the former one.
+
+    Its stored plan goes on, for it may be driving; a latch stays one; what was counted of its calibration counts.
+    """
+    latched, known = memory.supervisor.mode is Mode.LATCHED, memory.calibration
+    return Memory(
+        shield=memory.shield,
+        supervisor=memory.supervisor if latched else SupervisorMemory(),
+        last_command=memory.last_command,
+        pose=memory.pose,
+        latch_epoch=memory.latch_epoch,
+        calibration=CalibrationMemory(scores=known.scores, drives=known.drives, expired=known.expired),
+    )
+
+
 def warm_inputs(spec: RobotSpec, site: Site) -> Inputs:
     """Inputs on which a stepper runs every kernel before the robot reports ready: it stands in a cell of its own."""
     cell = int(site.free_cells[0])

@@ -30,7 +30,7 @@ from fleet.hardware import PLANT
 from fleet.hosted import HostedRobot
 from fleet.metrics import RobotMetrics
 from fleet.permit import Permit
-from fleet.records import Inputs, Memory, Outputs, at_start
+from fleet.records import Inputs, Memory, Outputs, anew, at_start
 from safety.calibration import Exceeded
 from safety.shield import Reason
 from safety.supervisor import Cause, may_drive
@@ -90,6 +90,7 @@ class Seat:
         self.heard = time.monotonic()
         """Wall time of the newest cycle, or of the newest request to be heard again"""
         self._readings: Readings | None = None
+        self._life = plant.life
         self._missed_in_row = 0
         self._cause = Cause.NONE
         self._granted = False
@@ -104,11 +105,21 @@ class Seat:
 
     def take(self) -> None:
         """Read what has come from both sides."""
-        self.link.poll()
         readings = self.plant.read(0.0)
+        if self.plant.life != self._life:
+            self._begin_anew()
+        self.link.poll()
         if readings is not None and (self._readings is None or readings.stamp != self._readings.stamp):
             self._readings = readings
             self.waiting_since = self.heard = time.monotonic()
+
+    def _begin_anew(self) -> None:
+        """The robot's clock has begun anew: what was heard and remembered by the former one would hold for long."""
+        self._life = self.plant.life
+        self._readings, self.waiting_since = None, -1.0
+        self.memory = anew(self.memory)
+        self.link.forget()
+        print(f"{self.name}: time began anew, and the robot with it", flush=True)
 
     def rejoin(self, now: float) -> None:
         """Ask to be heard again when no cycle has come for a while: harmless where the plant merely waits."""

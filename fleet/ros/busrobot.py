@@ -53,20 +53,22 @@ class BusRobot(Behaviour):
         *,
         namespace: str = "",
         pictures: Callable[[], int] = lambda: -1,
+        anew: Callable[[], None] = lambda: None,
         wall: Callable[[], float] = time.monotonic,
     ) -> None:
         """In a namespace of its own name where none is given. Raises MusterError.
 
-        `site` is the floor's hash, `pictures()` the round of the coordinator's newest picture, -1 for none.
+        `site` is the floor's hash, `pictures()` the round of the coordinator's newest picture, -1 for none; `anew()` is
+        called when time begins anew.
         """
         self.name, self.spec, self.site = name, spec, site
-        self.lift, self.skipped, self.left = False, 0, ""
+        self.lift, self.skipped, self.left, self.life = False, 0, "", 0
         self.shadow = False
         """See `HostedRobot.shadow`; in lockstep it answers all the same, to stand"""
         self.cycle: Cycle | None = None
         self.blocked = ""
         """Why the robot may not act on this bus; empty where it may"""
-        self._bus, self._pictures, self._wall = bus, pictures, wall
+        self._bus, self._pictures, self._anew, self._wall = bus, pictures, anew, wall
         self._opened = self._scanned = self._answered = -1
         self.managed: Lifecycle = bus.managed(NODE, self, namespace or f"/{name}")
         self.node = self.managed.node
@@ -209,8 +211,11 @@ class BusRobot(Behaviour):
         now = self.node.clock.now()
         if now < self._opened - self._ahead:  # time began anew: a simulator was started again
             senses.forget()
+            self._anew()
             self._opened = self._scanned = self._answered = -1
+            self._due = -1.0
             self.cycle = None
+            self.life += 1
         if not senses.complete:
             return None
         stamps = senses.stamps()

@@ -29,12 +29,21 @@ BURST = 0.005
 
 
 class FleetLink:
-    """A robot's end to the coordinator that knows which round's picture came last."""
+    """A robot's end to the coordinator that knows of which round its newest picture is."""
 
     def __init__(self, end: BusClient) -> None:
         self._end = end
-        self.round = -1
-        """Of the newest picture; -1 before the first"""
+        self._newest = (0, -1)
+        """Epoch and round of the newest picture"""
+
+    @property
+    def round(self) -> int:
+        """Of the newest picture; -1 before the first."""
+        return self._newest[1]
+
+    def forget(self) -> None:
+        """Time has begun anew, and rounds with it."""
+        self._newest = (0, -1)
 
     @property
     def counts(self) -> Counter[str]:
@@ -50,7 +59,7 @@ class FleetLink:
         came = self._end.receive(timeout)
         for message in came:
             if isinstance(message.body, Picture):
-                self.round = message.body.round
+                self._newest = max(self._newest, (message.body.epoch, message.body.round))
         return came
 
     def close(self) -> None:
@@ -84,7 +93,14 @@ class BusWires:
 
     def robot(self, name: str, spec: RobotSpec, watchdog: str) -> BusRobot:
         """See `Wires.robot`. No watchdog speaks here: a base stands by itself when nothing commands it."""
-        robot = BusRobot(self._bus, name, spec, self._site, pictures=lambda: self._links[name].round)
+        robot = BusRobot(
+            self._bus,
+            name,
+            spec,
+            self._site,
+            pictures=lambda: self._links[name].round,
+            anew=lambda: self._links[name].forget(),
+        )
         self._robots[name] = robot
         end = BusClient(self._bus, robot.node, name, COORDINATOR, self._keys, self._space)
         self._links[name] = FleetLink(end)

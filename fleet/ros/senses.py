@@ -84,7 +84,7 @@ class Senses:
     def forget(self) -> None:
         """Begin anew: another life of whoever keeps the time."""
         for sense in self.by.values():
-            sense.newest = None
+            sense.newest, sense.refused = None, ""
 
     def found(self, now: int) -> list[Diagnostic]:
         """What is wrong with the inputs, by their topics."""

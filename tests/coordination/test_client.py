@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 import coordination.client as client_module
-from coordination.client import CoordinatorClient, FleetClient, NoAnswerError, RefusedError, new_task_id
+from coordination.client import CoordinatorClient, FleetClient, NoAnswerError, RefusedError, View, new_task_id
 from coordination.keys import new_keys
 from coordination.messages import Grant, Leg, LegKind, Picture, Report, RobotStatus
 from coordination.requests import Cancel, FleetState, Query, StopRaise, StopState, Submit, Submitted, Task
@@ -70,6 +70,40 @@ def test_a_grant_of_an_older_epoch_is_not_used() -> None:
     robot.report(Report(4, 4 * SECOND, (1.0, 2.0, 0.5), (0.1, 0.0), (7,), 0.9, RobotStatus.MOVING))
     (message,) = server.receive(0.1)
     assert message.body.epoch == 5
+
+
+def test_a_newer_epoch_outranks_whatever_stamp_the_former_one_had() -> None:
+    """A coordinator whose time began anew: its stamps are smaller than those of its former life."""
+    network = Network()
+    server = network.server("coordinator", KEYS)
+    robot = CoordinatorClient(network.client("r1", "coordinator", KEYS))
+    server.send("r1", msgspec.structs.replace(make_picture(900, 90 * SECOND), epoch=1), 0)
+    server.send("r1", msgspec.structs.replace(make_picture(1, SECOND), epoch=2), 0)
+    robot.poll()
+    picture = robot.view(SECOND).picture
+    assert picture is not None
+    assert (picture.round, picture.epoch) == (1, 2)
+
+
+def test_a_robot_whose_clock_begins_anew_forgets_what_it_was_told_and_no_epoch() -> None:
+    """A grant of the former life would run until that time comes again."""
+    network = Network()
+    server = network.server("coordinator", KEYS)
+    end = network.client("r1", "coordinator", KEYS)
+    robot = CoordinatorClient(end)
+    robot.report(Report(900, 90 * SECOND, (1.0, 2.0, 0.5), (0.1, 0.0), (7,), 0.9, RobotStatus.MOVING))
+    server.send("r1", msgspec.structs.replace(make_picture(900, 90 * SECOND), epoch=3), 0)
+    robot.poll()
+    assert robot.view(SECOND).grant is not None
+    robot.forget()
+    assert robot.view(SECOND) == View(None, float("inf"), None, False)
+    server.send("r1", msgspec.structs.replace(make_picture(1, SECOND), epoch=2), 0)
+    server.send("r1", msgspec.structs.replace(make_picture(1, SECOND), epoch=3), 0)
+    robot.poll()
+    assert end.counts["older_epoch"] == 1
+    view = robot.view(SECOND)
+    assert view.picture is not None
+    assert (view.picture.stamp, view.picture.epoch) == (SECOND, 3)
 
 
 def test_a_latched_stop_takes_the_grant_away() -> None:

@@ -20,7 +20,7 @@ from coordination.meters import Meters
 from coordination.requests import FleetState, Query, StopRaise, StopReset, StopState, Submit, Submitted, Task, Waiting
 from coordination.service import Service
 from coordination.tasks import Store
-from coordination.transport import Network, TransportError
+from coordination.transport import InProcessEnd, Network, TransportError
 from coordination.zmq_transport import ZmqClient, ZmqServer
 from sim.robot import MILLISECOND, SECOND
 
@@ -425,6 +425,87 @@ def test_in_wall_mode_without_a_plant_the_time_is_what_the_caller_says(tmp_path:
     store.close()
     assert core.ticks[0] >= 1_700_000_000_000_000_000
     assert core.ticks == sorted(core.ticks)
+
+
+@dataclass
+class Turned:
+    """A service in wall mode without a plant, on a clock that a test turns."""
+
+    service: Service
+    core: RecordingCore
+    server: InProcessEnd
+    network: Network
+    now: list[int]
+
+    def tick(self, seconds: float) -> None:
+        """The clock goes on, or back, and the service ticks."""
+        self.now[0] += round(seconds * SECOND)
+        self.service._next_tick = 0.0
+        self.service.turn()
+
+
+@pytest.fixture
+def turned(tmp_path: Path) -> Iterator[Turned]:
+    store, network, now = Store(tmp_path / "tasks.sqlite"), Network(), [1000 * SECOND]
+    core, server = RecordingCore(store), network.server("coordinator", KEYS)
+    service = Service(core, store, server, None, clock="wall", wait=lambda timeout: None, moment=lambda: now[0])
+    yield Turned(service, core, server, network, now)
+    store.close()
+
+
+def test_a_robot_whose_clock_ran_ahead_is_said_and_heard_again_once_it_is_right(
+    turned: Turned, capsys: pytest.CaptureFixture[str]
+) -> None:
+    robot = turned.network.client("r1", "coordinator", KEYS)
+    turned.tick(0.1)
+    ahead = turned.now[0] + 3600 * SECOND
+    for _ in range(3):
+        robot.send("coordinator", make_report(1, ahead), ahead)
+        turned.tick(0.1)
+    assert turned.core.heard == []
+    assert turned.server.counts["report_ahead"] == 3
+    said = capsys.readouterr().err
+    assert said.count("dropped reports of r1: they are stamped ahead of the site's time, by 3599.9 s") == 1
+    assert "synchronise its computer" in said
+    robot.send("coordinator", make_report(2, turned.now[0]), turned.now[0])
+    turned.tick(0.1)
+    assert [report.round for _, report, _ in turned.core.heard] == [2]
+
+
+def test_a_report_that_is_a_little_ahead_is_one_of_a_clock_as_good_as_ours(turned: Turned) -> None:
+    robot = turned.network.client("r1", "coordinator", KEYS)
+    turned.tick(0.1)
+    stamp = turned.now[0] + service_module.AHEAD
+    robot.send("coordinator", make_report(1, stamp), stamp)
+    turned.tick(0.0)
+    assert len(turned.core.heard) == 1
+
+
+def test_a_robot_whose_clock_fell_behind_is_said(turned: Turned, capsys: pytest.CaptureFixture[str]) -> None:
+    robot = turned.network.client("r1", "coordinator", KEYS)
+    for back in (0.0, 1.0, 60.0, 60.0):
+        turned.tick(0.1)
+        stamp = turned.now[0] - round(back * SECOND)
+        robot.send("coordinator", make_report(1, stamp), stamp)
+        turned.tick(0.0)
+    assert len(turned.core.heard) == 1
+    assert turned.server.counts["report_behind"] == 2
+    assert capsys.readouterr().err.count("reports of r1 say nothing new: older ones than it has sent before") == 1
+
+
+@pytest.mark.parametrize(("back", "lives"), [(1.0, 1), (900.0, 2)])
+def test_without_a_plant_a_clock_that_is_set_back_begins_another_life(turned: Turned, back: float, lives: int) -> None:
+    """Else time would stand until it has come to where it was, and with it every lease."""
+    robot = turned.network.client("r1", "coordinator", KEYS)
+    turned.tick(0.1)
+    robot.send("coordinator", make_report(1, turned.now[0]), turned.now[0])
+    turned.tick(0.1)
+    turned.tick(-back)
+    assert turned.core.lives == lives
+    robot.send("coordinator", make_report(2, turned.now[0]), turned.now[0])
+    turned.tick(0.1)
+    assert [report.round for _, report, _ in turned.core.heard] == ([1, 2] if lives == 2 else [1])
+    assert (turned.core.ticks[-1] == turned.now[0]) == (lives == 2)
 
 
 def test_in_wall_mode_a_plant_gives_the_time(start: Callable[..., Rig]) -> None:

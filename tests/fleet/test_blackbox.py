@@ -49,6 +49,15 @@ def test_what_is_written_is_read_back_with_the_memory_at_each_chunk_start(tmp_pa
     assert [message.cycle for message in recording.chunks[1] if message.channel == "inputs"] == [2, 3, 4]
 
 
+def test_a_memory_is_written_wherever_a_step_does_not_follow_on_the_one_before(tmp_path: Path) -> None:
+    box = BlackBox(tmp_path, "r0", METADATA, {})
+    for cycle in (7, 8, 11, 2, 3):  # two were passed over, then time began anew
+        box.append(step(cycle))
+    box.close()
+    (chunk,) = read_recording(tmp_path / "r0-0.mcap").chunks
+    assert [message.cycle for message in chunk if message.channel == "memory"] == [7, 11, 2]
+
+
 def test_other_mcap_readers_accept_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, [2, 3])
     with path.open("rb") as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from coordination.transport import InProcessEnd, Network
 from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot
 from fleet.metrics import RobotMetrics
+from fleet.records import Memory, anew
 from fleet.ros.arguments import parse
 from fleet.ros.bus import BusError
 from fleet.ros.busrobot import GRACE, BusRobot
@@ -35,7 +37,7 @@ from fleet.ros.qos import LATCHED
 from fleet.ros.robotnode import check_names
 from fleet.seat import Seat
 from fleet.watchdog import Board
-from safety.supervisor import Cause, may_drive
+from safety.supervisor import Cause, Mode, may_drive
 from sim.robot import SECOND, RobotCommand
 from tests.fleet.episodes import Episode, FakeCoordinator, aisle, delivery, walls
 from tests.fleet.hand_policy import write_hand_policy
@@ -437,6 +439,75 @@ def test_a_clock_that_begins_anew_is_another_life(bench: Bench, moments: Moments
     bench.drive(moments[:20])
     told = bench.drive(moments[:3])
     assert [stamp for stamp, _ in told] == [2 * PERIOD, 3 * PERIOD], "the first one only shows that time began anew"
+
+
+def test_in_another_life_a_robot_drives_by_nothing_of_the_former_one(bench: Bench, moments: Moments) -> None:
+    """The same way once more from its begin, in a simulator that was started again."""
+    later = [(at(cycle, 1000 * SECOND), None if picture is None else late(picture)) for cycle, picture in moments]
+    bench.drive(later[:40])
+    assert bench.seat.memory.controller != Memory().controller
+    bench.body.ends["/clock"].publish(Clock(time_of(0)))
+    before = bench.seat.memory
+    bench.bus.spin(0.0)
+    bench.seat.take()
+    assert bench.seat.memory == anew(before) != before, "no stamp of then is one of now"
+    first = moments[0][0]
+    again = [(msgspec.structs.replace(cycle, pose=first.pose, twist=(0.0, 0.0)), p) for cycle, p in moments]
+    told = bench.drive([(cycle, None) for cycle, _ in again[:6]])
+    assert len(told) == 6
+    speeds = [v for _, (v, _) in told]
+    assert speeds[0] < 0.8
+    assert speeds == sorted(speeds, reverse=True), "the stored plan plays: no grant of then is one of now"
+    assert bench.seat.memory.supervisor.cause is Cause.GRANT_STALE
+    assert bench.seat.link.view(0).picture is None
+    told = bench.drive(again[6:24])
+    assert max(v for _, (v, _) in told) > 0.1, "and it drives by those of now at once, not when that time has come"
+
+
+def test_a_latch_outlives_the_clock(bench: Bench, moments: Moments) -> None:
+    bench.drive(moments[:20])
+    stopped = [(cycle, msgspec.structs.replace(p, stopped=True, stop_epoch=3)) for cycle, p in moments[20:24] if p]
+    bench.drive(stopped)
+    assert bench.seat.memory.supervisor.mode is Mode.LATCHED
+    bench.drive([(cycle, None) for cycle, _ in moments[:3]])
+    assert bench.seat.memory.supervisor.mode is Mode.LATCHED
+
+
+def test_a_simulator_that_is_started_again_ends_no_loop_that_waits_for_its_sensors(
+    moments: Moments, policy: Policy
+) -> None:
+    """In real time a silent robot steps on old readings; those of another life are none."""
+    network = LoopNetwork()
+    robot, bus = robot_on(network, "use_sim_time:=true")
+    body = Body(network)
+    link = CoordinatorClient(Network().client("r0", "coordinator", None))
+    seat = Seat(
+        0, robot, link, Stepper(ControlConfig(spec=SPEC), SITE, policy), None, Board(("r0",)), RobotMetrics(("r0",))
+    )
+    robot.join(1.0)
+    seat.lockstep = False
+    body.give(at(moments[0][0], 1000 * SECOND))
+    bus.spin(0.0)
+    seat.take()
+    seat.step()
+    body.ends["/clock"].publish(Clock(time_of(0)))
+    bus.spin(0.0)
+    seat.take()
+    assert robot.life == 1
+    assert not seat.silent(time.monotonic() + 10.0)
+
+
+def at(cycle: Cycle, later: int) -> Cycle:
+    """The same cycle, so many ns later."""
+    moved = {name: getattr(cycle, name) + later for name in STAMPS}
+    return msgspec.structs.replace(cycle, round=cycle.round + later // PERIOD, **moved)
+
+
+def late(picture: Picture) -> Picture:
+    """The same picture 1000 s later."""
+    grant = picture.grant and msgspec.structs.replace(picture.grant, expires=picture.grant.expires + 1000 * SECOND)
+    moved = picture.stamp + 1000 * SECOND
+    return msgspec.structs.replace(picture, round=picture.round + 10_000, stamp=moved, grant=grant)
 
 
 def test_in_lockstep_a_picture_is_waited_for_while_its_predecessor_came(moments: Moments) -> None:
