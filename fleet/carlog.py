@@ -3,23 +3,28 @@
 Files are `<directory>/drive<k>-0.mcap`, one for each activation, in the channels of fleet/drivelog.py; `muster replay`
 decides them once more. A drive in the simulator knows the truth and records that; a car records its own view in the
 same places: pose, motion and others are as sensed, contacts and blame stay empty, because nobody tells it.
+
+The control step hands over copies of what it saw and decided. What takes milliseconds (the stored plan played to its
+end, the others' reach sets, distances) is worked out by the black box's writer, on its thread.
 """
 
 from __future__ import annotations
 
 import math
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fleet.blackbox import BlackBox
 from fleet.carcontrol import CarControl, CarOutput
-from fleet.carshow import plan_of, reach_of
+from fleet.cardecision import CarDecided
+from fleet.carstep import CarStep, kept, lasts, plan_of, reach_of
 from fleet.driveguard import Guard
 from fleet.drivelog import recording
 from safety.supervisor import Mode
-from sim.driving.moment import CarSize, Course, Moment, Others
+from sim.driving.moment import AMPLE, CarSize, Course, Moment, Others
 from sim.driving.reachsets import ReachSets
 from sim.driving.reading import CarReading
 from sim.driving.state import PATH_BEHIND, ObjectColumn, PathColumn
@@ -27,8 +32,14 @@ from sim.driving.witness import nearest, time_to_collision
 from sim.road import Road
 from sim.robot import SECOND, RobotSpec
 
-AMPLE = 900.0
-"""Margins above it mean that nothing bounds the car, m (fleet/driverecord.py)."""
+
+@dataclass(frozen=True, eq=False)
+class Logged:
+    """What the control step hands over."""
+
+    step: CarStep
+    reading: CarReading
+    decided: CarDecided
 
 
 class CarLog:
@@ -54,28 +65,27 @@ class CarLog:
         self.end()
         settings = {"body": "a car on a bus", "fault": ""}
         self._box = self._open.enter_context(
-            recording(self._directory, self.course, settings, f"drive{self.drives}", self._bounds)
+            recording(self._directory, self.course, settings, f"drive{self.drives}", self._bounds, self.moment)
         )
         self.drives += 1
 
     def append(self, control: CarControl, reading: CarReading, output: CarOutput) -> None:
-        """A control step that was decided."""
+        """A control step that was decided; some tens of microseconds."""
         if self._box is not None and output.decided is not None:
-            self._box.append(self.moment(control, reading, output))
+            self._box.append(Logged(kept(control), reading, output.decided))
 
     def end(self) -> None:
         """Close what is open; safe to call twice."""
         self._open.close()
         self._box = None
 
-    def moment(self, control: CarControl, reading: CarReading, output: CarOutput) -> Moment:
-        """A step as drives record it."""
-        decided, seen = output.decided, control.view.seen
-        assert decided is not None
-        x, y, yaw = (float(value) for value in seen["pose"][0])
-        speed, accel, curvature, turn = (float(value) for value in seen["motion"][0])
+    def moment(self, logged: Logged) -> Moment:
+        """A step as drives record it; on the writer's thread."""
+        decided, step, seen = logged.decided, logged.step, logged.step.seen
+        x, y, yaw = (float(value) for value in seen["pose"])
+        speed, accel, curvature, turn = (float(value) for value in seen["motion"])
         pose, motion = (x, y, yaw), (speed, accel, curvature, turn)
-        others = _others(control)
+        others = _others(step)
         size, extent = self.course.size, (self.course.size.length, self.course.size.width)
         middle = (*size.middle(*pose), pose[2])
         clearance = ttc = math.inf
@@ -84,9 +94,9 @@ class CarLog:
             ttc = time_to_collision(middle, extent, motion[0], others.pose, others.size, others.motion[:, 0])
         fallback = decided.mode is Mode.FALLBACK
         mode = "fallback" if fallback else "shielded" if decided.reason else "policy"
-        plan, scan = plan_of(control), reading.scan
+        plan, scan = plan_of(step), logged.reading.scan
         return Moment(
-            time=(control.decision.steps - 1) * self.course.period,
+            time=step.number * self.course.period,
             pose=pose,
             motion=motion,
             proposed=decided.proposed,
@@ -95,29 +105,27 @@ class CarLog:
             reason=decided.reason.name.lower().replace("_", " ") if decided.reason else "",
             margin=decided.margin if decided.margin < AMPLE else math.inf,
             plan=plan,
-            reach=reach_of(control, self._sets, 0.1 * max(len(plan) - 1, 0)),
-            lane=int(seen["lane"][0]),
-            s=float(seen["path_s"][0, PATH_BEHIND]),
-            d=float(seen["where"][0, 0]),
-            limit=float(seen["path"][0, PATH_BEHIND, PathColumn.LIMIT]),
-            left=float(seen["goal"][0, 0]),
+            reach=reach_of(step, self._sets, lasts(plan)),
+            lane=int(seen["lane"]),
+            s=float(seen["path_s"][PATH_BEHIND]),
+            d=float(seen["where"][0]),
+            limit=float(seen["path"][PATH_BEHIND, PathColumn.LIMIT]),
+            left=float(seen["goal"][0]),
             clearance=clearance,
             ttc=ttc,
             sensed=len(others.kind),
             others=others,
             scan=np.zeros(0) if scan is None else scan.ranges.astype(np.float64),
-            scan_age=math.inf if scan is None else (reading.now - scan.stamp) / SECOND,
+            scan_age=math.inf if scan is None else (logged.reading.now - scan.stamp) / SECOND,
             decision=decided.decision,
         )
 
 
-def _others(control: CarControl) -> Others:
+def _others(step: CarStep) -> Others:
     """Everybody else as sensed."""
-    seen = control.view.seen
-    there = np.flatnonzero(seen["object_kind"][0] >= 0)
-    rows = seen["objects"][0][there].astype(np.float64)
+    seen = step.seen
+    there = np.flatnonzero(seen["object_kind"] >= 0)
+    rows = seen["objects"][there].astype(np.float64)
     motion = np.stack([rows[:, ObjectColumn.SPEED], rows[:, ObjectColumn.ACCEL], np.zeros(len(there))], axis=-1)
     poses = rows[:, [ObjectColumn.X, ObjectColumn.Y, ObjectColumn.YAW]]
-    return Others(
-        seen["object_kind"][0][there].copy(), poses, motion, rows[:, [ObjectColumn.LENGTH, ObjectColumn.WIDTH]]
-    )
+    return Others(seen["object_kind"][there].copy(), poses, motion, rows[:, [ObjectColumn.LENGTH, ObjectColumn.WIDTH]])

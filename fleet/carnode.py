@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from fleet.carcontrol import CarControl, CarOutput, goal_at, origin_of
 from fleet.carlog import CarLog
 from fleet.carshow import lane_of, markers_of, path_of, state_of, status_of
+from fleet.carstep import kept, lasts, plan_of, reach_of
 from fleet.drivinglevels import DrivingLevels
 from fleet.ros.bus import Bus, Level, Publisher, Subscription
 from fleet.ros.carinputs import FUTURE, NEEDED, TOPICS, CarInputs
@@ -310,7 +311,11 @@ class CarNode(Behaviour):
         origin = origin_of(self.road)
         if self._lane.matched:
             self._lane.publish(lane_of(self.control.view, reading.now, origin, self._frames))
-        if self._path.matched:
-            self._path.publish(path_of(self.control, reading.now, origin, self._frames))
-        if self._shield.matched:
-            self._shield.publish(markers_of(self.control, self._sets, reading.now, origin, self._frames))
+        if self._path.matched or self._shield.matched:
+            step = kept(self.control)
+            plan = plan_of(step)
+            if self._path.matched:
+                self._path.publish(path_of(plan, reading.now, origin, self._frames))
+            if self._shield.matched:
+                outlines = reach_of(step, self._sets, lasts(plan))
+                self._shield.publish(markers_of(plan, outlines, reading.now, origin, self._frames))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fleet.carcontrol import CarControl, CarOutput
+from fleet.carcontrol import CarOutput
 from fleet.carview import CarView
 from fleet.ros.bus import Diagnostic
 from fleet.ros.carmessages import Frames, pose_message, time_of
@@ -20,22 +20,8 @@ from fleet.ros.messages.nav_msgs import Path
 from fleet.ros.messages.std_msgs import ColorRGBA, Header, String
 from fleet.ros.messages.visualization_msgs import Marker, MarkerArray
 from safety.reason import Reason
-from safety.roadstored import stored_plan
 from safety.supervisor import Mode
-from sim.driving.reachsets import ReachSets
-from sim.driving.state import ObjectColumn, PathColumn
-
-COLUMNS = [
-    int(column)
-    for column in (
-        ObjectColumn.X, ObjectColumn.Y, ObjectColumn.YAW, ObjectColumn.SPEED, ObjectColumn.LENGTH, ObjectColumn.WIDTH,
-        ObjectColumn.LANE_S, ObjectColumn.LANE_D, ObjectColumn.LATERAL,
-    )
-]  # fmt: skip
-"""What reach sets are drawn from."""
-
-NEAR = 90.0
-"""m; reach sets of who is farther away are not drawn."""
+from sim.driving.state import PathColumn
 
 LASTS = Duration(0, 500_000_000)
 """A marker is gone half a second after its car: five pictures."""
@@ -108,39 +94,20 @@ def lane_of(view: CarView, stamp: int, origin: tuple[float, float], frames: Fram
     return Path(Header(time_of(stamp), frames.map), [pose_message(pose, stamp, frames.map) for pose in poses])
 
 
-def path_of(control: CarControl, stamp: int, origin: tuple[float, float], frames: Frames) -> Path:
-    """The stored plan in the map, a pose for each 0.1 s, from where the car is."""
-    poses = [(x + origin[0], y + origin[1], yaw) for x, y, yaw in plan_of(control).tolist()]
+def path_of(plan: NDArray[np.float64], stamp: int, origin: tuple[float, float], frames: Frames) -> Path:
+    """A stored plan (fleet/carstep.py) in the map, a pose for each 0.1 s, from where the car is."""
+    poses = [(x + origin[0], y + origin[1], yaw) for x, y, yaw in plan.tolist()]
     return Path(Header(time_of(stamp), frames.map), [pose_message(pose, stamp, frames.map) for pose in poses])
 
 
-def plan_of(control: CarControl) -> NDArray[np.float64]:
-    """The stored plan as poses about the road's middle, (k, 3); none where there is none."""
-    pose = tuple(float(value) for value in control.view.seen["pose"][0])
-    speed = float(control.view.seen["motion"][0, 0])
-    if not math.isfinite(sum(pose) + speed):
-        return np.zeros((0, 3))
-    decision = control.decision
-    return stored_plan(decision.memory, 0, decision.guard.shield.bounds, (pose[0], pose[1], pose[2]), speed)
-
-
-def reach_of(control: CarControl, sets: ReachSets, time: float) -> tuple[NDArray[np.float64], ...]:
-    """Where others may be within `time` s, as outlines about the road's middle."""
-    seen = control.view.seen
-    rows, pose = seen["objects"][0][:, COLUMNS].astype(np.float64), seen["pose"][0]
-    near = (seen["object_kind"][0] >= 0) & (np.hypot(rows[:, 0] - pose[0], rows[:, 1] - pose[1]) < NEAR)
-    there = np.flatnonzero(near)
-    return sets.outlines(
-        seen["object_kind"][0][there].tolist(), rows[there], seen["object_lane"][0][there].tolist(), time
-    )
-
-
 def markers_of(
-    control: CarControl, sets: ReachSets, stamp: int, origin: tuple[float, float], frames: Frames
+    plan: NDArray[np.float64],
+    outlines: Sequence[NDArray[np.float64]],
+    stamp: int,
+    origin: tuple[float, float],
+    frames: Frames,
 ) -> MarkerArray:
-    """The stored plan and the reach sets in the map, for RViz and Foxglove."""
-    plan = plan_of(control)
-    outlines = reach_of(control, sets, 0.1 * max(len(plan) - 1, 0))
+    """A stored plan and reach sets in the map, for RViz and Foxglove."""
     lines = [("plan", 0, plan[:, :2], PLAN)] if len(plan) > 1 else []
     lines += [("reach", k, np.concatenate([each, each[:1]]), REACH) for k, each in enumerate(outlines)]
     header = Header(time_of(stamp), frames.map)

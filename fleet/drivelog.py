@@ -22,7 +22,7 @@ import functools
 import json
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -109,15 +109,25 @@ class RecordedDrive:
 
 @contextlib.contextmanager
 def recording(
-    directory: Path, course: Course, settings: Mapping[str, Any], name: str, bounds: Mapping[str, float] | None = None
+    directory: Path,
+    course: Course,
+    settings: Mapping[str, Any],
+    name: str,
+    bounds: Mapping[str, float] | None = None,
+    moment_of: Callable[[Any], Moment] | None = None,
 ) -> Iterator[BlackBox]:
     """A black box `<directory>/<name>-0.mcap` to append moments to; whole when the block ends.
 
     `bounds`: what the shield assumes, where there is one. A moment with a decision is followed by it.
     A moment's arrays must be its own: they are written after the control step that made them.
+    `moment_of`: makes a moment of what is appended instead, on the writer's thread.
     """
     box = BlackBox(
-        directory, name, describe(course, settings, bounds), {"road": pack_road(course.road)}, layout=layout_of(course)
+        directory,
+        name,
+        describe(course, settings, bounds),
+        {"road": pack_road(course.road)},
+        layout=layout_of(course, moment_of),
     )
     recorder = Recorder([box])
     try:
@@ -152,9 +162,11 @@ def describe(course: Course, settings: Mapping[str, Any], bounds: Mapping[str, f
     }
 
 
-def layout_of(course: Course) -> Layout:
-    """How moments of a course become messages."""
-    return Layout(CHANNELS, functools.partial(drive_messages, period=course.period))
+def layout_of(course: Course, moment_of: Callable[[Any], Moment] | None = None) -> Layout:
+    """How moments of a course, or what `moment_of` makes moments of, become messages."""
+    if moment_of is None:
+        return Layout(CHANNELS, functools.partial(drive_messages, period=course.period))
+    return Layout(CHANNELS, lambda steps: drive_messages([moment_of(each) for each in steps], course.period))
 
 
 def drive_messages(moments: Sequence[Moment], period: float) -> list[Message]:

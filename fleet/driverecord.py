@@ -23,11 +23,10 @@ from safety.roadstored import stored_plan
 from safety.supervisor import Mode
 from sim.driving.blame import Blame
 from sim.driving.env import RoadEnv
-from sim.driving.moment import Course, Moment, Others
+from sim.driving.moment import AMPLE, Course, Moment, Others
 from sim.driving.problems import Problems, Standing
-from sim.driving.reachsets import ReachSets
+from sim.driving.reachsets import COLUMNS, NEAR, ReachSets
 from sim.driving.recorded import Recorded
-from sim.driving.state import ObjectColumn
 from sim.driving.witness import Ground, boxes, broken, nearest, time_to_collision
 from sim.tasks.task import Ending
 
@@ -49,21 +48,6 @@ BLAMES = {
     Blame.LATERAL: "struck from the side",
     Blame.BOUNDS: "by one outside its bounds",
 }
-
-AMPLE = 900.0
-"""Margins above it mean that nothing bounds the car, m: shields say 1000 where there is nothing to be near to."""
-
-COLUMNS = [
-    int(column)
-    for column in (
-        ObjectColumn.X, ObjectColumn.Y, ObjectColumn.YAW, ObjectColumn.SPEED, ObjectColumn.LENGTH, ObjectColumn.WIDTH,
-        ObjectColumn.LANE_S, ObjectColumn.LANE_D, ObjectColumn.LATERAL,
-    )
-]  # fmt: skip
-"""What reach sets are drawn from."""
-
-NEAR = 90.0
-"""m; reach sets of who is farther away are not drawn."""
 
 ASIDE = 1.5
 """m across the ego's heading; sets of who follows it so closely in line are not drawn: they would cover its own way."""

@@ -17,6 +17,9 @@ from sim.road import Road
 
 Floats = NDArray[np.float64]
 
+AMPLE = 900.0
+"""Margins above it mean that nothing bounds the car, m: shields say 1000 where there is nothing to be near to."""
+
 
 @dataclass(frozen=True)
 class CarSize:

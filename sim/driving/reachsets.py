@@ -20,8 +20,21 @@ from sim.actors import ActorKind
 from sim.driving.drawn import normals
 from sim.driving.profile import RoadProfile
 from sim.driving.raster import disc
+from sim.driving.state import ObjectColumn
 from sim.frenet import middle
 from sim.road import Floats, LaneKind, Road
+
+COLUMNS = [
+    int(column)
+    for column in (
+        ObjectColumn.X, ObjectColumn.Y, ObjectColumn.YAW, ObjectColumn.SPEED, ObjectColumn.LENGTH, ObjectColumn.WIDTH,
+        ObjectColumn.LANE_S, ObjectColumn.LANE_D, ObjectColumn.LATERAL,
+    )
+]  # fmt: skip
+"""Of a view's objects: what `ReachSets.outlines` takes as a row."""
+
+NEAR = 90.0
+"""m; reach sets of who is farther away are not drawn."""
 
 LONG = 3.0
 """s up to which sets are drawn: later ones would cover the road."""

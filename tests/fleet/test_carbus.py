@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
 from pathlib import Path as FilePath
 
 import numpy as np
 import pytest
 
+from fleet import carlog, carstep
 from fleet.carlog import CarLog
 from fleet.carnode import CarNode, CarSettings
 from fleet.carserve import CarServer
@@ -28,6 +31,7 @@ from fleet.ros.qos import SENSOR
 from fleet.salvage import read_recording
 from fleet.venues import read_fault
 from sim.bodies.specs import CAR
+from sim.driving.reachsets import ReachSets
 from sim.robot import SECOND
 from tests.fleet.carbus import SIM_TIME, Pair, drive_in_process, make_pair, make_plant
 from tests.fleet.drivepolicies import write_driving_policies
@@ -256,9 +260,45 @@ def test_the_black_box_of_a_car_is_decided_once_more_bit_for_bit(levels: Driving
     pair.close()
     drive = read_drive(tmp_path / "drive0-0.mcap")
     assert drive.damage == ""
+    assert len({each.pose for each in drive.moments}) > 110, "what is written later is as it was in its step"
+    assert all(np.allclose(each.plan[0], each.pose, atol=1e-3) for each in drive.moments if len(each.plan))
+    assert sum(len(each.plan) > 1 for each in drive.moments) > 50
     assert len(drive.moments) >= 119
     assert drive.moments[60].released == pytest.approx(server.released[60])
     assert len(drive.moments[60].others.kind) > 0
     verdict = replay_drive(read_recording(tmp_path / "drive0-0.mcap"))
     assert verdict.difference is None
     assert verdict.steps >= 119
+
+
+def test_what_a_black_box_works_out_is_worked_out_beside_the_control_step(
+    levels: DrivingLevels, tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stored plans, reach sets and distances take milliseconds, which are the writer's."""
+    threads: dict[str, list[int]] = {}
+
+    def watched(name: str, work: Callable[..., object]) -> Callable[..., object]:
+        def call(*words: object) -> object:
+            threads.setdefault(name, []).append(threading.get_ident())
+            return work(*words)
+
+        return call
+
+    monkeypatch.setattr(carstep, "play", watched("play", carstep.play))
+    monkeypatch.setattr(ReachSets, "outlines", watched("outlines", ReachSets.outlines))
+    monkeypatch.setattr(carlog, "nearest", watched("nearest", carlog.nearest))
+    plant = make_plant("town:7", 3, 30.0)
+    network = LoopNetwork()
+    log = CarLog(tmp_path, plant.road, CAR, "town:7", levels.name)
+    node = CarNode(
+        LoopBus(network, parse(SIM_TIME)), plant.road, levels, CAR, CarSettings(lockstep=True, drive=True),
+        namespace="r1", log=log,
+    )  # fmt: skip
+    node.start()
+    pair = Pair(CarServer(LoopBus(network), plant, lockstep=True, namespace="r1"), node)
+    pair.drive(60)
+    pair.close()
+    assert {name: len(each) >= 59 for name, each in threads.items()} == dict.fromkeys(
+        ("play", "outlines", "nearest"), True
+    )
+    assert threading.get_ident() not in {one for each in threads.values() for one in each}
