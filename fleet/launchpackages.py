@@ -15,10 +15,12 @@ OWN = "muster_ros"
 """The ROS package of muster; its source is in ros2/."""
 
 PROGRAMS = {
+    "car": "car",
     "coordinator": "coordinate",
     "doctor": "doctor",
     "estop": "estop",
     "fleet": "fleet",
+    "road": "road",
     "robot": "robot",
     "sim": "sim",
 }

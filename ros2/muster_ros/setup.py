@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from setuptools import setup
 
 NAME = "muster_ros"
-PROGRAMS = ("coordinator", "doctor", "estop", "fleet", "robot", "sim")
+PROGRAMS = ("car", "coordinator", "doctor", "estop", "fleet", "road", "robot", "sim")
 HERE = Path(__file__).resolve().parent
 MANIFEST = ElementTree.parse(HERE / "package.xml").getroot()
 MAINTAINER = MANIFEST.find("maintainer")

@@ -22,8 +22,9 @@ ENVIRONMENT = {"MUSTER_RUN": "runs/x", "MUSTER_PLANT": "tcp://127.0.0.1:1", "MUS
 
 def test_the_launch_files_are_there() -> None:
     assert FILES == [
-        "driving_demo.launch.yaml", "driving_train.launch.yaml", "fleet_ros.launch.yaml", "hierarchy_train.launch.yaml",
-        "robot.launch.yaml", "warehouse.launch.yaml", "warehouse_demo.launch.yaml", "warehouse_train.launch.yaml",
+        "car.launch.yaml", "driving_demo.launch.yaml", "driving_train.launch.yaml", "fleet_ros.launch.yaml",
+        "hierarchy_train.launch.yaml", "robot.launch.yaml", "warehouse.launch.yaml", "warehouse_demo.launch.yaml",
+        "warehouse_train.launch.yaml",
     ]  # fmt: skip
 
 

@@ -8,6 +8,11 @@ from __future__ import annotations
 import sys
 
 
+def car() -> int:
+    """The computer of one car."""
+    return _run("car")
+
+
 def coordinator() -> int:
     """The coordinator: tasks, assignment, right of way."""
     return _run("coordinator")
@@ -26,6 +31,11 @@ def estop() -> int:
 def fleet() -> int:
     """Submit tasks, wait, write report and video."""
     return _run("fleet")
+
+
+def road() -> int:
+    """The plant of one car: serve the driving simulator."""
+    return _run("road")
 
 
 def robot() -> int:
