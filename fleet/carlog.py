@@ -24,6 +24,7 @@ from fleet.carstep import CarStep, kept, lasts, plan_of, reach_of
 from fleet.driveguard import Guard
 from fleet.drivelog import recording
 from safety.supervisor import Mode
+from sim.device import start_warp
 from sim.driving.moment import AMPLE, CarSize, Course, Moment, Others
 from sim.driving.reachsets import ReachSets
 from sim.driving.reading import CarReading
@@ -49,6 +50,7 @@ class CarLog:
         self, directory: Path, road: Road, spec: RobotSpec, name: str, driver: str, *, lidar: bool = False
     ) -> None:
         """`name`: of the road, for people; `driver`: of the policies. Nothing is written before `begin`."""
+        start_warp()
         car = spec.car
         size = CarSize(spec.length, spec.width, spec.height, car.rear_overhang)
         self.course = Course(

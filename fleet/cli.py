@@ -24,7 +24,7 @@ import sys
 import time
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ COMMANDS = {
         "fleet.driving", "drive a car on roads with shield and black box: video, report, logs", "sim,train,view"
     ),
     "car": Command(
-        "fleet.car", "the computer of one car as a ROS 2 node, in shadow unless told to drive", "sim,ros", joins=True
+        "fleet.car", "the computer of one car as a ROS 2 node, in shadow unless told to drive", "car,ros", joins=True
     ),
     "road": Command("fleet.roadserve", "the plant of one car: serve the driving simulator over ROS 2", "sim,ros"),
     "evaluate": Command("fleet.evaluate", "measure a frozen policy on unseen layouts", "sim,train"),
@@ -125,7 +125,8 @@ def _main(arguments: list[str]) -> int:
         make_named_run()
     if when:
         wait_for(Path(when))
-    return int(module.run(config) or 0)
+    with libraries(arguments[0]):
+        return int(module.run(config) or 0)
 
 
 def split_when(arguments: list[str]) -> tuple[str, list[str]]:
@@ -188,9 +189,19 @@ def overview() -> str:
 
 def load(name: str) -> Any:  # a module with Config and run
     """The module of a subcommand; a library that is not installed becomes a `UsageError` that names the extra."""
+    with libraries(name):
+        return importlib.import_module(COMMANDS[name].module)
+
+
+@contextlib.contextmanager
+def libraries(name: str) -> Iterator[None]:
+    """Whatever a subcommand does: a library that it lacks becomes a `UsageError` that names the extra with it.
+
+    Heavy libraries are imported where they are needed, so that one may be missed as late as in `check` or `run`.
+    """
     command = COMMANDS[name]
     try:
-        return importlib.import_module(command.module)
+        yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if not command.extra or importlib.util.find_spec(command.module.partition(".")[0]) is None or not missing:

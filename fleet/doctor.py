@@ -56,7 +56,7 @@ class Config:
     key: Path | None = None
     """The robot's key file"""
     policy: Path | None = None
-    """Directory with policy.onnx and policy.json"""
+    """Directory with policy.onnx and policy.json, or a run of driving policies"""
     runs: Path = Path("runs")
     """Where runs are written"""
     json: bool = False
@@ -97,7 +97,6 @@ def examine(config: Config) -> list[Finding]:
     """Every finding, in the order of the sections."""
     from fleet.checkup import clock, disk, models, parameters, peers, transports
     from sim.robot import robot_names
-    from sim.specfile import named_spec
 
     def news(section: str) -> None:
         print(f"looking at {section} ...", file=sys.stderr, flush=True)
@@ -121,7 +120,7 @@ def examine(config: Config) -> list[Finding]:
     unit = robots[0] if len(robots) == 1 and config.bus != "none" else ""
     findings += parameters.check(read, datetime.now(UTC), config.coverage, robots, unit)
     news("models")
-    spec = read.spec.value if read.spec is not None and read.spec.value is not None else named_spec("").spec
+    spec = read.spec.value if config.spec and read.spec is not None else None
     findings += models.check(models.look(config.policy, spec))
     news("disk")
     return findings + disk.check(disk.look(config.runs), max(len(robots), 1))

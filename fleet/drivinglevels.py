@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.errors import ContractMismatch, PolicyError
-from agents.layers import read_layers
 from agents.policy import Policy
 from hierarchy.curriculum import ChainError
 from sim.bodies.specs import CAR
 from sim.driving.choosing import PERIOD
 from sim.driving.contract import SKILLS, drive_contract, manoeuvre_contract
 from sim.perceptron import Layers
+from sim.robot import RobotSpec
+from sim.tasks.contract import Contract
 
 LEVELS = ("motor", "lane", "change", "pull_over", "manoeuvre")
 """Bottom-up: the order of training, and the names of the folders."""
@@ -44,23 +45,29 @@ class DrivingLevels:
     top: Policy
 
 
-def read_driving_levels(place: Path) -> DrivingLevels:
-    """Every level of a folder.
+def contracts_of(spec: RobotSpec = CAR) -> dict[str, Contract]:
+    """What the policies that a car asks must be for, by folder: its skills and what chooses among them."""
+    return {**{name: drive_contract(name, spec) for name in SKILLS}, TOP: manoeuvre_contract(spec, PERIOD)}
+
+
+def read_driving_levels(place: Path, spec: RobotSpec = CAR) -> DrivingLevels:
+    """Every level of a folder, for a car.
 
     Raises `PolicyError` for a folder that lacks a level, `ChainError` for levels not trained on each other,
     `ContractMismatch` for policies of another car or of another version.
     """
+    from agents.layers import read_layers  # here, because it takes onnx, which only cars and trainings have
+
     missing = [level for level in LEVELS if not (place / level / MANIFEST).exists()]
     if missing:
         raise PolicyError(
             f"expected driving policies in {place}, got none in {', '.join(missing)}; give a run of driving-train"
         )
     read_levels(place)
-    policies, top = {name: Policy.load(place / name) for name in SKILLS}, Policy.load(place / TOP)
-    for name, policy in (*policies.items(), (TOP, top)):
-        contract = manoeuvre_contract(CAR, PERIOD) if name == TOP else drive_contract(name, CAR)
+    top = Policy.load(place / TOP)
+    for name, contract in contracts_of(spec).items():
         try:
-            policy.check(contract)
+            (top if name == TOP else Policy.load(place / name)).check(contract)
         except ContractMismatch as error:
             said = str(error).partition(" expected: {")[0]  # without both contracts, which are a page each
             raise ContractMismatch(f"{place / name}: {said}") from error

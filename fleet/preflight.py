@@ -80,7 +80,8 @@ def _check_command(words: list[str]) -> dict[str, str]:
     parse(getattr(config, "ros_arguments", ()))
     later = Path(when) if when and not Path(when).exists() else None
     if hasattr(module, "check"):
-        module.check(config, later)
+        with cli.libraries(words[0]):
+            module.check(config, later)
     return module.ports(config) if hasattr(module, "ports") else {}
 
 

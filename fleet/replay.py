@@ -129,13 +129,25 @@ def replay_all(path: Path, policy: Path | None = None) -> Iterator[Verdict]:
     for file in files:
         recording = read_recording(file)
         if recording.metadata.get("schema", "").startswith(DRIVES):
-            # not imported above: drives need the road's world, which no robot's computer has
-            yield importlib.import_module("fleet.drivereplay").replay_drive(recording)
+            yield _replay_drive(recording)
             continue
         header = read_header(recording)
         if header.policy_hash and header.policy_hash not in policies:
             policies[header.policy_hash] = find_policy(file, header, policy)
         yield replay(recording, header, policies.get(header.policy_hash))
+
+
+def _replay_drive(recording: Recording) -> Verdict:
+    """Not imported above: drives need the road's world, which is no warehouse robot's."""
+    try:
+        return importlib.import_module("fleet.drivereplay").replay_drive(recording)
+    except ModuleNotFoundError as error:
+        if error.name not in ("networkx", "scipy"):
+            raise
+        raise BlackBoxError(
+            f"{recording.path} is a drive, whose road takes {error.name}, which is not installed; "
+            "pip install 'muster[car]'"
+        ) from error
 
 
 def find_files(path: Path) -> list[Path]:

@@ -9,11 +9,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fleet.checkup.apart import Lost, apart
 from fleet.checkup.finding import Finding, Reading, Section, one_line, readable
 from sim.errors import MusterError
 from sim.robot import Ackermann, RobotSpec
+
+if TYPE_CHECKING:
+    from agents.policy import Policy
+    from sim.tasks.contract import Contract
 
 SECTION = Section("models")
 
@@ -34,8 +39,6 @@ class PolicyFacts:
     """Of its graph"""
     complaint: str = ""
     """Why this robot cannot drive by it: contract, or answers; empty where it can"""
-    compared: bool = True
-    """Whether its contract was compared with the robot's"""
     answer: float = 0.0
     """What one answer took, the median, s"""
 
@@ -53,8 +56,8 @@ class ModelFacts:
     policy: Reading[PolicyFacts] | None = None
 
 
-def look(policy: Path | None, spec: RobotSpec) -> ModelFacts:
-    """Load the libraries, and the policy where one is given."""
+def look(policy: Path | None, spec: RobotSpec | None) -> ModelFacts:
+    """Load the libraries, and the policy where one is given, for the default robot or car where no `spec` is."""
     runtime, kernels = apart(LOADING, _runtime), apart(LOADING, _kernels)
     reading = None
     if policy is not None and not isinstance(runtime, Lost):
@@ -101,15 +104,11 @@ def _judged(reading: Reading[PolicyFacts]) -> list[Finding]:
         return [
             SECTION.mend(
                 "policy", policy.complaint, "a policy for this robot that answers within its contract",
-                "train one for this --spec (muster train), or give the --spec that it was trained for",
+                "train one for this --spec (muster train, driving-train), or give the --spec that it was trained for",
             )
         ]  # fmt: skip
     about = f"{policy.hash[:12]}, contract {policy.contract[:12]}, {policy.bytes / 2**20:.2f} MiB"
     found = [SECTION.ok("policy", about)]
-    if not policy.compared:
-        found.append(
-            SECTION.note("contract", "not compared: it drives a car", "the drive's", "drive it in shadow first")
-        )
     quick = f"an answer in {policy.answer * 1e3:.2f} ms"
     wanted = f"at most {SLOW * 1e3:g} ms, a tenth of a control period"
     if policy.answer > SLOW:
@@ -140,29 +139,66 @@ def _kernels() -> str:
     return f"warp {warp.config.version}, compiled into {folder}"
 
 
-def _policy(place: Path, spec: RobotSpec) -> PolicyFacts:
+def _policy(place: Path, spec: RobotSpec | None) -> PolicyFacts:
     """Load a policy and ask it. Raises MusterError where its files are none."""
-    import numpy as np
-
     from agents.policy import MANIFEST, MODEL, Policy
-    from fleet.served import rehearse
+    from fleet.drivinglevels import TOP
     from hierarchy.skills import sees_limit
     from sim.tasks.navigate_contract import navigate_contract
 
     directory = place.parent if place.name in (MANIFEST, MODEL) else place
-    policy = Policy.load(directory)
-    size, car = (directory / MODEL).stat().st_size, isinstance(spec.drive, Ackermann)
-    if car:
-        return PolicyFacts(policy.hash, policy.contract_hash, size, compared=False)
+    if (directory / TOP).is_dir() or (spec is not None and isinstance(spec.drive, Ackermann)):
+        return _driving(directory, spec)
+    spec = spec or RobotSpec()
+    policy, size = Policy.load(directory), (directory / MODEL).stat().st_size
     try:
         contract = navigate_contract(spec, limited=sees_limit(policy, spec))
         policy.check(contract)
-        rehearse(policy, contract, bound=1.0)
+        taken = _asked(policy, contract)
     except MusterError as error:
         return PolicyFacts(policy.hash, policy.contract_hash, size, one_line(error))
+    return PolicyFacts(policy.hash, policy.contract_hash, size, answer=taken)
+
+
+def _driving(directory: Path, spec: RobotSpec | None) -> PolicyFacts:
+    """The levels of a car: each against its contract, and asked. Raises MusterError where there are none."""
+    from agents.errors import ContractMismatch, PolicyError
+    from agents.policy import MODEL, Policy
+    from fleet.drivinglevels import TOP, contracts_of, read_driving_levels
+    from sim.bodies.specs import CAR
+
+    places = {name: directory / name for name in contracts_of(CAR)}
+    try:
+        if spec is not None and not isinstance(spec.drive, Ackermann):
+            raise ContractMismatch(
+                f"expected a policy for {spec.name}, a differential drive, {directory} holds driving policies"
+            )
+        read_driving_levels(directory, spec or CAR)
+        policies = {name: Policy.load(place) for name, place in places.items()}
+        taken = max(_asked(policies[name], contract) for name, contract in contracts_of(spec or CAR).items())
+    except ModuleNotFoundError as error:
+        raise PolicyError(
+            f"driving policies take {error.name}, which is not installed; pip install 'muster[car]'"
+        ) from error
+    except MusterError as error:
+        if not all((place / MODEL).is_file() for place in places.values()):
+            raise
+        top = Policy.load(places[TOP])
+        return PolicyFacts(top.hash, top.contract_hash, (places[TOP] / MODEL).stat().st_size, one_line(error))
+    size = sum((place / MODEL).stat().st_size for place in places.values())
+    return PolicyFacts(policies[TOP].hash, policies[TOP].contract_hash, size, answer=taken)
+
+
+def _asked(policy: Policy, contract: Contract) -> float:
+    """What an answer takes, the median, s. Raises PolicyError for answers that are none."""
+    import numpy as np
+
+    from fleet.served import rehearse
+
+    rehearse(policy, contract, bound=1.0)
     taken = []
     for _ in range(32):
         began = time.perf_counter()
         policy.act(np.zeros((1, contract.observation_size), np.float32))
         taken.append(time.perf_counter() - began)
-    return PolicyFacts(policy.hash, policy.contract_hash, size, answer=sorted(taken)[len(taken) // 2])
+    return sorted(taken)[len(taken) // 2]

@@ -17,6 +17,8 @@ from coordination.keys import new_keys, read_keys, write_keys
 from fleet import cli
 from fleet.rundir import ENVIRONMENT, RunDirectory, create_run
 from tests.fleet.baseinstall import Environment, make_environment
+from tests.fleet.drivepolicies import write_driving_policies
+from tests.fleet.hand_policy import write_hand_policy
 from tests.fleet.recorded_plant import SITE, RecordedPlant, make_recording
 
 HEAVY = (
@@ -113,6 +115,63 @@ def test_a_robots_computer_is_examined_with_what_is_on_it(environment: Environme
     verdicts = {each["name"]: each["verdict"] for each in findings}
     assert {verdicts[name] for name in ("zmq", "onnxruntime", "kernels", "spec", "writable")} == {"ok"}
     assert verdicts["dds"] == ("ok" if "cyclonedds" in environment.names else "note")
+
+
+# a car -------------------------------------------------------------------------------------------------------------
+
+NODE = """
+import sys
+from pathlib import Path
+from fleet.car import road_of
+from fleet.carlog import CarLog
+from fleet.carnode import CarNode, CarSettings
+from fleet.drivereplay import replay_drive
+from fleet.drivinglevels import read_driving_levels
+from fleet.ros.loop import LoopBus, LoopNetwork
+from sim.bodies.specs import CAR
+levels, road = read_driving_levels(Path(sys.argv[1])), road_of("town:7")
+log = CarLog(Path(sys.argv[2]), road, CAR, "x", "")
+node = CarNode(LoopBus(LoopNetwork()), road, levels, CAR, CarSettings(), log=log)
+node.start()
+print(node.poll(), node.doubts()[0])
+node.close()
+"""
+"""A car's computer without a bus to others: map, policies, node, black box, a control step."""
+
+
+def test_a_cars_map_is_an_extra_that_is_named_where_it_is_missing(base: Environment, tmp_path: Path) -> None:
+    policies = write_driving_policies(tmp_path / "policies")
+    drive = ["car", "--site", "town:7", "--policy", policies, "--bus", "dds"]
+    launch = ["launch", Path(__file__).resolve().parents[2] / "launch" / "car.launch.yaml", f"policy:={policies}"]
+    for words in (drive, launch):
+        done = base.muster(*words, MUSTER_RUN="")
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "muster car needs networkx, which is not installed; pip install 'muster[car,ros]'" in done.stderr
+
+
+def test_the_doctor_looks_at_policies_with_what_a_robots_computer_has(base: Environment, tmp_path: Path) -> None:
+    write_hand_policy(tmp_path)
+    driving = write_driving_policies(tmp_path / "driving")
+    found = {}
+    for place in (tmp_path, driving):
+        looked = base.muster("doctor", "--bus", "none", "--policy", place, "--json", "--runs", tmp_path)
+        (found[place],) = [each for each in json.loads(looked.stdout)["findings"] if each["name"] == "policy"]
+    assert found[tmp_path]["verdict"] == "ok", found
+    assert "onnx, which is not installed; pip install 'muster[car]'" in found[driving]["found"]
+
+
+def test_a_cars_computer_needs_its_extra_and_neither_learner_nor_simulator(tmp_path: Path, root: Path) -> None:
+    policies = write_driving_policies(tmp_path / "policies")
+    car = make_environment(tmp_path / "venv", root, "car")
+    program = "import importlib.util as u, sys; print([n for n in sys.argv[1:] if u.find_spec(n)])"
+    assert car.run("-c", program, *HEAVY).stdout == "['networkx', 'scipy', 'onnx']\n"
+    done = car.run("-c", NODE, policies, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("True odom: expected a"), done.stdout
+    looked = car.muster("doctor", "--bus", "none", "--policy", policies, "--json", "--runs", tmp_path)
+    (found,) = [each for each in json.loads(looked.stdout)["findings"] if each["name"] == "policy"]
+    assert found["verdict"] == "ok", found
 
 
 # a robot drives ----------------------------------------------------------------------------------------------------

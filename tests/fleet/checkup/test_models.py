@@ -10,7 +10,9 @@ import pytest
 
 from fleet.checkup.finding import Finding, Reading, Verdict
 from fleet.checkup.models import ModelFacts, PolicyFacts, check, look
+from sim.bodies.specs import CAR
 from sim.robot import DiffDrive, RobotSpec
+from tests.fleet.drivepolicies import write_driving_policies
 from tests.fleet.hand_policy import write_hand_policy
 
 SPEC = RobotSpec()
@@ -67,3 +69,60 @@ def test_a_damaged_policy_is_one_line(tmp_path: Path, damage: str) -> None:
     (fault,) = faults(look(tmp_path, SPEC))
     assert fault.name == "policy"
     assert "\n" not in fault.found
+
+
+def test_driving_policies_are_loaded_compared_and_asked_for_a_car(tmp_path: Path) -> None:
+    """A warehouse robot's and a car's: which it is, the folder says where no specification does."""
+    write_driving_policies(tmp_path)
+    for spec in (None, CAR):
+        facts = look(tmp_path, spec)
+        assert faults(facts) == []
+        assert facts.policy is not None
+        assert facts.policy.value is not None
+        assert 0.0 < facts.policy.value.answer < 0.05
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (replace(CAR, period=2 * CAR.period), "expected a policy for contract"),
+        (SPEC, "a differential drive"),
+    ],
+    ids=["another car", "no car"],
+)
+def test_driving_policies_of_another_vehicle_are_to_mend(tmp_path: Path, spec: RobotSpec, said: str) -> None:
+    write_driving_policies(tmp_path)
+    (fault,) = faults(look(tmp_path, spec))
+    assert fault.name == "policy"
+    assert said in fault.found
+    assert "\n" not in fault.found
+    assert len(fault.found) < 400, "without both contracts, which are a page each"
+
+
+def test_a_skill_in_anothers_place_is_to_mend(tmp_path: Path) -> None:
+    write_driving_policies(tmp_path)
+    (tmp_path / "lane").rename(tmp_path / "aside")
+    (tmp_path / "change").rename(tmp_path / "lane")
+    (tmp_path / "aside").rename(tmp_path / "change")
+    (fault,) = faults(look(tmp_path, CAR))
+    assert "lane: expected a policy for contract" in fault.found
+
+
+@pytest.mark.parametrize("damage", ["graph", "level", "a robot's"])
+def test_damaged_driving_policies_are_one_line(tmp_path: Path, damage: str) -> None:
+    write_driving_policies(tmp_path)
+    place: Path = tmp_path
+    if damage == "graph":
+        (tmp_path / "change" / "policy.onnx").write_bytes(b"no graph")
+    elif damage == "level":
+        (tmp_path / "pull_over" / "policy.json").unlink()
+    else:
+        place = tmp_path / "hand"
+        place.mkdir()
+        write_hand_policy(place, SPEC)
+    (fault,) = faults(look(place, CAR))
+    assert fault.name == "policy"
+    assert "\n" not in fault.found
+    assert {"graph": "change", "level": "got none in pull_over", "a robot's": "expected driving policies"}[
+        damage
+    ] in fault.found
