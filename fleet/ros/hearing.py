@@ -1,9 +1,10 @@
 """What a robot's computer makes of its body's messages: a value that the control step judges, or a refusal in words.
 
 Refused is what cannot be placed: another frame than stated or none, a stamp in the future, angles that are not the
-lidar's. It is as if it had not come, so that the input grows stale and the robot stops. What can be placed but is no
-sound value (NaN in a scan, too few ranges, a rotation that is none) goes on as it is: the control step has a verdict
-for it; here it is put in words. Pure; `latest` is the latest stamp that is believed, ns.
+lidar's, a pose whose localisation says itself that it is lost. It is as if it had not come, so that the input grows
+stale and the robot stops. What can be placed but is no sound value (NaN in a scan, too few ranges, a rotation that is
+none) goes on as it is: the control step has a verdict for it; here it is put in words. Pure; `latest` is the latest
+stamp that is believed, ns.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fleet.ros.messages.sensor_msgs import BatteryState, Imu, LaserScan
 from fleet.ros.messages.std_msgs import Header
 from fleet.ros.planar import stamp_of, yaw_of
 from fleet.ros.topics import Frames
+from sim.errors import shown
 from sim.robot import MILLISECOND, SECOND, Lidar
 
 T = TypeVar("T")
@@ -28,6 +30,9 @@ AHEAD = 50 * MILLISECOND
 """A stamp may be so far in the future, ns: what synchronised clocks differ by, and half of a control period."""
 ANGLE = 0.1
 """Largest difference of a ray's direction, in rays."""
+UNSURE = 0.6
+"""Standard deviation of a pose above which nobody knows where a robot is, m and rad: half of a usual cell, by which
+grants are given. More than the 0.5 m that tools give a first estimate (rviz), from which localisation begins."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Refused:
     """A message that cannot."""
 
     kind: str
-    """frame, future or shape"""
+    """frame, future, shape or unsure"""
     text: str
     """What was expected and what came"""
 
@@ -61,19 +66,22 @@ def scan_of(message: LaserScan, lidar: Lidar, frames: Frames, latest: int) -> He
         text = f"scan: expected {lidar.rays} ranges, as the specification says, came {len(ranges)}"
         return Heard(ranges.tobytes(), stamp, text)
     step, first = math.tau / lidar.rays, float(lidar.angles()[0])
-    off = max(abs(message.angle_min - first), abs((message.angle_increment - step) * (lidar.rays - 1)))
-    if not off <= ANGLE * step:
+    off = (abs(message.angle_min - first), abs((message.angle_increment - step) * (lidar.rays - 1)))
+    if not all(each <= ANGLE * step for each in off):  # `not` finds NaN too, which `max` may pass over
         return Refused(
             "shape",
             f"scan: expected rays from {first:.4f} rad every {step:.5f} rad, came {message.angle_min:.4f} and "
             f"{message.angle_increment:.5f}; turn the driver's angles, or correct the specification",
         )
-    most = np.float32(min(lidar.range_max, message.range_max))
-    if not most > 0.0:
+    if not message.range_max > 0.0:
         return Refused("shape", f"scan: expected a range_max above 0 m, came {message.range_max:g}")
+    most = np.float32(min(lidar.range_max, message.range_max))
     known = np.where(ranges > most, most, np.where(ranges == -np.inf, np.float32(0.0), ranges)).astype(np.float32)
-    bad = int(np.count_nonzero(np.isnan(known)))
-    return Heard(known.tobytes(), stamp, f"scan: {bad} of {len(known)} ranges are NaN" if bad else "")
+    wrong = {"NaN": np.isnan(known), "below 0 m": known < 0.0}
+    told = [
+        f"{np.count_nonzero(those)} of {len(known)} ranges are {what}" for what, those in wrong.items() if those.any()
+    ]
+    return Heard(known.tobytes(), stamp, f"scan: {', '.join(told)}" if told else "")
 
 
 def twist_of(message: Odometry, frames: Frames, latest: int) -> Heard[tuple[float, float]] | Refused:
@@ -84,8 +92,11 @@ def twist_of(message: Odometry, frames: Frames, latest: int) -> Heard[tuple[floa
     if message.child_frame_id != frames.base:
         return _frame("odom", "child_frame_id", frames.base, message.child_frame_id)
     twist = message.twist.twist
-    v, w = _single(twist.linear.x), _single(twist.angular.z)
-    doubt = "" if math.isfinite(v) and math.isfinite(w) else f"odom: expected finite speeds, came {v:g} and {w:g}"
+    v, w, across = _single(twist.linear.x), _single(twist.angular.z), _single(twist.linear.y)
+    doubt = ""
+    if not all(map(math.isfinite, (v, w, across))):
+        doubt = f"odom: expected finite speeds, came {v:g} along, {across:g} across and {w:g} rad/s"
+        v = v if math.isfinite(across) else math.nan  # whose sideways speed is no number has no speed to drive by
     return Heard((v, w), stamp_of(message.header.stamp), doubt)
 
 
@@ -96,7 +107,18 @@ def pose_of(
     refused = _placed(message.header, frames.map, latest, "pose")
     if refused is not None:
         return refused
-    pose = message.pose.pose
+    pose, covariance = message.pose.pose, message.pose.covariance
+    for what, unit, variance in (
+        ("place", "m", max(covariance[[0, 7]], key=_doubtful)),
+        ("heading", "rad", covariance[35]),
+    ):
+        if not 0.0 <= variance <= UNSURE * UNSURE:  # `not` finds NaN too
+            spread = f"one to {math.sqrt(variance):.3g}" if variance >= 0.0 else f"the root of {variance:g}"
+            return Refused(
+                "unsure",
+                f"pose: expected a {what} that is known to {UNSURE:g} {unit} (standard deviation), came {spread} {unit}"
+                "; localise the robot anew",
+            )
     at = (_single(pose.position.x), _single(pose.position.y), _single(yaw_of(pose.orientation)))
     doubt = "" if all(map(math.isfinite, at)) else f"pose: expected a finite pose on the floor, came {at}"
     return Heard(at, stamp_of(message.header.stamp), doubt)
@@ -142,10 +164,15 @@ def _timely(header: Header, latest: int, topic: str) -> Refused | None:
 
 
 def _frame(topic: str, field: str, expected: str, came: str) -> Refused:
-    came = f'"{came}"' if came else "none"
+    came = shown(came) if came else "none"
     return Refused(
         "frame", f'{topic}: expected {field} "{expected}", came {came}; correct the sender, or the parameter frame_...'
     )
+
+
+def _doubtful(variance: float) -> float:
+    """By which variances are compared: one that is none is the worst."""
+    return float(variance) if variance >= 0.0 else math.inf
 
 
 def _single(value: float) -> float:

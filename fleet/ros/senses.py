@@ -34,6 +34,8 @@ class Sense:
     """Why the last one was not"""
     when: int = 0
     """When that was, ns of the node's time"""
+    behind: int = 0
+    """How far the last one's stamp was before the newest one's, ns; 0 where it was the newest itself"""
 
 
 class Senses:
@@ -119,7 +121,9 @@ class Senses:
                 sense.refused, sense.when = heard.text, now
             elif sense.newest is not None and heard.stamp < sense.newest.stamp:
                 self.counts[f"{topic.name}_older"] += 1
+                sense.behind = sense.newest.stamp - heard.stamp
             else:
+                sense.behind = 0
                 self.counts["received"] += sense.newest is None or heard.stamp > sense.newest.stamp
                 sense.newest = heard
                 sense.came += 1
@@ -137,5 +141,7 @@ class Senses:
             return [f"{sense.topic}: nothing has come"]
         age = now - sense.newest.stamp
         if age > OLD.get(sense.topic, self._bound + 100 * MILLISECOND):
-            return [f"{sense.topic}: the newest message is {age / SECOND:.3f} s old; the robot does not drive by it"]
+            text = f"{sense.topic}: the newest message is {age / SECOND:.3f} s old; the robot does not drive by it"
+            back = f"; what comes is stamped {sense.behind / SECOND:.3f} s before it: expected stamps that rise"
+            return [text + back if sense.behind else text]
         return [sense.newest.doubt] if sense.newest.doubt else []

@@ -170,9 +170,25 @@ def no_rotation(message: Any) -> Any:
     return message
 
 
+def spread(row: int, variance: float) -> Change:
+    def change(message: Any) -> Any:
+        message.pose.covariance[row] = variance
+        return message
+
+    return change
+
+
 def speed(value: float) -> Change:
     def change(message: Any) -> Any:
         message.twist.twist.linear.x = value
+        return message
+
+    return change
+
+
+def across(value: float) -> Change:
+    def change(message: Any) -> Any:
+        message.twist.twist.linear.y = value
         return message
 
     return change
@@ -191,22 +207,44 @@ def angles(message: Any) -> Any:
     return message
 
 
+def number(name: str, value: float) -> Change:
+    def change(message: Any) -> Any:
+        setattr(message, name, value)
+        return message
+
+    return change
+
+
+def below_zero(message: Any) -> Any:
+    message.ranges = -message.ranges
+    return message
+
+
 BAD: dict[str, tuple[str, Change, Cause, str]] = {
     "NaN in a scan": ("scan", nan_in_scan, Cause.NOT_FINITE, "1 of 360 ranges are NaN"),
     "a malformed scan": ("scan", short_scan, Cause.NOT_FINITE, "expected 360 ranges"),
     "a scan turned": ("scan", angles, Cause.SCAN_STALE, "expected rays from -3.1416 rad"),
+    "a scan whose angles are no numbers": ("scan", number("angle_increment", math.nan), Cause.SCAN_STALE, "and nan"),
+    "a scan that sees as far as NaN": ("scan", number("range_max", math.nan), Cause.SCAN_STALE, "range_max above 0 m"),
+    "a scan below zero": ("scan", below_zero, Cause.NOT_FINITE, "360 of 360 ranges are below 0 m"),
     "a scan without a frame": ("scan", frame(""), Cause.SCAN_STALE, 'expected frame_id "r0/base_scan", came none'),
     "a scan of another robot": ("scan", frame("r1/base_scan"), Cause.SCAN_STALE, 'came "r1/base_scan"'),
+    "a scan whose frame is a terminal's": ("scan", frame("\x1b[31m"), Cause.SCAN_STALE, r'came "\x1b[31m"'),
     "no scan": ("scan", lambda message: None, Cause.SCAN_STALE, "scan: the newest message is"),
     "a scan from the past": ("scan", later(-0.5), Cause.SCAN_STALE, "scan: the newest message is"),
+    "a scan from long ago": ("scan", later(-5.0), Cause.SCAN_STALE, "before it: expected stamps that rise"),
     "a scan from the future": ("scan", later(2.0), Cause.SCAN_STALE, "beyond what clocks may differ by"),
     "a pose in another frame": ("pose", frame("r0/odom"), Cause.ODOMETRY_STALE, 'pose: expected frame_id "map"'),
     "a pose from the future": ("pose", later(1.0), Cause.ODOMETRY_STALE, "beyond what clocks may differ by"),
     "a pose that is a period ahead": ("pose", later(0.1), Cause.NOT_FINITE, ""),
     "a pose without a rotation": ("pose", no_rotation, Cause.NOT_FINITE, "expected a finite pose on the floor"),
+    "a pose of who is lost": ("pose", spread(0, 4.0), Cause.ODOMETRY_STALE, "came one to 2 m; localise the robot anew"),
+    "a pose of who has lost his heading": ("pose", spread(35, 1.0), Cause.ODOMETRY_STALE, "a heading that is known to"),
+    "a pose with a variance that is none": ("pose", spread(7, math.nan), Cause.ODOMETRY_STALE, "the root of nan"),
     "odometry of another base": ("odom", child, Cause.ODOMETRY_STALE, 'child_frame_id "r0/base_link"'),
     "odometry without a frame": ("odom", frame(""), Cause.ODOMETRY_STALE, "came none"),
     "odometry that is no number": ("odom", speed(math.nan), Cause.NOT_FINITE, "expected finite speeds"),
+    "odometry that is no number across": ("odom", across(math.nan), Cause.NOT_FINITE, "nan across"),
     "odometry beyond float32": ("odom", speed(1e300), Cause.NOT_FINITE, "expected finite speeds"),
     "a battery that is no number": ("battery_state", charge(math.nan), Cause.NOT_FINITE, "expected a percentage"),
     "a battery in percent": ("battery_state", charge(87.0), Cause.NOT_FINITE, "from 0 to 1, came 87"),
