@@ -149,6 +149,29 @@ def test_the_stored_plan_of_who_is_between_two_lanes_leads_into_one_where_that_i
     assert abs(off) + 0.5 * CAR.width < 0.5 * LANE + 0.1
 
 
+def test_who_holds_its_pace_first_would_stand_inside_a_lane_had_it_come_a_third_less_far_across() -> None:
+    """Lists stop coming to cars that turn over the border; brakes that are better than promised leave less time."""
+    d, v = (each.ravel() for each in np.meshgrid(np.arange(1.3, 1.75, 0.05), np.arange(4.0, 9.0)))
+    world = RoadWorld(len(d), 1, spec=CAR, noise=0.0)
+    world.put(0.0, d, v)
+    world.yaw[:] = 0.1
+    see(world)
+    world.judge(np.zeros((len(d), 2)))
+    assert (world.memory.plan.numpy()[:, 2] >= 1.0).all()
+    ways = [d]
+    for _ in range(240):
+        world.drive()
+        ways.append(world.frenet()[1])
+        see(world)
+        world.seen["list_age"][...] = 2.0
+        world.judge(np.zeros((len(d), 2)))
+    assert (world.v == 0.0).all()
+    way, stands = np.array(ways), ways[-1]
+    farthest = way[np.abs(way - stands).argmax(0), np.arange(len(d))]
+    off = np.abs(stands + 0.3 * (farthest - stands) - world.lane * LANE)
+    assert (off + 0.5 * CAR.width < 0.5 * LANE + 0.1).all()
+
+
 @pytest.mark.parametrize(("d", "turn"), [(0.5, -0.1), (1.5, -0.17)])
 def test_nobody_turns_across_its_lane_further_than_it_can_come_out_of(d: float, turn: float) -> None:
     world = RoadWorld(1, 1, spec=CAR, noise=0.0)
