@@ -1,4 +1,4 @@
-"""What every test shares: what is skipped and why, said at the end of a run."""
+"""What every test shares: runs and command lines, and what is skipped and why, said at the end of a run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.commandline import contents, one_line
+
+if TYPE_CHECKING:
+    from fleet.rundir import RunDirectory
+    from tests.fleet.recorded_plant import RecordedPlant
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -46,6 +51,30 @@ def refused(
 
     yield check
     signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def recorded_run(tmp_path: Path) -> RunDirectory:
+    """A run directory with key, floor, policy and a recorded life."""
+    from coordination.keys import new_keys, write_keys
+    from fleet.rundir import create_run
+    from tests.fleet.recorded_plant import make_recording
+
+    run = create_run(tmp_path)
+    write_keys(run.key, new_keys())
+    make_recording(run.root, seconds=12.0)
+    return run
+
+
+@pytest.fixture
+def recorded_plant(recorded_run: RunDirectory) -> Iterator[RecordedPlant]:
+    """What plays that life to a robot."""
+    from coordination.keys import read_keys
+    from tests.fleet.recorded_plant import RecordedPlant
+
+    plant = RecordedPlant(recorded_run.root, read_keys(recorded_run.key))
+    yield plant
+    plant.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,36 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from coordination.keys import Keys, new_keys, read_keys, write_keys
+from coordination.keys import Keys, read_keys, write_keys
 from coordination.messages import Join
 from fleet import cli, watchdog
 from fleet.replay import replay_all
-from fleet.rundir import ENVIRONMENT, RunDirectory, create_run
+from fleet.rundir import ENVIRONMENT, RunDirectory
 from sim.robot import RobotSpec
 from tests.fleet.hand_policy import write_hand_policy
-from tests.fleet.recorded_plant import SITE, RecordedPlant, make_recording
+from tests.fleet.recorded_plant import SITE, RecordedPlant
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> RunDirectory:
-    """A run directory with key, floor, policy and a recorded life."""
-    run = create_run(tmp_path)
-    write_keys(run.key, new_keys())
-    make_recording(run.root, seconds=12.0)
-    return run
-
-
-@pytest.fixture
-def recorded(directory: RunDirectory) -> Iterator[RecordedPlant]:
-    plant = RecordedPlant(directory.root, read_keys(directory.key))
-    yield plant
-    plant.close()
-
-
-@pytest.fixture
-def background(directory: RunDirectory, recorded: RecordedPlant) -> Iterator[subprocess.Popen[str]]:
+def background(recorded_run: RunDirectory, recorded_plant: RecordedPlant) -> Iterator[subprocess.Popen[str]]:
     """A robot as a shell starts a background job: SIGINT ignored."""
-    process = start(directory, recorded, before=("sh", "-c", "trap '' INT; exec \"$@\"", "sh"))
+    process = start(recorded_run, recorded_plant, before=("sh", "-c", "trap '' INT; exec \"$@\"", "sh"))
     with process:
         yield process
         process.kill()
@@ -61,59 +45,59 @@ def start(
 
 
 def test_a_robot_process_releases_what_was_recorded_and_leaves_a_black_box(
-    directory: RunDirectory, recorded: RecordedPlant
+    recorded_run: RunDirectory, recorded_plant: RecordedPlant
 ) -> None:
-    process = start(directory, recorded)
-    assert recorded.serve()
+    process = start(recorded_run, recorded_plant)
+    assert recorded_plant.serve()
     output, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     assert "robots ready: r0" in output
-    wanted = {moment.cycle.round: moment.released for moment in recorded.moments}
-    assert recorded.commands == wanted
-    assert recorded.said_by == ["loop"] * len(wanted)
-    assert recorded.reports[-1].legs_done == 1
-    (verdict,) = replay_all(directory.root)
+    wanted = {moment.cycle.round: moment.released for moment in recorded_plant.moments}
+    assert recorded_plant.commands == wanted
+    assert recorded_plant.said_by == ["loop"] * len(wanted)
+    assert recorded_plant.reports[-1].legs_done == 1
+    (verdict,) = replay_all(recorded_run.root)
     assert verdict.identical, verdict.line()
     assert verdict.steps == len(wanted)
-    summary = json.loads((directory.root / "robots-r0.json").read_text())["robots"]["r0"]
+    summary = json.loads((recorded_run.root / "robots-r0.json").read_text())["robots"]["r0"]
     assert summary["steps"] == len(wanted)
     assert summary["blackbox"]["dropped"] == 0
     assert summary["errors"] == 0
 
 
 def test_a_robot_drives_with_its_own_key_alone_watchdog_and_all(
-    directory: RunDirectory, recorded: RecordedPlant
+    recorded_run: RunDirectory, recorded_plant: RecordedPlant
 ) -> None:
-    own = directory.root / "r0.key"
-    write_keys(own, Keys(nodes={"r0": read_keys(directory.key).node("r0") or b""}))
-    directory.key.unlink()
-    process = start(directory, recorded, "--key", str(own))
-    assert recorded.serve()
+    own = recorded_run.root / "r0.key"
+    write_keys(own, Keys(nodes={"r0": read_keys(recorded_run.key).node("r0") or b""}))
+    recorded_run.key.unlink()
+    process = start(recorded_run, recorded_plant, "--key", str(own))
+    assert recorded_plant.serve()
     output, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     assert "robots ready: r0" in output
-    assert not directory.key.exists(), "nobody made another key"
+    assert not recorded_run.key.exists(), "nobody made another key"
 
 
 def test_a_terminated_robot_says_goodbye_and_finishes_its_files(
-    directory: RunDirectory, recorded: RecordedPlant
+    recorded_run: RunDirectory, recorded_plant: RecordedPlant
 ) -> None:
-    process = start(directory, recorded)
-    serve_until(recorded, recorded.joined.is_set)
-    recorded._plant.send("r0", recorded.moments[0].cycle, 0)
-    serve_until(recorded, lambda: recorded.commands)
+    process = start(recorded_run, recorded_plant)
+    serve_until(recorded_plant, recorded_plant.joined.is_set)
+    recorded_plant._plant.send("r0", recorded_plant.moments[0].cycle, 0)
+    serve_until(recorded_plant, lambda: recorded_plant.commands)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
-    (verdict,) = replay_all(directory.root)
+    (verdict,) = replay_all(recorded_run.root)
     assert verdict.steps == 1
     assert not verdict.notes
 
 
-def serve_until(recorded: RecordedPlant, holds: Callable[[], object]) -> None:
+def serve_until(plant: RecordedPlant, holds: Callable[[], object]) -> None:
     deadline = time.monotonic() + 30.0
     while not holds() and time.monotonic() < deadline:
-        recorded._take(0.05)
+        plant._take(0.05)
 
 
 def refused(process: subprocess.Popen[str]) -> str:
@@ -127,48 +111,48 @@ def refused(process: subprocess.Popen[str]) -> str:
 
 
 def test_a_policy_for_another_robot_is_refused_with_both_contracts(
-    directory: RunDirectory, recorded: RecordedPlant, tmp_path: Path
+    recorded_run: RunDirectory, recorded_plant: RecordedPlant, tmp_path: Path
 ) -> None:
     write_hand_policy(tmp_path, RobotSpec(length=0.5))
-    line = refused(start(directory, recorded, "--policy", str(tmp_path)))
+    line = refused(start(recorded_run, recorded_plant, "--policy", str(tmp_path)))
     assert line.count('"embodiment"') == 2
 
 
-def test_a_missing_plant_is_said(directory: RunDirectory, recorded: RecordedPlant) -> None:
-    recorded.close()
-    assert "expected a plant to answer robot r0" in refused(start(directory, recorded, "--patience", "1"))
-    assert not list(directory.blackbox.iterdir())
+def test_a_missing_plant_is_said(recorded_run: RunDirectory, recorded_plant: RecordedPlant) -> None:
+    recorded_plant.close()
+    assert "expected a plant to answer robot r0" in refused(start(recorded_run, recorded_plant, "--patience", "1"))
+    assert not list(recorded_run.blackbox.iterdir())
 
 
-def test_a_busy_metrics_port_is_said(directory: RunDirectory, recorded: RecordedPlant) -> None:
+def test_a_busy_metrics_port_is_said(recorded_run: RunDirectory, recorded_plant: RecordedPlant) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
         assert f"--metrics-port: tcp://127.0.0.1:{port} is in use" in refused(
-            start(directory, recorded, "--metrics-port", str(port))
+            start(recorded_run, recorded_plant, "--metrics-port", str(port))
         )
 
 
-def test_another_floor_than_the_plants_is_refused(directory: RunDirectory, recorded: RecordedPlant) -> None:
-    recorded._site = "0" * 64
-    process = start(directory, recorded)
-    serve_until(recorded, recorded.joined.is_set)
+def test_another_floor_than_the_plants_is_refused(recorded_run: RunDirectory, recorded_plant: RecordedPlant) -> None:
+    recorded_plant._site = "0" * 64
+    process = start(recorded_run, recorded_plant)
+    serve_until(recorded_plant, recorded_plant.joined.is_set)
     assert "the same site" in refused(process)
 
 
 def test_a_base_with_another_motor_than_the_bound_was_measured_with_is_refused(
-    directory: RunDirectory, recorded: RecordedPlant
+    recorded_run: RunDirectory, recorded_plant: RecordedPlant
 ) -> None:
-    recorded.motor = "0" * 64
-    process = start(directory, recorded)
-    serve_until(recorded, recorded.joined.is_set)
+    recorded_plant.motor = "0" * 64
+    process = start(recorded_run, recorded_plant)
+    serve_until(recorded_plant, recorded_plant.joined.is_set)
     assert "r0's drives by 000000000000" in refused(process)
 
 
 def test_no_robot_joins_before_its_watchdog_is_up(
-    directory: RunDirectory,
-    recorded: RecordedPlant,
+    recorded_run: RunDirectory,
+    recorded_plant: RecordedPlant,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -176,22 +160,22 @@ def test_no_robot_joins_before_its_watchdog_is_up(
     sleeper = subprocess.Popen(["sleep", "60"])
     monkeypatch.setattr(watchdog, "start", lambda *_, **__: sleeper)
     monkeypatch.setattr(watchdog, "START", 0.5)
-    monkeypatch.setenv(ENVIRONMENT, str(directory.root))
-    words = ["robot", "--site", str(directory.root / SITE), "--plant", recorded.plant]
+    monkeypatch.setenv(ENVIRONMENT, str(recorded_run.root))
+    words = ["robot", "--site", str(recorded_run.root / SITE), "--plant", recorded_plant.plant]
     with sleeper:
-        code = cli.main([*words, "--coordinator", recorded.coordinator, "--patience", "5"])
+        code = cli.main([*words, "--coordinator", recorded_plant.coordinator, "--patience", "5"])
         sleeper.kill()
     assert code == 2
     assert "expected the watchdog to be up within 0.5 s" in capsys.readouterr().err
-    assert not [message for message in recorded._plant.receive(0.5) if isinstance(message.body, Join)]
+    assert not [message for message in recorded_plant._plant.receive(0.5) if isinstance(message.body, Join)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_robot_that_waits_for_its_plant_ends_when_it_is_told_to(
-    background: subprocess.Popen[str], recorded: RecordedPlant, number: signal.Signals
+    background: subprocess.Popen[str], recorded_plant: RecordedPlant, number: signal.Signals
 ) -> None:
     deadline = time.monotonic() + 60.0
-    while not recorded._plant.receive(0.05):  # it asks to join, and nobody answers
+    while not recorded_plant._plant.receive(0.05):  # it asks to join, and nobody answers
         assert time.monotonic() < deadline
     background.send_signal(number)
     _, errors = background.communicate(timeout=20)  # its patience is 60 s
@@ -212,12 +196,12 @@ def test_a_robot_that_waits_for_its_plant_ends_when_it_is_told_to(
 def test_a_robot_that_cannot_be_on_a_bus_is_one_clear_line(
     words: list[str],
     said: str,
-    directory: RunDirectory,
+    recorded_run: RunDirectory,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv(ENVIRONMENT, str(directory.root))
-    assert cli.main(["robot", "--site", str(directory.root / SITE), *words]) == 2
+    monkeypatch.setenv(ENVIRONMENT, str(recorded_run.root))
+    assert cli.main(["robot", "--site", str(recorded_run.root / SITE), *words]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

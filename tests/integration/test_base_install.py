@@ -8,18 +8,16 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from coordination.keys import new_keys, read_keys, write_keys
 from fleet import cli
 from fleet.rundir import ENVIRONMENT, RunDirectory, create_run
 from tests.fleet.baseinstall import Environment, make_environment
 from tests.fleet.drivepolicies import write_driving_policies
 from tests.fleet.hand_policy import write_hand_policy
-from tests.fleet.recorded_plant import SITE, RecordedPlant, make_recording
+from tests.fleet.recorded_plant import SITE, RecordedPlant
 
 HEAVY = (
     "torch", "mujoco", "mujoco_warp", "gymnasium", "pettingzoo", "numba", "networkx", "scipy", "onnx", "tensorboard",
@@ -177,39 +175,24 @@ def test_a_cars_computer_needs_its_extra_and_neither_learner_nor_simulator(tmp_p
 # a robot drives ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> RunDirectory:
-    """A run directory with key, floor, policy and a recorded life."""
-    run = create_run(tmp_path)
-    write_keys(run.key, new_keys())
-    make_recording(run.root, seconds=8.0)
-    return run
-
-
-@pytest.fixture
-def recorded(directory: RunDirectory) -> Iterator[RecordedPlant]:
-    plant = RecordedPlant(directory.root, read_keys(directory.key))
-    yield plant
-    plant.close()
-
-
 def test_a_launch_file_with_a_robot_runs_and_its_black_box_replays(
-    base: Environment, directory: RunDirectory, recorded: RecordedPlant
+    base: Environment, recorded_run: RunDirectory, recorded_plant: RecordedPlant
 ) -> None:
     """Runner, warm-up of the kernels, robot, watchdog, black box and replay."""
-    file = directory.root / "one.launch.yaml"
-    words = f"--site {directory.root / SITE} --plant {recorded.plant} --coordinator {recorded.coordinator}"
-    file.write_text(f"launch:\n  - executable:\n      cmd: muster robot --robots r0 {words}\n      name: r0\n")
-    serving = threading.Thread(target=recorded.serve, args=(300.0,))
+    file = recorded_run.root / "one.launch.yaml"
+    words = f"--robots r0 --site {recorded_run.root / SITE} --plant {recorded_plant.plant}"
+    words += f" --coordinator {recorded_plant.coordinator}"
+    file.write_text(f"launch:\n  - executable:\n      cmd: muster robot {words}\n      name: r0\n")
+    serving = threading.Thread(target=recorded_plant.serve, args=(300.0,))
     serving.start()
-    done = base.muster("launch", file, **{ENVIRONMENT: str(directory.root)})
+    done = base.muster("launch", file, **{ENVIRONMENT: str(recorded_run.root)})
     serving.join(60.0)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "kernels ready" in done.stdout
-    assert recorded.commands == {moment.cycle.round: moment.released for moment in recorded.moments}
-    replayed = base.muster("replay", directory.root)
+    assert recorded_plant.commands == {moment.cycle.round: moment.released for moment in recorded_plant.moments}
+    replayed = base.muster("replay", recorded_run.root)
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
-    assert f"identical, {len(recorded.moments)} steps" in replayed.stdout
+    assert f"identical, {len(recorded_plant.moments)} steps" in replayed.stdout
 
 
 @pytest.mark.parametrize(
