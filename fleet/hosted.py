@@ -111,6 +111,26 @@ def readings_of(cycle: Cycle) -> Readings:
     )
 
 
+def cycle_of(readings: Readings, number: int, *, coordinator: bool = True) -> Cycle:
+    """A cycle that tells these readings in a round: what `readings_of` gives back."""
+    x, y, yaw = readings.pose.tolist()
+    v, w = readings.twist.tolist()
+    return Cycle(
+        round=number,
+        stamp=readings.stamp,
+        scan=readings.scan.tobytes(),
+        scan_stamp=readings.scan_stamp,
+        pose=(x, y, yaw),
+        pose_stamp=readings.pose_stamp,
+        twist=(v, w),
+        twist_stamp=readings.twist_stamp,
+        battery=readings.battery,
+        bumper=readings.bumper,
+        coordinator=coordinator,
+        lift=readings.lift,
+    )
+
+
 class FakeHosted:
     """A robot that is given its cycles by a test, and keeps what it was told."""
 

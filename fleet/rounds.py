@@ -27,9 +27,10 @@ from typing import Any, Literal
 import numpy as np
 
 from coordination.client import COORDINATOR
-from coordination.messages import Cycle, Done, Join, Joined, Leave, Round
+from coordination.messages import Done, Join, Joined, Leave, Round
 from coordination.transport import Transport
 from coordination.wire import Received
+from fleet.hosted import cycle_of
 from fleet.membership import Membership
 from fleet.world import World
 from hierarchy.motor import motor_hash
@@ -250,22 +251,7 @@ class Plant:
     def _send_cycles(self, names: list[str]) -> None:
         for name in names:
             readings = self.world.readings(self._index[name])
-            x, y, yaw = readings.pose.tolist()
-            v, w = readings.twist.tolist()
-            cycle = Cycle(
-                round=self.round,
-                stamp=readings.stamp,
-                scan=readings.scan.tobytes(),
-                scan_stamp=readings.scan_stamp,
-                pose=(x, y, yaw),
-                pose_stamp=readings.pose_stamp,
-                twist=(v, w),
-                twist_stamp=readings.twist_stamp,
-                battery=readings.battery,
-                bumper=readings.bumper,
-                coordinator=self._coordinator_before,
-                lift=readings.lift,
-            )
+            cycle = cycle_of(readings, self.round, coordinator=self._coordinator_before)
             self.transport.send(name, cycle, readings.stamp)
 
     def _ask_watchdogs(self) -> None:

@@ -28,13 +28,15 @@ from coordination.keys import Keys, ensure_keys
 from coordination.messages import Assignment, Cycle, Done, Grant, Join, Joined, Leave, Leg, LegKind, Picture, Report
 from coordination.zmq_transport import ZmqServer
 from fleet.control import ControlConfig, Stepper
-from fleet.records import Inputs, at_start
+from fleet.hosted import cycle_of
+from fleet.records import at_start
 from fleet.rundir import RunDirectory, create_run
 from fleet.world import World
 from sim.compiled import write_site
 from sim.robot import SECOND, RobotSpec
 from sim.site import Site, make_site
 from sim.tasks.navigate_contract import navigate_contract
+from tests.fleet.episodes import inputs_of
 
 CYCLES = 40
 SILENT = 1
@@ -62,37 +64,9 @@ def record_session(site: Site, spec: RobotSpec, policy: Policy) -> tuple[list[Cy
     released: list[tuple[float, float]] = []
     for number in range(CYCLES):
         readings = world.readings(0)
-        x, y, yaw = readings.pose.tolist()
-        v, w = readings.twist.tolist()
-        cycles.append(
-            Cycle(
-                round=number,
-                stamp=readings.stamp,
-                scan=readings.scan.tobytes(),
-                scan_stamp=readings.scan_stamp,
-                pose=(x, y, yaw),
-                pose_stamp=readings.pose_stamp,
-                twist=(v, w),
-                twist_stamp=readings.twist_stamp,
-                battery=readings.battery,
-                bumper=readings.bumper,
-                coordinator=number > SILENT,
-            )
-        )
-        inputs = Inputs(
-            cycle=number,
-            stamp=readings.stamp,
-            scan=cycles[-1].scan,
-            scan_stamp=readings.scan_stamp,
-            pose=cycles[-1].pose,
-            pose_stamp=readings.pose_stamp,
-            twist=cycles[-1].twist,
-            twist_stamp=readings.twist_stamp,
-            battery=readings.battery,
-            bumper=readings.bumper,
-            picture=picture(site, cycles[-2]) if number > SILENT else None,
-        )
-        outputs, memory = stepper.step(inputs, memory)
+        cycles.append(cycle_of(readings, number, coordinator=number > SILENT))
+        told = picture(site, cycles[-2]) if number > SILENT else None
+        outputs, memory = stepper.step(inputs_of(readings, number, told), memory)
         released.append(outputs.released)
         world.command(np.array([outputs.released], np.float32))
         world.step()
