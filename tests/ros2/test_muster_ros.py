@@ -161,6 +161,25 @@ def test_a_missing_muster_is_one_line() -> None:
     assert re.fullmatch(r"muster_ros: \w+ is not installed for \S+; \S+ -m pip install muster\n", done.stderr)
 
 
+def test_a_python_without_muster_gives_way_to_the_active_one_once(tmp_path: Path) -> None:
+    """`colcon build --symlink-install` writes colcon's own Python into the programs."""
+    script = tmp_path / "sim"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(PACKAGE)!r}); from muster_ros.programs import sim; sys.exit(sim())"
+    )
+    for says, line in (
+        (f'exec {sys.executable} -I -S "$@"', r"muster_ros: \w+ is not installed for .*"),
+        ('echo "$0" "$@" >&2', f"{tmp_path}/python3 {script} --seed 1"),
+    ):
+        (tmp_path / "python3").write_text(f"#!/bin/sh\n{says}\n")
+        (tmp_path / "python3").chmod(0o755)
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", script, "--seed", "1"],
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert re.fullmatch(line + "\n", done.stderr), done.stderr
+
+
 def test_a_package_that_was_copied_in_part_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = shutil.copytree(PACKAGE, tmp_path / OWN, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(copy)

@@ -5,7 +5,12 @@ ros2 run muster_ros robot --policy runs/<run> --ros-args -r __ns:=/r1      is   
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+
+TRIED = "MUSTER_ROS_PYTHON"
+"""Tells the Python that is started in place of another that it is the last one."""
 
 
 def car() -> int:
@@ -49,11 +54,19 @@ def sim() -> int:
 
 
 def _run(program: str) -> int:
-    """Run muster's command of a program with this process's words; the exit code, 2 where muster is not installed."""
+    """Run muster's command of a program with this process's words; the exit code, 2 where muster is not installed.
+
+    `colcon build --symlink-install` writes its own Python into the programs. Where that has no muster, the Python that
+    is active (a virtual environment's) takes its place.
+    """
     try:
         from fleet.cli import main
         from fleet.launchpackages import PROGRAMS
     except ModuleNotFoundError as error:
+        active = shutil.which("python3")
+        if active not in (None, sys.executable) and TRIED not in os.environ and os.path.isfile(sys.argv[0]):
+            os.environ[TRIED] = sys.executable
+            os.execv(active, [active, *sys.argv])
         print(
             f"muster_ros: {error.name} is not installed for {sys.executable}; {sys.executable} -m pip install muster",
             file=sys.stderr,
