@@ -8,8 +8,8 @@ What is on the other side, hardware or a simulator, it cannot tell. A control cy
 
 and takes the newest of every other input with its own stamp. The command is a TwistStamped (a Twist where the parameter
 `cmd_vel_stamped` is false; never both). Nothing is read and nothing but rest is commanded while the node is not active,
-while another node has its name (two robots in one namespace would each steer the other), or while somebody at one of
-its topics has another definition of the message (which would be misread).
+while another node has its name (two robots in one namespace would each steer the other), or while somebody at a topic
+that it drives by has another type or another definition of the message (which would be misread, or is never heard).
 """
 
 from __future__ import annotations
@@ -171,8 +171,8 @@ class BusRobot(Behaviour):
     def look(self) -> list[Diagnostic]:
         """See who else is there. Lockstep ends with its clock.
 
-        The robot stands while another node has its name, and while somebody at a topic that it drives by has another
-        definition of its message: over rclpy its bytes come through, and would be misread.
+        The robot stands while another node has its name, and while somebody at a topic that it drives by means another
+        message: one of the two was started wrongly, and what is said there is not what was meant.
         """
         if self.lockstep and self._opened >= 0 and not self.node.clock.kept:
             self.left = self.left or "nobody publishes /clock any more"
@@ -185,7 +185,7 @@ class BusRobot(Behaviour):
             one.text
             for one in ours
             if one.level >= Level.ERROR
-            and (one.name == "duplicate_node" or (one.name == "type_hash" and one.topic in driven))
+            and (one.name == "duplicate_node" or (one.name in ("type", "type_hash") and one.topic in driven))
         ]
         self.blocked = faults[0] if faults else ""
         return ours

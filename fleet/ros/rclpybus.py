@@ -80,11 +80,32 @@ class _Writer(_Link):
 
 
 class _Reader(_Link):
-    """A raw subscription, which fills an inbox."""
+    """A raw subscription, which fills an inbox.
+
+    A message does not say whose it is: while a publisher of another definition is at the topic, all are dropped.
+    """
+
+    judged = -1
+    """Publishers that the last verdict is about; -1 for none: the next message asks for another."""
+    _foreign = False
 
     @property
     def matched(self) -> int:
         return self._entity.get_publisher_count()
+
+    @property
+    def foreign(self) -> bool:
+        """Whether a message may be of another definition; discovery is asked again when somebody came or went."""
+        count = self.matched
+        if count != self.judged:
+            end = self.end
+            told = self._node.native.get_publishers_info_by_topic(end.topic)
+            known = [endpoint_of(end.topic, info, writer=True) for info in told]
+            self._foreign = any(
+                one.type_name == end.type_name and one.type_hash not in ("", end.type_hash) for one in known
+            )
+            self.judged = count if len(known) >= count else -1  # discovery may be behind
+        return self._foreign
 
 
 @contextmanager
@@ -213,13 +234,19 @@ class RclpyNode(BaseNode):
 
     def _listen(self, kind: type, topic: str, qos: QoS, inbox: Inbox) -> _Reader:
         def receive(data: bytes, info: dict[str, int]) -> None:  # rclpy tells by the signature that the info is wanted
-            inbox.put(data, self._rclpy.turns.came(info), b"")
+            received = self._rclpy.turns.came(info)
+            if reader.foreign:
+                inbox.reject("it may be of another definition, whose publisher is at this topic")
+            else:
+                inbox.put(data, received, b"")
 
         with _asked(f"a subscription to {topic}"):
             subscription = self.native.create_subscription(
                 imported(name_of(kind)), topic, receive, profile_of(qos), raw=True
             )
-        return _Reader(self, self._end(kind, topic, qos, writer=False), subscription, self.native.destroy_subscription)
+        end = self._end(kind, topic, qos, writer=False)
+        reader = _Reader(self, end, subscription, self.native.destroy_subscription)
+        return reader
 
     def _end(self, kind: type, topic: str, qos: QoS, *, writer: bool) -> Endpoint:
         return Endpoint(topic, name_of(kind), hash_of(kind), qos, writer, self.fully_qualified, b"")
@@ -308,6 +335,8 @@ class RclpyBus(BaseBus):
         if not nodes:
             return [], [], []
         ours = [link.end for node in nodes for link in node.links]
+        for reader in (link for node in nodes for link in node.links if isinstance(link, _Reader)):
+            reader.judged = -1  # one may have gone and another come
         native, others = nodes[0].native, []
         for topic in topics(native, ours):
             others += [endpoint_of(topic, info, writer=True) for info in native.get_publishers_info_by_topic(topic)]

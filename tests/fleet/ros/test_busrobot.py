@@ -310,6 +310,26 @@ def test_while_another_node_has_its_name_a_robot_reads_nothing_and_commands_rest
     assert bench.drive(moments[24:26])
 
 
+@pytest.mark.parametrize(
+    ("kind", "topic", "stands"),
+    [(PointCloud2, "scan", True), (Twist, "odom", True), (PointCloud2, "imu", False), (Twist, "cmd_vel", True)],
+)
+def test_while_a_topic_that_it_drives_by_has_another_type_a_robot_stands(
+    bench: Bench, moments: Moments, kind: type, topic: str, stands: bool
+) -> None:
+    bench.drive(moments[:20])
+    foreign = LoopBus(bench.network).node("driver", "r0")
+    end = foreign.subscription(kind, topic) if topic == "cmd_vel" else foreign.publisher(kind, topic)
+    bench.robot.diagnose()
+    assert f"/r0/{topic}: /r0/driver" in bench.body.complaints()
+    assert bool(bench.robot.blocked) is stands
+    assert (bench.drive(moments[20:24]) == []) is stands
+    end.close()
+    bench.robot.diagnose()
+    assert not bench.robot.blocked
+    assert bench.drive(moments[24:26])
+
+
 @pytest.mark.parametrize(("topic", "stands"), [("scan", True), ("pose", True), ("imu", False)])
 def test_while_a_topic_that_it_drives_by_has_another_definition_a_robot_stands(
     bench: Bench, moments: Moments, topic: str, stands: bool

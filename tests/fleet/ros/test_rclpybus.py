@@ -229,6 +229,37 @@ def test_another_definition_of_a_type_is_told_by_the_hash_that_rclpy_tells(rclpy
     bus.close()
 
 
+def test_while_another_definition_is_published_nothing_of_the_topic_is_believed(rclpybus: ModuleType) -> None:
+    """rclpy does not say whose message it is: its own one would be misread as ours."""
+    bus, other = rclpybus.RclpyBus(), rclpybus.RclpyBus()
+    chatter = bus.node("nav").subscription(String, "chatter", qos=QoS(depth=10))
+    ours = other.node("ours").publisher(String, "/chatter", qos=QoS(depth=10))
+
+    def heard() -> list[str]:
+        ours.publish(String("x"))
+        bus.spin(0.01)
+        return [sample.message.data for sample in iter(chatter.take, None)]
+
+    assert heard() == ["x"]
+    fake_rclpy.MIDDLEWARE.hashes["std_msgs/msg/String"] = "RIHS01_" + "ab" * 32
+    kind = importlib.import_module("std_msgs.msg").String
+    native = bus.nodes[0].native
+    foreign = native.create_publisher(kind, "/chatter", rclpybus.profile_of(QoS()))
+    assert heard() == [], "from its coming on, before anybody looked"
+    assert chatter.malformed == 1
+    (found,) = (one.text for one in bus.diagnostics() if one.name == "malformed")
+    assert "it may be of another definition" in found
+    native.destroy_publisher(foreign)
+    fake_rclpy.MIDDLEWARE.hashes.clear()
+    assert heard() == ["x"]
+    fake_rclpy.MIDDLEWARE.hashes["std_msgs/msg/String"] = "RIHS01_" + "cd" * 32
+    assert heard() == ["x"], "as many as before: nobody asks"
+    bus.diagnostics()
+    assert heard() == [], "until somebody looks, once a second"
+    bus.close()
+    other.close()
+
+
 def test_a_bad_request_of_a_stranger_is_told_and_ends_nothing(rclpybus: ModuleType) -> None:
     bus = rclpybus.RclpyBus()
     lifecycle = bus.managed("nav", Behaviour())
