@@ -86,6 +86,10 @@ COMMANDS = {
 }
 
 
+ROS_OPTIONS = ("-r", "--remap", "-p", "--param", "--params-file", "--log-level", "--enclave")
+"""Options of ROS's that stand behind `--ros-args` and are most often forgotten there."""
+
+
 class UsageError(MusterError):
     """The command line is wrong."""
 
@@ -233,8 +237,10 @@ def parse(name: str, config: type, arguments: Sequence[str]) -> Any:  # an insta
         raise UsageError(f"{name}: {_why(config, arguments, output.getvalue())} (muster {name} --help)") from None
     if unknown:
         word = unknown[0]
+        if word in ROS_OPTIONS and "ros_arguments" in {field.name for field in dataclasses.fields(config)}:
+            raise UsageError(f'{name}: "{word}" is ROS\'s; give --ros-args before it (muster {name} --help)')
         if word.startswith("-"):
-            near = nearest(word.lstrip("-").partition("=")[0], _options(config)).replace('mean "', 'mean "--')
+            near = nearest(word.lstrip("-").partition("=")[0], _shown(config)).replace('mean "', 'mean "--')
             raise UsageError(f'{name}: unknown option "{word}"{near} (muster {name} --help)')
         raise UsageError(f'{name}: unexpected argument "{word}" (muster {name} --help)')
     for option, value in _floats(parsed):
@@ -276,6 +282,11 @@ def _options(config: type, prefix: str = "") -> dict[str, _Option]:
             bare = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             options[name] = _Option(kind, positional, bare)
     return options
+
+
+def _shown(config: type) -> list[str]:
+    """The names of a dataclass's options that a person gives; ROS's arguments come behind `--ros-args`."""
+    return [name for name in _options(config) if name != "ros-arguments"]
 
 
 def _floats(config: Any, prefix: str = "") -> list[tuple[str, float]]:  # any dataclass

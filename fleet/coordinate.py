@@ -19,7 +19,7 @@ from coordination.client import COORDINATOR
 from coordination.keys import Keys
 from coordination.service import PLANT
 from coordination.transport import TransportError
-from fleet.ros.bus import BusKind, open_bus
+from fleet.ros.bus import BusKind, check_here, open_bus
 from fleet.ros.transport import SCHEME, BusClient, BusServer, space_of, wait_any
 
 
@@ -35,6 +35,7 @@ class Config(serve.Config):
 
 def check(config: Config, made_later: Path | None = None) -> None:
     """Raise `MusterError` for whatever is wrong with a command line, before anything is made for it."""
+    check_here(config.bus)
     serve.check(_understood(config), made_later)
 
 
@@ -48,6 +49,7 @@ def run(config: Config) -> int:
     config = _understood(config)
     if config.bus == "none":
         return serve.run(config)
+    check_here(config.bus)
     serve.check(config)
     return serve.serve(config, lambda stack, keys: _open(config, stack, keys))
 

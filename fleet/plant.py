@@ -25,7 +25,7 @@ from coordination.transport import Transport
 from coordination.zmq_transport import ZmqServer
 from fleet.perception import world_table
 from fleet.placement import people_cells, start_cells
-from fleet.ros.bus import BusKind, open_bus
+from fleet.ros.bus import BusKind, check_here, open_bus
 from fleet.ros.plantbase import DEAD_MAN, CommandKind
 from fleet.ros.plantnode import BusPlant
 from fleet.ros.transport import BusServer
@@ -114,6 +114,7 @@ class Config:
 
 def check(config: Config, made_later: Path | None = None) -> None:
     """Raise `MusterError` for whatever is wrong with a command line, before anything is made for it."""
+    check_here(config.bus)
     _checked(config)
 
 

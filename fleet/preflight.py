@@ -8,8 +8,10 @@ refused at once, under the names of the launch arguments that they came from. Wh
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from fleet import cli
@@ -30,7 +32,11 @@ def check(plan: Plan) -> None:
         if process.command[0] != "muster":
             continue
         try:
-            with tempfile.TemporaryDirectory() as folder, contextlib.chdir(process.directory or "."):
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                contextlib.chdir(process.directory or "."),
+                _ros_variables(process),
+            ):
                 _, *words = write_documents(process, list(process.command), Path(folder))
                 listening = _check_command(words)
         except (MusterError, OSError) as error:
@@ -69,6 +75,22 @@ def describe_randomization(path: Path, plan: Plan) -> str:
             f"{path}: expected a command that draws its episodes from a table, got none; train or simulate"
         )
     return "\n\n".join(shown)
+
+
+@contextlib.contextmanager
+def _ros_variables(process: Process) -> Iterator[None]:
+    """ROS 2's variables (domain, range) as the process will find them; all others stay the launcher's own."""
+    given = {name: value for name, value in process.environment.items() if name.startswith("ROS_")}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _check_command(words: list[str]) -> dict[str, str]:

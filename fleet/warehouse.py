@@ -34,7 +34,7 @@ from coordination.zmq_transport import ZmqClient
 from fleet.findings import Findings, read_findings
 from fleet.ground import Strayed, judge_ground
 from fleet.report import write_report
-from fleet.ros.bus import BusKind, open_bus
+from fleet.ros.bus import BusKind, check_here, open_bus
 from fleet.ros.transport import SCHEME, BusClient, space_of
 from fleet.rundir import RunDirectory, join_run
 from fleet.work import WarehouseError, make_tasks
@@ -128,6 +128,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
     """Raise `MusterError` for whatever is wrong with a command line, before anything is made for it."""
     check_values(config)
     if config.bus != "none":
+        check_here(config.bus)
         _spaces(config)
     elif set(config.ros_arguments) - {"--ros-args", "--"}:  # a launch gives every node the bare word
         words = " ".join(config.ros_arguments)

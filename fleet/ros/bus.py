@@ -20,6 +20,8 @@ Not here: services and actions. The embedded bus cannot offer them to every vend
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -254,12 +256,7 @@ def open_bus(kind: str = "auto", *, arguments: Sequence[str] = (), domain: int |
     if kind == "loop":
         return importlib.import_module("fleet.ros.loop").LoopBus(arguments=ros)
     reasons = []
-    for library, module, name in (
-        ("rclpy", "fleet.ros.rclpybus", "RclpyBus"),
-        ("cyclonedds", "fleet.ros.dds", "DdsBus"),
-    ):
-        if kind not in ("auto", "rclpy" if library == "rclpy" else "dds"):
-            continue
+    for library, module, name in _backends(kind):
         try:
             importlib.import_module(library)
             backend = getattr(importlib.import_module(module), name)
@@ -267,7 +264,37 @@ def open_bus(kind: str = "auto", *, arguments: Sequence[str] = (), domain: int |
             reasons.append(f"{library} cannot be imported ({str(error).splitlines()[0]})")
         else:
             return backend(arguments=ros, domain=domain)
-    raise BusError(
+    raise _none_here(reasons)
+
+
+def check_here(kind: str) -> None:
+    """Raise BusError where it is plain, before anything is opened, that `open_bus` will refuse here.
+
+    Its libraries are looked for and not imported: an rclpy of another Python may end the process.
+    """
+    if kind in ("none", "loop"):
+        return
+    libraries = [library for library, _, _ in _backends(kind)]
+    if not any(map(_is_there, libraries)):
+        raise _none_here([f"{library} is not installed" for library in libraries])
+    importlib.import_module("fleet.ros.ddsdomain").here()
+
+
+def _backends(kind: str) -> list[tuple[str, str, str]]:
+    """Library, module and class of each backend that `kind` may be, the first choice first."""
+    backends = {
+        "rclpy": ("rclpy", "fleet.ros.rclpybus", "RclpyBus"),
+        "dds": ("cyclonedds", "fleet.ros.dds", "DdsBus"),
+    }
+    return list(backends.values()) if kind == "auto" else [backends[kind]]
+
+
+def _is_there(library: str) -> bool:
+    return library in sys.modules or importlib.util.find_spec(library) is not None
+
+
+def _none_here(reasons: Sequence[str]) -> BusError:
+    return BusError(
         f"no ROS 2 bus here: {' and '.join(reasons)}; source ROS 2 (/opt/ros/<distribution>/setup.bash), or install "
-        "the embedded bus with `pip install 'muster[ros]'` (x86-64, Python up to 3.13); the bus `loop` is one process"
+        "the embedded bus with `pip install 'muster[ros]'` (x86-64, Python up to 3.13)"
     )

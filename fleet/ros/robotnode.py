@@ -19,7 +19,7 @@ from coordination.messages import Picture
 from coordination.transport import Transport, TransportError
 from coordination.wire import Received
 from fleet.ros.arguments import parse
-from fleet.ros.bus import Bus, BusError, open_bus
+from fleet.ros.bus import Bus, BusError, check_here, open_bus
 from fleet.ros.busrobot import NODE, BusRobot
 from fleet.ros.transport import SCHEME, BusClient, space_of
 from sim.robot import RobotSpec
@@ -158,5 +158,6 @@ def check(kind: str, arguments: Sequence[str], names: Sequence[str], coordinator
                 f"expected no ROS arguments without a bus, got {' '.join(arguments)}; give --bus auto too"
             )
         return
+    check_here(kind)
     space(coordinator)
     check_names(arguments, names)

@@ -102,6 +102,8 @@ def test_options_become_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
         (["replay"], "muster: replay: PATH: expected a path, got nothing (muster replay --help)\n"),
         (["video"], "muster: video: RUN: expected a path, got nothing (muster video --help)\n"),
         (["evaluate"], "muster: evaluate: --policy: expected a path, got nothing (muster evaluate --help)\n"),
+        (["robot", "-r", "pose:=amcl_pose"], 'muster: robot: "-r" is ROS\'s; give --ros-args before it (muster robot'),
+        (["robot", "--params-file", "r1.yaml"], '"--params-file" is ROS\'s; give --ros-args before it'),
         (["sim", "--clock", "sundial"], '--clock: expected one of lockstep, wall, got "sundial"'),
         (["--when"], "muster: --when expects a file to wait for"),
     ],
@@ -116,6 +118,13 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(
     assert captured.err.count("\n") == 1
     assert expected in captured.err
     assert not calls
+
+
+def test_ros_arguments_are_no_option_that_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["robot", "--nothing"]) == 2
+    said = capsys.readouterr().err
+    assert "known: blackbox, body, bus" in said
+    assert "ros-arguments" not in said
 
 
 def test_an_error_of_the_world_is_one_line_and_exit_code_2(

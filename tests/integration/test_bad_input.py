@@ -30,6 +30,7 @@ from tests.commandline import contents, one_line
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = str(ROOT / "launch" / "warehouse.launch.yaml")
+ROBOT = str(ROOT / "launch" / "robot.launch.yaml")
 DEMO = str(ROOT / "launch" / "warehouse_demo.launch.yaml")
 TRAIN = str(ROOT / "launch" / "warehouse_train.launch.yaml")
 COORDINATE = ("coordinate", "--clock", "wall", "--run", ".")
@@ -319,6 +320,21 @@ def test_a_launch_refuses_policies_that_cannot_drive(refused: Callable[..., str]
     network = ActorCritic(other.observation_size, other.action_size, (8,), generator=torch.Generator())
     export(folder / "trained", network, Moments(other.observation_size), other, training={}, evaluation={})
     assert "host-0: expected a policy for contract" in refused("launch", FLEET, policy)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("domain:=abc", 'ROS_DOMAIN_ID: expected a number from 0 to 232, came "abc"'),
+        ("reach:=LAN", "ROS_AUTOMATIC_DISCOVERY_RANGE: expected one of"),
+    ],
+)
+def test_a_launch_refuses_the_ros_variables_that_its_processes_would(
+    refused: Callable[..., str], policy: str, words: str, expected: str
+) -> None:
+    """What `set_env` gives them is not the launcher's own."""
+    pytest.importorskip("cyclonedds")
+    assert f"muster: r0.robot: {expected}" in refused("launch", ROBOT, "bus:=dds", policy, words)
 
 
 def test_a_launch_names_the_argument_of_a_port_in_use(

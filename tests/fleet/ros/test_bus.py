@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from fleet.ros.bus import BusError, Level, open_bus
+from fleet.ros.bus import BusError, Level, check_here, open_bus
 from fleet.ros.graph import Endpoint, duplicates, judge, verdicts
 from fleet.ros.inbox import Arrivals, Inbox
 from fleet.ros.qos import DEFAULT, LATCHED, SENSOR
@@ -145,6 +145,32 @@ def test_where_no_bus_is_available_it_says_why_and_what_to_do(kind: str, monkeyp
     assert "muster[ros]" in said
     assert ("rclpy cannot be imported" in said) == (kind != "dds")
     assert ("cyclonedds cannot be imported" in said) == (kind != "rclpy")
+
+
+@pytest.mark.parametrize("kind", ["auto", "rclpy", "dds"])
+def test_where_no_bus_is_installed_a_command_line_is_refused_before_anything_is_opened(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.ros.bus._is_there", lambda library: False)
+    with pytest.raises(BusError, match="no ROS 2 bus here") as caught:
+        check_here(kind)
+    assert ("rclpy is not installed" in str(caught.value)) == (kind != "dds")
+    assert ("cyclonedds is not installed" in str(caught.value)) == (kind != "rclpy")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ROS_DOMAIN_ID", "abc"), ("ROS_DOMAIN_ID", "233"), ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LAN")]
+)
+def test_a_variable_that_a_bus_would_refuse_is_refused_before_it_opens(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.ros.bus._is_there", lambda library: True)
+    monkeypatch.setenv(name, value)
+    for kind in ("auto", "dds", "rclpy"):
+        with pytest.raises(BusError, match=f"{name}: expected"):
+            check_here(kind)
+    for kind in ("none", "loop"):
+        check_here(kind)  # neither reads it
 
 
 def test_a_sourced_ros_is_preferred() -> None:
