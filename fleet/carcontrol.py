@@ -9,6 +9,7 @@ stops the car. The same readings give the same commands, bit for bit, whoever br
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from fleet.cardecision import CarDecided, CarDecision
 from fleet.carview import CarView
 from fleet.drivinglevels import DrivingLevels
-from sim.driving.reading import CarReading, Pose
+from sim.driving.reading import CarReading, Charge, Pose
 from sim.driving.routes import RoutePlan, row_of_lanes
 from sim.frenet import middle
 from sim.road import LaneKind, Road, RoadError, project
@@ -27,6 +28,9 @@ AHEAD = 0.5
 
 LIST_AGE = 0.5
 """s; a drive begins with a list that is no older: that of safety/roadbounds.py."""
+
+EMPTY = 0.03
+"""Share of charge at which a car looks for a place to stand: 1.8 kWh of 60, some ten kilometres of way."""
 
 AWAY = 5.0
 """m that a goal may lie beside the middle of a driving lane."""
@@ -88,7 +92,7 @@ class CarControl:
             curvature = 0.0 if reading.steering is None else reading.steering.curvature
             angle = float(np.float32(np.arctan(self.spec.car.wheelbase * curvature)))
             return CarOutput(reading.now, -self.spec.car.brake_comfort, angle, 0.0, None, doubts)
-        decided = self.decision.step(failed=failed, blind=not (finite and self.view.located))
+        decided = self.decision.step(failed=failed or spent(reading.charge), blind=not (finite and self.view.located))
         acceleration = decided.released[0]
         leads = max(speed + AHEAD * acceleration, 0.0)
         if decided.trouble:
@@ -101,6 +105,18 @@ class CarControl:
         self.decision.step()
         self.decision.begin()
         self.view.begin()
+
+
+def spent(charge: Charge | None) -> str:
+    """Why a car drives no further than to where it may stand, by its battery; empty where it drives on.
+
+    A robot on a floor stands at once where its gauge says what is no share of a charge; a car does so where it may.
+    """
+    if charge is None:
+        return ""
+    if math.isnan(charge.share):
+        return "battery_state: expected a percentage from 0 to 1, came none"
+    return f"battery_state: {charge.share:.0%} left, the car drives no further" if charge.share < EMPTY else ""
 
 
 def goal_at(road: Road, pose: Pose) -> RoutePlan:

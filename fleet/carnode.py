@@ -1,6 +1,7 @@
 """The node of a car: hears its sensors over a bus, decides, and tells its drive; the same for hardware and plant.
 
-    hears       odom, imu, joint_states, pose, lane_pose, objects, scan (fleet/ros/carmessages.py), goal_pose, /clock
+    hears       odom, imu, joint_states, pose, lane_pose, objects, scan, battery_state (fleet/ros/carmessages.py),
+                goal_pose, /clock
     says        ackermann_cmd where it may drive, else ~/shadow: what it would have said
                 path: the stored plan; shield: plan and reach sets as markers; lane: the path ahead; state: what it does
                 and why, a JSON object each step; /diagnostics; ~/state: of its life

@@ -22,10 +22,12 @@ import warp as wp
 
 from fleet.driverecord import DriveRecorder
 from fleet.venues import Among, Venue, course_of, make_env
+from sim.driving.charge import CarBattery
 from sim.driving.env import RoadEnv
 from sim.driving.moment import Course, Moment
 from sim.driving.reading import (
     CarReading,
+    Charge,
     Inertia,
     LanePlace,
     Listed,
@@ -52,6 +54,9 @@ START = SECOND
 
 LOST = 1.0e3
 """m; the bound of a localisation that refuses its fixes."""
+
+CHARGED = 0.8
+"""State of charge at the beginning, if nobody says another."""
 
 BLIND = 1 << FAULTS.index("lane_lost")
 
@@ -85,8 +90,11 @@ class Told:
 class CarPlant:
     """Owns one environment of one drive, and what its readings are made from."""
 
-    def __init__(self, venue: Venue, seed: int, among: Among, *, judged: bool = False) -> None:
-        """`judged`: keep a moment of every step, by the truth. Raises what `fleet.venues.make_env` does."""
+    def __init__(self, venue: Venue, seed: int, among: Among, *, judged: bool = False, charge: float = CHARGED) -> None:
+        """`judged`: keep a moment of every step, by the truth; `charge`: the battery's, 0 to 1.
+
+        Raises what `fleet.venues.make_env` does.
+        """
         self.told, self.venue = Told(), venue
         self.env: RoadEnv = make_env(venue, seed, among, self.told)
         self.env.reset()
@@ -110,6 +118,7 @@ class CarPlant:
         }  # fmt: skip
         self._host = {name: array.numpy() for name, array in self._host.items()}
         self._lidar = senses.lidar
+        self._battery, self._charge, self._gauge = CarBattery(), charge, Charge(-SECOND, charge)
         self._odom: Pose = (0.0, 0.0, 0.0)
         self._yaw = float(self._host["pose"][0, 2])
         self._true: dict[int, Pose] = {}
@@ -180,7 +189,16 @@ class CarPlant:
             lane=lane,
             objects=self._list(),
             scan=self._scan(),
+            charge=self._gauged(now, speed, accel),
         )
+
+    def _gauged(self, now: int, speed: float, accel: float) -> Charge:
+        """What the battery's gauge said last, which speaks once a second."""
+        dt = 0.0 if now == START else self.period / SECOND
+        self._charge = self._battery.after(self._charge, self.env.spec.mass, speed, accel, dt)
+        if now - self._gauge.stamp >= SECOND:
+            self._gauge = Charge(now, float(np.float32(self._charge)))  # as sensor_msgs/BatteryState holds it
+        return self._gauge
 
     def _list(self) -> ObjectList | None:
         """The newest list that has come."""

@@ -1,7 +1,7 @@
 """The plant of a car over a bus: what a real car would say and hear, from the driving simulator.
 
-    says        odom, imu, joint_states, pose, lane_pose, objects, scan (fleet/ros/carmessages.py), goal_pose, relative
-                to the car's namespace; /clock, /tf
+    says        odom, imu, joint_states, pose, lane_pose, objects, scan, battery_state (fleet/ros/carmessages.py),
+                goal_pose, relative to the car's namespace; /clock, /tf
     hears       ackermann_cmd
 
 A car node, ours or a third party's, cannot tell it from hardware. Two ways of time:
@@ -27,6 +27,7 @@ from fleet.ros.carinputs import NEEDED, TOPICS
 from fleet.ros.carmessages import (
     CarMessageError,
     Frames,
+    charge_message,
     inertia_message,
     lane_message,
     objects_message,
@@ -175,6 +176,8 @@ class CarServer:
         self._ends["lane_pose"].publish(lane_message(reading.lane, reading.now, offset, frames))
         if objects is not None:
             self._ends["objects"].publish(objects_message(objects, frames))
+        if reading.charge is not None and reading.charge.stamp == reading.now:
+            self._ends["battery_state"].publish(charge_message(reading.charge, frames))
         if reading.scan is not None:
             self._ends["scan"].publish(
                 scan_message(reading.scan, spec.lidar.range_max, spec.period / SECOND, frames)

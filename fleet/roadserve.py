@@ -57,6 +57,8 @@ class Config:
     """What fails, and when: a sensor's fault as lane_lost:5"""
     lidar: bool = False
     """Give the car a lidar, whose scans are published"""
+    charge: float = 0.8
+    """Of its battery at the beginning, 0 to 1"""
     clock: Literal["wall", "lockstep"] = "wall"
     """wall: real time; lockstep: time goes on when a command has the present stamp"""
     wait: float = 60.0
@@ -86,6 +88,7 @@ def understood(config: Config, made_later: Path | None = None) -> tuple[Venue, A
         check_whole(name, value, 0, OTHERS_MAX)
     check_number("--seconds", config.seconds, 1.0, 3600.0)
     check_number("--wait", config.wait, 1.0, 3600.0)
+    check_number("--charge", config.charge, 0.0, 1.0)
     check_seed(config.seed)
     if config.fault.startswith(f"{POLICY}:"):
         raise FaultError("--fault: expected a sensor's fault, got the policy's; that one is with whoever drives")
@@ -108,7 +111,7 @@ def run(config: Config) -> int:
     from fleet.driving import line_of
 
     venue, among = understood(config)
-    plant = CarPlant(venue, config.seed, among, judged=True)
+    plant = CarPlant(venue, config.seed, among, judged=True, charge=config.charge)
     bus = open_bus(config.bus, arguments=config.ros_arguments)
     try:
         server = CarServer(bus, plant, lockstep=config.clock == "lockstep")

@@ -8,6 +8,7 @@ sender that fell silent are both noticed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,8 +18,8 @@ from fleet.ros.carmessages import CarMessageError, Frames
 from fleet.ros.messages.autoware_perception_msgs import TrackedObjects
 from fleet.ros.messages.geometry_msgs import PoseWithCovarianceStamped
 from fleet.ros.messages.nav_msgs import Odometry
-from fleet.ros.messages.sensor_msgs import Imu, JointState, LaserScan
-from sim.driving.reading import CarReading
+from fleet.ros.messages.sensor_msgs import BatteryState, Imu, JointState, LaserScan
+from sim.driving.reading import CarReading, Charge
 from sim.robot import SECOND
 
 TOPICS: dict[str, type] = {
@@ -29,18 +30,25 @@ TOPICS: dict[str, type] = {
     "lane_pose": PoseWithCovarianceStamped,
     "objects": TrackedObjects,
     "scan": LaserScan,
+    "battery_state": BatteryState,
 }
 """What a car hears, relative to its namespace."""
 
 NEEDED = ("odom", "imu", "joint_states", "pose", "lane_pose", "objects")
-"""Without these nobody drives; scans are recorded alone."""
+"""Without these nobody drives; scans are recorded alone, and who has no gauge drives on and says so."""
+
+SELDOM = 10 * SECOND
+"""ns after which a battery's last word is told as old: gauges speak once a second (fleet/ros/senses.py)."""
+
+LOW = 0.25
+"""Share of charge below which a battery is told as low: that at which a fleet sends its robots to charge."""
 
 FUTURE = 20_000_000
 """ns that a stamp may be ahead of our clock: two computers that are kept in time by NTP on one network."""
 
 _FIELDS = {
     "odom": "odometry", "imu": "inertia", "joint_states": "steering", "pose": "place", "lane_pose": "lane",
-    "objects": "objects", "scan": "scan",
+    "objects": "objects", "scan": "scan", "battery_state": "charge",
 }  # fmt: skip
 
 
@@ -66,6 +74,7 @@ class CarInputs:
             "lane_pose": lambda message: read.read_lane(message, frames),
             "objects": lambda message: read.read_objects(message, origin, frames),
             "scan": read.read_scan,
+            "battery_state": read.read_charge,
         }
 
     def take(self, topic: str, message: Any, received: int, now: int) -> None:  # by the topic's own message
@@ -99,5 +108,19 @@ class CarInputs:
         """What is known at `now`, ns."""
         missing = [f"{topic}: expected a {TOPICS[topic].__name__}, none has come" for topic in NEEDED
                    if topic not in self.stamped and topic not in self._wrong]  # fmt: skip
+        missing += self._of_the_battery(now)
         values = {_FIELDS[topic]: value for topic, value in self._values.items()}
         return replace(CarReading(now), **values, doubts=(*self._wrong.values(), *missing))
+
+    def _of_the_battery(self, now: int) -> list[str]:
+        """What is to be said of its gauge, without which a car drives on."""
+        charge: Charge | None = self._values.get("battery_state")
+        if "battery_state" in self._wrong:
+            return []
+        if charge is None:
+            return ["battery_state: expected a BatteryState, none has come; the car cannot tell how far it gets"]
+        if math.isnan(charge.share):
+            return ["battery_state: expected a percentage from 0 to 1, came none"]
+        if now - charge.stamp > SELDOM:
+            return [f"battery_state: expected a message every second, none for {SELDOM // SECOND} s"]
+        return [f"battery_state: {charge.share:.0%} left, charge it"] if charge.share < LOW else []

@@ -36,10 +36,11 @@ from fleet.ros.messages.geometry_msgs import (
     Vector3,
 )
 from fleet.ros.messages.nav_msgs import Odometry as OdometryMessage
-from fleet.ros.messages.sensor_msgs import Imu, JointState, LaserScan
+from fleet.ros.messages.sensor_msgs import BatteryState, Imu, JointState, LaserScan
 from fleet.ros.messages.std_msgs import Header
 from sim.actors import ActorKind
 from sim.driving.reading import (
+    Charge,
     Inertia,
     LanePlace,
     Listed,
@@ -184,6 +185,14 @@ def _object_message(each: Listed) -> TrackedObject:
     return message
 
 
+def charge_message(charge: Charge, frames: Frames) -> BatteryState:
+    """sensor_msgs/BatteryState of the state of charge alone."""
+    return BatteryState(
+        header=Header(time_of(charge.stamp), frames.base), voltage=math.nan, temperature=math.nan, current=math.nan,
+        charge=math.nan, capacity=math.nan, design_capacity=math.nan, percentage=charge.share, present=True,
+    )  # fmt: skip
+
+
 def scan_message(scan: Scan, range_max: float, period: float, frames: Frames) -> LaserScan:
     """Ray i of n points to -pi + 2 pi i / n, from the middle of the car's box."""
     rays = len(scan.ranges)
@@ -299,6 +308,12 @@ def _read_object(each: TrackedObject, origin: tuple[float, float]) -> Listed | N
 def read_scan(message: LaserScan) -> Scan:
     """Ranges as they came; a scan is recorded, nobody drives by it."""
     return Scan(stamp_of(message.header), np.asarray(message.ranges, np.float32))
+
+
+def read_charge(message: BatteryState) -> Charge:
+    """A share that is none (NaN: not measured; 87 for 87 %) is NaN, which a car does not drive on by."""
+    share = message.percentage
+    return Charge(stamp_of(message.header), share if 0.0 <= share <= 1.0 else math.nan)
 
 
 def planar_of(topic: str, message: PoseStamped, frame: str) -> Pose:

@@ -117,6 +117,15 @@ class Scan:
     """m, (rays,)"""
 
 
+@dataclass(frozen=True)
+class Charge:
+    """Of the battery's gauge."""
+
+    stamp: int
+    share: float
+    """State of charge, 0 to 1; NaN where the gauge says what is none"""
+
+
 @dataclass(frozen=True, eq=False)
 class CarReading:
     """All of it at one control step."""
@@ -130,6 +139,7 @@ class CarReading:
     objects: ObjectList | None = None
     """The newest list, the same again until another comes"""
     scan: Scan | None = None
+    charge: Charge | None = None
     doubts: tuple[str, ...] = ()
 
 

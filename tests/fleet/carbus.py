@@ -25,8 +25,8 @@ SIM_TIME = ("--ros-args", "-p", "use_sim_time:=true")
 Commands = list[tuple[float, float]]
 
 
-def make_plant(site: str, seed: int, seconds: float, **among: object) -> CarPlant:
-    return CarPlant(make_venue(site), seed, Among(seconds=seconds, **among))  # type: ignore[arg-type]  # of `Among`
+def make_plant(site: str, seed: int, seconds: float, *, charge: float = 0.8, **among: object) -> CarPlant:
+    return CarPlant(make_venue(site), seed, Among(seconds=seconds, **among), charge=charge)  # type: ignore[arg-type]  # of `Among`
 
 
 def told(inputs: CarInputs, reading: CarReading, plant: CarPlant, frames: Frames) -> None:
@@ -46,6 +46,8 @@ def told(inputs: CarInputs, reading: CarReading, plant: CarPlant, frames: Frames
     }
     if reading.objects is not None:
         messages["objects"] = say.objects_message(reading.objects, frames)
+    if reading.charge is not None:
+        messages["battery_state"] = say.charge_message(reading.charge, frames)
     for topic, message in messages.items():
         inputs.take(topic, message, 0, reading.now)
 

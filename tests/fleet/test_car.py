@@ -25,6 +25,7 @@ from tests.fleet.drivepolicies import write_driving_policies
         (["road", "--fault", "policy:3"], "--fault: expected a sensor's fault"),
         (["road", "--bus", "none"], "--bus: expected auto, dds or rclpy, got none"),
         (["road", "--traffic", "-1"], "--traffic"),
+        (["road", "--charge", "87"], "--charge"),
     ],
 )
 def test_a_wrong_command_line_is_refused_in_a_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path as FilePath
@@ -18,18 +19,21 @@ from fleet.drivelog import read_drive
 from fleet.drivereplay import replay_drive
 from fleet.drivinglevels import DrivingLevels, read_driving_levels
 from fleet.ros.arguments import parse
-from fleet.ros.carmessages import pose_message
+from fleet.ros.carinputs import CarInputs
+from fleet.ros.carmessages import Frames, pose_message, time_of
 from fleet.ros.lifecycle import Transition
 from fleet.ros.loop import LoopBus, LoopNetwork
 from fleet.ros.messages.ackermann_msgs import AckermannDriveStamped
 from fleet.ros.messages.diagnostic_msgs import DiagnosticArray
 from fleet.ros.messages.geometry_msgs import PoseStamped
 from fleet.ros.messages.nav_msgs import Odometry, Path
-from fleet.ros.messages.std_msgs import String
+from fleet.ros.messages.sensor_msgs import BatteryState
+from fleet.ros.messages.std_msgs import Header, String
 from fleet.ros.messages.visualization_msgs import MarkerArray
 from fleet.ros.qos import SENSOR
 from fleet.salvage import read_recording
 from fleet.venues import read_fault
+from safety.supervisor import Mode
 from sim.bodies.specs import CAR
 from sim.driving.reachsets import ReachSets
 from sim.robot import SECOND
@@ -75,7 +79,7 @@ class ByHand:
     def __init__(self, levels: DrivingLevels, *, site: str = "highway:3", drive: bool = True, **among: object) -> None:
         self.clock = Clock()
         network = LoopNetwork(self.clock)
-        self.plant = make_plant(site, 5, 60.0, **among)
+        self.plant = make_plant(site, 5, 60.0, **among)  # type: ignore[arg-type]  # of `make_plant`
         self.network = network
         self.server = CarServer(
             LoopBus(network), self.plant, lockstep=False, namespace="r1", clock=self.clock
@@ -132,6 +136,55 @@ def test_sensors_that_fall_silent_stop_the_car_by_our_own_clock(levels: DrivingL
     assert newest is not None
     assert newest.message.drive.acceleration < 0.0
     assert any("odom: expected a message every 0.2 s" in each for each in hand.told())
+
+
+def test_a_car_that_has_no_gauge_of_its_battery_drives_on_and_says_so(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    hand.server._ends["battery_state"].close()
+    hand.server._ends["battery_state"] = hand.listener.publisher(BatteryState, "unheard")
+    hand.go(60)
+    assert hand.node.last is not None
+    assert hand.node.last.decided is not None
+    assert hand.node.last.decided.mode is Mode.POLICY
+    assert hand.told()[0].startswith("battery_state: expected a BatteryState, none has come")
+
+
+def test_a_low_battery_is_told_and_driven_on(levels: DrivingLevels) -> None:
+    hand = ByHand(levels, charge=0.2)
+    hand.go(60)
+    assert hand.node.last is not None
+    assert hand.node.last.decided is not None
+    assert hand.node.last.decided.mode is Mode.POLICY
+    assert hand.told()[0] == "battery_state: 20% left, charge it"
+
+
+def test_a_battery_that_runs_empty_ends_the_drive_where_the_car_may_stand(levels: DrivingLevels) -> None:
+    hand = ByHand(levels, charge=0.02)
+    hand.go(60)
+    assert hand.node.last is not None
+    assert hand.node.last.decided is not None
+    assert hand.node.last.decided.mode is Mode.FALLBACK
+    assert hand.told()[0] == "fallback: battery_state: 2% left, the car drives no further"
+
+
+@pytest.mark.parametrize("percentage", [math.nan, 87.0, -0.1])
+def test_a_gauge_that_says_what_is_no_charge_ends_the_drive(levels: DrivingLevels, percentage: float) -> None:
+    hand = ByHand(levels)
+    hand.go(50)
+    gauge = hand.listener.publisher(BatteryState, "/r1/battery_state")
+    gauge.publish(BatteryState(Header(time_of(hand.plant.stamp)), percentage=percentage))
+    hand.go(2)
+    assert hand.node.last is not None
+    assert hand.node.last.decided is not None
+    assert hand.node.last.decided.mode is Mode.FALLBACK
+    assert "fallback: battery_state: expected a percentage from 0 to 1" in hand.told()[0]
+
+
+def test_a_gauge_that_falls_silent_is_told(levels: DrivingLevels) -> None:
+    heard = CarInputs(Frames(), (0.0, 0.0), "steer", 2.7)
+    heard.take("battery_state", BatteryState(Header(time_of(20 * SECOND)), percentage=0.9), 0, 20 * SECOND)
+    said = {now: [each for each in heard.reading(now * SECOND).doubts if "battery" in each] for now in (21, 31)}
+    assert said == {21: [], 31: ["battery_state: expected a message every second, none for 10 s"]}
 
 
 def test_a_car_that_may_not_drive_commands_nobody(levels: DrivingLevels) -> None:

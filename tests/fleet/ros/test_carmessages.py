@@ -17,6 +17,7 @@ from fleet.ros.messages.autoware_perception_msgs import ObjectClassification
 from sim.actors import ActorKind
 from sim.driving.reading import (
     CarReading,
+    Charge,
     Inertia,
     LanePlace,
     Listed,
@@ -85,6 +86,8 @@ def test_every_reading_comes_through() -> None:
     assert listed.spread == pytest.approx(LISTED.spread)
     scan = Scan(NOW, np.array([3.0, 100.0], np.float32))
     assert say.read_scan(sent(say.scan_message(scan, 100.0, 0.05, FRAMES))).ranges.tolist() == [3.0, 100.0]
+    charge = Charge(NOW, single(0.37))
+    assert say.read_charge(sent(say.charge_message(charge, FRAMES))) == charge
     command = say.command_message(NOW, single(-2.3), single(0.01), 3.0, (0.4, 12.0), FRAMES)
     assert say.read_command(sent(command)) == (NOW, single(-2.3), single(0.01))
 
@@ -210,7 +213,7 @@ def test_what_has_not_come_is_named() -> None:
     reading = inputs().reading(NOW)
     assert isinstance(reading, CarReading)
     assert [each.partition(":")[0] for each in reading.doubts] == [
-        "odom", "imu", "joint_states", "pose", "lane_pose", "objects",
+        "odom", "imu", "joint_states", "pose", "lane_pose", "objects", "battery_state",
     ]  # fmt: skip
 
 
