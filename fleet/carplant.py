@@ -22,6 +22,7 @@ import warp as wp
 
 from fleet.driverecord import DriveRecorder
 from fleet.venues import Among, Venue, course_of, make_env
+from sim.device import start_warp
 from sim.driving.charge import CarBattery
 from sim.driving.env import RoadEnv
 from sim.driving.moment import Course, Moment
@@ -95,6 +96,7 @@ class CarPlant:
 
         Raises what `fleet.venues.make_env` does.
         """
+        start_warp()
         self.told, self.venue = Told(), venue
         self.env: RoadEnv = make_env(venue, seed, among, self.told)
         self.env.reset()

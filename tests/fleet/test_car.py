@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,7 +42,8 @@ def test_a_wrong_command_line_is_refused_in_a_line(
 
 
 @pytest.mark.slow
-def test_a_car_and_its_plant_drive_as_processes_in_lockstep(tmp_path: Path) -> None:
+@pytest.mark.parametrize("clock", ["lockstep", "wall"])
+def test_a_car_and_its_plant_drive_as_processes(tmp_path: Path, clock: str) -> None:
     pytest.importorskip("cyclonedds", reason="Cyclone DDS's binding is missing: pip install 'muster[ros]'")
     policies = write_driving_policies(tmp_path / "policies")
     domain = {"ROS_DOMAIN_ID": str(101 + os.getpid() % 100), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
@@ -51,20 +54,34 @@ def test_a_car_and_its_plant_drive_as_processes_in_lockstep(tmp_path: Path) -> N
         )
 
     where = ("--ros-args", "-r", "__ns:=/r1")
-    car = start("car", "--site", "highway:3", "--policy", str(policies), "--drive", "--lockstep", "--bus", "dds",
+    lockstep, seconds = clock == "lockstep", 3
+    waits = "--lockstep" if lockstep else "--no-lockstep"
+    car = start("car", "--site", "highway:3", "--policy", str(policies), "--drive", waits, "--bus", "dds",
                 "--out", str(tmp_path / "runs"), *where, "-p", "use_sim_time:=true")  # fmt: skip
-    road = start("road", "--site", "highway:3", "--seed", "5", "--seconds", "3", "--clock", "lockstep", "--bus", "dds",
-                 "--wait", "120", *where)  # fmt: skip
+    processes = [car]
     try:
+        assert car.stdout is not None
+        assert "/r1/car drives" in car.stdout.readline(), "in real time nobody waits for a car that is still loading"
+        road = start("road", "--site", "highway:3", "--seed", "5", "--seconds", str(seconds), "--clock", clock,
+                     "--bus", "dds", "--wait", "120", *where)  # fmt: skip
+        processes.append(road)
+        assert road.stdout is not None
+        assert road.stdout.readline().endswith(f"{clock}\n")
+        began = time.monotonic()
         said, _ = road.communicate(timeout=240)
+        took = time.monotonic() - began
         assert road.returncode == 0
-        assert "60 commands, 0 missed" in said
+        commands, missed = re.findall(r"(\d+) commands, (\d+) missed", said)[0]
+        assert int(commands) == 20 * seconds
+        assert int(missed) == 0 if lockstep else took > seconds - 0.2
         car.terminate()
         said, _ = car.communicate(timeout=60)
-        assert "60 control steps" in said
         assert car.returncode == 130
+        steps = int(said.split()[0])
+        assert steps == 60 if lockstep else steps > 30, "in real time it has steps before and after the drive, too"
     finally:
-        for process in (car, road):
+        for process in processes:
             process.kill()
+            process.communicate(timeout=60)
     (box,) = tmp_path.glob("runs/*/blackbox/drive0-0.mcap")
     assert cli.main(["replay", str(box)]) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path as FilePath
 
@@ -121,6 +122,35 @@ def test_a_car_drives_in_real_time_on_the_newest_that_has_come(levels: DrivingLe
     assert hand.speed > 5.0
     assert hand.server.missed <= 1
     assert hand.told()[0] == "drives"
+
+
+@pytest.mark.parametrize("kind", ["loop", "dds"])
+def test_a_car_and_its_plant_keep_real_time_by_the_computers_own_clock(
+    levels: DrivingLevels, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Never faster than real time, slower only on a computer that cannot; a driver that falls silent is braked."""
+    plant = make_plant("highway:3", 5, 60.0)
+    with rig_of(kind, monkeypatch) as rig:
+        server = CarServer(rig.bus(), plant, lockstep=False, namespace="r1")
+        node = CarNode(rig.bus(*SIM_TIME), plant.road, levels, CAR, CarSettings(drive=True), namespace="r1")
+        node.start()
+        rig.until(lambda: server.ready)
+        began, stamp = time.monotonic(), plant.stamp
+        while (passed := time.monotonic() - began) < 3.0:
+            server.poll(0.001)
+            node.poll(0.001)
+        driven = (plant.stamp - stamp) / SECOND
+        assert 0.5 * passed < driven < passed + 0.1
+        assert 0.5 * passed < node.steps * CAR.period / SECOND < passed + 0.1
+        assert node.last is not None
+        assert node.last.decided is not None
+        assert float(plant.env.plant.view.motion.numpy()[0, 0]) > 1.0
+        assert server.missed < 10
+        while time.monotonic() - began < passed + 0.4:
+            server.poll(0.001)
+        assert server.released[-1][0] == pytest.approx(-CAR.car.brake_min), "nobody drives any more: the plant brakes"
+        node.close()
+        server.close()
 
 
 def test_sensors_that_fall_silent_stop_the_car_by_our_own_clock(levels: DrivingLevels) -> None:
