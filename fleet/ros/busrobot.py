@@ -8,8 +8,9 @@ What is on the other side, hardware or a simulator, it cannot tell. A control cy
 
 and takes the newest of every other input with its own stamp. The command is a TwistStamped (a Twist where the parameter
 `cmd_vel_stamped` is false; never both). Nothing is read and nothing but rest is commanded while the node is not active,
-while another node has its name (two robots in one namespace would each steer the other), or while somebody at a topic
-that it drives by has another type or another definition of the message (which would be misread, or is never heard).
+while another node has its name (two robots in one namespace would each steer the other), while somebody at a topic
+that it drives by has another type or another definition of the message (which would be misread, or is never heard), or
+while a second one publishes what it drives by or commands its base (fleet/ros/rivals.py).
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from fleet.hosted import Motor, readings_of
 from fleet.records import Outputs
 from fleet.ros.bus import Bus, BusError, Diagnostic, Level, Publisher
 from fleet.ros.hearing import AHEAD
+from fleet.ros.kinds import name_of
 from fleet.ros.lifecycle import Behaviour, Lifecycle, State, Transition
 from fleet.ros.messages.geometry_msgs import Twist, TwistStamped, Vector3
 from fleet.ros.messages.std_msgs import Bool
 from fleet.ros.planar import header
+from fleet.ros.rivals import RIVALS, rivals
 from fleet.ros.senses import Senses
 from fleet.ros.telling import Teller
-from fleet.ros.topics import BATTERY, COMMAND, COMMAND_PLAIN, LIFT_COMMAND, ODOM, POSE, SCAN, Frames, frames_of
+from fleet.ros.topics import BATTERY, CLOCK, COMMAND, COMMAND_PLAIN, LIFT_COMMAND, ODOM, POSE, SCAN, Frames, frames_of
 from sim.robot import STOP, Readings, RobotCommand, RobotSpec
 
 NODE = "robot"
@@ -171,8 +174,9 @@ class BusRobot(Behaviour):
     def look(self) -> list[Diagnostic]:
         """See who else is there. Lockstep ends with its clock.
 
-        The robot stands while another node has its name, and while somebody at a topic that it drives by means another
-        message: one of the two was started wrongly, and what is said there is not what was meant.
+        The robot stands while another node has its name, while somebody at a topic that it drives by means another
+        message (one of the two was started wrongly, and what is said there is not what was meant), and while there are
+        rivals.
         """
         if self.lockstep and self._opened >= 0 and not self.node.clock.kept:
             self.left = self.left or "nobody publishes /clock any more"
@@ -181,14 +185,23 @@ class BusRobot(Behaviour):
         driven = self.senses.topics if self.senses is not None else set[str]()
         if self._commands is not None:
             driven.add(self._commands.topic)
+        ours += self._rivals()
         faults = [
             one.text
             for one in ours
             if one.level >= Level.ERROR
-            and (one.name == "duplicate_node" or (one.name in ("type", "type_hash") and one.topic in driven))
+            and (one.name in ("duplicate_node", RIVALS) or (one.name in ("type", "type_hash") and one.topic in driven))
         ]
         self.blocked = faults[0] if faults else ""
         return ours
+
+    def _rivals(self) -> list[Diagnostic]:
+        """Who else says what this robot drives by, or commands its base; in shadow another one does, as he should."""
+        if self.senses is None or self._commands is None:
+            return []
+        heard = self.senses.kinds | ({CLOCK.name: name_of(CLOCK.kind)} if self.node.clock.is_sim else {})
+        commanded = "" if self.shadow else self._commands.topic
+        return rivals(self._bus.census().ends, heard, commanded, self.node.fully_qualified)
 
     def diagnose(self) -> None:
         """Once a second: see who else is there, and tell how bus, inputs and control are."""

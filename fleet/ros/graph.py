@@ -47,17 +47,21 @@ class Census:
 
 
 def judge(mine: Endpoint, theirs: Endpoint) -> Diagnostic | None:
-    """What keeps our end and another one of the same topic apart; None where they fit, or where both write or read."""
-    if mine.topic != theirs.topic or mine.writer == theirs.writer:
+    """What keeps our end and another one of the same topic apart; None where they fit, or where both write or read.
+
+    Two that write different types on one topic are told as well: who subscribes hears one of them at most.
+    """
+    if mine.topic != theirs.topic or (mine.writer == theirs.writer and not (mine.writer and _differ(mine, theirs))):
         return None
     they = theirs.node or "a node without a name"
     does = "publishes" if theirs.writer else "subscribes to"
-    we = "subscribes to" if theirs.writer else "publishes"
-    if mine.type_name and theirs.type_name and mine.type_name != theirs.type_name:
+    we = "publishes" if mine.writer else "subscribes to"
+    if _differ(mine, theirs):
         text = (
             f"{they} {does} {theirs.type_name}, {mine.node} {we} {mine.type_name}; use one type, or remap one of them"
         )
-        return Diagnostic(Level.ERROR, "type", f"{mine.topic}: {text}", mine.node, mine.topic)
+        level = Level.WARN if mine.writer == theirs.writer else Level.ERROR
+        return Diagnostic(level, "type", f"{mine.topic}: {text}", mine.node, mine.topic)
     if mine.type_hash and theirs.type_hash and mine.type_hash != theirs.type_hash:
         text = (
             f"{they} {does} another definition of {mine.type_name} ({theirs.type_hash[:15]}..., ours "
@@ -72,6 +76,11 @@ def judge(mine: Endpoint, theirs: Endpoint) -> Diagnostic | None:
         return None
     text = f"{they} {does} it with incompatible quality of service, nothing flows: {why}"
     return Diagnostic(Level.ERROR, "qos", f"{mine.topic}: {text}", mine.node, mine.topic)
+
+
+def _differ(mine: Endpoint, theirs: Endpoint) -> bool:
+    """Whether the two are known to be of different types."""
+    return bool(mine.type_name and theirs.type_name and mine.type_name != theirs.type_name)
 
 
 def verdicts(ours: Iterable[Endpoint], others: Iterable[Endpoint]) -> list[Diagnostic]:

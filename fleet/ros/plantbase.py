@@ -16,6 +16,7 @@ from fleet.ros import bodymessages as say
 from fleet.ros.bus import Diagnostic, Level, Node, Publisher, Sample, Subscription
 from fleet.ros.messages.geometry_msgs import Twist, TwistStamped
 from fleet.ros.planar import At, driven, stamp_of
+from fleet.ros.rivals import RIVALS
 from fleet.ros.topics import (
     BATTERY,
     BUMPER,
@@ -141,9 +142,15 @@ class Base:
         return Told((twist.linear.x, twist.angular.z), -1 if lift is None else int(lift.message.data), current)
 
     def found(self, wall: float) -> list[Diagnostic]:
-        """What is wrong with the commands that came lately."""
+        """What is wrong with the commands that came lately, and with who gives them."""
         when, text = self._said
-        return [Diagnostic(Level.WARN, "command", text, topic=self._commands.topic)] if wall - when < TOLD else []
+        topic, found = self._commands.topic, []
+        if wall - when < TOLD:
+            found.append(Diagnostic(Level.WARN, "command", text, topic=topic))
+        if self._commands.matched > 1:
+            text = f"{topic}: expected one publisher, {self._commands.matched} are there; the base obeys each in turn"
+            found.append(Diagnostic(Level.WARN, RIVALS, text, topic=topic))
+        return found
 
     def close(self) -> None:
         """Let go of all ends."""

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from fleet.ros.bus import Diagnostic, Level, Node, Subscription
 from fleet.ros.hearing import AHEAD, Heard, Refused, charge_of, pose_of, rate_of, scan_of, twist_of
+from fleet.ros.kinds import name_of
 from fleet.ros.topics import BATTERY, BUMPER, IMU, LIFT, ODOM, POSE, SCAN, Frames, Topic
 from sim.robot import MILLISECOND, SECOND, RobotSpec
 
@@ -67,6 +68,11 @@ class Senses:
     def topics(self) -> set[str]:
         """Absolute names of the topics that are needed."""
         return {end.topic for end, sense in zip(self._ends, self.by.values(), strict=False) if sense.needed}
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Names of the types of the topics that are needed."""
+        return {end.topic: name_of(topic.kind) for end, topic in zip(self._ends, (SCAN, ODOM, POSE), strict=False)}
 
     @property
     def complete(self) -> bool:

@@ -27,7 +27,7 @@ from fleet.ros.busrobot import GRACE, BusRobot
 from fleet.ros.lifecycle import State, Transition
 from fleet.ros.loop import LoopBus, LoopNetwork
 from fleet.ros.messages.geometry_msgs import PoseWithCovarianceStamped, Quaternion, Twist, TwistStamped
-from fleet.ros.messages.nav_msgs import Path
+from fleet.ros.messages.nav_msgs import Odometry, Path
 from fleet.ros.messages.rosgraph_msgs import Clock
 from fleet.ros.messages.sensor_msgs import Imu, LaserScan, PointCloud2
 from fleet.ros.messages.std_msgs import String
@@ -348,6 +348,39 @@ def test_while_a_topic_that_it_drives_by_has_another_definition_a_robot_stands(
     publisher.close()
     bench.robot.diagnose()
     assert not bench.robot.blocked
+
+
+@pytest.mark.parametrize("topic", ["scan", "odom", "pose", "cmd_vel", "/clock"])
+def test_while_a_second_one_says_what_it_drives_by_or_commands_its_base_a_robot_stands(
+    bench: Bench, moments: Moments, topic: str
+) -> None:
+    kinds = {"scan": LaserScan, "odom": Odometry, "pose": PoseWithCovarianceStamped, "cmd_vel": TwistStamped}
+    bench.drive(moments[:20])
+    bench.robot.diagnose()
+    assert not bench.robot.blocked
+    rival = LoopBus(bench.network).node("rival", "r0").publisher(kinds.get(topic, Clock), topic)
+    bench.robot.diagnose()
+    assert "/r0/rival" in bench.robot.blocked
+    assert bench.robot.blocked in bench.body.complaints()
+    assert bench.drive(moments[20:24]) == []
+    rival.close()
+    bench.robot.diagnose()
+    assert not bench.robot.blocked
+
+
+@pytest.mark.parametrize("kind", [TwistStamped, Twist])
+def test_in_shadow_another_one_commands_the_base_as_he_should(bench: Bench, kind: type) -> None:
+    bench.robot.shadow = True
+    LoopBus(bench.network).node("nav", "r0").publisher(kind, "cmd_vel")
+    bench.robot.diagnose()
+    assert not bench.robot.blocked
+    assert ("/r0/nav publishes geometry_msgs/msg/Twist," in bench.body.complaints()) is (kind is Twist)
+
+
+def test_who_publishes_another_type_beside_its_own_is_told(bench: Bench) -> None:
+    LoopBus(bench.network).node("other", "r0").publisher(LaserScan, "state")
+    bench.robot.diagnose()
+    assert "/r0/state: /r0/other publishes sensor_msgs/msg/LaserScan, /r0/robot publishes" in bench.body.complaints()
 
 
 def test_a_base_of_another_type_or_quality_is_told(bench: Bench) -> None:

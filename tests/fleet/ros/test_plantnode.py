@@ -230,6 +230,17 @@ def test_a_bad_command_is_not_obeyed_but_told(spoil: Callable[[Stranger], None],
     assert any(said in text for text in told), told
 
 
+def test_a_base_that_two_command_says_so() -> None:
+    on = stage("wall")
+    for name in (*NAMES, "r1"):
+        on.stranger(name)
+    ears = LoopBus(on.network).node("ears").subscription(DiagnosticArray, "/diagnostics")
+    on.until(25)
+    told = [one.message for sample in iter(ears.take, None) for one in sample.message.status if "commands" in one.name]
+    assert told
+    assert all("/r1/cmd_vel: expected one publisher, 2 are there" in text for text in told)
+
+
 def test_in_real_time_an_old_stamp_is_refused_and_none_means_now() -> None:
     on = stage("wall")
     drivers = [on.stranger(name) for name in NAMES]
