@@ -30,6 +30,7 @@ from fleet.ros.topics import (
     SCAN,
     frames_of,
 )
+from sim.errors import shown
 from sim.robot import MILLISECOND, SECOND, Readings, RobotSpec
 
 DEAD_MAN = 0.15
@@ -39,6 +40,8 @@ AHEAD = 50 * MILLISECOND
 """A stamp may be so far in the future, ns: what clocks of one machine room differ by, and half of a period."""
 BEHIND = 500 * MILLISECOND
 """And so far in the past in real time: ros2_controllers' cmd_vel_timeout."""
+HALTING = 1.0
+"""s between two commands up to which their sender is slow; beyond it he has begun anew."""
 TOLD = 5.0
 """s for which a refusal is told on /diagnostics."""
 
@@ -75,6 +78,8 @@ class Base:
         self.counts: Counter[str] = Counter()
         """Commands by what became of them"""
         self._said = (-math.inf, "")
+        self._came = self._slow = -math.inf
+        """When the newest sound command arrived, and when one came too late for the base to go on, s of the wall"""
         self._tf = tf
         self._scan, self._odom = SCAN.publisher(node, name), ODOM.publisher(node, name)
         self._pose = POSE.publisher(node, name)
@@ -84,6 +89,11 @@ class Base:
         self._lifts = LIFT_COMMAND.subscription(node, name)
         self._reckoned: At = (0.0, 0.0, 0.0)
         self._stamps: dict[str, int] = {}
+
+    @property
+    def topics(self) -> set[str]:
+        """Absolute names of what this base alone is to say."""
+        return {end.topic for end in (self._scan, self._odom, self._pose, self._imu, self._battery)}
 
     @property
     def listens(self) -> bool:
@@ -135,6 +145,10 @@ class Base:
             self._said = (wall, text)
             return None
         self.counts["taken"] += 1
+        arrived = sample.received / SECOND
+        if not lockstep and DEAD_MAN < arrived - self._came < HALTING:
+            self._slow = wall
+        self._came = arrived
         stamp = _stamp(sample.message)
         twist = sample.message.twist if isinstance(sample.message, TwistStamped) else sample.message
         lift = self._lifts.newest()
@@ -146,6 +160,9 @@ class Base:
         when, text = self._said
         topic, found = self._commands.topic, []
         if wall - when < TOLD:
+            found.append(Diagnostic(Level.WARN, "command", text, topic=topic))
+        if wall - self._slow < TOLD:
+            text = f"{topic}: expected a command every {DEAD_MAN:g} s, they come more slowly; the base halts in between"
             found.append(Diagnostic(Level.WARN, "command", text, topic=topic))
         if self._commands.matched > 1:
             text = f"{topic}: expected one publisher, {self._commands.matched} are there; the base obeys each in turn"
@@ -179,7 +196,7 @@ class Base:
         frame, stamp = message.header.frame_id, _stamp(message)
         if frame not in ("", "base_link", self.frames.base):
             return "frame", (
-                f'{topic}: expected a command in {self.frames.base}, came one in "{frame}"; it is not obeyed'
+                f"{topic}: expected a command in {self.frames.base}, came one in {shown(frame)}; it is not obeyed"
             )
         if stamp == 0:  # by convention: now
             return None

@@ -31,6 +31,7 @@ from fleet.ros.messages.rosgraph_msgs import Clock
 from fleet.ros.messages.tf2_msgs import TFMessage
 from fleet.ros.planar import time_of
 from fleet.ros.plantbase import Base, CommandKind, Told
+from fleet.ros.rivals import intruders
 from fleet.ros.topics import CLOCK, DIAGNOSTICS, TF, TF_STATIC
 from sim.robot import SECOND, Readings, RobotSpec
 
@@ -198,8 +199,10 @@ class BusPlant:
     def _statuses(self, wall: float) -> list:  # of DiagnosticStatus
         """The bus, and every robot whose commands were refused."""
         found = [base for base in self.bases.values() if base.found(wall)]
+        said = {self._clock.topic}.union(*(base.topics for base in self.bases.values()))
+        others = intruders(self._bus.census().ends, said, "plant")
         return [
-            diagnose.status("plant: bus", "muster", self._bus.diagnostics()),
+            diagnose.status("plant: bus", "muster", [*self._bus.diagnostics(), *others]),
             *(
                 diagnose.status(f"{base.name}: commands", "muster", base.found(wall), base.counts.items())
                 for base in found

@@ -43,3 +43,20 @@ def rivals(others: Iterable[Endpoint], heard: Mapping[str, str], commanded: str,
         )
         found.append(Diagnostic(Level.ERROR, RIVALS, text, node, commanded))
     return found
+
+
+def intruders(others: Iterable[Endpoint], said: Iterable[str], node: str) -> list[Diagnostic]:
+    """Who else publishes what `node` alone is to say, as a simulator its clock and its robots' sensors."""
+    said = set(said)
+    return [
+        Diagnostic(
+            Level.WARN,
+            RIVALS,
+            f"{end.topic}: expected no other publisher, {end.node or 'a node without a name'} is there too; give it "
+            "another namespace or another ROS_DOMAIN_ID",
+            node,
+            end.topic,
+        )
+        for end in others
+        if end.writer and end.topic in said
+    ]

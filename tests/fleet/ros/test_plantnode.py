@@ -15,7 +15,8 @@ from fleet.ros.loop import LoopBus, LoopNetwork
 from fleet.ros.messages.builtin_interfaces import Time
 from fleet.ros.messages.diagnostic_msgs import DiagnosticArray
 from fleet.ros.messages.geometry_msgs import PoseWithCovarianceStamped, Twist, TwistStamped
-from fleet.ros.messages.sensor_msgs import BatteryState, Imu
+from fleet.ros.messages.rosgraph_msgs import Clock
+from fleet.ros.messages.sensor_msgs import BatteryState, Imu, LaserScan
 from fleet.ros.messages.std_msgs import Bool, Float64
 from fleet.ros.messages.tf2_msgs import TFMessage
 from fleet.ros.planar import stamp_of, time_of, yaw_of
@@ -213,6 +214,7 @@ def test_a_driver_that_leaves_in_lockstep_holds_nobody_up() -> None:
     [
         (lambda d: setattr(d, "v", math.nan), "not_finite", "expected finite speeds"),
         (lambda d: setattr(d, "frame", "map"), "frame", 'came one in "map"'),
+        (lambda d: setattr(d, "frame", "\x1b[31m"), "frame", r'came one in "\x1b[31m"'),
         (lambda d: setattr(d, "stamp", lambda t: time_of(stamp_of(t) + PERIOD)), "future", "0.080 s in the future"),
         (lambda d: setattr(d, "stamp", lambda t: Time(1_700_000_000, 0)), "future", "use_sim_time"),
     ],
@@ -239,6 +241,32 @@ def test_a_base_that_two_command_says_so() -> None:
     told = [one.message for sample in iter(ears.take, None) for one in sample.message.status if "commands" in one.name]
     assert told
     assert all("/r1/cmd_vel: expected one publisher, 2 are there" in text for text in told)
+
+
+def test_another_one_who_says_what_the_plant_says_is_told() -> None:
+    on = stage("wall")
+    other = LoopBus(on.network).node("other", "r1")
+    other.publisher(Clock, "/clock")
+    other.publisher(LaserScan, "scan")
+    ears = other.subscription(DiagnosticArray, "/diagnostics")
+    on.until(25)
+    told = [
+        one.message for sample in iter(ears.take, None) for one in sample.message.status if one.name == "plant: bus"
+    ]
+    for topic in ("/clock", "/r1/scan"):
+        assert f"{topic}: expected no other publisher, /r1/other is there too" in told[-1]
+    assert "/r0/" not in told[-1]
+
+
+def test_who_commands_more_slowly_than_the_dead_man_is_told_so() -> None:
+    on = stage("wall")
+    drivers = {name: on.stranger(name) for name in NAMES}
+    ears = LoopBus(on.network).node("ears").subscription(DiagnosticArray, "/diagnostics")
+    on.each(lambda number: setattr(drivers["r1"], "silent", number % 3 != 0))
+    on.until(35)
+    told = [one for sample in iter(ears.take, None) for one in sample.message.status if "commands" in one.name]
+    assert {one.name for one in told} == {"r1: commands"}
+    assert all("come more slowly; the base halts in between" in one.message for one in told)
 
 
 def test_in_real_time_an_old_stamp_is_refused_and_none_means_now() -> None:
