@@ -25,6 +25,7 @@ from coordination.transport import Transport
 from coordination.zmq_transport import ZmqServer
 from fleet.perception import world_table
 from fleet.placement import people_cells, start_cells
+from fleet.ready import quieten
 from fleet.ros.bus import BusKind, check_here, open_bus
 from fleet.ros.plantbase import DEAD_MAN, CommandKind
 from fleet.ros.plantnode import BusPlant
@@ -258,6 +259,7 @@ def run(config: Config) -> int:
             f"plant at {address}: {problem.site.name}, {len(names)} robots, {config.people} people, {config.clock}",
             flush=True,
         )
+        quieten()
         try:
             gather = config.bus == "none" or config.clock == "lockstep"  # a body runs whether it is driven or not
             plant.serve(coordinator=config.coordinator, patience=config.patience, gather=gather)

@@ -39,6 +39,8 @@ from sim.robot import SECOND, Readings, RobotCommand
 PATIENCE = 1.0
 """Wall time for which a lockstep round waits for the coordinator's picture, s: half of the plant's 2 s of silence, so
 that a robot whose coordinator died answers before it counts as gone itself."""
+SPANS = 1000
+"""Missed deadlines whose times are kept: on a machine that is too slow every step is late."""
 REJOIN = 1.0
 """A robot that has been sent no cycle for this long asks to be heard again, s: the plant may have given it up."""
 
@@ -50,6 +52,8 @@ class Tally:
     steps: int = 0
     missed: int = 0
     """Steps that ended after their period"""
+    missed_spans: list[tuple[float, float]] = field(default_factory=list)
+    """When the readings of such a step came and when it ended, s of CLOCK_MONOTONIC; the first `SPANS`"""
     errors: int = 0
     """Steps that raised, and commands that could not be sent"""
     interventions: Counter[str] = field(default_factory=Counter)
@@ -219,6 +223,7 @@ class Seat:
             "steps": tally.steps,
             "step_seconds": {"p50": p50, "p99": p99, "max": most},
             "missed_deadlines": tally.missed,
+            "missed_spans": tally.missed_spans,
             "skipped_cycles": self.plant.skipped,
             "errors": tally.errors,
             "interventions": dict(tally.interventions),
@@ -275,12 +280,15 @@ class Seat:
         metrics, tally, name = self.metrics, self.tally, self.name
         tally.steps += 1
         tally.seconds.append(seconds)
-        late = not self.lockstep and arrived >= 0.0 and time.monotonic() - arrived > self.period
+        now = time.monotonic()
+        late = not self.lockstep and arrived >= 0.0 and now - arrived > self.period
         self._missed_in_row = self._missed_in_row + 1 if late else 0
         metrics.step[name].observe(seconds)
         metrics.steps[name].inc()
         if late:
             tally.missed += 1
+            if len(tally.missed_spans) < SPANS:
+                tally.missed_spans.append((arrived, now))
             metrics.missed[name].inc()
         tally.modes[outputs.mode.name] += 1
         if outputs.reason is not Reason.NONE:

@@ -7,7 +7,7 @@ room in sixteen such periods. Its policy is made by hand; black boxes are on.
 
 missed      control steps that ended after their period, cycles that were passed over, and ticks of the plant that came
             more than a period late
-unexplained those without the plant's late ticks during which the machine itself stood still (stalls.py)
+unexplained those of them that had been in time if the machine itself had not stood still meanwhile (stalls.py)
 bus_mib     private dirty memory of a process that does no more than hold a robot's topics on the bus: it hears and says
             what a robot does, eight robots' worth of rounds, interpreter and NumPy included
 robot_mib   private dirty memory of the largest of the eight robots' processes at the end
@@ -52,7 +52,7 @@ def measure(quick: bool) -> Iterable[Figure]:
     from sim.specfile import SpecFile, write_spec
     from tests.fleet.hand_policy import write_hand_policy
 
-    robots, seconds = (2, 15.0) if quick else (8, 300.0)
+    count, seconds = (2, 15.0) if quick else (8, 300.0)
     spec = RobotSpec(period=40 * MILLISECOND, drive=DiffDrive(speed_max=0.9))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -62,16 +62,17 @@ def measure(quick: bool) -> Iterable[Figure]:
         policy = write_hand_policy(home, spec)
         fleet = Fleet(
             "dds",
-            robots=robots,
+            robots=count,
             people=2,
-            tasks=4 * robots,
-            hosts=robots,
+            tasks=4 * count,
+            hosts=count,
             clock="wall",
             spec=str(place),
             patience=600.0,
         )
         load = os.getloadavg()[0]
         with watched() as stalls, running(fleet, folder / "run", policy, home) as fleets:
+            begun = time.monotonic()
             wait(fleets.coordinator, 1.0)
             time.sleep(seconds)
             hosts = [process.pid for key, process in fleets.processes.items() if key.startswith("host")]
@@ -79,13 +80,18 @@ def measure(quick: bool) -> Iterable[Figure]:
             finish(fleets)
         root = fleets.directory.root
         told = [json.loads(path.read_text())["robots"] for path in sorted(root.glob("robots-*.json"))]
-        late, spans = read_late(root)
-        missed, steps, line = misses([robot for each in told for robot in each.values()], late)
+        late, ticks = read_late(root)
+        robots = [robot for each in told for robot in each.values()]
+        missed, steps, line = misses(robots, late)
         period = spec.period / SECOND
-        ours = sum(int((span[1] - span[0]) / period) for span in spans if not stalls.explain(span, period))
-        print(f"{line}; {stalls.words()}; load average before: {load:.1f}", file=sys.stderr)
+        spans = [(begin, end, int((end - begin) / period)) for begin, end in ticks]
+        spans += [(begin, end, 1) for robot in robots for begin, end in robot["missed_spans"]]
+        explained = sum(count for begin, end, count in spans if stalls.explain((begin, end), period))
+        took = [(after - begun, end - after, stalls.within((after, end))) for after, end, _ in spans]
+        when = "; ".join(f"{1e3 * b:.0f} ms after {a:.1f} s, the machine took {1e3 * c:.0f}" for a, b, c in took)
+        print(f"{line} ({when or 'none'}); {stalls.words()}; load average before: {load:.1f}", file=sys.stderr)
     yield Figure("missed", missed, "1", "control steps", steps)
-    yield Figure("unexplained", missed - late + ours, "1", "late ticks of the plant", late)
+    yield Figure("unexplained", missed - explained, "1", "missed", missed)
     yield Figure("bus_mib", bus_weight() / MIB, "MiB")
     yield Figure("robot_mib", max(weights) / MIB, "MiB", "the smallest of them", min(weights) / MIB)
 
