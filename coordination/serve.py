@@ -45,6 +45,9 @@ class Config:
     """lockstep: rounds end when the plant says so; wall: every 100 ms"""
     run: Path | None = None
     """Run directory for tasks.sqlite and fleet.key; $MUSTER_RUN if not given"""
+    time: Literal["monotonic", "system"] = "monotonic"
+    """In wall mode without a plant, the site's time: this computer's since it started, or its system clock, which
+    robots behind ROS 2 keep too: theirs and its are to be synchronised"""
     once: bool = False
     """End when the plant does, instead of waiting for another one"""
     key: Path | None = None
@@ -107,7 +110,8 @@ def sockets(config: Config, stack: contextlib.ExitStack, keys: Keys) -> Links:
     server = ZmqServer(COORDINATOR, keys, config.address)
     stack.callback(server.close)
     if not config.plant:
-        return Links(server, server.wire, None, lambda timeout: wait_any([server], timeout), server.address)
+        moment = time.time_ns if config.time == "system" else time.monotonic_ns
+        return Links(server, server.wire, None, lambda timeout: wait_any([server], timeout), server.address, moment)
     plant = ZmqClient(COORDINATOR, PLANT, keys, config.plant)
     stack.callback(plant.close)
     return Links(server, server.wire, plant, lambda timeout: wait_any([server, plant], timeout), server.address)

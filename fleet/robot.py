@@ -21,7 +21,7 @@ from typing import Literal
 from tyro.conf import Suppress
 
 from agents.policy import MANIFEST, MODEL, Policy
-from coordination.client import ADDRESS, CoordinatorClient
+from coordination.client import CoordinatorClient
 from coordination.keys import keys_of, read_keys
 from coordination.ports import check_free, listeners
 from fleet import watchdog
@@ -66,8 +66,9 @@ class Config:
     """Directory with policy.onnx and policy.json; the run's if not given"""
     plant: str = "tcp://127.0.0.1:7411"
     """The plant's address"""
-    coordinator: str = ADDRESS
-    """The coordinator's address"""
+    coordinator: str = ""
+    """The coordinator's address; empty: tcp://127.0.0.1:7410, and over a bus ros. A robot behind a bus may have one at
+    tcp://HOST:PORT: its own topics then stay where the bus is"""
     person_speed: float = 1.6
     """What the site assumes of people, m/s: 1.6 (they walk on) or 0 (they stand still before robots)"""
     cell: float = CELL
@@ -96,7 +97,7 @@ class Config:
     patience: float = 60.0
     """Time without a word from the plant after which the process gives up, s; over a bus in lockstep alone"""
     bus: BusKind = "none"
-    """none: a plant at --plant; else a body behind ROS 2's topics, and --coordinator is ros (or ros:/SPACE)"""
+    """none: a plant at --plant; else a body behind ROS 2's topics, and --coordinator may be ros or ros:/SPACE too"""
     ros_arguments: Suppress[tuple[str, ...]] = ()
     """ROS arguments, as --ros-args -r __ns:=/r1 -p use_sim_time:=true"""
 

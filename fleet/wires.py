@@ -10,7 +10,7 @@ from typing import Protocol
 
 import zmq
 
-from coordination.client import COORDINATOR
+from coordination.client import ADDRESS, COORDINATOR
 from coordination.keys import Keys
 from coordination.transport import Transport
 from coordination.zmq_transport import ZmqClient
@@ -89,5 +89,5 @@ def open_wires(
 ) -> Wires:
     """The wires of robots `names` that a command line asks for; `site` is the floor's hash. Raises MusterError."""
     if bus == "none":
-        return ZmqWires(keys, plant, coordinator)
+        return ZmqWires(keys, plant, coordinator or ADDRESS)
     return BusWires(bus, ros_arguments, names, keys, coordinator, site)

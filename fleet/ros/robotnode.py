@@ -2,28 +2,37 @@
 
 One bus and one participant for the process, a managed node `robot` for each robot in the namespace of its name, and on
 that node the signed link to the coordinator (fleet/ros/transport.py). A namespace that the launch file gives
-(`-r __ns:=/cell4/r1`) is one robot's.
+(`-r __ns:=/cell4/r1`) is one robot's. A coordinator at an address of ZeroMQ is reached over that instead, by the same
+signed messages: nothing but they crosses the network then, and whoever listens there finds no cmd_vel.
 """
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
-from coordination.client import ADDRESS, COORDINATOR
+from coordination.client import COORDINATOR
 from coordination.keys import Keys
 from coordination.messages import Picture
 from coordination.transport import Transport, TransportError
 from coordination.wire import Received
+from coordination.zmq_transport import ZmqClient
 from fleet.ros.arguments import parse
 from fleet.ros.bus import Bus, BusError, check_here, open_bus
 from fleet.ros.busrobot import NODE, BusRobot
 from fleet.ros.transport import SCHEME, BusClient, space_of
 from sim.robot import RobotSpec
 
+SOCKET = re.compile(r"(tcp|ipc)://.+")
+"""A coordinator's address that is none on the bus."""
+SLICE = 0.005
+"""s of one wait on the bus while the coordinator is at a socket: in lockstep a picture is waited for, else it comes
+before the next scan does."""
 BURST = 0.005
 """Longest time for which one arrival is taken off the bus, s: an eighth of the shortest control period in use."""
 
@@ -31,7 +40,7 @@ BURST = 0.005
 class FleetLink:
     """A robot's end to the coordinator that knows of which round its newest picture is."""
 
-    def __init__(self, end: BusClient) -> None:
+    def __init__(self, end: Transport) -> None:
         self._end = end
         self._newest = (0, -1)
         """Epoch and round of the newest picture"""
@@ -80,13 +89,16 @@ class BusWires:
         site: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Of that kind, for these robots; `coordinator` is its address on the bus. Raises MusterError."""
-        self._space = space(coordinator)
+        """Of that kind, for these robots; `coordinator` is its address, empty for the bus's. Raises MusterError."""
+        self._address = coordinator if SOCKET.fullmatch(coordinator) else ""
+        self._space = "" if self._address else space(coordinator)
         check_names(arguments, names)
         self._bus: Bus = open_bus(kind, arguments=arguments)
         self._keys, self._site = keys, site
         self._robots: dict[str, BusRobot] = {}
         self._links: dict[str, FleetLink] = {}
+        self._sockets: list[ZmqClient] = []
+        """Ends to a coordinator that is none of the bus's; each is its robot's to close"""
         self._clock = clock
         self._failed: set[str] = set()
         """Robots whose look at the bus has failed, and was told"""
@@ -102,7 +114,11 @@ class BusWires:
             anew=lambda: self._links[name].forget(),
         )
         self._robots[name] = robot
-        end = BusClient(self._bus, robot.node, name, COORDINATOR, self._keys, self._space)
+        if self._address:
+            end = ZmqClient(name, COORDINATOR, self._keys, self._address)
+            self._sockets.append(end)
+        else:
+            end = BusClient(self._bus, robot.node, name, COORDINATOR, self._keys, self._space)
         self._links[name] = FleetLink(end)
         return robot
 
@@ -112,7 +128,12 @@ class BusWires:
 
     def wait(self, timeout: float) -> Collection[str]:
         """See `Wires.wait`: a burst of messages is one arrival, however long whoever floods a topic makes it."""
-        if self._bus.spin(timeout):
+        slices = max(1, math.ceil(timeout / SLICE)) if self._sockets else 1
+        for _ in range(slices):
+            came = self._bus.spin(timeout / slices)
+            if came or any(end.socket.poll(0) for end in self._sockets):
+                break
+        if came:
             until = self._clock() + BURST
             while self._bus.spin(0.0) and self._clock() < until:
                 pass
@@ -134,8 +155,8 @@ class BusWires:
 
 
 def space(coordinator: str) -> str:
-    """The coordinator's space on the bus; the default address of ZeroMQ stands for the default one."""
-    return space_of(SCHEME if coordinator == ADDRESS else coordinator, COORDINATOR)
+    """The coordinator's space on the bus; raises TransportError for what names none."""
+    return space_of(coordinator or SCHEME, COORDINATOR)
 
 
 def check_names(arguments: Sequence[str], names: Sequence[str]) -> None:
@@ -159,5 +180,6 @@ def check(kind: str, arguments: Sequence[str], names: Sequence[str], coordinator
             )
         return
     check_here(kind)
-    space(coordinator)
+    if not SOCKET.fullmatch(coordinator):
+        space(coordinator)
     check_names(arguments, names)

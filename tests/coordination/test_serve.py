@@ -8,18 +8,22 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from coordination.client import FleetClient, RefusedError, new_task_id
-from coordination.keys import ensure_keys, read_keys
+from coordination.keys import ensure_keys, new_keys, read_keys
 from coordination.messages import Leg, LegKind
 from coordination.requests import Task
+from coordination.serve import Config, sockets
 from coordination.zmq_transport import ZmqClient, ZmqServer
 from fleet.cli import main
 from sim.compiled import write_site
+from sim.robot import SECOND
 from sim.site import make_site
 from tests.coordination.puppets import free_port, make_floor
 
@@ -182,3 +186,14 @@ def test_what_it_cannot_work_with_is_one_line_and_exit_code_2(
     said = capsys.readouterr().err
     assert expected in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "clock"), [("system", time.time_ns), ("monotonic", time.monotonic_ns)])
+def test_without_a_plant_the_sites_time_is_the_one_that_was_asked_for(
+    name: Literal["system", "monotonic"], clock: Callable[[], int]
+) -> None:
+    """Robots behind ROS 2 stamp their reports with the system's clock, however the coordinator is reached."""
+    with contextlib.ExitStack() as stack:
+        links = sockets(Config(address="tcp://127.0.0.1:*", clock="wall", time=name), stack, new_keys())
+        stack.callback(links.server.close)
+        assert abs(links.moment() - clock()) < SECOND
