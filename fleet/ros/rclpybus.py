@@ -6,6 +6,9 @@ rclpy hears of them, by the same code as on every bus; parameters are declared t
 `ros2 param` shows them. Its executor turns in the caller's thread, inside `spin` and `take`, and nowhere else: services
 (parameters, a managed node's life cycle) are answered there.
 
+rclpy's own warnings of incompatible quality are left out: they cost a look as much as all else in it, and `diagnostics`
+tells the same.
+
 rclpy says when a message was sent and, with some middlewares, when it came, by the wall clock. Neither is trusted
 alone: `received` lies between the last moment at which nothing waited and now, whatever the clocks of other hosts say.
 
@@ -28,6 +31,10 @@ import rclpy.lifecycle  # pyright: ignore[reportMissingImports]
 import rclpy.node  # pyright: ignore[reportMissingImports]
 import rclpy.parameter  # pyright: ignore[reportMissingImports]
 from rcl_interfaces.msg import ParameterDescriptor  # pyright: ignore[reportMissingImports]
+from rclpy.event_handler import (  # pyright: ignore[reportMissingImports]
+    PublisherEventCallbacks,
+    SubscriptionEventCallbacks,
+)
 
 from fleet.ros.arguments import RosArguments
 from fleet.ros.bus import BusError, Diagnostic, Level
@@ -229,7 +236,12 @@ class RclpyNode(BaseNode):
 
     def _advertise(self, kind: type, topic: str, qos: QoS) -> _Writer:
         with _asked(f"a publisher on {topic}"):
-            publisher = self.native.create_publisher(imported(name_of(kind)), topic, profile_of(qos))
+            publisher = self.native.create_publisher(
+                imported(name_of(kind)),
+                topic,
+                profile_of(qos),
+                event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
+            )
         return _Writer(self, self._end(kind, topic, qos, writer=True), publisher, self.native.destroy_publisher)
 
     def _listen(self, kind: type, topic: str, qos: QoS, inbox: Inbox) -> _Reader:
@@ -242,7 +254,12 @@ class RclpyNode(BaseNode):
 
         with _asked(f"a subscription to {topic}"):
             subscription = self.native.create_subscription(
-                imported(name_of(kind)), topic, receive, profile_of(qos), raw=True
+                imported(name_of(kind)),
+                topic,
+                receive,
+                profile_of(qos),
+                event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+                raw=True,
             )
         end = self._end(kind, topic, qos, writer=False)
         reader = _Reader(self, end, subscription, self.native.destroy_subscription)
@@ -298,9 +315,8 @@ class RclpyBus(BaseBus):
         """
         arguments = arguments or RosArguments()
         reach = here(domain).reach  # and what is wrong with ROS's variables is one line, as over DDS
-        given, alone = (os.environ.get(name, "").strip() for name in (RANGE, "ROS_LOCALHOST_ONLY"))
-        if not given and alone != "1":
-            os.environ[RANGE] = reach  # rcl reads it, and would take SUBNET
+        if os.environ.get("ROS_LOCALHOST_ONLY", "").strip() != "1":
+            os.environ[RANGE] = reach  # rcl reads it, takes SUBNET where it is empty, LOCALHOST for `subnet`
         self.context = rclpy.context.Context()
         words = ["--ros-args", *arguments.logging] if arguments.logging else []
         with _asked("to begin (RMW_IMPLEMENTATION, or a middleware's own settings?)"):

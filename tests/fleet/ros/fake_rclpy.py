@@ -199,6 +199,36 @@ def init(
     context._up, context.domain, context.arguments = True, domain_id or 0, list(args)
 
 
+class PublisherEventCallbacks:
+    def __init__(
+        self,
+        *,
+        deadline: Callable | None = None,
+        liveliness: Callable | None = None,
+        incompatible_qos: Callable | None = None,
+        incompatible_type: Callable | None = None,
+        matched: Callable | None = None,
+        use_default_callbacks: bool = True,
+    ) -> None:
+        self.some = use_default_callbacks or any((deadline, liveliness, incompatible_qos, incompatible_type, matched))
+
+
+class SubscriptionEventCallbacks:
+    def __init__(
+        self,
+        *,
+        deadline: Callable | None = None,
+        incompatible_qos: Callable | None = None,
+        liveliness: Callable | None = None,
+        message_lost: Callable | None = None,
+        incompatible_type: Callable | None = None,
+        matched: Callable | None = None,
+        use_default_callbacks: bool = True,
+    ) -> None:
+        given = (deadline, incompatible_qos, liveliness, message_lost, incompatible_type, matched)
+        self.some = use_default_callbacks or any(given)
+
+
 class _End:
     """What a publisher and a subscription have in common."""
 
@@ -207,6 +237,8 @@ class _End:
     def __init__(self, node: Node, msg_type: type, topic: str, profile: QoSProfile) -> None:
         self.node, self.msg_type, self.topic, self.profile = node, msg_type, topic, profile
         self.alive = True
+        self.events = True
+        """Whether rclpy watches events of it."""
 
     def _peers(self) -> list[_End]:
         if not self.alive:
@@ -387,12 +419,13 @@ class Node:
         qos_profile: QoSProfile,
         *,
         callback_group: object = None,
-        event_callbacks: object = None,
+        event_callbacks: PublisherEventCallbacks | None = None,
         qos_overriding_options: object = None,
         publisher_class: type = Publisher,
     ) -> Publisher:
         self._check(msg_type, topic, qos_profile)
         publisher = Publisher(self, msg_type, topic, qos_profile)
+        publisher.events = (event_callbacks or PublisherEventCallbacks()).some
         self.ends.append(publisher)
         return publisher
 
@@ -404,13 +437,14 @@ class Node:
         qos_profile: QoSProfile,
         *,
         callback_group: object = None,
-        event_callbacks: object = None,
+        event_callbacks: SubscriptionEventCallbacks | None = None,
         qos_overriding_options: object = None,
         raw: bool = False,
     ) -> Subscription:
         assert raw, "the fake converts no messages"
         self._check(msg_type, topic, qos_profile)
         subscription = Subscription(self, msg_type, topic, qos_profile, callback)
+        subscription.events = (event_callbacks or SubscriptionEventCallbacks()).some
         self.ends.append(subscription)
         if qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL:
             for publisher in subscription._peers():
@@ -712,6 +746,7 @@ MODULES = {
     "rclpy": [init],
     "rclpy.context": [Context],
     "rclpy.duration": [Duration],
+    "rclpy.event_handler": [PublisherEventCallbacks, SubscriptionEventCallbacks],
     "rclpy.executors": [SingleThreadedExecutor, ExternalShutdownException, TimeoutException],
     "rclpy.lifecycle": [LifecycleNode, TransitionCallbackReturn],
     "rclpy.node": [Node],

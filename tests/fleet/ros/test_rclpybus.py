@@ -56,12 +56,19 @@ def test_a_profile_that_was_not_told_is_the_least(rclpybus: ModuleType) -> None:
 
 @pytest.mark.parametrize(
     ("given", "alone", "left"),
-    [("", "", "LOCALHOST"), ("", "0", "LOCALHOST"), ("", "1", ""), ("SUBNET", "", "SUBNET"), ("OFF", "", "OFF")],
+    [
+        ("", "", "LOCALHOST"),
+        ("", "0", "LOCALHOST"),
+        ("", "1", ""),
+        ("SUBNET", "", "SUBNET"),
+        ("OFF", "", "OFF"),
+        (" subnet ", "", "SUBNET"),
+    ],
 )
 def test_nothing_leaves_this_machine_unless_somebody_asks_for_it(
     rclpybus: ModuleType, monkeypatch: pytest.MonkeyPatch, given: str, alone: str, left: str
 ) -> None:
-    """ROS 2 itself would take SUBNET."""
+    """ROS 2 itself would take SUBNET for nothing, and LOCALHOST for what it cannot read."""
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", given)
     monkeypatch.setenv("ROS_LOCALHOST_ONLY", alone)
     at_start: list[str] = []
@@ -157,6 +164,13 @@ def test_what_rclpy_does_for_itself_makes_no_message_younger(rclpybus: ModuleTyp
     for sample, at in zip(samples, published, strict=True):
         assert sample.received <= at + 10**6
     bus.close()
+
+
+def test_no_end_has_handlers_of_events_that_every_look_would_ask(rclpybus: ModuleType) -> None:
+    node = rclpybus.RclpyBus().node("nav")
+    node.publisher(String, "a")
+    node.subscription(String, "a")
+    assert [end.topic for end in node.native.ends if end.events] == ["/rosout", "/parameter_events"]
 
 
 def test_a_look_that_finds_nothing_asks_the_middleware_once(rclpybus: ModuleType) -> None:
