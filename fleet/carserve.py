@@ -1,14 +1,14 @@
 """The plant of a car over a bus: what a real car would say and hear, from the driving simulator.
 
     says        odom, imu, joint_states, pose, lane_pose, objects, scan, battery_state (fleet/ros/carmessages.py),
-                goal_pose, relative to the car's namespace; /clock, /tf
-    hears       ackermann_cmd
+                goal_pose, relative to the car's namespace; /clock, /tf, /diagnostics
+    hears       ackermann_cmd (fleet/carcommands.py says what it makes of one)
 
 A car node, ours or a third party's, cannot tell it from hardware. Two ways of time:
 
-    lockstep    time goes on when a command has come that has the present stamp; while it waits, the clock and the goal
-                are said again, because one tick may get lost. A driver that is silent for PATIENCE of wall time is not
-                waited for: the car brakes for that step, it is counted, and time goes on
+    lockstep    time goes on when a command has come that has the present stamp, or none; while it waits, the clock and
+                the goal are said again, because one tick may get lost. A driver that is silent for PATIENCE of wall
+                time is not waited for: the car brakes for that step, it is counted, and time goes on
     wall        a control step every period of wall time under the newest command; one that is older than DEAD_MAN by
                 our own clock is none, and the car brakes
 
@@ -20,12 +20,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from fleet.carcommands import Commands
 from fleet.carcontrol import pose_of_goal
 from fleet.carplant import CarPlant
+from fleet.ros import diagnose
 from fleet.ros.bus import Bus
 from fleet.ros.carinputs import NEEDED, TOPICS
 from fleet.ros.carmessages import (
-    CarMessageError,
     Frames,
     charge_message,
     inertia_message,
@@ -35,7 +36,6 @@ from fleet.ros.carmessages import (
     place_message,
     pose_message,
     prefix_of,
-    read_command,
     scan_message,
     steering_message,
     time_of,
@@ -46,7 +46,8 @@ from fleet.ros.messages.rosgraph_msgs import Clock
 from fleet.ros.messages.std_msgs import Header
 from fleet.ros.messages.tf2_msgs import TFMessage
 from fleet.ros.qos import QoS
-from fleet.ros.topics import CLOCK, TF
+from fleet.ros.rivals import intruders
+from fleet.ros.topics import CLOCK, DIAGNOSTICS, TF
 from sim.driving.reading import CarReading, Pose, compose, inverse
 from sim.driving.sensing import bounds
 from sim.driving.wheelangle import as_curvature
@@ -64,6 +65,9 @@ AGAIN = SECOND // 20
 
 DEAD_MAN = SECOND // 5
 """ns of our own clock after which a command does not count any more."""
+
+TOLD_EVERY = SECOND
+"""ns of our own clock between two messages of diagnostics (REP 107)."""
 
 WHOLE = QoS(depth=50)
 """Reliable, for a lockstep that loses nothing; subscribers to sensors that ask for best effort fit it too."""
@@ -89,23 +93,22 @@ class CarServer:
         """Every command that was followed: acceleration, curvature"""
         self.missed = 0
         """Steps for which no command came in time"""
-        self.refused = 0
-        """Commands that were none"""
         self._clock, self._patience, self._frames = clock, patience, Frames(prefix_of(self.node.namespace))
         self._ends = {topic: self.node.publisher(kind, topic, WHOLE) for topic, kind in TOPICS.items()}
         self._ticks = CLOCK.publisher(self.node)
         self._transforms = TF.publisher(self.node)
         self._goal = self.node.publisher(PoseStamped, "goal_pose")
-        self._commands = self.node.subscription(AckermannDriveStamped, "ackermann_cmd", qos=WHOLE)
-        self._command: tuple[int, float, float] | None = None  # stamp, acceleration, angle
-        self._came, self._said, self._since, self._due = 0, -1, 0, 0
+        self._diagnostics = DIAGNOSTICS.publisher(self.node)
+        end = self.node.subscription(AckermannDriveStamped, "ackermann_cmd", qos=WHOLE)
+        self.commands = Commands(end, self._frames, lockstep=lockstep)
+        self._came, self._said, self._since, self._due, self._told = 0, -1, clock(), 0, 0
         self._angle = 0.0
 
     @property
     def ready(self) -> bool:
         """Whether somebody hears every sensor and says commands."""
         heard = all(self._ends[topic].matched for topic in NEEDED) and self._ticks.matched and self._goal.matched
-        return bool(heard and self._commands.matched)
+        return bool(heard and self.commands.matched)
 
     def poll(self, timeout: float = 0.0) -> bool:
         """Say what is now, wait at most so long, s, and go on if it is time to; whether a step was made."""
@@ -116,24 +119,23 @@ class CarServer:
         elif now - self._came >= AGAIN:
             self._tick()
         self.bus.spin(timeout)
-        self._hear()
+        self.commands.hear(self._now(), self._clock())
+        if self._clock() - self._told >= TOLD_EVERY:
+            self._tell()
         return self._go_on_when_told() if self.lockstep else self._go_on_by_clock()
 
     def close(self) -> None:
         """Leave the bus; safe to call twice."""
         self.node.close()
 
-    def _hear(self) -> None:
-        while (sample := self._commands.take()) is not None:
-            try:
-                self._command, self._heard = read_command(sample.message), sample.received
-            except CarMessageError:
-                self.refused += 1
+    def _now(self) -> int:
+        """The site's time, ns: in lockstep it stands while a command is waited for."""
+        return self.plant.stamp if self.lockstep else self.plant.stamp + self._clock() - self._since
 
     def _go_on_when_told(self) -> bool:
-        told = self._command
-        if told is not None and told[0] == self.plant.stamp:
-            self._step(told[1], told[2])
+        told = self.commands.newest
+        if told is not None and (told.stamp == self.plant.stamp or (not told.stamp and told.received > self._since)):
+            self._step(told.acceleration, told.angle)
             return True
         if self.released and self._clock() - self._since >= self._patience:
             self.missed += 1
@@ -146,13 +148,25 @@ class CarServer:
         if now < self._due:
             return False
         self._due = max(self._due + self.plant.period, now)
-        told = self._command
-        if told is None or now - self._heard > DEAD_MAN:
+        told = self.commands.newest
+        if told is None or now - told.received > DEAD_MAN:
             self.missed += self.released != []
             self._step(-self.plant.env.spec.car.brake_min, self._angle)
         else:
-            self._step(told[1], told[2])
+            self._step(told.acceleration, told.angle)
         return True
+
+    def _tell(self) -> None:
+        """How the bus and the commands are (REP 107)."""
+        wall = self._told = self._clock()
+        said = {self._ticks.topic, *(end.topic for end in self._ends.values())}
+        bus = [*self.bus.diagnostics(), *intruders(self.bus.census().ends, said, self.node.fully_qualified)]
+        name, counts = self.node.fully_qualified, self.commands.counts
+        statuses = [
+            diagnose.status(f"{name}: bus", "muster", bus),
+            diagnose.status(f"{name}: commands", "muster", self.commands.found(wall), counts.items()),
+        ]
+        self._diagnostics.publish(diagnose.array(self.plant.stamp, statuses))
 
     def _step(self, acceleration: float, angle: float) -> None:
         self._angle = angle

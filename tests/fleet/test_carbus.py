@@ -103,9 +103,8 @@ class ByHand:
 
     def told(self) -> list[str]:
         """What the newest diagnostics say of the car: its message, then its doubts."""
-        newest = self.diagnostics.newest()
-        assert newest is not None
-        car = next(each for each in newest.message.status if each.name == "/r1/car: car")
+        came = [each for one in iter(self.diagnostics.take, None) for each in one.message.status]
+        car = next(each for each in reversed(came) if each.name == "/r1/car: car")
         return [car.message, *(each.value for each in car.values if each.key.startswith("doubt"))]
 
     @property
@@ -151,6 +150,22 @@ def test_a_car_and_its_plant_keep_real_time_by_the_computers_own_clock(
         assert server.released[-1][0] == pytest.approx(-CAR.car.brake_min), "nobody drives any more: the plant brakes"
         node.close()
         server.close()
+
+
+def test_a_plant_tells_of_commands_that_it_does_not_obey_and_brakes(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    hand.go(60)
+    hand.node.close()
+    stranger = hand.listener.publisher(AckermannDriveStamped, "/r1/ackermann_cmd")
+    came = hand.listener.subscription(DiagnosticArray, "/diagnostics")
+    for _ in range(30):
+        stranger.publish(AckermannDriveStamped(Header(time_of(hand.plant.stamp), "r2/base_link")))
+        hand.clock.now += CAR.period
+        hand.server.poll()
+    assert hand.server.released[-1][0] == pytest.approx(-CAR.car.brake_min)
+    told = [each for one in iter(came.take, None) for each in one.message.status if each.name == "/r1/plant: commands"]
+    assert told[-1].level == 1
+    assert 'came one in "r2/base_link"; it is not obeyed' in told[-1].message
 
 
 def test_sensors_that_fall_silent_stop_the_car_by_our_own_clock(levels: DrivingLevels) -> None:
