@@ -4,7 +4,7 @@ A policy is two files side by side. `policy.onnx` maps float32 observations (row
 them, to actions (rows, k) in [-1, 1]; the observation normaliser is part of the graph. `policy.json` is its manifest:
 the sha256 of the graph, the contract (ordered observation fields, actions, embodiment) with its hash, and where the
 weights came from (training configuration, seed, evaluation). `load` verifies both hashes; `check` refuses a robot
-whose contract is not the one trained for, showing both.
+whose contract is not the one trained for, showing where they differ.
 
 One thread and no spinning: onnxruntime's default pools would starve the control loop (50 us a row are enough).
 """
@@ -65,14 +65,16 @@ class Policy:
         return self.manifest["contract_hash"]
 
     def check(self, contract: Contract) -> None:
-        """Raise ContractMismatch, showing both contracts and where they differ, unless `contract` is its own."""
+        """Raise ContractMismatch, with both hashes and where the contracts differ first, unless `contract` is its own.
+
+        Its own stands in full in the manifest; both together are 4 kB, which hide what is to be done.
+        """
         if contract.hash == self.contract_hash:
             return
         mine, yours = self.manifest["contract"], json.loads(contract.json())
         raise ContractMismatch(
             f"expected a policy for contract {contract.hash[:12]}, this one was trained for {self.contract_hash[:12]} "
-            f"(they differ in {_difference(yours, mine)}); train one for this robot. "
-            f"expected: {contract.json()} came: {json.dumps(mine, sort_keys=True, separators=(',', ':'))}"
+            f"(they differ in {_difference(yours, mine)}); train one for this robot, or give the one it was trained for"
         )
 
     def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -289,13 +289,13 @@ def test_records_survive_their_encoding(stepper: Stepper) -> None:
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(record), type=kind) == record
 
 
-def test_a_policy_for_another_body_is_refused_with_both_contracts_shown(tmp_path: Path, policy: Policy) -> None:
+def test_a_policy_for_another_body_is_refused_with_both_embodiments_shown(tmp_path: Path, policy: Policy) -> None:
     other = RobotSpec(name="other", length=0.5)
     foreign = write_hand_policy(tmp_path, other)
     with pytest.raises(ContractMismatch) as caught:
         Stepper(ControlConfig(spec=SPEC), SITE, foreign)
     for spec in (SPEC, other):
-        assert navigate_contract(spec).embodiment in str(caught.value)
+        assert navigate_contract(spec).embodiment[:40] in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
