@@ -44,6 +44,11 @@ class StoreFull(StoreError):
 class Database:
     """Owns one SQLite connection (and, when it writes, the lock file beside it)."""
 
+    holder = "coordinator"
+    """Who writes such a file, for messages"""
+    place = "run directory"
+    """Where it lies"""
+
     def __init__(self, path: Path | str, *, schema: str, version: int, read_only: bool = False) -> None:
         """Open or create the file; check that it is ours, whole, and of a schema that we know.
 
@@ -173,14 +178,14 @@ class Database:
         except OSError:
             lock.close()
             raise StoreError(
-                f"{self.path} is in use by another coordinator; stop it or name another run directory"
+                f"{self.path} is in use by another {self.holder}; stop it or name another {self.place}"
             ) from None
         return lock
 
     def _connect(self) -> sqlite3.Connection:
         if self.read_only:
             if not self.path.exists():
-                raise StoreError(f"{self.path} does not exist; name the run directory of a coordinator")
+                raise StoreError(f"{self.path} does not exist; name the {self.place} of a {self.holder}")
             return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None, timeout=2.0)
         return sqlite3.connect(os.fspath(self.path), isolation_level=None, timeout=2.0)
 
@@ -188,11 +193,11 @@ class Database:
         application, found = self.pragma("application_id"), int(self.pragma("user_version"))
         tables = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if tables and application != APPLICATION_ID:
-            raise StoreError(f"{self.path} is a database of another program; name another run directory")
+            raise StoreError(f"{self.path} is a database of another program; name another {self.place}")
         if found > version:
             raise StoreError(
                 f"{self.path} has schema {found} and this muster knows schemas up to {version}; "
-                "use a newer muster or another run directory"
+                f"use a newer muster or another {self.place}"
             )
         problem = self.pragma("quick_check")
         if problem != "ok":

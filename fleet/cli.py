@@ -77,6 +77,7 @@ COMMANDS = {
         "fleet.warehouse", "submit a warehouse's tasks, wait, write report and video", "sim,view", joins=True
     ),
     "replay": Command("fleet.replay", "replay black boxes: identical, or the first field that differs"),
+    "registry": Command("fleet.registry.command", "keep policies by content, pin them into releases, name these"),
     "diverged": Command("sim.relive", "play worlds that blew up in training once more", "sim"),
     "view": Command("fleet.view", "show a run or an environment in the browser", "sim,view"),
     "video": Command("sim.film", "draw a run as a video: the floor from above, a robot from behind", "sim,view"),

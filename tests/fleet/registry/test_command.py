@@ -1,0 +1,94 @@
+"""`muster registry` from the outside: what it prints, and one line for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fleet.cli import main
+from hierarchy.chooser import META
+from sim.robot import DiffDrive, RobotSpec
+from sim.specfile import SpecFile, write_spec
+from tests.fleet.registry.test_registry import policy
+
+
+def muster(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit code, output, errors."""
+    code = main(["registry", *words])
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_from_policies_to_a_release_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    skill = policy(tmp_path / "run", 1)
+    policy(tmp_path / "run" / META, 2, meta=True, below=skill.hash)
+    place = f"--registry={tmp_path / 'registry'}"
+    code, out, _ = muster(capsys, "add", str(tmp_path / "run"), place)
+    assert code == 0
+    assert [line.split()[1] for line in out.splitlines()] == ["skill", "meta"]
+    versions = [line.split()[0] for line in out.splitlines()]
+    code, out, _ = muster(capsys, "release", "spring", *(each[:10] for each in versions), place, "--by=ann")
+    assert code == 0
+    release = out.split()[0]
+    assert muster(capsys, "alias", "hall2", "candidate", release[:12], place)[0] == 0
+    _, out, _ = muster(capsys, "list", place)
+    assert out.count("\n") == 4
+    assert f"{release[:12]}  candidate on hall2" in out
+    _, out, _ = muster(capsys, "show", release[:8], place)
+    assert json.loads(out)["skills"] == {"navigate": versions[0]}
+    assert muster(capsys, "checkout", release[:8], str(tmp_path / "out"), place)[0] == 0
+    for name in ("policy.onnx", "policy.json", "meta/policy.onnx"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+    _, out, _ = muster(capsys, "log", place)
+    assert "ann  release" in out
+    code, out, _ = muster(capsys, "verify", place)
+    assert code == 0
+    assert out.startswith("sound: 2 versions, 1 releases, 4 lines")
+
+
+def test_directories_are_registered_as_they_are_pinned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy(tmp_path / "run", 1)
+    place = f"--registry={tmp_path / 'registry'}"
+    assert muster(capsys, "release", "spring", str(tmp_path / "run"), place)[0] == 0
+    assert "release" in muster(capsys, "list", place)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("add",), "expected DIR ..., got nothing"),
+        (("alias", "hall2"), "expected SITE ALIAS RELEASE, got hall2"),
+        (("list", "x"), "expected nothing more, got x"),
+        (("show", "abc"), "expected 8 digits"),
+        (("show", "abcdabcd"), "there are none"),
+        (("release", "Spring!", "RUN"), "expected a name of small letters"),
+        (("release", "spring", "RUN", "OTHER"), "pin one of them"),
+        (("release", "spring", "RUN", "--spec=SPEC"), "was trained for contract"),
+        (("add", "nowhere"), "expected a trained policy"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    words: tuple[str, ...], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy(tmp_path / "run", 1)
+    policy(tmp_path / "other", 2)
+    write_spec(tmp_path / "spec.yaml", SpecFile(RobotSpec(drive=DiffDrive(speed_max=0.8))))
+    names = {"RUN": tmp_path / "run", "OTHER": tmp_path / "other", "SPEC": tmp_path / "spec.yaml"}
+    for name, path in names.items():
+        words = tuple(word.replace(name, str(path)) for word in words)
+    place = f"--registry={tmp_path / 'registry'}"
+    main(["registry", "add", str(tmp_path / "run"), place])
+    capsys.readouterr()
+    code, _, err = muster(capsys, *words, place)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert line in err
+
+
+def test_a_registry_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = muster(capsys, "list", f"--registry={tmp_path / 'none'}")
+    assert code == 2
+    assert "does not exist" in err
+    assert not (tmp_path / "none").exists()
