@@ -18,6 +18,9 @@ from fleet.ros.rivals import RIVALS
 from sim.errors import shown
 from sim.robot import SECOND
 
+DEAD_MAN = SECOND // 5
+"""ns of our own clock after which a command does not count any more."""
+
 TOLD = 5 * SECOND
 """ns of our own clock for which a refusal is told on /diagnostics, where messages come once a second."""
 
@@ -68,6 +71,10 @@ class Commands:
         topic, found = self._end.topic, []
         when, text = self._said
         if wall - when < TOLD:
+            found.append(Diagnostic(Level.WARN, "command", text, topic=topic))
+        if not self._lockstep and self.newest is not None and self.matched and wall - self.newest.received > DEAD_MAN:
+            since = (wall - self.newest.received) / SECOND
+            text = f"{topic}: no sound command for {since:.1f} s, though there is a publisher; the car brakes"
             found.append(Diagnostic(Level.WARN, "command", text, topic=topic))
         if self.matched > 1:
             text = f"{topic}: expected one publisher, {self.matched} are there; the car obeys each in turn"

@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from fleet.carcommands import Commands
+from fleet.carcommands import DEAD_MAN, Commands
 from fleet.carcontrol import pose_of_goal
 from fleet.carplant import CarPlant
 from fleet.ros import diagnose
@@ -62,9 +62,6 @@ PATIENCE = 2 * SECOND
 
 AGAIN = SECOND // 20
 """ns of wall time after which clock and goal are said again."""
-
-DEAD_MAN = SECOND // 5
-"""ns of our own clock after which a command does not count any more."""
 
 TOLD_EVERY = SECOND
 """ns of our own clock between two messages of diagnostics (REP 107)."""

@@ -79,7 +79,8 @@ class Base:
         """Commands by what became of them"""
         self._said = (-math.inf, "")
         self._came = self._slow = -math.inf
-        """When the newest sound command arrived, and when one came too late for the base to go on, s of the wall"""
+        """In real time: when the newest sound command arrived, and when one came too late for the base to go on, s of
+        the wall"""
         self._tf = tf
         self._scan, self._odom = SCAN.publisher(node, name), ODOM.publisher(node, name)
         self._pose = POSE.publisher(node, name)
@@ -145,10 +146,11 @@ class Base:
             self._said = (wall, text)
             return None
         self.counts["taken"] += 1
-        arrived = sample.received / SECOND
-        if not lockstep and DEAD_MAN < arrived - self._came < HALTING:
-            self._slow = wall
-        self._came = arrived
+        if not lockstep:
+            arrived = sample.received / SECOND
+            if DEAD_MAN < arrived - self._came < HALTING:
+                self._slow = wall
+            self._came = arrived
         stamp = _stamp(sample.message)
         twist = sample.message.twist if isinstance(sample.message, TwistStamped) else sample.message
         lift = self._lifts.newest()
@@ -161,7 +163,12 @@ class Base:
         topic, found = self._commands.topic, []
         if wall - when < TOLD:
             found.append(Diagnostic(Level.WARN, "command", text, topic=topic))
-        if wall - self._slow < TOLD:
+        if HALTING < wall - self._came < math.inf and self.commanded:
+            text = (
+                f"{topic}: no sound command for {wall - self._came:.1f} s, though there is a publisher; the base stands"
+            )
+            found.append(Diagnostic(Level.WARN, "command", text, topic=topic))
+        elif wall - self._slow < TOLD:
             text = f"{topic}: expected a command every {DEAD_MAN:g} s, they come more slowly; the base halts in between"
             found.append(Diagnostic(Level.WARN, "command", text, topic=topic))
         if self._commands.matched > 1:

@@ -62,12 +62,13 @@ def test_a_bad_command_is_not_obeyed_but_told_for_a_while(name: str) -> None:
     spoil, said = BAD[name]
     stage = Stage()
     stage.say(angle=0.3)
+    assert not stage.told()
     spoil(stage)
     assert stage.commands.newest is not None
     assert stage.commands.newest.angle == pytest.approx(0.3)
     assert dict(stage.commands.counts) == {"taken": 1, "refused": 1}
     assert said in stage.told()
-    assert not stage.told(NOW + 6 * SECOND)
+    assert said not in stage.told(NOW + 6 * SECOND)
 
 
 def test_in_lockstep_an_old_command_is_of_another_step_and_no_fault() -> None:
@@ -82,3 +83,14 @@ def test_two_who_command_one_car_are_told() -> None:
     stage.say()
     LoopBus(stage.network).node("other", "r1").publisher(AckermannDriveStamped, "ackermann_cmd")
     assert "/r1/ackermann_cmd: expected one publisher, 2 are there" in stage.told()
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_a_driver_that_is_there_and_silent_is_told_where_time_goes_on(lockstep: bool) -> None:
+    stage = Stage(lockstep=lockstep)
+    assert not stage.told(NOW + SECOND), "nobody has commanded it yet"
+    stage.say()
+    assert not stage.told(NOW + SECOND // 10)
+    assert ("no sound command for 3.0 s, though" in stage.told(NOW + 3 * SECOND)) is not lockstep
+    stage.mouth.close()
+    assert not stage.told(NOW + 3 * SECOND), "he has gone"

@@ -269,6 +269,18 @@ def test_who_commands_more_slowly_than_the_dead_man_is_told_so() -> None:
     assert all("come more slowly; the base halts in between" in one.message for one in told)
 
 
+def test_a_driver_that_is_there_and_silent_is_told_where_time_goes_on() -> None:
+    for clock in ("wall", "lockstep"):
+        on = stage(clock)
+        drivers = {name: on.stranger(name) for name in NAMES}
+        ears = LoopBus(on.network).node("ears").subscription(DiagnosticArray, "/diagnostics")
+        on.each(lambda number, drivers=drivers: setattr(drivers["r1"], "silent", number >= 5))
+        on.until(35)
+        told = [one for sample in iter(ears.take, None) for one in sample.message.status if "commands" in one.name]
+        assert {one.name for one in told} == ({"r1: commands"} if clock == "wall" else set())
+        assert all("no sound command for" in one.message for one in told)
+
+
 def test_in_real_time_an_old_stamp_is_refused_and_none_means_now() -> None:
     on = stage("wall")
     drivers = [on.stranger(name) for name in NAMES]
