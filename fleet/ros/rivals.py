@@ -38,8 +38,8 @@ def rivals(others: Iterable[Endpoint], heard: Mapping[str, str], commanded: str,
     there = sorted(senders.get(commanded, ()))
     if commanded and there:
         text = (
-            f"{commanded}: expected this robot alone to command its base, {' and '.join(there)} can do so too, past its "
-            "shield; end or remap what is not to drive, or run this robot in shadow"
+            f"{commanded}: expected this robot alone to command its base, {' and '.join(there)} can do so too, past "
+            "its shield; end or remap what is not to drive, or run this robot in shadow"
         )
         found.append(Diagnostic(Level.ERROR, RIVALS, text, node, commanded))
     return found
