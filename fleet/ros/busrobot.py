@@ -78,6 +78,7 @@ class BusRobot(Behaviour):
         declare, frames = self.node.parameters.declare, frames_of(name)
         stamped = declare("cmd_vel_stamped", True, "cmd_vel is a TwistStamped; false: a Twist")
         self.lockstep = declare("lockstep", False, "time waits for this robot's commands: a simulator's")
+        self._ends = self.lockstep or declare("ends_with_clock", False, "end when nobody publishes /clock any more")
         self.autostart = declare("autostart", True, "configure and activate at the start; false: somebody else does")
         self.frames = Frames(
             map=declare("frame_map", frames.map, "of pose"),
@@ -172,13 +173,13 @@ class BusRobot(Behaviour):
             self._teller.tell(outputs, self.cycle)
 
     def look(self) -> list[Diagnostic]:
-        """See who else is there. Lockstep ends with its clock.
+        """See who else is there. Lockstep ends with its clock; so does real time where it is told to.
 
         The robot stands while another node has its name, while somebody at a topic that it drives by means another
         message (one of the two was started wrongly, and what is said there is not what was meant), and while there are
         rivals.
         """
-        if self.lockstep and self._opened >= 0 and not self.node.clock.kept:
+        if self._ends and self._opened >= 0 and not self.node.clock.kept:
             self.left = self.left or "nobody publishes /clock any more"
         found = self._bus.diagnostics()
         ours = [one for one in found if one.node in ("", self.node.fully_qualified)]

@@ -620,6 +620,22 @@ def test_in_lockstep_a_picture_is_waited_for_while_its_predecessor_came(moments:
     assert waits == [False, True, True, True, True, True, False, False]
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_in_real_time_a_robot_waits_for_another_simulator_unless_it_is_told_to_end(
+    moments: Moments, ends: bool
+) -> None:
+    network = LoopNetwork()
+    robot, bus = robot_on(network, "use_sim_time:=true", f"ends_with_clock:={str(ends).lower()}")
+    body = Body(network)
+    robot.join(1.0)
+    body.give(moments[0][0])
+    bus.spin(0.0)
+    assert robot.read(0.0) is not None
+    body.ends["/clock"].close()
+    robot.diagnose()
+    assert (robot.left == "nobody publishes /clock any more") is ends
+
+
 def test_lockstep_ends_with_the_clock_of_its_simulator(bench: Bench, moments: Moments) -> None:
     bench.drive(moments[:5])
     bench.robot.diagnose()
