@@ -13,6 +13,7 @@ from fleet.ros.busrobot import BusRobot
 from fleet.ros.loop import LoopBus, LoopNetwork
 from fleet.ros.messages.diagnostic_msgs import DiagnosticArray
 from fleet.ros.messages.rosgraph_msgs import Clock
+from fleet.ros.node import BaseBus
 from fleet.ros.planar import stamp_of, time_of
 from fleet.ros.topics import (
     BATTERY,
@@ -39,9 +40,9 @@ Spoil = Callable[[Any], Any]  # of one message: another one, or None for silence
 class Body:
     """Publishes a cycle's messages and hears commands; `spoil` changes the messages of a topic on their way."""
 
-    def __init__(self, network: LoopNetwork, name: str = "r0", *, stamped: bool = True) -> None:
+    def __init__(self, place: LoopNetwork | BaseBus, name: str = "r0", *, stamped: bool = True) -> None:
         self.name, self.frames = name, frames_of(name)
-        self.bus = LoopBus(network)
+        self.bus = LoopBus(place) if isinstance(place, LoopNetwork) else place
         self.node = self.bus.node("base", name)
         self.ends = {topic.name: topic.publisher(self.node) for topic in (*SENSORS, CLOCK)}
         self.commands = (COMMAND if stamped else COMMAND_PLAIN).subscription(self.node)
