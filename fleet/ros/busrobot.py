@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from coordination.messages import Cycle, Joined
 from fleet.hosted import Motor, readings_of
@@ -57,12 +57,13 @@ class BusRobot(Behaviour):
         namespace: str = "",
         pictures: Callable[[], int] = lambda: -1,
         anew: Callable[[], None] = lambda: None,
+        doubts: Callable[[], Sequence[Diagnostic]] = tuple,
         wall: Callable[[], float] = time.monotonic,
     ) -> None:
         """In a namespace of its own name where none is given. Raises MusterError.
 
         `site` is the floor's hash, `pictures()` the round of the coordinator's newest picture, -1 for none; `anew()` is
-        called when time begins anew.
+        called when time begins anew, `doubts()` once a second for what else is to be told.
         """
         self.name, self.spec, self.site = name, spec, site
         self.lift, self.skipped, self.left, self.life = False, 0, "", 0
@@ -72,6 +73,7 @@ class BusRobot(Behaviour):
         self.blocked = ""
         """Why the robot may not act on this bus; empty where it may"""
         self._bus, self._pictures, self._anew, self._wall = bus, pictures, anew, wall
+        self._doubts = doubts
         self._opened = self._scanned = self._answered = -1
         self.managed: Lifecycle = bus.managed(NODE, self, namespace or f"/{name}")
         self.node = self.managed.node
@@ -206,7 +208,7 @@ class BusRobot(Behaviour):
 
     def diagnose(self) -> None:
         """Once a second: see who else is there, and tell how bus, inputs and control are."""
-        found, senses = self.look(), self.senses
+        found, senses = [*self.look(), *self._doubts()], self.senses
         if self._teller is not None and senses is not None:
             now = self.node.clock.now()
             self._teller.diagnose(now, found, senses.found(now), senses.values(now))
@@ -270,7 +272,7 @@ class BusRobot(Behaviour):
             twist=twist.value,
             twist_stamp=twist.stamp,
             battery=charge.value if charge is not None else 1.0,
-            bumper=senses.bumper,
+            bumper=senses.felt(),
             # the picture of the round before is on its way where the one before that came
             coordinator=self.lockstep and number >= 1 and self._pictures() >= number - 2,
             lift=senses.lift,

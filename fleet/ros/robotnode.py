@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 
 import msgspec
@@ -23,7 +23,7 @@ from coordination.transport import Transport, TransportError
 from coordination.wire import Received
 from coordination.zmq_transport import ZmqClient
 from fleet.ros.arguments import parse
-from fleet.ros.bus import Bus, BusError, check_here, open_bus
+from fleet.ros.bus import Bus, BusError, Diagnostic, Level, check_here, open_bus
 from fleet.ros.busrobot import NODE, BusRobot
 from fleet.ros.transport import SCHEME, BusClient, space_of
 from sim.robot import RobotSpec
@@ -37,13 +37,32 @@ BURST = 0.005
 """Longest time for which one arrival is taken off the bus, s: an eighth of the shortest control period in use."""
 
 
+FOREIGN = ("forged", "unsigned", "malformed", "oversized", "foreign_major", "unknown")
+"""Messages that the wire drops and that nobody of the fleet sends; its repetitions (`replayed`) are normal."""
+TOLD = 5
+"""Looks, one a second, for which such messages are told."""
+
+
 class FleetLink:
-    """A robot's end to the coordinator that knows of which round its newest picture is."""
+    """A robot's end to the coordinator that knows of which round its newest picture is, and who else speaks there."""
 
     def __init__(self, end: Transport) -> None:
         self._end = end
         self._newest = (0, -1)
         """Epoch and round of the newest picture"""
+        self._seen: deque[int] = deque([0], maxlen=TOLD)
+        """How many were nobody's of the fleet at the last looks"""
+
+    def found(self) -> list[Diagnostic]:
+        """What came lately and was nobody's of the fleet; to be asked once a second."""
+        counts = {kind: self.counts[kind] for kind in FOREIGN if self.counts[kind]}
+        before = self._seen[0]
+        self._seen.append(sum(counts.values()))
+        if self._seen[-1] == before:
+            return []
+        told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        text = f"coordination: messages of nobody in this fleet come and are dropped ({told} so far); compare the keys"
+        return [Diagnostic(Level.WARN, "coordination", text)]
 
     @property
     def round(self) -> int:
@@ -112,6 +131,7 @@ class BusWires:
             self._site,
             pictures=lambda: self._links[name].round,
             anew=lambda: self._links[name].forget(),
+            doubts=lambda: self._links[name].found(),
         )
         self._robots[name] = robot
         if self._address:

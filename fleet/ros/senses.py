@@ -47,7 +47,8 @@ class Senses:
         self._ahead = ahead
         self.counts: Counter[str] = Counter()
         """Messages by what became of them"""
-        self.bumper, self.lift = False, -1.0
+        self.lift = -1.0
+        self._pressed = self._touched = False
         self.by = {
             topic.name: Sense(topic.name, needed)
             for topic, needed in ((SCAN, True), (ODOM, True), (POSE, True), (BATTERY, False), (IMU, False))
@@ -71,8 +72,9 @@ class Senses:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """Names of the types of the topics that are needed."""
-        return {end.topic: name_of(topic.kind) for end, topic in zip(self._ends, (SCAN, ODOM, POSE), strict=False)}
+        """Names of the types of the topics on which one alone may speak: what is needed, and the bumper."""
+        said = dict(zip((SCAN, ODOM, POSE, BATTERY, IMU, BUMPER), self._ends, strict=False))
+        return {said[topic].topic: name_of(topic.kind) for topic in (SCAN, ODOM, POSE, BUMPER)}
 
     @property
     def complete(self) -> bool:
@@ -136,8 +138,14 @@ class Senses:
 
         self._ends.append(topic.subscription(self._node, callback=came))
 
+    def felt(self) -> bool:
+        """Whether the bumper is pressed, or was since the last call: a touch shorter than a cycle is one too."""
+        felt, self._touched = self._pressed or self._touched, False
+        return felt
+
     def _touch(self, pressed: bool) -> None:
-        self.bumper = pressed
+        self._pressed = pressed
+        self._touched |= pressed
         self._felt += 1
 
     def _complaints(self, sense: Sense, now: int) -> list[str]:

@@ -30,7 +30,7 @@ from fleet.ros.messages.geometry_msgs import PoseWithCovarianceStamped, Quaterni
 from fleet.ros.messages.nav_msgs import Odometry, Path
 from fleet.ros.messages.rosgraph_msgs import Clock
 from fleet.ros.messages.sensor_msgs import Imu, LaserScan, PointCloud2
-from fleet.ros.messages.std_msgs import String
+from fleet.ros.messages.std_msgs import Bool, String
 from fleet.ros.messages.visualization_msgs import MarkerArray
 from fleet.ros.planar import stamp_of, time_of
 from fleet.ros.qos import LATCHED
@@ -350,11 +350,17 @@ def test_while_a_topic_that_it_drives_by_has_another_definition_a_robot_stands(
     assert not bench.robot.blocked
 
 
-@pytest.mark.parametrize("topic", ["scan", "odom", "pose", "cmd_vel", "/clock"])
+@pytest.mark.parametrize("topic", ["scan", "odom", "pose", "bumper", "cmd_vel", "/clock"])
 def test_while_a_second_one_says_what_it_drives_by_or_commands_its_base_a_robot_stands(
     bench: Bench, moments: Moments, topic: str
 ) -> None:
-    kinds = {"scan": LaserScan, "odom": Odometry, "pose": PoseWithCovarianceStamped, "cmd_vel": TwistStamped}
+    kinds = {
+        "scan": LaserScan,
+        "odom": Odometry,
+        "pose": PoseWithCovarianceStamped,
+        "cmd_vel": TwistStamped,
+        "bumper": Bool,
+    }
     bench.drive(moments[:20])
     bench.robot.diagnose()
     assert not bench.robot.blocked
@@ -366,6 +372,18 @@ def test_while_a_second_one_says_what_it_drives_by_or_commands_its_base_a_robot_
     rival.close()
     bench.robot.diagnose()
     assert not bench.robot.blocked
+
+
+def test_a_touch_that_is_over_before_the_cycle_begins_is_felt_once(bench: Bench, moments: Moments) -> None:
+    bench.drive(moments[:20])
+    bumper, felt = bench.body.ends["bumper"], []
+    for number, moment in enumerate(moments[20:24]):
+        if number == 1:
+            bumper.publish(Bool(True))
+        bench.drive([moment])
+        assert bench.robot.cycle is not None
+        felt.append(bench.robot.cycle.bumper)
+    assert felt == [False, True, False, False]
 
 
 @pytest.mark.parametrize("kind", [TwistStamped, Twist])

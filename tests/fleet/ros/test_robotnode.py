@@ -16,6 +16,7 @@ from coordination.wire import Received
 from coordination.zmq_transport import ZmqServer
 from fleet.ros.busrobot import BusRobot
 from fleet.ros.loop import LoopBus
+from fleet.ros.messages.diagnostic_msgs import DiagnosticArray
 from fleet.ros.robotnode import BURST, BusWires, check
 from sim.robot import RobotSpec
 
@@ -97,3 +98,25 @@ def heard(server: ZmqServer, say: Callable[[], bool]) -> list[Received]:
         if came := server.receive(0.1):
             return came
     return []
+
+
+def test_messages_of_nobody_in_the_fleet_are_told_for_a_while_and_repetitions_are_not(wires: BusWires) -> None:
+    robot, link = wires._robots["r0"], wires.link("r0")
+    robot.join(1.0)
+    ears = wires._bus.node("ears").subscription(DiagnosticArray, "/diagnostics")
+
+    def told() -> str:
+        wires.housekeeping()
+        wires.wait(0.0)
+        came = [one.message for sample in iter(ears.take, None) for one in sample.message.status]
+        return "\n".join(came)
+
+    assert "coordination" not in told()
+    link.counts["replayed"] += 3
+    assert "coordination" not in told()
+    link.counts["forged"] += 2
+    assert "messages of nobody in this fleet come and are dropped (2 forged so far)" in told()
+    assert "2 forged" in told()
+    for _ in range(4):
+        last = told()
+    assert "coordination" not in last
