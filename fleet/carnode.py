@@ -16,7 +16,8 @@ policies, active it decides, and only with the parameter `drive` does it command
 
 Every doubt is a diagnostic and a safe car: whatever is missing, stale, from the future, in another frame or no number
 grows old, and the shield plays its stored plan. Sensors that are silent for longer than `dead_man` by our own
-monotonic clock, another node of our name, or two senders on one topic: what came is trusted no more, with the same end.
+monotonic clock, another node of our name, two senders on one topic, or somebody at a topic who has another definition
+of its message: what came is trusted no more, with the same end.
 """
 
 from __future__ import annotations
@@ -283,15 +284,18 @@ class CarNode(Behaviour):
     # --- what others should know --------------------------------------------------------------------------------------
 
     def _examine(self) -> None:
-        """Once a second, whether somebody else is called as we are, or says what our sensors say."""
+        """Once a second, whether somebody else is called as we are, or says what our sensors say, or means another."""
         if self._clock() - self._examined < SECOND:
             return
         self._examined = self._clock()
-        twins = [each.text for each in self.bus.diagnostics()
-                 if each.name == "duplicate_node" and each.node in ("", self.node.fully_qualified)]  # fmt: skip
+        found = [each for each in self.bus.diagnostics()
+                 if each.level >= Level.ERROR and each.node in ("", self.node.fully_qualified)]  # fmt: skip
+        twins = [each.text for each in found if each.name == "duplicate_node"]
+        driven = {self._heard[topic].topic for topic in NEEDED} | {self._command.topic}
+        foreign = [each.text for each in found if each.name in ("type", "type_hash") and each.topic in driven]
         several = [f"{topic}: expected one sender, {self._heard[topic].matched} are there; give each car a namespace"
                    for topic in NEEDED if self._heard[topic].matched > 1]  # fmt: skip
-        self._distrust = "; ".join([*twins, *several])
+        self._distrust = "; ".join([*twins, *foreign, *several])
 
     def doubts(self) -> tuple[str, ...]:
         """What is wrong now, in words; nothing where all is well."""

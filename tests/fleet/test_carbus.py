@@ -280,6 +280,18 @@ def test_two_senders_of_one_sensor_are_trusted_neither(levels: DrivingLevels) ->
     other.close()
 
 
+def test_somebody_who_means_another_message_is_not_driven_by(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    hand.go(60)
+    other = LoopBus(hand.network).node("other", "r1").publisher(String, "odom")
+    hand.go(25)
+    assert any("odom" in each and "String" in each for each in hand.node.doubts()), hand.node.doubts()
+    assert hand.node.last is not None
+    assert hand.node.last.decided is not None
+    assert hand.node.last.decided.margin < 0.0
+    other.close()
+
+
 def test_a_car_without_a_goal_is_held_and_says_so(levels: DrivingLevels) -> None:
     hand = ByHand(levels)
     hand.server._goal.close()
