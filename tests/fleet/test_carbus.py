@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path as FilePath
 
 import numpy as np
@@ -15,19 +16,20 @@ import pytest
 from fleet import carlog, carstep
 from fleet.carlog import CarLog
 from fleet.carnode import CarNode, CarSettings
-from fleet.carserve import CarServer
+from fleet.carserve import PATIENCE, WHOLE, CarServer
 from fleet.drivelog import read_drive
 from fleet.drivereplay import replay_drive
 from fleet.drivinglevels import DrivingLevels, read_driving_levels
 from fleet.ros.arguments import parse
-from fleet.ros.carinputs import CarInputs
-from fleet.ros.carmessages import Frames, pose_message, time_of
+from fleet.ros.carinputs import TOPICS, CarInputs
+from fleet.ros.carmessages import Frames, command_message, pose_message, time_of
 from fleet.ros.lifecycle import Transition
 from fleet.ros.loop import LoopBus, LoopNetwork
 from fleet.ros.messages.ackermann_msgs import AckermannDriveStamped
 from fleet.ros.messages.diagnostic_msgs import DiagnosticArray
 from fleet.ros.messages.geometry_msgs import PoseStamped
 from fleet.ros.messages.nav_msgs import Odometry, Path
+from fleet.ros.messages.rosgraph_msgs import Clock as ClockMessage
 from fleet.ros.messages.sensor_msgs import BatteryState
 from fleet.ros.messages.std_msgs import Header, String
 from fleet.ros.messages.visualization_msgs import MarkerArray
@@ -37,6 +39,7 @@ from fleet.venues import read_fault
 from safety.supervisor import Mode
 from sim.bodies.specs import CAR
 from sim.driving.reachsets import ReachSets
+from sim.driving.reading import CarReading
 from sim.robot import SECOND
 from tests.fleet.carbus import SIM_TIME, Pair, drive_in_process, make_pair, make_plant
 from tests.fleet.drivepolicies import write_driving_policies
@@ -290,6 +293,131 @@ def test_somebody_who_means_another_message_is_not_driven_by(levels: DrivingLeve
     assert hand.node.last.decided is not None
     assert hand.node.last.decided.margin < 0.0
     other.close()
+
+
+SPOILT: dict[str, tuple[Callable[[CarReading], CarReading], str]] = {
+    "wheels say no number": (
+        lambda reading: replace(reading, odometry=replace(reading.odometry, speed=math.nan)), "odom: expected a number"
+    ),
+    "the inertial unit says no number": (
+        lambda reading: replace(reading, inertia=replace(reading.inertia, turn=math.nan)), "imu: expected a number"
+    ),
+    "wheels are stamped in the future": (
+        lambda reading: replace(reading, odometry=replace(reading.odometry, stamp=reading.now + SECOND)),
+        "odom: expected a stamp up to now",
+    ),
+    "localisation comes a second late": (
+        lambda reading: replace(reading, place=replace(reading.place, stamp=reading.now - SECOND)), ""
+    ),
+    "localisation knows no bound": (
+        lambda reading: replace(reading, place=replace(reading.place, bound=math.inf)), ""
+    ),
+    "everybody is seen twice": (
+        lambda reading: replace(reading, objects=replace(reading.objects, objects=2 * reading.objects.objects)),
+        "objects: expected another object_id",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_what_cannot_be_believed_stops_the_car_and_is_told(levels: DrivingLevels, what: str) -> None:
+    hand = ByHand(levels)
+    hand.go(60)
+    assert hand.node.last is not None
+    assert hand.node.last.decided is not None
+    assert hand.node.last.decided.margin >= 0.0
+    spoil, doubt = SPOILT[what]
+    true = hand.plant.reading
+    hand.plant.reading = lambda: spoil(true())  # type: ignore[method-assign]  # a sensor that fails
+    hand.go(30)
+    assert hand.node.last.decided.margin < 0.0, "the stored plan plays"
+    assert hand.node.last.acceleration < 0.0 or hand.speed < 0.1
+    assert any(each.startswith(doubt) for each in hand.node.doubts()) or not doubt
+
+
+def test_frames_of_another_car_stop_the_car(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    hand.go(60)
+    hand.server._frames = Frames("r2/")
+    hand.go(10)
+    assert hand.node.last is not None
+    assert hand.node.last.decided is not None
+    assert hand.node.last.decided.margin < 0.0
+    assert any('odom: expected frame r1/odom, came "r2/odom"' in each for each in hand.node.doubts())
+
+
+def test_what_is_not_trusted_stops_a_car_in_lockstep_too(levels: DrivingLevels) -> None:
+    network = LoopNetwork()
+    pair = make_pair(
+        LoopBus(network), LoopBus(network, parse(SIM_TIME)), make_plant("highway:3", 5, 30.0), levels
+    )  # fmt: skip
+    pair.drive(40)
+    assert pair.node.last is not None
+    assert pair.node.last.decided is not None
+    assert pair.node.last.decided.margin >= 0.0
+    pair.node._distrust, pair.node._examined = "two are called so", time.monotonic_ns() + 60 * SECOND
+    pair.drive(45)
+    assert pair.node.last.decided.margin < 0.0
+    pair.close()
+
+
+@pytest.mark.parametrize("topic", ["odom", "imu", "joint_states", "pose", "lane_pose", "objects", "clock"])
+def test_a_step_of_a_lockstep_waits_for_all_that_it_decides_on(levels: DrivingLevels, topic: str) -> None:
+    network = LoopNetwork()
+    plant = make_plant("highway:3", 5, 30.0)
+    pair = make_pair(LoopBus(network), LoopBus(network, parse(SIM_TIME)), plant, levels)
+    pair.drive(5)
+    unheard = LoopBus(network).node("listener").publisher
+    if topic == "clock":
+        pair.server._ticks = unheard(ClockMessage, "unheard")
+    else:
+        pair.server._ends[topic] = unheard(TOPICS[topic], "unheard")
+    steps = pair.node.steps
+    for _ in range(200):
+        pair.server.poll()
+        pair.node.poll()
+    assert pair.node.steps <= steps + 1, "what has been said already may complete one"
+    pair.close()
+
+
+def test_a_plant_in_lockstep_follows_the_present_stamp_and_brakes_for_who_is_silent(levels: DrivingLevels) -> None:
+    clock = Clock()
+    network = LoopNetwork(clock)
+    plant = make_plant("highway:3", 5, 30.0)
+    server = CarServer(LoopBus(network), plant, lockstep=True, namespace="r1", clock=clock)
+    driver = LoopBus(network).node("driver", "r1").publisher(AckermannDriveStamped, "ackermann_cmd", WHOLE)
+
+    def command(stamp: int, acceleration: float) -> int:
+        driver.publish(command_message(stamp, acceleration, 0.0, 0.0, (0.0, 0.0), Frames("r1/")))
+        for _ in range(3):
+            server.poll()
+        return len(server.released)
+
+    assert command(plant.stamp - plant.period, 1.0) == 0
+    assert command(plant.stamp + plant.period, 1.0) == 0
+    assert command(plant.stamp, math.nan) == 0
+    assert server.refused == 1
+    assert command(plant.stamp, 1.0) == 1
+    clock.now += PATIENCE - 1
+    server.poll()
+    assert len(server.released) == 1
+    clock.now += 2
+    server.poll()
+    assert server.missed == 1
+    assert server.released[-1][0] == pytest.approx(-CAR.car.brake_min)
+
+
+def test_a_clock_that_is_set_back_begins_another_drive(levels: DrivingLevels) -> None:
+    hand = ByHand(levels)
+    hand.go(60)
+    steps = hand.node.steps
+    hand.plant = make_plant("highway:3", 5, 60.0)
+    hand.server.plant = hand.plant
+    hand.go(40)
+    assert hand.node.steps < steps, "counted anew"
+    assert hand.node.last is not None
+    assert hand.node.last.decided is not None
+    assert hand.node.last.decided.margin >= 0.0
 
 
 def test_a_car_without_a_goal_is_held_and_says_so(levels: DrivingLevels) -> None:

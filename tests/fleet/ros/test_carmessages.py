@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from fleet.ros import carmessages as say
 from fleet.ros.carinputs import FUTURE, CarInputs
-from fleet.ros.carmessages import Frames
+from fleet.ros.carmessages import CarMessageError, Frames
 from fleet.ros.cdr import deserialise, serialise
 from fleet.ros.messages.autoware_perception_msgs import ObjectClassification
 from sim.actors import ActorKind
@@ -221,3 +222,74 @@ def test_other_joints_are_passed_over() -> None:
     heard = inputs()
     heard.take("joint_states", say.steering_message(Steering(NOW, 0.1), "wheel", WHEELBASE, FRAMES), 0, NOW)
     assert heard.reading(NOW).steering is None
+
+
+GOOD: dict[str, Callable[[], Any]] = {
+    "odom": lambda: say.odometry_message(ODOMETRY, 0.0, FRAMES),
+    "imu": lambda: say.inertia_message(Inertia(NOW, 0.1, 0.0), FRAMES),
+    "pose": lambda: say.place_message(PLACE, ORIGIN, FRAMES),
+    "lane_pose": lambda: say.lane_message(LanePlace(NOW, 0.1, 0.0), NOW, 0.08, FRAMES),
+    "objects": lambda: say.objects_message(ObjectList(NOW, (LISTED,)), FRAMES),
+}
+
+
+@pytest.mark.parametrize("topic", GOOD)
+@pytest.mark.parametrize("frame", ["r2/base_link", "", "r1/odometry"])
+def test_every_frame_but_its_own_is_a_doubt(topic: str, frame: str) -> None:
+    heard, message = inputs(), GOOD[topic]()
+    message.header.frame_id = frame
+    heard.take(topic, message, 0, NOW)
+    assert topic not in heard.stamped
+    assert any(each.startswith(f"{topic}: expected frame") for each in heard.reading(NOW).doubts)
+    heard.take(topic, GOOD[topic](), 0, NOW)
+    assert topic in heard.stamped
+
+
+NUMBERS: dict[str, tuple[str, Callable[[], Any]]] = {
+    "acceleration": ("imu", lambda: say.inertia_message(Inertia(NOW, math.nan, 0.0), FRAMES)),
+    "yaw rate": ("imu", lambda: say.inertia_message(Inertia(NOW, 0.0, math.inf), FRAMES)),
+    "angle": ("joint_states", lambda: say.steering_message(Steering(NOW, math.nan), JOINT, WHEELBASE, FRAMES)),
+    "a pose in a lane": ("lane_pose", lambda: say.lane_message(LanePlace(NOW, math.nan, 0.0), NOW, 0.1, FRAMES)),
+    "object's speed": ("objects", lambda: _listed(speed=math.nan)),
+    "object's speed across": ("objects", lambda: _listed(across=math.inf)),
+    "object's acceleration": ("objects", lambda: _listed(accel=math.nan)),
+    "object's width": ("objects", lambda: _listed(width=math.nan)),
+    "object's place": ("objects", lambda: _listed(pose=(math.nan, 0.0, 0.0))),
+}
+
+
+def _listed(**changes: Any) -> Any:  # of `Listed`
+    return say.objects_message(ObjectList(NOW, (LISTED, replace(LISTED, name=b"x" * 16, **changes))), FRAMES)
+
+
+@pytest.mark.parametrize("what", NUMBERS)
+def test_what_is_no_number_is_a_doubt(what: str) -> None:
+    heard, (topic, make) = inputs(), NUMBERS[what]
+    heard.take(topic, make(), 0, NOW)
+    assert topic not in heard.stamped
+    assert any(
+        each.startswith(f"{topic}: expected") and "none has come" not in each for each in heard.reading(NOW).doubts
+    )
+
+
+def test_a_joint_that_is_named_without_a_position_is_a_doubt() -> None:
+    message = say.steering_message(Steering(NOW, 0.1), JOINT, WHEELBASE, FRAMES)
+    message.position = np.zeros(0)
+    heard = inputs()
+    heard.take("joint_states", message, 0, NOW)
+    assert any("expected a position of steer" in each for each in heard.reading(NOW).doubts)
+
+
+def test_a_place_whose_covariance_is_none_is_known_to_no_bound() -> None:
+    for covariance in (-1.0, math.nan):
+        message = say.place_message(PLACE, ORIGIN, FRAMES)
+        message.pose.covariance[7] = covariance
+        assert say.read_place(message, ORIGIN, FRAMES).bound == math.inf
+
+
+@pytest.mark.parametrize(("name", "value"), [("acceleration", math.nan), ("steering_angle", math.inf)])
+def test_a_command_that_is_no_number_is_none(name: str, value: float) -> None:
+    command = say.command_message(NOW, 1.0, 0.0, 3.0, (0.4, 12.0), FRAMES)
+    setattr(command.drive, name, value)
+    with pytest.raises(CarMessageError, match="ackermann_cmd: expected a number"):
+        say.read_command(command)
