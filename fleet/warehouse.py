@@ -178,12 +178,21 @@ def run(config: Config) -> int:
     with contextlib.ExitStack() as stack:
         coordinator, plant = _ends(config, keys, stack)
         client = FleetClient(coordinator)
+        before = ended_before(client)
         client.submit(tasks, timeout=STALLED)
-        watched = watch(client, len(tasks), config.limit, console)
+        watched = watch(client, len(tasks), config.limit, console, before=before)
         reason = "all tasks have ended" if watched.finished else watched.why
         plant.connected(2.0)
         plant.send(PLANT, Leave(reason), 0)
-        _wait_for_records(directory)
+        if directory.tasks.exists():
+            _wait_for_records(directory)
+    if not directory.tasks.exists():  # each process of a real fleet keeps its records on its own computer
+        console.print(
+            f"{reason} after {watched.seconds:.0f} s; no report: the coordinator keeps its tasks elsewhere (its --run)",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return 0 if watched.finished else 1
     findings = conclude(directory, config, watched)
     console.print(summary(findings, watched))
     for line in complaints(findings, watched):
@@ -224,10 +233,30 @@ def _spaces(config: Config) -> tuple[str, str]:
     )
 
 
+def ended_before(client: FleetClient) -> int:
+    """How many tasks a coordinator that kept its store has ended already; 0 where it does not answer yet."""
+    try:
+        return _ended(client.query(timeout=5.0))
+    except NoAnswerError:
+        return 0
+
+
+def _ended(state: FleetState) -> int:
+    return sum(state.counts.get(name, 0) for name in ("DONE", "FAILED", "CANCELLED"))
+
+
 def watch(
-    client: FleetClient, tasks: int, limit: float, console: Console, wall: Callable[[], float] = time.monotonic
+    client: FleetClient,
+    tasks: int,
+    limit: float,
+    console: Console,
+    wall: Callable[[], float] = time.monotonic,
+    before: int = 0,
 ) -> Watched:
-    """Wait until every task has ended, the bound is hit or nothing moves any more; a progress bar meanwhile."""
+    """Wait until every task has ended, the bound is hit or nothing moves any more; a progress bar meanwhile.
+
+    `before` tasks of the coordinator had ended when these were submitted.
+    """
     begun = moved = wall()
     stamp = -1
     columns = (
@@ -247,12 +276,11 @@ def watch(
             except NoAnswerError:
                 state = None  # the coordinator may be starting again
             if state is not None:
-                done, failed = state.counts.get("DONE", 0), state.counts.get("FAILED", 0)
-                ended = done + failed + state.counts.get("CANCELLED", 0)
-                bar.update(line, completed=done, detail=describe(state))
+                ended = _ended(state) - before
+                bar.update(line, completed=ended, detail=describe(state))
                 if not console.is_terminal and now - told > 10.0:
                     told = now
-                    console.print(f"{done}/{tasks} tasks, {describe(state)}", highlight=False)
+                    console.print(f"{ended}/{tasks} tasks, {describe(state)}", highlight=False)
                 if ended >= tasks:
                     return Watched(True, "every task has ended", now - begun)
                 if state.stamp != stamp:

@@ -25,7 +25,9 @@ from coordination.zmq_transport import ZmqClient
 from fleet.ros.arguments import parse
 from fleet.ros.bus import Bus, BusError, Diagnostic, Level, check_here, open_bus
 from fleet.ros.busrobot import NODE, BusRobot
+from fleet.ros.console import Spoken, complaints_of, misspelt
 from fleet.ros.transport import SCHEME, BusClient, space_of
+from sim.errors import printable
 from sim.robot import RobotSpec
 
 SOCKET = re.compile(r"(tcp|ipc)://.+")
@@ -112,6 +114,7 @@ class BusWires:
         self._address = coordinator if SOCKET.fullmatch(coordinator) else ""
         self._space = "" if self._address else space(coordinator)
         check_names(arguments, names)
+        self._ros = parse(arguments)
         self._bus: Bus = open_bus(kind, arguments=arguments)
         self._keys, self._site = keys, site
         self._robots: dict[str, BusRobot] = {}
@@ -119,6 +122,7 @@ class BusWires:
         self._sockets: list[ZmqClient] = []
         """Ends to a coordinator that is none of the bus's; each is its robot's to close"""
         self._clock = clock
+        self._spoken = {name: Spoken(name) for name in names}
         self._failed: set[str] = set()
         """Robots whose look at the bus has failed, and was told"""
 
@@ -134,6 +138,9 @@ class BusWires:
             doubts=lambda: self._links[name].found(),
         )
         self._robots[name] = robot
+        slips = misspelt(self._ros, robot.node.name, robot.node.namespace) + robot.node.parameters.undeclared()
+        for slip in slips:
+            print(printable(f"{name}: {slip}; it changes nothing"), flush=True)
         if self._address:
             end = ZmqClient(name, COORDINATOR, self._keys, self._address)
             self._sockets.append(end)
@@ -160,10 +167,14 @@ class BusWires:
         return self._robots.keys()
 
     def housekeeping(self) -> None:
-        """See `Wires.housekeeping`: look who is there, and tell how the robots are."""
+        """See `Wires.housekeeping`: look who is there, tell how the robots are, say what keeps one from driving."""
         for name, robot in self._robots.items():
             try:
                 robot.diagnose()
+                clock, heard = robot.node.clock, self._links[name].round >= 0
+                inputs = robot.senses.found(clock.now()) if robot.senses is not None else []
+                for line in self._spoken[name].lines(complaints_of(robot.blocked, clock.kept, heard, inputs)):
+                    print(line, flush=True)
             except Exception as error:  # a bus's errors are its library's own and share no class
                 if name not in self._failed:
                     self._failed.add(name)

@@ -15,7 +15,7 @@ from fleet import preflight, warehouse
 from fleet.launchfile import read_plan
 from fleet.launchyaml import LaunchError
 from fleet.rundir import create_run
-from fleet.warehouse import Config, Watched, check, complaints, conclude, summary, watch
+from fleet.warehouse import Config, Watched, check, complaints, conclude, ended_before, summary, watch
 from fleet.work import WarehouseError, make_tasks, stations
 from fleet.world import World
 from sim.errors import MusterError
@@ -192,10 +192,12 @@ def state(stamp: int, **counts: int) -> FleetState:
     return FleetState("", stamp * SECOND, counts, (line,))
 
 
-def watched(answers: list[FleetState | None], monkeypatch: pytest.MonkeyPatch, limit: float = 1000.0) -> Watched:
+def watched(
+    answers: list[FleetState | None], monkeypatch: pytest.MonkeyPatch, limit: float = 1000.0, before: int = 0
+) -> Watched:
     clock = [0.0]
     monkeypatch.setattr(warehouse.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + 1.0))
-    return watch(Fleet(answers), 3, limit, Console(file=io.StringIO()), wall=lambda: clock[0])
+    return watch(Fleet(answers), 3, limit, Console(file=io.StringIO()), wall=lambda: clock[0], before=before)
 
 
 def test_the_wait_ends_when_every_task_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,6 +215,42 @@ def test_the_wait_ends_when_the_sites_clock_stands_still(monkeypatch: pytest.Mon
     assert not result.finished
     assert "clock stood still for 60 s" in result.why
     assert "clock stood still" in watched([None], monkeypatch).why
+
+
+def test_what_had_ended_before_is_no_part_of_this_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coordinator that keeps its store over restarts still counts the tasks of last week."""
+    last = state(0, DONE=5, CANCELLED=1)
+    before = ended_before(Fleet([last]))
+    assert before == 6
+    assert ended_before(Fleet([None])) == 0
+    answers = [last, state(1, DONE=5, CANCELLED=1, RUNNING=3), state(2, DONE=8, CANCELLED=1)]
+    assert watched(answers, monkeypatch, before=before) == Watched(True, "every task has ended", 2.0)
+
+
+class Gone:
+    """A plant's end behind which nobody is: hardware needs no goodbye."""
+
+    def connected(self, timeout: float) -> bool:
+        return False
+
+    def send(self, peer: str, body: object, stamp: int) -> bool:
+        return False
+
+
+def test_a_client_beside_a_coordinator_of_another_directory_ends_without_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Served(Fleet):
+        def submit(self, tasks: object, timeout: float) -> None:
+            pass
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warehouse, "_ends", lambda config, keys, stack: (None, Gone()))
+    monkeypatch.setattr(warehouse, "FleetClient", lambda end: Served([state(0), state(1, DONE=2)]))
+    monkeypatch.setattr(warehouse, "_wait_for_records", lambda directory: pytest.fail("nobody writes any here"))
+    assert warehouse.run(Config(robots=1, tasks=2)) == 0
+    assert "all tasks have ended after" in (said := capsys.readouterr().out)
+    assert "no report: the coordinator keeps its tasks elsewhere" in said
 
 
 def finished_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wreck: bool = False) -> tuple[Path, object]:
