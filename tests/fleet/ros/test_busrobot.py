@@ -638,6 +638,27 @@ def test_in_lockstep_a_picture_is_waited_for_while_its_predecessor_came(moments:
     assert waits == [False, True, True, True, True, True, False, False]
 
 
+def test_a_process_that_hung_commands_once_by_the_newest_inputs_and_by_none_of_those_in_between(
+    moments: Moments,
+) -> None:
+    """Stopped and continued (SIGSTOP, SIGCONT), after its base has come to rest by itself."""
+    network = LoopNetwork()
+    robot, bus = robot_on(network, "use_sim_time:=true")
+    body = Body(network)
+    robot.join(1.0)
+    for cycle, _ in moments[:30]:  # nobody spins
+        body.give(cycle)
+    while bus.spin(0.0):
+        pass
+    readings = robot.read(0.0)
+    assert readings is not None
+    last = moments[29][0].stamp
+    assert (readings.stamp, readings.scan_stamp, readings.pose_stamp, readings.twist_stamp) == (last,) * 4
+    robot.write(RobotCommand(0.2, 0.0))
+    assert robot.read(0.0) is None
+    assert [stamp for stamp, _ in body.told()] == [last]
+
+
 @pytest.mark.parametrize("ends", [False, True])
 def test_in_real_time_a_robot_waits_for_another_simulator_unless_it_is_told_to_end(
     moments: Moments, ends: bool

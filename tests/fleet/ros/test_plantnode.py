@@ -328,6 +328,35 @@ def test_in_real_time_a_silent_driver_s_robot_is_told_to_stand_by_message_age_an
     assert on.plant.commands[0, 0] == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize(("periods", "further"), [(2, 0.15), (5, 0.6)])
+def test_a_base_that_its_own_dead_man_stops_at_full_speed_stands_so_much_further_on(
+    periods: int, further: float
+) -> None:
+    """Nobody plays the stored plan for a robot whose process died or hangs, see docs/decisions.md.
+
+    The shield's plan counts on one period of the last command; ours rests after 0.15 s, at the next period's begin,
+    and diff_drive_controller after 0.5 s: 1.5 m/s times the difference.
+    """
+    assert abs(stopping_way(periods) - stopping_way(1) - further) < 0.03
+
+
+def stopping_way(periods: int) -> float:
+    """m from the last command at full speed until rest, when it is in force for so many periods."""
+    hall = np.zeros((24, 24), bool)
+    world = World(make_site("hall", hall), SPEC, 1, seed=1, starts=np.array([12 * 24 + 12], np.int32))
+    world.command(np.array([[SPEC.diff.speed_max, 0.0]]))
+    for _ in range(40):
+        world.step()
+    begin = world.poses[0, :2].copy()
+    for _ in range(periods):
+        world.step()
+    world.command(np.zeros((1, 2)))
+    for _ in range(20):
+        world.step()
+    assert abs(world.twists[0, 0]) < 0.01
+    return float(np.linalg.norm(world.poses[0, :2] - begin))
+
+
 def test_a_command_that_grew_old_while_the_plant_stood_still_is_not_obeyed() -> None:
     on = stage("wall", robots=("r0",))
     driver = on.stranger("r0")
