@@ -53,7 +53,8 @@ from sim.errors import MusterError
 
 RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 FRESH_NS = 1_000_000
-"""A look at the middleware this long ago is good enough for `take`: a turn of rclpy's executor costs 0.2 to 0.5 ms."""
+"""A look at the middleware this long ago is good enough for `take`: a turn of rclpy's executor costs 0.2 to 0.5 ms.
+Where a look takes longer than this, one that ended no longer ago than it took is good enough too."""
 
 MOST = 128
 """Turns of one look at most, 25 to 60 ms: what comes faster than it is taken must not keep the caller from its work."""
@@ -155,7 +156,9 @@ class _Turns(Arrivals):
         """Messages received."""
         self.fault = ""
         """Why the last request of somebody else failed."""
-        self._emptied = time.monotonic_ns()
+        self._emptied = self._ended = time.monotonic_ns()
+        self._took = 0
+        """What the last look took, ns; and when it ended."""
         self._anew = True
         """Whether the next turn asks the middleware."""
         self._turning = False
@@ -169,7 +172,7 @@ class _Turns(Arrivals):
 
     def poll(self) -> None:
         """See `Arrivals.poll`."""
-        if not self._turning and time.monotonic_ns() - self._emptied > FRESH_NS:
+        if not self._turning and time.monotonic_ns() - self._ended > max(FRESH_NS, self._took):
             self._drain()
 
     def came(self, info: dict[str, int]) -> int:
@@ -182,6 +185,15 @@ class _Turns(Arrivals):
         return min(now, max(self._emptied, now - (time.time_ns() - stamp)))
 
     def _drain(self) -> None:
+        """Look: see `_look`, and note how long that took."""
+        began = time.monotonic_ns()
+        try:
+            self._look()
+        finally:
+            self._ended = time.monotonic_ns()
+            self._took = self._ended - began
+
+    def _look(self) -> None:
         """Turn until the middleware was asked and had nothing, or long enough."""
         idle = 0
         for _ in range(MOST):

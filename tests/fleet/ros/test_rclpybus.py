@@ -189,6 +189,29 @@ def test_a_look_that_finds_nothing_asks_the_middleware_once(rclpybus: ModuleType
     bus.close()
 
 
+def test_where_looks_are_slow_takes_do_not_look_without_end(rclpybus: ModuleType) -> None:
+    bus = rclpybus.RclpyBus()
+    node = bus.node("nav")
+    publisher, subscription = node.publisher(String, "a"), node.subscription(String, "a")
+    spin = fake_rclpy.SingleThreadedExecutor.spin_once
+
+    def slow(timeout_sec: float) -> None:
+        time.sleep(0.1)
+        spin(bus.turns.executor, timeout_sec)
+
+    bus.turns.executor.spin_once = slow
+    bus.spin(0.0)
+    looks = bus.turns.executor.looks
+    assert [subscription.newest() for _ in range(20)] == [None] * 20
+    assert bus.turns.executor.looks == looks
+    publisher.publish(String("x"))
+    end = time.monotonic() + 5.0
+    while (sample := subscription.newest()) is None:
+        assert time.monotonic() < end
+    assert sample.message == String("x")
+    bus.close()
+
+
 def test_a_look_ends_also_where_rclpy_does_not_say_that_it_found_nothing(rclpybus: ModuleType) -> None:
     bus = rclpybus.RclpyBus()
     node = bus.node("nav")
