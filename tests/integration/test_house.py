@@ -135,7 +135,7 @@ def test_the_base_install_is_what_the_architecture_says(root: Path) -> None:
         "numpy", "warp-lang", "onnxruntime", "msgspec", "pyzmq", "mcap", "tyro", "rich", "prometheus-client", "pyyaml",
     }  # fmt: skip
     assert set(project["optional-dependencies"]) == {
-        "sim", "train", "coordinator", "ros", "view", "prove", "rivals", "dev", "all",
+        "sim", "train", "coordinator", "car", "ros", "view", "prove", "rivals", "dev", "all",
     }  # fmt: skip
 
 
