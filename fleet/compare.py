@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from agents.layers import read_layers
 from agents.navigation import EVALUATION
 from agents.policy import Policy
+from fleet.learning import driven_by
+from fleet.levels import motor_task
 from hierarchy.curriculum import Comparison
 from hierarchy.follower import Follower
 from sim.env import BatchEnv
@@ -29,7 +31,7 @@ from sim.perceptron import Layers
 from sim.robot import RobotSpec
 from sim.tasks.navigate import Navigate
 from sim.tasks.navigate_contract import navigate_contract
-from sim.tasks.track import Track, TrackConfig, track_contract, track_site
+from sim.tasks.track import Track, track_contract, track_site
 
 Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Observations (rows, n) to actions (rows, k)."""
@@ -41,12 +43,12 @@ BLOCKS = (5, 5)
 """Of the floor of navigate's episodes: 25 layouts."""
 
 
-def compare_motor(motor: Path, *, seed: int, episodes: int) -> Comparison:
-    """The motor level and the drive's law."""
+def compare_motor(motor: Path, spec: RobotSpec, *, seed: int, episodes: int) -> Comparison:
+    """The motor level of a robot and the drive's law."""
     policy = Policy.load(motor)
-    policy.check(track_contract(RobotSpec()))
-    learned = speed_error(policy.act, seed, episodes)
-    twin = speed_error(law, seed, episodes)
+    policy.check(track_contract(spec))
+    learned = speed_error(policy.act, spec, seed, episodes)
+    twin = speed_error(law, spec, seed, episodes)
     return Comparison(
         level="motor",
         figure="mean speed error",
@@ -65,10 +67,10 @@ def law(observation: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.zeros((len(observation), 2), np.float32)
 
 
-def speed_error(act: Act, seed: int, episodes: int) -> float:
+def speed_error(act: Act, spec: RobotSpec, seed: int, episodes: int) -> float:
     """Mean over whole episodes of the task `track`, m/s."""
     rows = min(ROWS, episodes)
-    config = TrackConfig()
+    config = motor_task("", spec)
     env = BatchEnv(track_site(), config, worlds=rows, seed=EVALUATION + seed, body="wheeled", threads=2, lidar=False)
     task = env.task
     assert isinstance(task, Track)
@@ -97,12 +99,12 @@ class Drives:
         return self.success * self.speed
 
 
-def compare_navigate(navigate: Path, motor: Path, *, seed: int, episodes: int) -> Comparison:
-    """The navigate skill and pure pursuit, both on the motor policy."""
+def compare_navigate(navigate: Path, motor: Path, spec: RobotSpec, *, seed: int, episodes: int) -> Comparison:
+    """The navigate skill of a robot and pure pursuit, both on the motor policy."""
     policy, layers = Policy.load(navigate), read_layers(motor)
-    policy.check(navigate_contract(RobotSpec()))
-    learned = drives(policy.act, layers, seed, episodes)
-    twin = drives(Follower(RobotSpec()).act, layers, seed, episodes)
+    policy.check(navigate_contract(spec))
+    learned = drives(policy.act, layers, spec, seed, episodes)
+    twin = drives(Follower(spec).act, layers, spec, seed, episodes)
     return Comparison(
         level="navigate",
         figure=f"success x speed ({learned.success:.1%} x {learned.speed:.2f}, twin {twin.success:.1%} x "
@@ -117,11 +119,11 @@ def compare_navigate(navigate: Path, motor: Path, *, seed: int, episodes: int) -
     )
 
 
-def drives(act: Act, motor: Layers | None, seed: int, episodes: int) -> Drives:
+def drives(act: Act, motor: Layers | None, spec: RobotSpec, seed: int, episodes: int) -> Drives:
     """At least `episodes` episodes of navigate on a floor of the evaluations', the same number in every world."""
     rows = min(ROWS, episodes)
     site = generate_campus(EVALUATION + seed, blocks=BLOCKS)
-    config = NavigateOnMotor(motor=motor)
+    config = driven_by(NavigateOnMotor(motor=motor), spec)
     env = BatchEnv(site, config, worlds=rows, seed=EVALUATION + seed, body="wheeled", threads=2)
     task = env.task
     assert isinstance(task, OnMotor)

@@ -32,11 +32,13 @@ from fleet.report import write_report
 from fleet.rundir import RunDirectory, plain
 from hierarchy.curriculum import Comparison, check_chain, read_comparison
 from sim.seeds import check_seed
+from sim.specfile import named_spec
 
 if TYPE_CHECKING:
     from agents.ppo import PpoConfig
     from agents.trainer import Trainer
     from sim.env import BatchEnv
+    from sim.robot import RobotSpec
     from sim.tasks.navigate import NavigateConfig
     from sim.vary import Table
 
@@ -68,6 +70,8 @@ class Config:
     """Of each level's comparison with its twin."""
     curriculum: Literal["none", "success", "adr"] = "none"
     """Of navigate: widen what varies by measured success; adr is automatic domain randomization."""
+    spec: str = ""
+    """Robot that the levels are for (sim/specfile.py), as `muster calibrate` writes it; the default robot if empty"""
     randomization: str = ""
     """File with other ranges of what varies for motor and navigate (sim/varyfile.py); empty: the tasks' own; `nominal`:
     nothing varies."""
@@ -99,6 +103,7 @@ def run(config: Config) -> int:
             done = train(config, root, left, metrics)
             done.write(place)
         else:
+            check_frozen(level, place, robot(config))
             print(f"{level} is frozen already", flush=True)
         comparisons.append(done)
         print(done.line(), flush=True)
@@ -140,9 +145,27 @@ def check(config: Config, made_later: Path | None = None) -> None:
         raise TrainingError(f"--worlds: expected worlds in pairs, one for each lane, got {config.worlds}; add one")
     device_named(config.device)
     check_free(ports(config))
+    spec = robot(config)
+    _ = spec.diff  # a car is trained by `muster driving-train`
     if config.randomization:  # else nothing can be wrong, and the tasks take seconds to import
         for task in (motor_task, planar_task, wheel_task):
-            task(config.randomization)
+            task(config.randomization, spec)
+
+
+def check_frozen(level: str, place: Path, spec: RobotSpec) -> None:
+    """Raise ContractMismatch for a level that was frozen for another robot, which a resumed run would build on."""
+    from agents.policy import Policy
+    from hierarchy.chooser import choose_contract
+    from sim.tasks.navigate_contract import navigate_contract
+    from sim.tasks.track import track_contract
+
+    contracts = {"motor": track_contract, "navigate": navigate_contract, "meta": choose_contract}
+    Policy.load(place).check(contracts[level](spec))
+
+
+def robot(config: Config) -> RobotSpec:
+    """The robot that is trained for. Raises FileError and SpecError."""
+    return named_spec(config.spec).spec
 
 
 def ports(config: Config) -> dict[str, str]:
@@ -152,7 +175,11 @@ def ports(config: Config) -> dict[str, str]:
 
 def randomization(config: Config) -> dict[str, Table]:
     """What varies at the two levels that learn from the plant, for `muster launch FILE --show-randomization`."""
-    return {"track": motor_task(config.randomization).table(), "navigate": planar_task(config.randomization).table()}
+    spec = robot(config)
+    return {
+        "track": motor_task(config.randomization, spec).table(),
+        "navigate": planar_task(config.randomization, spec).table(),
+    }
 
 
 # the levels ----------------------------------------------------------------------------------------------------
@@ -164,12 +191,8 @@ def train_motor(config: Config, root: Path, seconds: float, metrics: TrainingMet
     from sim.env import BatchEnv
     from sim.tasks.track import track_site
 
-    task, site, place, device = (
-        motor_task(config.randomization),
-        track_site(),
-        root / "motor",
-        device_named(config.device),
-    )
+    task = motor_task(config.randomization, robot(config))
+    site, place, device = track_site(), root / "motor", device_named(config.device)
 
     def lanes(seed: int, worlds: int, diverged: Path | None = None) -> list[BatchEnv]:
         return [
@@ -195,7 +218,7 @@ def train_motor(config: Config, root: Path, seconds: float, metrics: TrainingMet
     )
     learn(trainer, "motor", place, metrics)
     freeze(trainer, place, config, below={})
-    return measure_motor(root, config.seed, config.episodes)
+    return measure_motor(root, config.seed, config.episodes, config.spec)
 
 
 def train_navigate(config: Config, root: Path, seconds: float, metrics: TrainingMetrics) -> Comparison:
@@ -205,7 +228,8 @@ def train_navigate(config: Config, root: Path, seconds: float, metrics: Training
 
     begin, place, device = time.monotonic(), root / "navigate", device_named(config.device)
     layers = read_layers(root / "motor")
-    on_wheels, on_planar = wheel_task(config.randomization, layers), planar_task(config.randomization)
+    spec = robot(config)
+    on_wheels, on_planar = wheel_task(config.randomization, spec, layers), planar_task(config.randomization, spec)
 
     def trainer(task: NavigateConfig, body: Any, ppo: PpoConfig, steps: int, into: Path) -> Trainer:
         seed = config.seed
@@ -240,7 +264,7 @@ def train_navigate(config: Config, root: Path, seconds: float, metrics: Training
         tuned.config = replace(tuned.config, seconds=max(seconds - (time.monotonic() - begin), 1.0))
     learn(tuned, "navigate (on motor)", place, metrics)
     freeze(tuned, place, config, below={"motor": layers.hash}, diverged=_diverged(into))
-    return measure_navigate(root, config.seed, config.episodes)
+    return measure_navigate(root, config.seed, config.episodes, config.spec)
 
 
 def train_choices(config: Config, root: Path, seconds: float, metrics: TrainingMetrics) -> Comparison:
@@ -251,6 +275,7 @@ def train_choices(config: Config, root: Path, seconds: float, metrics: TrainingM
     outcome = train_meta(
         root / "meta",
         Policy.load(root / "navigate"),
+        spec=robot(config),
         motor=root / "motor",
         seed=config.seed,
         iterations=config.meta_iterations,
@@ -260,34 +285,35 @@ def train_choices(config: Config, root: Path, seconds: float, metrics: TrainingM
         report=lambda progress: metrics.show("meta", progress.decisions, progress.seconds),
     )
     print(f"meta: {outcome.line()}", flush=True)
-    return measure_meta(root, config.seed, config.episodes)
+    return measure_meta(root, config.seed, config.episodes, config.spec)
 
 
-def measure_motor(root: Path, seed: int, episodes: int) -> Comparison:
+def measure_motor(root: Path, seed: int, episodes: int, spec: str = "") -> Comparison:
     """The frozen motor level of a run beside its twin."""
     from fleet.compare import compare_motor
 
-    return compare_motor(root / "motor", seed=seed, episodes=episodes)
+    return compare_motor(root / "motor", named_spec(spec).spec, seed=seed, episodes=episodes)
 
 
-def measure_navigate(root: Path, seed: int, episodes: int) -> Comparison:
+def measure_navigate(root: Path, seed: int, episodes: int, spec: str = "") -> Comparison:
     """The frozen navigate level of a run beside its twin."""
     from fleet.compare import compare_navigate
 
-    return compare_navigate(root / "navigate", root / "motor", seed=seed, episodes=episodes)
+    return compare_navigate(root / "navigate", root / "motor", named_spec(spec).spec, seed=seed, episodes=episodes)
 
 
-def measure_meta(root: Path, seed: int, episodes: int) -> Comparison:
+def measure_meta(root: Path, seed: int, episodes: int, spec: str = "") -> Comparison:
     """The frozen meta level of a run beside its twin, for some 100 s and 3.6 s more for each episode."""
     from fleet.meta_score import ScoreConfig, compare_meta
 
-    return compare_meta(root / "meta", seeds=(seed,), config=ScoreConfig(seconds=100.0 + 3.6 * episodes))
+    config = ScoreConfig(seconds=100.0 + 3.6 * episodes, spec=named_spec(spec).spec)
+    return compare_meta(root / "meta", seeds=(seed,), config=config)
 
 
 TRAINS = {"motor": train_motor, "navigate": train_navigate, "meta": train_choices}
 """Bottom-up, of `hierarchy.curriculum.LEVELS`."""
 COMPARES = {"motor": measure_motor, "navigate": measure_navigate, "meta": measure_meta}
-"""Each level of a run's folder beside its twin: folder, seed, episodes."""
+"""Each level of a run's folder beside its twin: folder, seed, episodes, the file of the robot."""
 
 
 # parts ---------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What the commands that train have in common: where they learn, what they draw from, how they are watched.
 
-`muster train` and `muster hierarchy` read `--device`, `--randomization` and `--curriculum` by these functions, so that
-one value means one thing and is refused in the same words wherever it is given.
+`muster train` and `muster hierarchy` read `--device`, `--spec`, `--randomization` and `--curriculum` by these
+functions, so that one value means one thing and is refused in the same words wherever it is given.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from fleet.metrics import TrainingMetrics
     from sim.driving.env import RoadConfig
     from sim.env import BatchEnv
+    from sim.robot import RobotSpec
     from sim.tasks.task import TaskConfig
 
 Config = TypeVar("Config", bound="TaskConfig | RoadConfig")
+Task = TypeVar("Task", bound="TaskConfig")
 
 NOMINAL = "nominal"
 """What `--randomization` is where nothing shall vary, instead of a file."""
@@ -101,6 +103,15 @@ def of_randomization() -> Iterator[None]:
         yield
     except MusterError as error:
         raise type(error)(f"--randomization: {error}") from error
+
+
+def driven_by(task: Task, spec: RobotSpec) -> Task:
+    """A task of another robot, with the task's own rays: a policy sees the nearest of each sector, more only cost time.
+
+    Raises SpecError for a car, which `muster driving-train` trains.
+    """
+    _ = spec.diff
+    return replace(task, spec=replace(spec, lidar=replace(spec.lidar, rays=task.spec.lidar.rays)))
 
 
 def make_curriculum(name: CurriculumName, lanes: Sequence[BatchEnv]) -> Curriculum | None:

@@ -9,33 +9,37 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fleet.learning import varied
+from fleet.learning import driven_by, varied
 
 if TYPE_CHECKING:
     from agents.ppo import PpoConfig
     from sim.motornet import NavigateOnMotor
     from sim.perceptron import Layers
+    from sim.robot import RobotSpec
     from sim.tasks.navigate import NavigateConfig, Reward
     from sim.tasks.track import TrackConfig
 
 
-def motor_task(file: str) -> TrackConfig:
-    """Track, with the ranges of a file, "" for none. Raises VaryError where they are out of bounds, as the next two."""
+def motor_task(file: str, spec: RobotSpec) -> TrackConfig:
+    """Track on a robot, with the ranges of a file, "" for none.
+
+    Raises VaryError where they are out of bounds and SpecError for a car, as the next two.
+    """
     from sim.tasks.track import TrackConfig
 
-    return varied(TrackConfig(), file, _rows())
+    return varied(driven_by(TrackConfig(), replace(spec, period=spec.motor_period)), file, _rows())
 
 
-def planar_task(file: str) -> NavigateConfig:
+def planar_task(file: str, spec: RobotSpec) -> NavigateConfig:
     """Navigate on the planar body."""
-    return varied(navigate_task(), file, _rows())
+    return varied(driven_by(navigate_task(), spec), file, _rows())
 
 
-def wheel_task(file: str, layers: Layers | None = None) -> NavigateOnMotor:
+def wheel_task(file: str, spec: RobotSpec, layers: Layers | None = None) -> NavigateOnMotor:
     """Navigate on the motor policy's wheels."""
     from sim.motornet import NavigateOnMotor
 
-    return varied(NavigateOnMotor(motor=layers, reward=navigate_reward()), file, _rows())
+    return varied(driven_by(NavigateOnMotor(motor=layers, reward=navigate_reward()), spec), file, _rows())
 
 
 def _rows() -> set[str]:

@@ -17,11 +17,12 @@ from agents.errors import TrainingError
 from agents.layers import read_layers
 from agents.navigation import BLOCKS, TRAINING, shielded_environment, training_task
 from agents.policy import Policy
+from fleet.learning import driven_by
 from fleet.legs import LegTable
 from sim.env import BatchEnv
 from sim.generate import generate_campus
 from sim.motornet import NavigateOnMotor
-from sim.robot import SECOND
+from sim.robot import SECOND, RobotSpec
 from sim.tasks.task import Ending
 
 CAMPUS = 500_000
@@ -32,17 +33,17 @@ SHARES = 20
 
 
 def measure_legs(
-    skill: Policy, motor: Path | None = None, *, episodes: int = 200, worlds: int = 50, seed: int = 0
+    skill: Policy, spec: RobotSpec, motor: Path | None = None, *, episodes: int = 200, worlds: int = 50, seed: int = 0
 ) -> LegTable:
-    """Drive `episodes` legs or a few more, the same number in every world. The table is of this skill alone.
+    """Drive `episodes` legs or a few more, the same number in every world. The table is of this skill and robot alone.
 
     On the planar body, or with `motor`, the folder of a frozen motor policy, on the wheels that it drives (no shield).
     """
     site = generate_campus(TRAINING + CAMPUS + seed, blocks=BLOCKS)
     if motor is None:
-        environment = shielded_environment(site, training_task(), worlds, seed, person_speed=0.0)
+        environment = shielded_environment(site, driven_by(training_task(), spec), worlds, seed, person_speed=0.0)
     else:
-        task = NavigateOnMotor(motor=read_layers(motor))
+        task = driven_by(NavigateOnMotor(motor=read_layers(motor)), spec)
         environment = BatchEnv(site, task, worlds=worlds, seed=seed, body="wheeled", threads=1)
     built: Any = environment.task  # Navigate, on its own or with wheels around it
     navigate = built.task if motor is not None else built

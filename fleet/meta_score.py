@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,7 @@ class ScoreConfig:
     """Deliveries that wait, kept so by the client"""
     seconds: float = 3600.0
     legs: LegsConfig = field(default_factory=LegsConfig)
+    spec: RobotSpec = field(default_factory=RobotSpec)
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Power:
 def score(choose: Choose | None, site: Site, config: ScoreConfig, seed: int) -> Score:
     """One run; `choose` answers the robots' offers, None leaves all to the coordinator's rule."""
     draws = np.random.default_rng([seed, 0x5C0E])
-    spec, legs = RobotSpec(), config.legs
+    spec, legs = config.spec, config.legs
     starts = draws.choice(_reachable(site), config.robots, replace=False).tolist()
     speed = CELL / legs.table.seconds_per_cell
     stream = _stream(site, draws, legs)
@@ -140,10 +141,10 @@ def score(choose: Choose | None, site: Site, config: ScoreConfig, seed: int) -> 
 
 def compare_meta(place: Path, *, seeds: Sequence[int], config: ScoreConfig | None = None) -> Comparison:
     """A frozen meta policy and the twin that its manifest carries, on the held-out warehouses of `seeds`."""
-    policy = Policy.load(place)
-    policy.check(choose_contract(RobotSpec()))
+    policy, config = Policy.load(place), config or ScoreConfig()
+    policy.check(choose_contract(config.spec))
     training = policy.manifest["training"]
-    config = with_table(config or ScoreConfig(), LegTable.of(training["legs"]))
+    config = with_table(config, LegTable.of(training["legs"]))
     rule = Rule(**training["rule"])
     learned = [score(Chooser(policy), held_out_site(seed), config, seed) for seed in seeds]
     twin = [score(rule, held_out_site(seed), config, seed) for seed in seeds]
@@ -224,4 +225,4 @@ def _read(store: Store, floor: Floor, config: ScoreConfig, owed: float) -> Score
 
 def with_table(config: ScoreConfig, table: LegTable) -> ScoreConfig:
     """The same run at the pace of another skill."""
-    return ScoreConfig(config.robots, config.stock, config.seconds, LegsConfig(table=table))
+    return replace(config, legs=LegsConfig(table=table))

@@ -102,6 +102,7 @@ def train_meta(
     directory: Path,
     skill: Policy,
     *,
+    spec: RobotSpec | None = None,
     seed: int = 0,
     iterations: int = ITERATIONS,
     worlds: int = WORLDS,
@@ -113,9 +114,10 @@ def train_meta(
 ) -> MetaOutcome:
     """Train on legs of `skill`, with a curve (train.jsonl), and freeze into `directory`; about two minutes on one core.
 
-    `motor` is the folder of the motor policy under the skill, None for the planar body; `table` spares the measuring.
-    After `seconds` of wall time no further iteration begins. With `resume` it goes on from the newest checkpoint in
-    `directory`, and ends with the policy of a training that was never interrupted.
+    `spec` is the robot (the default one if None), `motor` the folder of the motor policy under the skill, None for the
+    planar body; `table` spares the measuring. After `seconds` of wall time no further iteration begins. With `resume`
+    it goes on from the newest checkpoint in `directory`, and ends with the policy of a training that was never
+    interrupted.
     Raises TrainingError for numbers that cannot work, CheckpointError where there is nothing to go on from, or the
     checkpoint is of another training.
     """
@@ -123,7 +125,7 @@ def train_meta(
         raise TrainingError(f"expected at least one iteration and world, got {iterations} and {worlds}; ask for more")
     begun = time.monotonic()
     torch.set_num_threads(1)
-    spec = RobotSpec()
+    spec = spec or RobotSpec()
     identity = {"skill": skill.hash, "seed": seed, "worlds": worlds, "choices": asdict(ChoiceConfig())}
     saved = read_run(directory, spec, identity) if resume else None
     if saved is not None:
@@ -131,19 +133,19 @@ def train_meta(
         begun -= saved.header["seconds"]
         seconds += saved.header["seconds"]
     else:
-        table, rule = table or measure_legs(skill, motor, seed=seed), None
+        table, rule = table or measure_legs(skill, spec, motor, seed=seed), None
     config = LegsConfig(table=table)
     floors = [Places.of(generate_warehouse(number)) for number in range(FLOORS)]
     checks = [Places.of(generate_warehouse(CHECKS + number)) for number in range(FLOORS // 2)]
     few, decisions = min(worlds, 192), worlds * ChoiceConfig().horizon
-    rule = rule or tune_rule(floors, config, seed, worlds=few)
+    rule = rule or tune_rule(floors, config, seed, spec, worlds=few)
     run = MetaRun(
         ChoiceLearner(ChoiceConfig(), SHAPE, prior_of(rule), seed), LegWorlds(floors, config, worlds, seed, spec)
     )
     if saved is not None:
         run.load(saved)
     else:
-        run.worlds.rate = lines_per_hour(rule, floors, config, seed, worlds=few) / 3600.0
+        run.worlds.rate = lines_per_hour(rule, floors, config, seed, spec, worlds=few) / 3600.0
 
     def save() -> None:
         known = {"training": identity, "legs": asdict(table), "rule": asdict(rule), "seconds": time.monotonic() - begun}
@@ -158,7 +160,7 @@ def train_meta(
             spent, found = time.monotonic() - begun, math.nan
             ends = run.iteration == iterations or spent > seconds
             if run.iteration % LOOK == 0 or ends:
-                found = lines_per_hour(_greedy(run.learner), checks, config, seed, worlds=few)
+                found = lines_per_hour(_greedy(run.learner), checks, config, seed, spec, worlds=few)
                 run.look(found)
             done = run.iteration * decisions
             progress = MetaProgress(run.iteration, iterations, spent, done, rate * 3600.0, losses, found)
@@ -176,8 +178,8 @@ def train_meta(
         chooser=chooser,
         rule=rule,
         table=table,
-        learned_per_hour=lines_per_hour(chooser, checks, config, seed, worlds=few),
-        rule_per_hour=lines_per_hour(rule, checks, config, seed, worlds=few),
+        learned_per_hour=lines_per_hour(chooser, checks, config, seed, spec, worlds=few),
+        rule_per_hour=lines_per_hour(rule, checks, config, seed, spec, worlds=few),
         seconds=time.monotonic() - begun,
     )
 
@@ -187,7 +189,7 @@ def _greedy(learner: ChoiceLearner) -> Callable[[NDArray[np.float32]], NDArray[n
     return lambda observation: learner.act(observation, possible(observation))
 
 
-def tune_rule(floors: Sequence[Places], config: LegsConfig, seed: int, *, worlds: int = 192) -> Rule:
+def tune_rule(floors: Sequence[Places], config: LegsConfig, seed: int, spec: RobotSpec, *, worlds: int = 192) -> Rule:
     """The rule whose numbers deliver most on the training floors: each in turn, twice over what is left."""
     rule = Rule(urgency=1.0, low=0.3, full=0.9)
     for name, values in (
@@ -197,7 +199,7 @@ def tune_rule(floors: Sequence[Places], config: LegsConfig, seed: int, *, worlds
         ("urgency", (0.0, 0.5, 1.0, 2.0, 4.0)),
     ):
         tried = [Rule(**(asdict(rule) | {name: value})) for value in values]
-        rule = max(tried, key=lambda each: lines_per_hour(each, floors, config, seed, worlds=worlds))
+        rule = max(tried, key=lambda each: lines_per_hour(each, floors, config, seed, spec, worlds=worlds))
     return rule
 
 
@@ -206,12 +208,13 @@ def lines_per_hour(
     floors: Sequence[Places],
     config: LegsConfig,
     seed: int,
+    spec: RobotSpec,
     *,
     worlds: int = 192,
     decisions: int = 240,
 ) -> float:
     """Lines per robot hour, charge at its price, over worlds that are the same for every `choose`."""
-    measured = LegWorlds(floors, config, worlds, seed + 1_000, RobotSpec())
+    measured = LegWorlds(floors, config, worlds, seed + 1_000, spec)
     observation = measured.reset()
     for _ in range(decisions):
         observation, _ = measured.step(choose(observation))

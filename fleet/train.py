@@ -10,12 +10,21 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from coordination.ports import check_free, listeners
-from fleet.learning import check_ranges, check_seconds, device_named, held_out_on, make_curriculum, run_watched, varied
+from fleet.learning import (
+    check_ranges,
+    check_seconds,
+    device_named,
+    driven_by,
+    held_out_on,
+    make_curriculum,
+    run_watched,
+    varied,
+)
 from fleet.metrics import TrainingMetrics
 from fleet.rundir import RunDirectory, join_run, plain
 from sim.seeds import check_seed
@@ -106,12 +115,7 @@ def make_task(config: Config) -> NavigateConfig:
     """What is trained on: the robot of `--spec`, the ranges of `--randomization`. Raises SpecError and VaryError."""
     from agents.navigation import training_task
 
-    task = training_task()
-    if config.spec:
-        spec = named_spec(config.spec).spec
-        # the task's rays: a policy sees the nearest of each sector, and more only cost time
-        task = replace(task, spec=replace(spec, lidar=replace(spec.lidar, rays=task.spec.lidar.rays)))
-    return varied(task, config.randomization)
+    return varied(driven_by(training_task(), named_spec(config.spec).spec), config.randomization)
 
 
 def randomization(config: Config) -> dict[str, Table]:

@@ -6,20 +6,31 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from agents.errors import ContractMismatch
+from agents.export import export
+from agents.networks import ActorCritic
+from agents.normalize import Moments
 from agents.policy import Policy
 from fleet import cli
-from fleet.hierarchy_train import TRAINS, Config, check, conclude
+from fleet.hierarchy_train import COMPARES, TRAINS, Config, check, conclude
+from fleet.launchfile import read_plan
+from fleet.metrics import TrainingMetrics
+from fleet.rundir import create_run
 from hierarchy.chooser import choose_contract
 from hierarchy.curriculum import Comparison, check_chain, read_comparisons
 from sim.errors import MusterError
 from sim.robot import RobotSpec
+from sim.specfile import SpecFile, write_spec
 from sim.tasks.navigate_contract import navigate_contract
 from sim.tasks.track import track_contract
+from tests.fleet.hand_policy import write_hand_policy
 
 CONTRACTS = {"motor": track_contract, "navigate": navigate_contract, "meta": choose_contract}
 # with a tenth of the planar steps no leg arrives, and meta has nothing to learn from
@@ -58,6 +69,27 @@ def test_a_run_that_is_none_is_not_gone_on_with(tmp_path: Path, capsys: pytest.C
     assert cli.main(["hierarchy", "--resume", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "is not a run directory" in line
+
+
+def test_a_run_is_not_gone_on_with_for_another_robot(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run, contract = create_run(tmp_path), track_contract(RobotSpec(mass=75.0))
+    place = run.root / "motor"
+    place.mkdir()
+    network = ActorCritic(
+        contract.observation_size, contract.action_size, (8,), generator=torch.Generator().manual_seed(1)
+    )
+    export(place, network, Moments(contract.observation_size), contract, training={}, evaluation={})
+    Comparison("motor", "speed error", "m/s", 1.0, 1.0, 1.1, "lower", 4).write(place)
+    assert cli.main(["hierarchy", "--resume", str(run.root)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "they differ in embodiment" in line
+    assert not (run.root / "navigate").exists()
+
+
+def test_a_launch_hands_the_robot_to_the_training(root: Path) -> None:
+    plan = read_plan(root / "launch" / "hierarchy_train.launch.yaml", {"spec": "mine.yaml"}, {})
+    (process,) = plan.processes
+    assert process.command[process.command.index("--spec") + 1] == "mine.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +133,26 @@ def test_the_report_has_one_table_with_every_level_beside_its_twin(launched: Pat
         assert f"{comparison.ratio:.3f}" in text
         manifest = json.loads((launched / comparison.level / "policy.json").read_text())
         assert manifest["contract_hash"][:12] in text
+
+
+@pytest.mark.slow
+def test_each_level_is_trained_and_measured_for_the_robot_of_a_file(tmp_path: Path) -> None:
+    """The skill is a hand-written one: two thousand steps teach none to arrive, and meta learns from legs that do."""
+    heavy = RobotSpec(name="heavy", mass=75.0)
+    write_spec(tmp_path / "heavy.yaml", SpecFile(heavy))
+    small = Config(worlds=16, motor_steps=512, planar_steps=2048, wheel_steps=512, meta_iterations=1, episodes=2)
+    config, metrics = replace(small, spec=str(tmp_path / "heavy.yaml")), TrainingMetrics()
+    for level, train in TRAINS.items():
+        if level == "meta":
+            write_hand_policy(tmp_path / "navigate", heavy)
+        (tmp_path / level).mkdir()
+        assert train(config, tmp_path, 120.0, metrics).level == level
+        policy = Policy.load(tmp_path / level)
+        policy.check(CONTRACTS[level](heavy))
+        with pytest.raises(ContractMismatch, match="embodiment"):
+            policy.check(CONTRACTS[level](RobotSpec()))
+        with pytest.raises(ContractMismatch, match="embodiment"):
+            COMPARES[level](tmp_path, 1, 2)
 
 
 @pytest.mark.slow

@@ -22,11 +22,15 @@ from fleet.learning import check_ranges, device_named, make_curriculum, telling,
 from fleet.levels import motor_task, planar_task, wheel_task
 from fleet.metrics import TrainingMetrics
 from fleet.rundir import create_run, read_record
+from sim.bodies.specs import CAR
 from sim.driving.env import RoadConfig
 from sim.driving.motor import MotorConfig
 from sim.env import BatchEnv
 from sim.errors import MusterError
+from sim.robot import Lidar, RobotSpec
+from sim.specfile import SpecFile, write_spec
 from sim.tasks.navigate import NavigateConfig
+from sim.tasks.track import TrackConfig
 
 FILE = "muster: 1\nrows:\n  friction: {low: 0.5, high: 0.6}\n  wheel_radius: {high: 0.01}\n  stall_share: {high: 0.5}\n"
 LAUNCHES = ("warehouse_train", "hierarchy_train")
@@ -40,7 +44,7 @@ def ranges(tmp_path: Path) -> Path:
 
 
 def test_each_level_takes_the_rows_that_it_has(ranges: Path) -> None:
-    motor, planar, wheels = (make(str(ranges)).table() for make in (motor_task, planar_task, wheel_task))
+    motor, planar, wheels = (make(str(ranges), RobotSpec()).table() for make in (motor_task, planar_task, wheel_task))
     for table in (motor, planar, wheels):
         assert (table.row("friction").low, table.row("friction").high) == (0.5, 0.6)
     assert motor.row("wheel_radius").high == wheels.row("wheel_radius").high == 0.01
@@ -54,7 +58,7 @@ def test_without_a_file_a_task_stays_as_it_is() -> None:
     assert varied(task, "") is task
 
 
-@pytest.mark.parametrize("task", [NavigateConfig(), RoadConfig(), MotorConfig(), motor_task("")])
+@pytest.mark.parametrize("task", [NavigateConfig(), RoadConfig(), MotorConfig(), motor_task("", RobotSpec())])
 def test_in_a_nominal_task_nothing_varies(task: RoadConfig) -> None:
     check_ranges("nominal")
     table = varied(task, "nominal").table()
@@ -99,7 +103,7 @@ def test_a_row_of_another_level_alone_is_no_row_of_navigates_training(ranges: Pa
     path = tmp_path / "bad.yaml"
     path.write_text("muster: 1\nrows:\n  wheel_radius: {high: 7}\n")
     with pytest.raises(MusterError, match="wheel_radius: high: expected a number"):
-        motor_task(str(path))
+        motor_task(str(path), RobotSpec())
 
 
 @pytest.mark.parametrize("command", ["train", "hierarchy"])
@@ -129,6 +133,32 @@ def test_a_launch_names_its_own_argument(name: str, root: Path, capsys: pytest.C
 
 def test_no_curriculum_is_asked_for_by_its_name() -> None:
     assert make_curriculum("none", []) is None
+
+
+def test_each_level_is_for_the_robot_that_is_named_with_the_rays_of_its_task() -> None:
+    robot = RobotSpec(name="depot7", mass=75.0, lidar=Lidar(rays=720))
+    assert motor_task("", RobotSpec()) == TrackConfig(), "the default robot changes nothing"
+    assert planar_task("", RobotSpec()).spec == NavigateConfig().spec
+    for task, usual in (
+        (motor_task("", robot), TrackConfig()),
+        (planar_task("", robot), NavigateConfig()),
+        (wheel_task("", robot), NavigateConfig()),
+    ):
+        assert (task.spec.name, task.spec.mass) == ("depot7", 75.0)
+        assert (task.spec.lidar, task.spec.period) == (usual.spec.lidar, usual.spec.period)
+
+
+@pytest.mark.parametrize("command", ["train", "hierarchy"])
+def test_a_robot_that_cannot_be_trained_for_is_one_line_and_exit_code_2(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    car, out = tmp_path / "car.yaml", tmp_path / "out"
+    write_spec(car, SpecFile(CAR))
+    for file, said in ((tmp_path / "none.yaml", "cannot read"), (car, "expected a differential drive, got a car's")):
+        assert cli.main([command, "--spec", str(file), "--out", str(out)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+    assert not out.exists()
 
 
 @pytest.mark.slow

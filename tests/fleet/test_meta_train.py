@@ -16,9 +16,9 @@ from agents.errors import CheckpointError, ContractMismatch, PolicyError, Traini
 from fleet import meta_run, meta_train
 from fleet.findings import read_curve
 from fleet.legs import LegsConfig, LegTable, LegWorlds, Places
-from fleet.meta_legs import fit
+from fleet.meta_legs import fit, measure_legs
 from fleet.meta_run import MetaRun
-from fleet.meta_score import Score, ScoreConfig, held_out_site, ratio, score
+from fleet.meta_score import Score, ScoreConfig, compare_meta, held_out_site, ratio, score
 from fleet.meta_train import SHAPE, MetaProgress, lines_per_hour, prior_of, train_meta, tune_rule
 from hierarchy.chooser import META, Rule, load_chooser
 from sim.generate import generate_warehouse
@@ -57,6 +57,27 @@ def test_training_freezes_a_policy_that_is_pinned_to_its_skill(tmp_path: Path) -
         load_chooser(tmp_path, RobotSpec(), replace(skill, hash="0" * 64))
     with pytest.raises(TrainingError, match="iteration"):
         train_meta(tmp_path / META, skill, iterations=0)
+
+
+def test_a_robot_of_its_own_has_its_own_meta_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its legs are measured with its skill, and what it draws from its battery is what its weight takes."""
+    monkeypatch.setattr(meta_train, "FLOORS", 4)
+    (tmp_path / "skill").mkdir()
+    heavy = RobotSpec(name="heavy", mass=190.0)
+    skill = write_hand_policy(tmp_path / "skill", heavy)
+    monkeypatch.setattr(meta_train, "measure_legs", partial(measure_legs, episodes=20, worlds=10))
+    train_meta(tmp_path / META, skill, spec=heavy, iterations=1, worlds=8)
+    chooser = load_chooser(tmp_path / "skill", heavy, skill)
+    assert chooser.policy.manifest["training"]["legs"]["skill"] == skill.hash
+    with pytest.raises(ContractMismatch, match="embodiment"):
+        load_chooser(tmp_path / "skill", RobotSpec(), skill)
+    floors, rule = [Places.of(generate_warehouse(3))], Rule(1.0, 0.3, 0.9)
+    light, laden = (lines_per_hour(rule, floors, LegsConfig(), 0, spec, worlds=8) for spec in (RobotSpec(), heavy))
+    assert laden < light
+    site, config = held_out_site(0), ScoreConfig(robots=3, stock=6, seconds=120.0)
+    assert score(rule, site, replace(config, spec=heavy), 5).owed > score(rule, site, config, 5).owed
+    with pytest.raises(ContractMismatch, match="embodiment"):
+        compare_meta(tmp_path / META, seeds=(1,), config=config)
 
 
 class Killed(Exception):
@@ -139,8 +160,8 @@ def test_a_training_is_not_gone_on_with_as_another(tmp_path: Path, monkeypatch: 
 def test_the_twin_is_tuned_to_be_no_worse_than_where_it_begins() -> None:
     floors = [Places.of(generate_warehouse(3))]
     config = LegsConfig()
-    tuned, first = tune_rule(floors, config, 0, worlds=8), Rule(1.0, 0.3, 0.9)
-    of_tuned, of_first = (lines_per_hour(rule, floors, config, 0, worlds=8) for rule in (tuned, first))
+    tuned, first = tune_rule(floors, config, 0, RobotSpec(), worlds=8), Rule(1.0, 0.3, 0.9)
+    of_tuned, of_first = (lines_per_hour(rule, floors, config, 0, RobotSpec(), worlds=8) for rule in (tuned, first))
     assert of_tuned >= of_first > 30.0
     assert float(prior_of(tuned).tasks[1]) < 0.0
 
