@@ -33,7 +33,7 @@ from fleet.ros.rivals import RIVALS, rivals
 from fleet.ros.senses import Senses
 from fleet.ros.telling import Teller
 from fleet.ros.topics import BATTERY, CLOCK, COMMAND, COMMAND_PLAIN, LIFT_COMMAND, ODOM, POSE, SCAN, Frames, frames_of
-from sim.robot import STOP, Readings, RobotCommand, RobotSpec
+from sim.robot import SECOND, STOP, Readings, RobotCommand, RobotSpec
 
 NODE = "robot"
 """The node's name, in the robot's namespace."""
@@ -73,7 +73,7 @@ class BusRobot(Behaviour):
         self.blocked = ""
         """Why the robot may not act on this bus; empty where it may"""
         self._bus, self._pictures, self._anew, self._wall = bus, pictures, anew, wall
-        self._doubts = doubts
+        self._doubts, self._looked = doubts, -1
         self._opened = self._scanned = self._answered = -1
         self.managed: Lifecycle = bus.managed(NODE, self, namespace or f"/{name}")
         self.node = self.managed.node
@@ -211,7 +211,16 @@ class BusRobot(Behaviour):
         found, senses = [*self.look(), *self._doubts()], self.senses
         if self._teller is not None and senses is not None:
             now = self.node.clock.now()
+            found += self._standing(now)
             self._teller.diagnose(now, found, senses.found(now), senses.values(now))
+
+    def _standing(self, now: int) -> list[Diagnostic]:
+        """Whether simulated time has stood still since the last look; in lockstep it waits for others by right."""
+        stood, self._looked = self._looked == now, now
+        if not stood or self.lockstep or not self.node.clock.is_sim:
+            return []
+        text = f"/clock: expected time to go on, it stands at {now / SECOND:.3f} s; start or resume who publishes it"
+        return [Diagnostic(Level.WARN, "clock", text, self.node.fully_qualified, CLOCK.name)]
 
     def close(self, reason: str = "") -> None:
         """See `HostedRobot.close`."""

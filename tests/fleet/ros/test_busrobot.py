@@ -395,6 +395,22 @@ def test_in_shadow_another_one_commands_the_base_as_he_should(bench: Bench, kind
     assert ("/r0/nav publishes geometry_msgs/msg/Twist," in bench.body.complaints()) is (kind is Twist)
 
 
+@pytest.mark.parametrize("lockstep", ["false", "true"])
+def test_a_clock_that_stands_is_told_but_in_lockstep(moments: Moments, lockstep: str) -> None:
+    network = LoopNetwork()
+    robot, bus = robot_on(network, "use_sim_time:=true", f"lockstep:={lockstep}")
+    body = Body(network)
+    robot.join(1.0)
+    found = []
+    for moment in (moments[0], moments[1], None):
+        if moment is not None:
+            body.give(moment[0])
+        bus.spin(0.0)
+        robot.diagnose()
+        found.append("/clock: expected time to go on, it stands at" in body.complaints())
+    assert found == [False, False, lockstep == "false"]
+
+
 def test_who_publishes_another_type_beside_its_own_is_told(bench: Bench) -> None:
     LoopBus(bench.network).node("other", "r0").publisher(LaserScan, "state")
     bench.robot.diagnose()
