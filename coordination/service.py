@@ -32,6 +32,7 @@ from coordination.messages import Join, Joined, Leave, Picture, Report, Round
 from coordination.meters import Meters
 from coordination.requests import JOGS, REQUESTS, StopRaise, StopReset, Waiting, refusal
 from coordination.tasks import Store
+from coordination.timely import Timely
 from coordination.transport import Transport, TransportError
 from coordination.wire import Received, WireError
 from coordination.zmq_transport import ZmqClient, ZmqServer, wait_any
@@ -54,10 +55,6 @@ REJOIN = 0.5
 
 ANEW = 2 * SECOND
 """In wall mode, a plant's time that went back by more is another plant's; less is what messages take on their way."""
-
-AHEAD = SECOND
-"""In wall mode, a report that is stamped later than the site's time by more comes from a robot whose clock is not the
-site's. Taken, it would make old news of all that the robot reports until that time has come."""
 
 TOLD = 100
 """Different faults that are said in the log; the rest is counted alone."""
@@ -147,6 +144,7 @@ class Service:
         self._joined = plant is None
         self._ended = False
         """The round at `now` has ended"""
+        self._timely = Timely(server.counts)
         self._told: set[str] = set()
         """Faults that the log has"""
 
@@ -236,7 +234,8 @@ class Service:
         for message in self.server.receive(0.0):
             if isinstance(message.body, Report):
                 handled = self._handled.get(message.sender, -1)
-                if self._untimely(message, handled):
+                live = self.clock == "wall" and self._joined
+                if self._timely.drops(message, handled, self._site_time() if live else None):
                     continue
                 if message.body.stamp <= handled:
                     self._send_again(message.sender)
@@ -248,30 +247,6 @@ class Service:
                 requests.append(message)
         if requests:
             self._answer(requests)
-
-    def _untimely(self, message: Received, handled: int) -> bool:
-        """Count and say a report by another clock than the site's; whether it is dropped: it is stamped too late.
-
-        One that is older than what was `handled` of its robot, by more than a lost message that comes again, says
-        nothing new either; its robot is told the newest picture, as by any old report.
-        """
-        ahead = message.body.stamp - self._site_time()
-        behind = handled - message.body.stamp
-        early = self.clock == "wall" and self._joined and ahead > AHEAD
-        if early:
-            self.server.counts["report_ahead"] += 1
-            self._say(f"dropped reports of {message.sender}: they are stamped ahead of the site's time", ahead)
-        elif behind > ANEW:
-            self.server.counts["report_behind"] += 1
-            self._say(f"reports of {message.sender} say nothing new: older ones than it has sent before", behind)
-        return early
-
-    def _say(self, fault: str, apart: int) -> None:
-        """Say once that a robot's clock is not the site's."""
-        if fault not in self._told and len(self._told) < TOLD:
-            self._told.add(fault)
-            remedy = "expected one clock for all; synchronise its computer, and it is heard again"
-            print(f"{fault}, by {apart / SECOND:.1f} s; {remedy}", file=sys.stderr, flush=True)
 
     def _send_again(self, robot: str) -> None:
         """A report that was handled comes again: its robot waits for a picture; nothing is decided anew."""

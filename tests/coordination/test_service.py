@@ -20,6 +20,7 @@ from coordination.meters import Meters
 from coordination.requests import FleetState, Query, StopRaise, StopReset, StopState, Submit, Submitted, Task, Waiting
 from coordination.service import Service
 from coordination.tasks import Store
+from coordination.timely import AHEAD
 from coordination.transport import InProcessEnd, Network, TransportError
 from coordination.zmq_transport import ZmqClient, ZmqServer
 from sim.robot import MILLISECOND, SECOND
@@ -475,7 +476,7 @@ def test_a_robot_whose_clock_ran_ahead_is_said_and_heard_again_once_it_is_right(
 def test_a_report_that_is_a_little_ahead_is_one_of_a_clock_as_good_as_ours(turned: Turned) -> None:
     robot = turned.network.client("r1", "coordinator", KEYS)
     turned.tick(0.1)
-    stamp = turned.now[0] + service_module.AHEAD
+    stamp = turned.now[0] + AHEAD
     robot.send("coordinator", make_report(1, stamp), stamp)
     turned.tick(0.0)
     assert len(turned.core.heard) == 1
