@@ -1,0 +1,123 @@
+"""`muster judge look|replay|init RUN|FILE`: ask the judge, judge a verdict again, write settings to change.
+
+    muster judge look RUN                     judge RUN/missions.jsonl, write RUN/verdicts/<n>.json, print it
+    muster judge replay RUN/verdicts/1.json   the same missions through the judge again: identical, or what differs
+    muster judge learn RUN --settings FILE    write settings that know the history that RUN's baseline missions are
+
+Exit codes: 0 promote, 3 hold, 4 rollback (look); 0 identical, 1 not (replay); 2 for bad input.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from tyro.conf import Positional
+
+from fleet.judge.history import learn
+from fleet.judge.judge import HOLD, PROMOTE, judge
+from fleet.judge.missions import FILE, Mission, MissionError, read_missions
+from fleet.judge.settings import Settings, SettingsError, checked
+from fleet.judge.summary import Summary
+from fleet.judge.verdict import Verdict, replay, write_verdict
+from sim.errors import printable
+from sim.files import FileError, read_file, write_atomic
+
+SIZE_MAX = 1 << 20
+"""Bytes of a file of settings; one has some 2,000."""
+CODES = {PROMOTE: 0, HOLD: 3}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Judge a candidate by its missions, replay a verdict, or learn what is known of the baseline."""
+
+    action: Positional[Literal["look", "replay", "learn"]]
+    """What to do"""
+    path: Positional[Path]
+    """A run directory or a file of missions; a verdict for replay"""
+    settings: Path | None = None
+    """The judge's settings (JSON); where `learn` writes them"""
+    missions: Path | None = None
+    """For replay: the missions, if they are not where the verdict says"""
+    now: float | None = None
+    """s of the site clock at which to look; without it when the last mission ended"""
+    write: bool = True
+    """Whether a look leaves a verdict in the run"""
+
+
+def run(config: Config) -> int:
+    """Do it and print what came of it; the exit code of the module docstring."""
+    if config.action == "replay":
+        told = replay(config.path, config.missions)
+        print(told.line)
+        return 0 if told.same else 1
+    source = config.path / FILE if config.path.is_dir() else config.path
+    missions = list(read_missions(source))
+    if config.action == "learn":
+        return _learn(config, source, missions)
+    settings = read_settings(config.settings) if config.settings is not None else Settings()
+    verdict = judge(settings, missions, None if config.now is None else int(config.now * 1e9))
+    for line in described(verdict):
+        print(line)
+    if config.write and config.path.is_dir():
+        print(write_verdict(verdict, config.path))
+    return CODES.get(verdict.decision, 4)
+
+
+def _learn(config: Config, source: Path, missions: list[Mission]) -> int:
+    if config.settings is None:
+        raise SettingsError("learn: expected --settings FILE, the file to write; give one")
+    kept = [mission for mission in missions if mission.arm != "candidate"]
+    if not kept:
+        raise MissionError(
+            f"expected missions of the baseline in {source}, found none; learn from a run of the old release"
+        )
+    settings = Settings(history=learn(kept))
+    write_atomic(config.settings, json.dumps(msgspec.to_builtins(settings), indent=2) + "\n")
+    print(f"{config.settings}: what {len(kept)} missions say")
+    return 0
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings of a file. Raises SettingsError where they are none."""
+    try:
+        return checked(msgspec.json.decode(read_file(path, SIZE_MAX), type=Settings))
+    except (FileError, msgspec.MsgspecError) as error:
+        raise SettingsError(
+            f"expected settings of the judge in {path}, they cannot be read ({printable(str(error))})"
+        ) from error
+
+
+def described(verdict: Verdict) -> Iterable[str]:
+    """The verdict in lines for people."""
+    yield f"{verdict.decision}: {verdict.reason}"
+    for hold in verdict.holds:
+        yield f"  lacking: {hold}"
+    yield (
+        f"  {verdict.candidate} missions of the candidate, {verdict.baseline} of the baseline; "
+        f"evidence {verdict.log_e:.1f} of {verdict.log_e_needed:.1f} nats"
+    )
+    for finding in verdict.findings:
+        bounds = f"{finding.ratio_low:.2f} to " + ("any" if finding.ratio_high is None else f"{finding.ratio_high:.2f}")
+        yield (
+            f"  {finding.name:20s} {_number(finding.candidate, finding.name):>10s} beside "
+            f"{_number(finding.baseline, finding.name):>10s}  ratio {bounds:14s} "
+            f"evidence {finding.log_e:6.1f}  {'within' if finding.passed else 'not shown within'} {finding.tolerance:g}"
+        )
+
+
+def _number(summary: Summary, name: str) -> str:
+    kind = name.partition(".")[2]
+    value = {
+        "rate": summary.per_mission,
+        "mean": summary.mean,
+        "p95": summary.p95,
+        "p99": summary.p99,
+        "cvar": summary.cvar95,
+    }[kind]
+    return "none" if value is None else f"{value:.4g}"

@@ -1,0 +1,222 @@
+"""What the missions of two arms say so far: sums over blocks, from which every e-value and bound is worked out.
+
+A block is a few missions of each arm of one shift, so that an hour that is hard for both is hard for nobody. All that
+is taken from past blocks to weigh the next one (quantiles, scales) comes from the baseline's missions before it; that
+keeps the evidence an e-process whatever these estimates are.
+
+Channels. Counted metrics are event channels as they come. A measured metric y makes event channels "y is above the
+baseline's 95 % (99 %) quantile t" and value channels "y, held between fences" and "y's excess over t", each for a
+scale s of SCALES: under "the candidate is s times the baseline" y_c / s is distributed as y_b is. s = 1 is what rolls
+back; the tolerance is what a promotion must rule out; all of them together are the bounds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleet.judge import clusters, eprocess
+from fleet.judge.settings import COUNTED, MEASURED, QUANTILES, Settings
+
+Array = NDArray[np.float64]
+Rows = list[tuple[float, ...]]
+"""Missions: the metrics COUNTED and then MEASURED, nan where not known."""
+
+SCALES = (0.5, 0.67, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0)
+"""Candidate over baseline, for values; the tolerances of the settings join them."""
+KNOWN_AFTER = {"mean": 20, "p95": 20, "p99": 60, "cvar": 40}
+"""Missions of the baseline before a quantile of theirs is one."""
+FENCE = 6.0
+"""Interquartile ranges from the median at which a value is held: one mission that hung must not hide all others."""
+
+
+class Grouped:
+    """Owns one arm's sums by cluster: missions and events (clusters, channels), growing as clusters appear."""
+
+    def __init__(self, channels: int) -> None:
+        self._index: dict[object, int] = {}
+        self._sums = np.zeros((8, 2, channels))
+
+    def add(self, keys: list, there: Array, events: Array) -> None:
+        """Add missions (rows, channels) that are there and their events to the clusters that `keys` name."""
+        index = self._index
+        places = [index.setdefault(key, len(index)) for key in keys]
+        while len(index) > len(self._sums):
+            self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)])
+        np.add.at(self._sums, places, np.stack([there, events], axis=1))
+
+    @property
+    def sums(self) -> tuple[Array, Array]:
+        """Missions and events, each (clusters, channels)."""
+        return self._sums[: len(self._index), 0], self._sums[: len(self._index), 1]
+
+
+class Evidence:
+    """Owns the sums. `add` takes a closed block; everything else reads."""
+
+    def __init__(self, settings: Settings) -> None:
+        guardrails = settings.guardrails
+        tolerances = {guardrail.tolerance for guardrail in guardrails if guardrail.kind != "rate"}
+        self.scales: Array = np.array(sorted({*SCALES, *tolerances}))
+        self.one = int(np.searchsorted(self.scales, 1.0))
+        """Place of 1 in the scales"""
+        self.tails = tuple((g.metric, g.kind) for g in guardrails if g.kind in ("p95", "p99"))
+        self.means = tuple((g.metric, g.kind) for g in guardrails if g.kind in ("mean", "cvar"))
+        first = len(COUNTED)
+        self.events = first + len(self.tails)
+        """Event channels: counted metrics, then tails"""
+        self._tail_columns = [first + MEASURED.index(metric) for metric, _ in self.tails]
+        self._mean_columns = [first + MEASURED.index(metric) for metric, _ in self.means]
+        ratios, bets, scales = len(eprocess.RATIOS), len(eprocess.LAMBDAS), len(self.scales)
+        self.counted = np.zeros((first, ratios))
+        """Log-likelihoods of the ratio of rates."""
+        self.exceeded = np.zeros((len(self.tails), scales, ratios))
+        """The same of rates above a quantile, for each scale."""
+        self.up = np.zeros((len(self.means), scales, bets))
+        self.down = np.zeros((len(self.means), scales, bets))
+        """Scores of being more, and of being less, than each scale."""
+        self.totals = np.zeros((2, 2, self.events))
+        """Of candidate and baseline: missions and events of each event channel, over all blocks."""
+        self.blocks = 0
+        self._times: list[Array] = []
+        self._series: list[Array] = []
+        channels = self.events + len(self.means)
+        self._robots = (Grouped(channels), Grouped(channels))
+        self._shifts = (Grouped(self.events), Grouped(self.events))
+        self._squares = np.zeros(len(self.means))
+        self._within = np.zeros(self.events)
+        self._past = [np.zeros(0) for _ in MEASURED]
+
+    def add(self, rows: tuple[Rows, Rows], robots: tuple[list[str], list[str]], shifts: tuple[list, list]) -> None:
+        """Take a block in: missions of both arms that were driven side by side, their robots, their shifts."""
+        self.blocks += 1
+        arms = [np.array(arm) for arm in rows]
+        first, ones = len(COUNTED), np.ones_like(self.scales)
+        bounds = np.array([self._quantile(metric, kind) for metric, kind in self.tails])
+        n = np.empty((2, len(self.tails), 1))
+        above = np.empty((2, len(self.tails), len(self.scales)))
+        there, events = [], []
+        for a, arm in enumerate(arms):
+            y = arm[:, self._tail_columns]
+            over = y[:, :, None] > bounds[:, None] * (self.scales if a == 0 else ones)  # nan: never
+            in_tail = ~(np.isnan(y) | np.isnan(bounds))
+            n[a, :, 0], above[a] = in_tail.sum(axis=0), over.sum(axis=0)
+            counts = arm[:, :first]
+            known = ~np.isnan(counts)
+            there.append(np.concatenate([known, in_tail], axis=1).astype(float))
+            events.append(np.concatenate([np.where(known, counts, 0.0), over[:, :, self.one]], axis=1))
+        self.exceeded += eprocess.two_arms(above[0], above[1], n[0], n[1])
+        sums = np.array([[there[a].sum(axis=0), events[a].sum(axis=0)] for a in (0, 1)])
+        self.counted += eprocess.two_arms(*(sums[a, i, :first] for i in (1, 0) for a in (0, 1)))
+        self.totals += sums
+        self._times.append(sums)
+        self._within += sum((events[a] ** 2).sum(axis=0) for a in (0, 1))
+        residuals = self._add_means(arms)
+        for a in (0, 1):
+            known, residual = residuals[a]
+            self._shifts[a].add(list(zip(robots[a], shifts[a], strict=True)), there[a], events[a])
+            self._robots[a].add(
+                robots[a],
+                np.concatenate([there[a], known], axis=1),
+                np.concatenate([events[a], residual], axis=1),
+            )
+        for i in range(len(MEASURED)):
+            new = arms[1][:, first + i]
+            self._past[i] = np.sort(np.concatenate([self._past[i], new[~np.isnan(new)]]))
+
+    def _add_means(self, arms: list[Array]) -> list[tuple[Array, Array]]:
+        """Scores of a block's values; per arm which values (rows, channels) count, and their residuals."""
+        shapes = np.array([self._shape(metric, kind) for metric, kind in self.means]).reshape(-1, 3)
+        low, high, scale = shapes.T
+        held, known = [], []
+        for a, arm in enumerate(arms):
+            y = arm[:, self._mean_columns]
+            counts = ~(np.isnan(y) | np.isnan(scale))
+            if a == 0:  # no more than the baseline has: else its mean would be the more skewed of the two
+                most = (~np.isnan(arms[1][:, self._mean_columns])).sum(axis=0)
+                counts &= np.cumsum(counts, axis=0) <= most
+            scales = self.scales if a == 0 else self.scales[self.one : self.one + 1]
+            held.append(np.clip(y[:, :, None] / scales, low[:, None], high[:, None]))
+            known.append(counts)
+        n = [counts.sum(axis=0)[:, None] for counts in known]
+        means = [np.where(known[a][:, :, None], held[a], 0.0).sum(axis=0) / np.maximum(n[a], 1) for a in (0, 1)]
+        both = (n[0] > 0) & (n[1] > 0)
+        unit = scale[:, None] * np.sqrt(1.0 / np.maximum(n[0], 1) + 1.0 / np.maximum(n[1], 1))
+        z = np.where(both, (means[0] - means[1]) / np.where(both, unit, 1.0), 0.0)
+        self.up += eprocess.score(z)
+        self.down += eprocess.score(-z)
+        self._series.append(z[:, self.one])
+        middle = 0.5 * (means[0][:, self.one] + means[1][:, 0])
+        found = []
+        for a, place in ((0, self.one), (1, 0)):
+            counts = known[a] & both[:, 0]
+            residual = np.where(counts, held[a][:, :, place] - middle, 0.0)
+            self._squares += (residual**2).sum(axis=0)
+            found.append((counts.astype(float), residual))
+        return found
+
+    def _quantile(self, metric: str, kind: str) -> float:
+        """The baseline's quantile so far; nan before it is known."""
+        past = self._past[MEASURED.index(metric)]
+        if len(past) < KNOWN_AFTER[kind]:
+            return math.nan
+        return float(past[int(QUANTILES[kind] * len(past))])
+
+    def _shape(self, metric: str, kind: str) -> tuple[float, float, float]:
+        """Fences and scale of a value channel from the baseline's past; nan before they are known."""
+        past = self._past[MEASURED.index(metric)]
+        if len(past) < KNOWN_AFTER[kind]:
+            return math.nan, math.nan, math.nan
+        quartiles = past[[len(past) // 4, len(past) // 2, 3 * len(past) // 4]]
+        spread = max(float(quartiles[2] - quartiles[0]), 1e-6 * abs(float(quartiles[1])), 1e-12)
+        if kind == "mean":
+            middle = float(quartiles[1])
+            return middle - FENCE * spread, middle + FENCE * spread, spread / 1.349  # IQR of a normal: 1.349 sigma
+        low = float(past[int(0.95 * len(past))])
+        excess = np.minimum(past[int(0.95 * len(past)) :] - low, FENCE * spread)
+        return low, low + FENCE * spread, max(math.sqrt(float((excess**2).sum()) / len(past)), 1e-3 * spread)
+
+    def event_dispersion(self) -> Array:
+        """Dispersion (event channels,), at least 1."""
+        if not self.blocks:
+            return np.ones(self.events)
+        times = np.array(self._times)
+        n, y = self.totals.sum(axis=0)[0], self.totals[:, 1]
+        expected = y.sum(axis=0)
+        rates2 = (y**2 / np.maximum(self.totals[:, 0], 1.0)).sum(axis=0)
+        mission = np.where(n > 0, (self._within - rates2) / np.where(expected > 0.0, expected, 1.0), 1.0)
+        robots = [
+            (missions[:, : self.events], events[:, : self.events])
+            for missions, events in (g.sums for g in self._robots)
+        ]
+        return np.maximum.reduce(
+            [
+                np.ones(self.events),
+                mission,
+                clusters.of_counts([group.sums for group in self._shifts]),
+                clusters.of_counts(robots, clusters.few(self._freedom)),
+                clusters.over_time([(times[:, a, 0], times[:, a, 1]) for a in (0, 1)]),
+            ]
+        )
+
+    def mean_dispersion(self) -> Array:
+        """Dispersion (value channels,), at least 1."""
+        if not self.blocks or not self.means:
+            return np.ones(len(self.means))
+        robots = [
+            (missions[:, self.events :], sums[:, self.events :]) for missions, sums in (g.sums for g in self._robots)
+        ]
+        return np.maximum.reduce(
+            [
+                np.ones(len(self.means)),
+                clusters.of_series(np.array(self._series)),
+                clusters.of_robots(robots, self._squares, self._freedom),
+            ]
+        )
+
+    @property
+    def _freedom(self) -> int:
+        """Degrees of freedom of a variance over the robots of both arms."""
+        return sum(len(group.sums[0]) for group in self._robots) - 2

@@ -1,0 +1,120 @@
+"""What is judged: one record per mission, one per line of a run's `missions.jsonl`.
+
+A metric that was not measured is null, never 0: the judge holds when one stops arriving. Missions of one robot in one
+shift share floor, battery, wear and traffic; (robot, shift) is their cluster.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from sim.errors import MusterError, printable
+
+FILE = "missions.jsonl"
+"""Name of the file in a run's directory."""
+ARMS = ("candidate", "baseline", "holdout")
+"""What a mission may have been driven as; a holdout drives the old release, as the baseline does."""
+LINE_MAX = 1 << 16
+"""Bytes of a line; a mission has some 400."""
+COUNTS = ("steps", "interventions", "contacts", "near_misses")
+VALUES = ("energy", "latency_p99")
+
+
+class MissionError(MusterError):
+    """A mission, or a file of missions, that cannot be judged."""
+
+
+class Mission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """One mission as it was driven."""
+
+    id: str
+    robot: str
+    shift: str = ""
+    """Such as 2026-11-22T06; with the robot the cluster that the mission belongs to"""
+    zone: str = ""
+    release: str = ""
+    """Id of the release that drove"""
+    arm: str
+    """candidate, baseline or holdout"""
+    begin: int
+    """ns of the site clock"""
+    end: int
+    """ns of the site clock"""
+    steps: int | None = None
+    """Control steps"""
+    interventions: int | None = None
+    """Times that a person had to help"""
+    contacts: int | None = None
+    near_misses: int | None = None
+    energy: float | None = None
+    """J"""
+    latency_p99: float | None = None
+    """s, of the mission's control steps"""
+    done: bool | None = None
+    """Whether it reached its end"""
+
+
+def check(mission: Mission) -> Mission:
+    """The mission itself. Raises MissionError for an arm, a count or a number that cannot be."""
+    if mission.arm not in ARMS:
+        raise MissionError(f"expected an arm of {', '.join(ARMS)}, mission {mission.id} has {printable(mission.arm)!r}")
+    for name in COUNTS:
+        count = getattr(mission, name)
+        if count is not None and count < 0:
+            raise MissionError(
+                f"expected {name} of 0 or more, mission {mission.id} has {count}; leave out what is unknown"
+            )
+    for name in VALUES:
+        value = getattr(mission, name)
+        if value is not None and not (math.isfinite(value) and value >= 0.0):
+            raise MissionError(
+                f"expected {name} finite and 0 or more, mission {mission.id} has {value:g}; leave out what is unknown"
+            )
+    return mission
+
+
+def line(mission: Mission) -> bytes:
+    """The mission as its line of the file, the end of line included; the same mission gives the same bytes."""
+    return msgspec.json.encode(mission) + b"\n"
+
+
+def append_missions(path: Path, missions: Iterable[Mission]) -> None:
+    """Add missions to a file, which is made when it is not there."""
+    lines = b"".join(line(check(mission)) for mission in missions)
+    with path.open("ab") as file:
+        file.write(lines)
+
+
+def read_missions(path: Path, limit: int | None = None) -> Iterator[Mission]:
+    """The missions of a file in its order, the first `limit` of them. Raises MissionError where a line is none.
+
+    A last line without its end is left out: its writer has not finished it.
+    """
+    if limit is not None and limit <= 0:
+        return
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while text := file.readline(LINE_MAX + 1):
+                number += 1
+                if not text.endswith(b"\n"):
+                    if len(text) > LINE_MAX:
+                        raise MissionError(
+                            f"expected a mission in line {number} of {path}, it has no end; is it a log?"
+                        )
+                    return
+                try:
+                    mission = msgspec.json.decode(text, type=Mission)
+                except msgspec.MsgspecError as error:
+                    raise MissionError(
+                        f"expected a mission in line {number} of {path}, it cannot be read ({printable(str(error))})"
+                    ) from error
+                yield check(mission)
+                if number == limit:
+                    return
+    except OSError as error:
+        raise MissionError(f"expected missions in {path}, it cannot be read ({error.strerror})") from error

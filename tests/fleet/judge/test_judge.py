@@ -1,0 +1,195 @@
+"""What the judge says: it rolls back what is worse, promotes what is not, and holds, saying why, on everything else."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from fleet.judge.judge import Judge, judge
+from fleet.judge.missions import Mission, MissionError
+from fleet.judge.settings import Guardrail, Known, Settings, SettingsError
+from tests.fleet.judge.worlds import BEGIN, HOUR, SECOND, missions
+
+KNOWN = Settings(history={"interventions": Known(0.02)})
+END = BEGIN + 24 * HOUR
+
+
+def without(all_missions: list[Mission], arm: str, field: str, after: int) -> list[Mission]:
+    """The same missions, but from some time on one arm no longer reports a field."""
+    return [
+        msgspec.structs.replace(one, **{field: None}) if one.arm == arm and one.end > after else one
+        for one in all_missions
+    ]
+
+
+def test_candidate_that_is_no_worse_is_promoted_after_a_day() -> None:
+    verdict = judge(KNOWN, missions(3), END)
+    assert verdict.decision == "promote", verdict.reason
+    assert all(finding.passed for finding in verdict.findings)
+
+
+def test_doubled_interventions_are_rolled_back_and_named() -> None:
+    verdict = judge(KNOWN, missions(1, candidate=0.05), END)
+    assert (verdict.decision, verdict.guardrail) == ("rollback", "interventions.rate")
+    assert verdict.log_e >= 0.0
+
+
+def test_longer_missions_are_rolled_back_and_named() -> None:
+    verdict = judge(Settings(), missions(1, hours=12, slower=1.2), END)
+    assert verdict.decision == "rollback"
+    assert verdict.guardrail.startswith("time.")
+
+
+def test_rollback_stands_whatever_comes_later() -> None:
+    bad, good = missions(1, hours=12, candidate=0.1), missions(2, hours=96)
+    one = Judge(KNOWN)
+    for mission in [*bad, *good]:
+        one.add(mission)
+    assert one.look(END).decision == "rollback"
+
+
+def test_no_mission_at_all_is_a_hold_that_says_so() -> None:
+    verdict = Judge(Settings()).look(END)
+    assert verdict.decision == "hold"
+    assert "no mission of the candidate yet" in verdict.reason
+
+
+@pytest.mark.parametrize("arm", ["candidate", "baseline"])
+def test_an_arm_without_missions_is_a_hold(arm: str) -> None:
+    verdict = judge(KNOWN, [mission for mission in missions(3) if mission.arm != arm], END)
+    assert verdict.decision == "hold"
+    assert f"no mission of the {arm} yet" in verdict.holds
+
+
+@pytest.mark.parametrize(
+    ("field", "metric"),
+    [
+        ("interventions", "interventions"),
+        ("contacts", "contacts"),
+        ("near_misses", "near_misses"),
+        ("done", "undone"),
+        ("energy", "energy"),
+        ("latency_p99", "latency"),
+    ],
+)
+@pytest.mark.parametrize("arm", ["candidate", "baseline"])
+def test_a_metric_that_stops_arriving_is_a_hold_that_names_it(field: str, metric: str, arm: str) -> None:
+    verdict = judge(KNOWN, without(missions(3), arm, field, END - HOUR), END)
+    assert verdict.decision == "hold"
+    assert any(f"{metric} of the {arm} has not arrived" in hold for hold in verdict.holds)
+
+
+def test_a_metric_that_arrives_for_every_second_mission_is_a_hold() -> None:
+    half = [msgspec.structs.replace(one, energy=None) if index % 2 else one for index, one in enumerate(missions(3))]
+    verdict = judge(KNOWN, half, END)
+    assert verdict.decision == "hold"
+    assert any("energy of the candidate is missing in" in hold for hold in verdict.holds)
+
+
+def test_silence_is_a_hold() -> None:
+    verdict = judge(KNOWN, missions(3), END + HOUR)
+    assert verdict.decision == "hold"
+    assert "no mission of the candidate for" in verdict.reason
+
+
+def test_a_clock_that_is_set_back_holds_and_does_not_promote() -> None:
+    verdict = judge(KNOWN, missions(3), END - 6 * HOUR)
+    assert verdict.decision == "hold"
+    assert "a clock has jumped" in verdict.reason
+
+
+def test_a_clock_that_jumps_ahead_is_no_evidence() -> None:
+    few = missions(3, hours=1)
+    jumped = [
+        msgspec.structs.replace(one, begin=one.begin + 48 * HOUR, end=one.end + 48 * HOUR, shift="2026-11-24T00")
+        for one in missions(4, hours=0.5)
+    ]
+    verdict = judge(KNOWN, [*few, *jumped], BEGIN + 49 * HOUR)
+    assert verdict.decision == "hold"
+    assert "missions of the candidate, 200 are needed" in " ".join(verdict.holds)
+
+
+def test_missions_that_last_through_a_jump_lose_their_time_and_roll_nobody_back() -> None:
+    calm = missions(3)
+    jumped = [
+        msgspec.structs.replace(one, begin=one.begin - 5 * HOUR)
+        if one.arm == "candidate" and index > 99 and index % 9 == 0
+        else one
+        for index, one in enumerate(calm)
+    ]
+    verdict = judge(KNOWN, jumped, END)
+    assert verdict.decision != "rollback"
+    times = next(finding for finding in verdict.findings if finding.name == "time.mean")
+    assert times.candidate.missing > 200
+    assert times.candidate.mean == pytest.approx(314.0, rel=0.05)
+
+
+def test_a_whole_arm_with_impossible_stamps_is_a_hold() -> None:
+    wrong = [
+        msgspec.structs.replace(one, begin=one.end + SECOND) if one.arm == "candidate" else one for one in missions(3)
+    ]
+    verdict = judge(KNOWN, wrong, END)
+    assert verdict.decision == "hold"
+    assert any("its clock is not to be believed" in hold for hold in verdict.holds)
+
+
+def test_one_robot_is_not_enough_to_promote() -> None:
+    verdict = judge(KNOWN, missions(3, robots=1), END)
+    assert verdict.decision == "hold"
+    assert any("robots of the candidate, 2 are needed" in hold for hold in verdict.holds)
+
+
+def test_asking_at_every_mission_changes_nothing() -> None:
+    asked, quiet = Judge(KNOWN), Judge(KNOWN)
+    for mission in missions(5, hours=3, each=30, candidate=0.3):
+        asked.add(mission)
+        quiet.add(mission)
+        asked.look(mission.end)
+    assert asked.look(END) == quiet.look(END)
+
+
+def test_day_on_which_both_arms_drive_worse_than_the_history_is_no_rollback() -> None:
+    verdicts = [
+        judge(KNOWN, missions(seed, hours=12, candidate=0.03, baseline=0.03), END).decision for seed in range(6)
+    ]
+    assert verdicts.count("rollback") <= 1
+
+
+def test_holdout_counts_as_baseline() -> None:
+    held = [msgspec.structs.replace(one, arm="holdout") if one.arm == "baseline" else one for one in missions(3)]
+    assert judge(KNOWN, held, END).decision == judge(KNOWN, missions(3), END).decision
+
+
+def test_numbers_stand_as_counts_rates_per_action_and_per_hour() -> None:
+    verdict = judge(KNOWN, missions(3, hours=5), END)
+    rate = verdict.findings[0].candidate
+    assert rate.total is not None
+    assert rate.per_mission == pytest.approx(rate.total / 500)
+    assert rate.per_1000_actions == pytest.approx(rate.total / 500 / 3.14, rel=0.1)
+    assert rate.per_robot_hour == pytest.approx(rate.total / 500 / 314 * 3600, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (Settings(alpha=0.0), "levels between 0 and 1"),
+        (Settings(guardrails=()), "at least one guardrail"),
+        (Settings(guardrails=(Guardrail("intervention", "rate", 1.0, 2.0),)), "interventions"),
+        (Settings(guardrails=(Guardrail("time", "rate", 1.0, 2.0),)), "expected a kind of mean"),
+        (Settings(guardrails=(Guardrail("time", "p99", -1.0, 2.0),)), "weight above 0"),
+        (Settings(guardrails=(Guardrail("time", "p99", 1.0, 1.0),)), "tolerance above 1"),
+        (Settings(guardrails=(Guardrail("time", "p99", 1.0, 1.2),) * 2), "each guardrail once"),
+        (Settings(history={"interventions": Known(0.0)}), "rate above 0"),
+        (Settings(history={"interventions": Known(0.1, 0, 0.5)}), "dispersion of 1 or more"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong: Settings, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        Judge(wrong)
+
+
+def test_a_mission_that_cannot_be_is_refused() -> None:
+    mission = missions(3, hours=0.1)[0]
+    for change in ({"arm": "control"}, {"interventions": -1}, {"energy": float("inf")}, {"energy": -1.0}):
+        with pytest.raises(MissionError, match="expected"):
+            Judge(KNOWN).add(msgspec.structs.replace(mission, **change))
