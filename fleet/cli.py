@@ -79,6 +79,7 @@ COMMANDS = {
     "replay": Command("fleet.replay", "replay black boxes: identical, or the first field that differs"),
     "registry": Command("fleet.registry.command", "keep policies by content, pin them into releases, name these"),
     "judge": Command("fleet.judge.cli", "judge a candidate by its missions, replay a verdict"),
+    "rollout": Command("fleet.rollout.command", "bring a release to a fleet stage by stage, and take it back"),
     "diverged": Command("sim.relive", "play worlds that blew up in training once more", "sim"),
     "view": Command("fleet.view", "show a run or an environment in the browser", "sim,view"),
     "video": Command("sim.film", "draw a run as a video: the floor from above, a robot from behind", "sim,view"),
