@@ -3,84 +3,61 @@
 One file holds three msgpack channels: `inputs` and `outputs` of every control step, and `memory`, the whole memory
 that the step began with, for the first step of each chunk. A reader that has one chunk (fleet/salvage.py) can therefore
 run the same steps again. The metadata record `muster` states versions, CPU features and hashes; attachments carry what
-the steps need besides (the site).
+the steps need besides (the site). Two channels of the box itself, `chain` and `events`, show changes, losses, jumps of
+the clock and triggers (fleet/box/chain.py).
 
 What else is recorded step by step (drives: fleet/drivelog.py) has a `Layout` of its own: channels, and how steps become
 messages.
 
 The control path only appends a tuple to a deque; frozen records make that safe. A writer thread per process encodes
-and writes one chunk per robot every CHUNK_SECONDS, then syncs the files (fleet/mcapfile.py). A power cut thus costs at
-most the newest CHUNK_SECONDS plus one sync; a killed process at most the newest CHUNK_SECONDS.
+and writes one chunk per robot every CHUNK_SECONDS; another one syncs the files every SYNC_SECONDS, so that a slow disk
+does not hold up what a killed process leaves behind. A killed process thus costs at most the newest CHUNK_SECONDS, a
+power cut the newest CHUNK_SECONDS + SYNC_SECONDS, and what a write or a sync took.
 
 A write that fails (full disk) is counted, its steps are dropped and counted, the file is cut back to its last whole
-chunk, and control goes on; nothing here raises into the control path.
+chunk, and control goes on; nothing here raises into the control path. What was dropped the log itself says once it can
+be written again. On a full disk the oldest file that no event locks makes room first (fleet/box/keep.py).
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from fleet.box import chain
+from fleet.box.boxfile import BoxFile
+from fleet.box.chain import EVENTS, ClockJump, DropOut, Event, Forgotten, Triggered
+from fleet.box.keep import JUMP, QUOTA_BYTES, Keeper, Place, files_of
+from fleet.box.layout import Message
+from fleet.box.recover import last_head
+from fleet.box.sealkey import SealKey
+from fleet.box.steps import ROBOT, Layout, Step
+from sim.robot import SECOND
 
-from fleet.mcapfile import CHANNELS, McapFile
+__all__ = ["ROBOT", "BlackBox", "Counts", "Head", "Layout", "Message", "Recorder", "Step"]
 
-CHUNK_SECONDS = 0.1
-"""A chunk is closed this often, s of wall time: half of the 200 ms that may be lost (research goal)."""
+CHUNK_SECONDS = 0.05
+"""A chunk is closed this often, s of wall time: a quarter of the 200 ms that may be lost when a process is killed."""
+SYNC_SECONDS = 0.15
+"""And synced this often: with a chunk's time and a slow sync below the 500 ms that a power cut may cost."""
+CHUNK_BYTES = 256 * 1024
+"""About the most of one chunk: the interpreter's lock is held for as long as a chunk is encoded."""
+BATCH = 128
+"""Steps of one chunk at most; as above."""
 QUEUE_STEPS = 20_000
 """Steps that wait for a stuck disk at most: 20,000 x 3 kB = 60 MB; later ones are dropped and counted."""
+JUMP_PAUSE = 5 * SECOND
+"""A jump of the site clock begins another file, but not so soon after the last one, ns: a clock may jump to and fro."""
 ROTATE_BYTES = 256 * 1024 * 1024
 """A file that reached this size is closed and followed by the next number: more opens slowly in viewers."""
-
-
-class Step(msgspec.Struct, frozen=True):
-    """One control step as the control path hands it over; the parts are frozen records or mappings."""
-
-    cycle: int
-    """Number of the control cycle; a gap shows dropped steps."""
-    stamp: int
-    """Site clock, ns"""
-    inputs: Any  # whatever the control step defines: the box only encodes it
-    memory: Any  # as above
-    """The memory that the step began with."""
-    outputs: Any  # as above
-
-
-Message = tuple[int, int, int, bytes]
-"""Channel (its position from 1 on), cycle, stamp, data."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a black box holds."""
-
-    channels: tuple[str, ...]
-    messages: Callable[[Sequence[Any]], list[Message]]
-    """The messages of a chunk of steps, whatever these are"""
-
-
-def robot_messages(steps: Sequence[Step]) -> list[Message]:
-    """A robot's chunk: inputs and outputs of all steps, and the memory of each that does not follow on the one before.
-
-    That is the first, and any whose cycle is not the next one: steps were passed over, or time began anew.
-    """
-    encode = _ENCODER.encode
-    messages = []
-    for before, step in zip((None, *steps), steps, strict=False):
-        if before is None or step.cycle != before.cycle + 1:
-            messages.append((2, step.cycle, step.stamp, encode(step.memory)))
-        messages.append((1, step.cycle, step.stamp, encode(step.inputs)))
-        messages.append((3, step.cycle, step.stamp, encode(step.outputs)))
-    return messages
-
-
-_ENCODER = msgspec.msgpack.Encoder()
-
-ROBOT = Layout(CHANNELS, robot_messages)
 
 
 @dataclass
@@ -95,12 +72,31 @@ class Counts:
     """Writes or syncs that failed."""
     bytes: int = 0
     """Bytes written, all files."""
+    unlocked: int = 0
+    """Triggers that locked nothing, because too much is locked already"""
+    deleted: int = 0
+    """Files that the quota or a full disk took"""
+
+
+@dataclass(frozen=True)
+class Head:
+    """How far a black box has come: what a fleet keeps, to see later that nothing before it was changed or cut off."""
+
+    robot: str
+    file: str
+    chunks: int
+    count: int
+    """Messages"""
+    head: bytes
+    stamp: int
+    closed: bool
 
 
 class BlackBox:
     """Owns the files of one robot: `<directory>/<robot>-<n>.mcap`.
 
-    `append` belongs to the control path; `flush`, `sync` and `close` to one writer thread (`Recorder`).
+    `append` and `trigger` belong to the control path; `flush` and `close` to one writer thread, `sync` to another one
+    (`Recorder`).
     """
 
     def __init__(
@@ -112,8 +108,14 @@ class BlackBox:
         *,
         rotate_bytes: int = ROTATE_BYTES,
         layout: Layout = ROBOT,
+        key: SealKey | None = None,
+        quota_bytes: int = QUOTA_BYTES,
+        queue_steps: int = 0,
     ) -> None:
-        """Open nothing yet: the first flush makes the first file, after the last one that is there."""
+        """Open nothing yet: the first flush makes the first file, after the last one that is there.
+
+        `key`: what its seals are made with (fleet/box/sealkey.py). `queue_steps`: QUEUE_STEPS where it is 0.
+        """
         self.robot = robot
         self.counts = Counts()
         self._directory = directory
@@ -121,50 +123,73 @@ class BlackBox:
         self._attachments = dict(attachments)
         self._rotate_bytes = rotate_bytes
         self._layout = layout
+        self._key = key
+        self._keeper = Keeper(directory, robot, quota_bytes)
         self._queue: deque[Any] = deque()
-        self._file: McapFile | None = None
+        self._most = queue_steps
+        self._batch = 16
+        """Steps of one chunk, by the size of those of the last"""
+        self._refused = 0
+        """Steps that found the queue full; only the control path counts here"""
+        self._told = 0
+        """Of those, how many the log tells of"""
+        self._events: list[Event] = []
+        """For the next chunk"""
+        self._dropped: Counter[str] = Counter()
+        self._asked: deque[tuple[str, str]] = deque()
+        self._before: Any = None  # whatever the layout takes: the last step of the chunk before
+        self._previous: tuple[str, bytes] | None = None
+        self._file: BoxFile | None = None
+        self._jump_time = -JUMP_PAUSE
         self._dirty = False
+        self._latch = threading.Lock()
+        """Between the thread that closes files and the one that syncs them"""
+        self._complained = False
+
+    @property
+    def head(self) -> Head | None:
+        """How far the open file has come; None where there is none."""
+        file = self._file
+        if file is None:
+            return None
+        return Head(self.robot, file.path.name, file.chunks, file.count, file.head, file.last, False)
 
     def append(self, step: Any) -> None:  # whatever the layout takes
         """Hand one step to the writer; costs about a microsecond and never blocks or raises."""
-        if len(self._queue) >= QUEUE_STEPS:
+        if len(self._queue) >= (self._most or QUEUE_STEPS):
+            self._refused += 1
             self.counts.dropped += 1
             return
         self._queue.append(step)
+
+    def trigger(self, cause: str, detail: str = "") -> None:
+        """Lock what was recorded in the last 60 s and what will be in the next 30; costs and raises no more."""
+        self._asked.append((cause, detail))
 
     def restate(self, **metadata: str) -> None:
         """Say something else of later files, whose steps another policy answers; the open one keeps what it says."""
         self._metadata = {**self._metadata, **metadata}
 
     def flush(self) -> None:
-        """Write what waits as one chunk. A failed write is counted; its steps are dropped."""
-        steps = [self._queue.popleft() for _ in range(len(self._queue))]
-        if not steps:
-            return
-        try:
-            if self._file is None:
-                path = _next_path(self._directory, self.robot)
-                self._file = McapFile(path, self._metadata, self._attachments, self._layout.channels)
-            self.counts.bytes += self._file.write_chunk(self._layout.messages(steps))
-        except OSError:
-            self.counts.failed_writes += 1
-            self.counts.dropped += len(steps)
-            if self._file is not None and not self._file.usable:
-                self._file.abandon()
-                self._file = None
-            return
-        self.counts.written += len(steps)
-        self._dirty = True
-        if self._file.size >= self._rotate_bytes:
-            self._finish()
+        """Write what waits, in chunks. A failed write is counted; its steps are dropped."""
+        waiting = len(self._queue)
+        while waiting > 0:
+            steps = [self._queue.popleft() for _ in range(min(waiting, self._batch))]
+            waiting -= len(steps)
+            self._take(steps)
+        if self._file is not None and (self._asked or self._file.due()):
+            self._take([])
 
     def sync(self) -> None:
         """Ask the kernel to put what was written on the disk (fdatasync)."""
-        if self._file is None or not self._dirty:
-            return
-        self._dirty = False
+        with self._latch:
+            file = self._file
+            if file is None or not self._dirty:
+                return
+            self._dirty = False
+            handle = file.duplicate()
         try:
-            self._file.sync()
+            file.sync(handle)
         except OSError:
             self.counts.failed_writes += 1
 
@@ -172,46 +197,186 @@ class BlackBox:
         """Write what waits, the index and the footer."""
         self.flush()
         self._finish()
+        with contextlib.suppress(OSError):
+            self._keeper.complete()
+
+    def _take(self, steps: list[Any]) -> None:
+        """Encode steps and write them, with what happened besides."""
+        try:
+            messages = self._layout.messages(steps) if steps else []
+            found = self._layout.triggers(self._before, steps) if self._layout.triggers and steps else []
+        except Exception as error:  # a step of another kind, a field that cannot be encoded: the rest goes on
+            if not self._complained:
+                self._complained = True
+                print(f"black box of {self.robot}: a step cannot be recorded ({error!r})", file=sys.stderr, flush=True)
+            self._lost(len(steps), "step")
+            return
+        self._before = steps[-1] if steps else self._before
+        if messages:
+            self._batch = max(1, min(BATCH, CHUNK_BYTES * len(steps) // (1 + sum(len(each[3]) for each in messages))))
+        if self._write(messages, found):
+            self.counts.written += len(steps)
+        else:
+            self._lost(len(steps), "disk")
+
+    def _write(self, messages: list[Message], found: list[Triggered]) -> bool:
+        """Write messages as one chunk; whether that succeeded."""
+        for attempt in range(2):
+            try:
+                self._put(messages, found)
+                return True
+            except OSError as error:
+                self.counts.failed_writes += 1
+                if self._file is not None and not self._file.usable:
+                    self._drop_file()
+                full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                if attempt or not full or not self._make_room():
+                    return False
+        return False
+
+    def _put(self, messages: list[Message], found: list[Triggered]) -> None:
+        """Into the file, which is opened or followed by the next where that is time. Raises OSError."""
+        now = time.monotonic_ns()
+        file = self._file
+        jumped = file is not None and bool(messages) and self._jumped(file, messages[0][2])
+        if jumped and now - self._jump_time > JUMP_PAUSE:
+            self._jump_time = now
+            self._finish()
+        file = self._file or self._open()
+        stamp = messages[0][2] if messages else file.last
+        cycle = messages[0][1] if messages else 0
+        found = found + [Triggered(*asked, cycle, stamp) for asked in self._drain()]
+        refused = self._refused
+        if refused > self._told:
+            self._dropped["queue"] += refused - self._told
+            self._told = refused
+        events = [*self._events, *(DropOut(count, why) for why, count in self._dropped.items()), *found]
+        own = [(EVENTS, cycle, stamp, chain.encode(event)) for event in events]
+        try:
+            self.counts.bytes += file.write_chunk([*own, *messages])
+        except OSError:
+            self._events += found
+            raise
+        self._events, self._dropped = [], Counter()
+        with self._latch:
+            self._dirty = True
+        for trigger in found:
+            self._keeper.trigger(trigger, file.path.name, file.first or 0)
+        self._keeper.passed(file.last, file.path.name)
+        self.counts.unlocked = self._keeper.unlocked
+        span = file.last - (file.first or 0)
+        if file.size >= self._rotate_bytes or 0 < self._layout.seconds * SECOND <= span:
+            self._finish()
+
+    def _jumped(self, file: BoxFile, stamp: int) -> bool:
+        """Whether the site clock jumped to `stamp`; what came before and after it must not stand in one file."""
+        if not file.count or (file.last <= stamp <= file.last + JUMP) or not self._layout.seconds:
+            return False
+        self._events.append(ClockJump(file.last, stamp))
+        return True
+
+    def _drain(self) -> list[tuple[str, str]]:
+        return [self._asked.popleft() for _ in range(len(self._asked))]
+
+    def _open(self) -> BoxFile:
+        path = _next_path(self._directory, self.robot)
+        if self._previous is None:  # of the process before this one
+            files = files_of(self._directory, self.robot)
+            self._previous = (files[-1].name, last_head(files[-1])) if files else ("", b"")
+        file = BoxFile(
+            path,
+            self._metadata,
+            self._attachments,
+            self._layout.channels,
+            key=self._key.spend() if self._key is not None else None,
+            previous=self._previous,
+        )
+        with self._latch:
+            self._file = file
+        for name, head in self._keeper.tidy(path.name, self._keeper.heads()):
+            self._events.append(Forgotten(name, head))
+            self.counts.deleted += 1
+        return file
+
+    def _make_room(self) -> bool:
+        """Let the oldest file go that nothing locks; whether there was one."""
+        freed = self._keeper.free(self._file.path.name if self._file is not None else "", self._keeper.heads())
+        if freed is None:
+            return False
+        self._events.append(Forgotten(*freed[:2]))
+        self.counts.deleted += 1
+        return True
+
+    def _lost(self, steps: int, why: str) -> None:
+        self.counts.dropped += steps
+        if steps:
+            self._dropped[why] += steps
 
     def _finish(self) -> None:
-        if self._file is None:
+        file = self._file
+        if file is None:
             return
+        with self._latch:
+            self._file = None
         try:
-            self._file.finish()
+            file.finish()
         except OSError:  # the chunks are whole; only the index is missing, and readers do without
             self.counts.failed_writes += 1
-            self._file.abandon()
-        self._file = None
+            file.abandon()
+        self._closed(file)
+
+    def _drop_file(self) -> None:
+        file = self._file
+        if file is None:
+            return
+        with self._latch:
+            self._file = None
+        file.abandon()
+        self._closed(file)
+
+    def _closed(self, file: BoxFile) -> None:
+        self._previous = (file.path.name, file.head)
+        self._keeper.closed(Place(file.path, file.first or 0, file.last, file.head))
 
 
 class Recorder:
-    """The writer thread of one process: flushes and syncs its black boxes, off the control path."""
+    """The writer threads of one process: one flushes its black boxes, one syncs them, both off the control path."""
 
-    def __init__(self, boxes: Sequence[BlackBox], interval: float = CHUNK_SECONDS) -> None:
+    def __init__(
+        self, boxes: Sequence[BlackBox], interval: float = CHUNK_SECONDS, sync_interval: float = SYNC_SECONDS
+    ) -> None:
         self._boxes = list(boxes)
-        self._interval = interval
+        self._interval, self._sync_interval = interval, sync_interval
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="blackbox", daemon=True)
+        self._syncer = threading.Thread(target=self._sync, name="blackbox-sync", daemon=True)
         self._thread.start()
+        self._syncer.start()
 
     def close(self, timeout: float = 10.0) -> None:
         """Write everything that waits and finish the files."""
         self._end.set()
         self._thread.join(timeout)
+        self._syncer.join(timeout)
 
     def _work(self) -> None:
         while not self._end.wait(self._interval):
             for box in self._boxes:
                 box.flush()
-            for box in self._boxes:
-                box.sync()
         for box in self._boxes:
             box.close()
 
+    def _sync(self) -> None:
+        while not self._end.wait(self._sync_interval):
+            for box in self._boxes:
+                box.sync()
+
 
 def _next_path(directory: Path, robot: str) -> Path:
-    """The first free number, so that a restarted robot never overwrites what it recorded before."""
-    number = 0
-    while (directory / f"{robot}-{number}.mcap").exists():
-        number += 1
+    """The first number after all that are there, so that a restarted robot never overwrites what it recorded before.
+
+    After all, not the first free one: the quota deletes the oldest.
+    """
+    files = files_of(directory, robot)
+    number = int(files[-1].stem.rpartition("-")[2]) + 1 if files else 0
     return directory / f"{robot}-{number}.mcap"

@@ -288,11 +288,12 @@ def _moments(recording: Recording) -> Iterator[Moment]:
     traffics = msgspec.msgpack.Decoder(TrafficStep)
     for chunk in recording.chunks:
         step: DriveStep | None = None
+        cycle = 0
         for message in chunk:
             try:
                 if message.channel == "drive":
-                    step = drives.decode(message.data)
-                elif message.channel == "traffic" and step is not None:
+                    step, cycle = drives.decode(message.data), message.cycle
+                elif message.channel == "traffic" and step is not None and message.cycle == cycle:
                     yield _moment(step, traffics.decode(message.data))
                     step = None
             except (msgspec.DecodeError, ValueError) as error:

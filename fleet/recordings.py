@@ -46,7 +46,11 @@ def read_recordings(logs: Sequence[Path]) -> list[Recording]:
         if log.suffix in (".csv", ".npz"):
             found.append(Recording(log.stem, read_table(log), None))
         elif log.suffix == ".mcap" or log.is_dir():
-            found += [_black_box(file) for file in find_files(log)]
+            files = find_files(log)
+            drives = [_black_box(file, lone=len(files) == 1) for file in files]
+            found += [drive for drive in drives if drive is not None]
+            if not any(drives):
+                raise RecordingError(f"expected {SHORTEST:g} s of driving in {log}, got none; record a longer run")
         else:
             raise RecordingError(
                 f"expected a recording (.mcap, .csv, .npz or a run directory), got {log}; "
@@ -77,7 +81,7 @@ def read_steps(path: Path) -> tuple[Header, list[tuple[Inputs, Outputs]]]:
         for message in (message for chunk in recording.chunks for message in chunk):
             if message.channel == "inputs":
                 inputs = msgspec.msgpack.decode(message.data, type=Inputs)
-            elif message.channel == "outputs" and inputs is not None:
+            elif message.channel == "outputs" and inputs is not None and message.cycle == inputs.cycle & 0xFFFFFFFF:
                 rows.append((inputs, msgspec.msgpack.decode(message.data, type=Outputs)))
                 inputs = None
     except msgspec.MsgspecError as error:
@@ -85,7 +89,8 @@ def read_steps(path: Path) -> tuple[Header, list[tuple[Inputs, Outputs]]]:
     return header, rows
 
 
-def _black_box(path: Path) -> Recording:
+def _black_box(path: Path, lone: bool) -> Recording | None:
+    """The drives of one file; None for one among several that holds none: a robot's last file may be short."""
     header, rows = read_steps(path)
     groups: list[list[tuple[Inputs, Outputs]]] = []
     before: Inputs | None = None
@@ -99,6 +104,8 @@ def _black_box(path: Path) -> Recording:
         before = row[0]
     drives = [_group(path.stem, group) for group in groups if len(group) > 2]
     drives = [drive for drive in drives if drive.duration >= SHORTEST]
+    if not drives and not lone:
+        return None
     if not drives:
         raise RecordingError(f"expected {SHORTEST:g} s of driving in {path}, got none; record a longer run")
     return Recording(path.stem, tuple(drives), header.config.spec)

@@ -34,6 +34,7 @@ from tyro.conf import Positional
 
 from agents.errors import PolicyError
 from agents.policy import MODEL, Policy
+from fleet.box.keep import by_number
 from fleet.codehash import code_hash
 from fleet.control import Stepper
 from fleet.header import Header, read_header
@@ -156,7 +157,7 @@ def find_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise BlackBoxError(f"expected a black box or a run directory, {path} does not exist")
-    files = sorted(path.glob("blackbox/*.mcap")) or sorted(path.glob("*.mcap"))
+    files = sorted(path.glob("blackbox/*.mcap"), key=by_number) or sorted(path.glob("*.mcap"), key=by_number)
     if not files:
         raise BlackBoxError(f"expected {path}/blackbox/*.mcap, there is none; was the run recorded?")
     return files
@@ -247,11 +248,13 @@ def _replay_chunks(
                     verdict.difference = _compare(step.inputs.cycle, step.memory, memory, "memory")
                     if verdict.difference:
                         return memory, last_cycle
+                if step.memory.schema != SCHEMA:
+                    raise BlackBoxError(f"expected memory of schema {SCHEMA}, {path} has {step.memory.schema}")
                 memory = step.memory
-                if memory.schema != SCHEMA:
-                    raise BlackBoxError(f"expected memory of schema {SCHEMA}, {path} has {memory.schema}")
+            elif last_cycle is not None and step.inputs.cycle != last_cycle + 1:
+                memory = None  # a record in between is damaged: nothing says what this step began with
             if memory is None:
-                continue  # before the first whole memory nothing can be replayed
+                continue  # before the next whole memory nothing can be replayed
             if last_cycle is not None:
                 verdict.gaps += max(step.inputs.cycle - last_cycle - 1, 0)
             last_cycle = step.inputs.cycle
@@ -281,7 +284,8 @@ def _steps(chunk: tuple[Message, ...], path: Path) -> Iterator[_Step]:
             elif message.channel == "inputs":
                 inputs = msgspec.msgpack.decode(message.data, type=Inputs)
             elif message.channel == "outputs" and inputs is not None:
-                yield _Step(inputs, msgspec.msgpack.decode(message.data, type=Outputs), memory)
+                if message.cycle == inputs.cycle & 0xFFFFFFFF:  # else what lies between is damaged
+                    yield _Step(inputs, msgspec.msgpack.decode(message.data, type=Outputs), memory)
                 memory = inputs = None
     except msgspec.MsgspecError as error:
         raise BlackBoxError(f"expected records of schema {SCHEMA} in {path}: {error}") from error

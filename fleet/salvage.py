@@ -1,7 +1,9 @@
-"""What is left of a black box: every whole record of a file that may have been cut at any byte.
+"""What is left of a black box: every whole record of a file that may have been cut at any byte, and damaged anywhere.
 
-A chunk that is whole is checked by its checksum and left out where that is wrong; of the last, cut one every message
-that is whole is taken. A missing footer alone is no damage: that is how a killed process leaves its file.
+Which records are whole fleet/box/recover.py finds out. Of a last chunk that was cut every message that is whole is
+taken. A missing footer alone is no damage: that is how a killed process leaves its file.
+
+Files of before there were links and tables are still read: a chunk whose checksum is wrong is left out there.
 """
 
 from __future__ import annotations
@@ -9,10 +11,12 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from fleet.mcapfile import ATTACHMENT, CHANNEL, CHUNK, FOOTER, MAGIC, MESSAGE, METADATA
+from fleet.box.chain import OWN
+from fleet.box.mcaprecords import ATTACHMENT, CHANNEL, CHUNK, FOOTER, MAGIC, MESSAGE, METADATA
+from fleet.box.recover import Scan, is_chained, read_text, read_text_map, scan
 from sim.errors import MusterError
 
 
@@ -45,6 +49,8 @@ class Recording:
     """What is wrong with the file, empty when nothing is; a missing footer alone is no damage."""
     unsure: bool = False
     """The last of `chunks` was cut: no checksum covers what is left of it."""
+    box: dict[str, str] = field(default_factory=dict)
+    """What the box says about the file itself (fleet/box/boxfile.py); empty in files of before"""
 
 
 def read_recording(path: Path) -> Recording:
@@ -62,6 +68,34 @@ def read_recording(path: Path) -> Recording:
         raise BlackBoxError(
             f"expected an MCAP file, {path} begins with {data[:8]!r}; name a file of <run>/blackbox/*.mcap"
         )
+    return _chained(path, scan(data)) if is_chained(data) else _plain(path, data)
+
+
+def _chained(path: Path, found: Scan) -> Recording:
+    """A file with links and tables."""
+    if found.metadata is None:
+        raise BlackBoxError(f"expected a muster black box, {path} has no readable header; it was cut or is another log")
+    faults, chunks, unsure = list(found.faults), list[tuple[Message, ...]](), False
+    for piece in found.pieces:
+        sure = any(record.sure for record in piece.records)
+        last = piece is found.pieces[-1]
+        taken = [
+            Message(found.topics.get(record.channel, ""), record.cycle, record.stamp, record.data)
+            for record in piece.records
+            if record.channel not in OWN and (record.sure or (last and not sure))
+        ]
+        if piece.records and not sure and not last:
+            faults.append(f"nothing says what of the chunk at byte {piece.start} is whole: it was left out")
+        if taken:
+            chunks.append(tuple(taken))
+            unsure = not sure
+    return Recording(
+        path, found.metadata, found.attachments, tuple(chunks), found.closed, "; ".join(faults), unsure, found.box
+    )
+
+
+def _plain(path: Path, data: bytes) -> Recording:
+    """A file of chunks alone."""
     metadata: dict[str, str] | None = None
     attachments: dict[str, bytes] = {}
     names: dict[int, str] = {}
@@ -77,19 +111,19 @@ def read_recording(path: Path) -> Recording:
             elif not whole:
                 break
             elif opcode == METADATA:
-                name, at = _read_text(data, start)
+                name, at = read_text(data, start)
                 if name == "muster":
-                    metadata = _read_text_map(data, at)
+                    metadata = read_text_map(data, at)
             elif opcode == ATTACHMENT:
-                name, at = _read_text(data, start + 16)
-                _, at = _read_text(data, at)
+                name, at = read_text(data, start + 16)
+                _, at = read_text(data, at)
                 (size,) = struct.unpack_from("<Q", data, at)
                 if zlib.crc32(data[start : end - 4]) != struct.unpack_from("<I", data, end - 4)[0]:
                     damage = damage or f"attachment {name!r} has a wrong checksum"
                 attachments[name] = data[at + 8 : at + 8 + size]
             elif opcode == CHANNEL:
                 (number,) = struct.unpack_from("<H", data, start)
-                names[number] = _read_text(data, start + 4)[0]
+                names[number] = read_text(data, start + 4)[0]
             elif opcode == FOOTER:
                 closed = data[end:] == MAGIC
                 break
@@ -118,7 +152,7 @@ def _read_chunk(
     if start + 32 > end:
         return (), ""
     _, _, size, checksum = struct.unpack_from("<QQQI", data, start)
-    compression, at = _read_text(data, start + 28)
+    compression, at = read_text(data, start + 28)
     if compression:
         return (), f"a chunk is compressed with {compression!r}; muster writes none"
     at += 8
@@ -130,19 +164,3 @@ def _read_chunk(
             channel, cycle, stamp, _ = struct.unpack_from("<HIQQ", data, first)
             messages.append(Message(names.get(channel, ""), cycle, stamp, data[first + 22 : last]))
     return tuple(messages), ""
-
-
-def _read_text(data: bytes, at: int) -> tuple[str, int]:
-    (size,) = struct.unpack_from("<I", data, at)
-    return data[at + 4 : at + 4 + size].decode(), at + 4 + size
-
-
-def _read_text_map(data: bytes, at: int) -> dict[str, str]:
-    (size,) = struct.unpack_from("<I", data, at)
-    at += 4
-    end = at + size
-    values: dict[str, str] = {}
-    while at < end:
-        key, at = _read_text(data, at)
-        values[key], at = _read_text(data, at)
-    return values

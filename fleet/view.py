@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
+from fleet.box.keep import files_of
 from fleet.page import HOST, Page
 from fleet.panel import BACK, Panel
 from fleet.salvage import BlackBoxError
@@ -159,7 +160,7 @@ class Trails:
     """What is known of every robot: all verdicts, read by a thread of its own; and one whole trail."""
 
     def __init__(self, folder: Path, trace: Trace) -> None:
-        self._files = [sorted((folder / "blackbox").glob(f"{name}-*.mcap")) for name in trace.names]
+        self._files = [files_of(folder / "blackbox", name) for name in trace.names]
         self._verdicts: dict[int, tuple[NDArray[np.int64], list[Verdict]]] = {}
         self._whole: tuple[int, Trail | None, str] = (-1, None, "")
         self._lock = threading.Lock()

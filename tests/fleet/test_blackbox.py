@@ -12,7 +12,11 @@ from mcap.reader import make_reader
 from mcap.stream_reader import StreamReader
 
 from fleet.blackbox import BlackBox, Recorder, Step
+from fleet.box.chain import EVENTS, ClockJump, DropOut, decode
+from fleet.box.keep import files_of
+from fleet.box.recover import scan
 from fleet.salvage import BlackBoxError, read_recording
+from tests.fleet.oldbox import old_box
 
 METADATA = {"robot": "r0", "versions": "{}"}
 
@@ -63,16 +67,16 @@ def test_other_mcap_readers_accept_the_file(tmp_path: Path) -> None:
     with path.open("rb") as file:
         reader = make_reader(file)
         summary = reader.get_summary()
-        assert summary.statistics.message_count == 12
-        assert summary.statistics.chunk_count == 2
+        assert summary.statistics.message_count == 12 + 7
+        assert summary.statistics.chunk_count == 3
         seen = [(channel.topic, message.log_time) for _, channel, message in reader.iter_messages()]
-    assert len(seen) == 12
+    assert len(seen) == 12 + 7  # links, tables and the closing seal
     assert ("outputs", 400_000_000) in seen
     with path.open("rb") as file:
         kinds = [type(record).__name__ for record in StreamReader(file, emit_chunks=True, validate_crcs=True).records]
     assert kinds[0] == "Header"
     assert kinds[-1] == "Footer"
-    assert kinds.count("Chunk") == 2
+    assert kinds.count("Chunk") == 3
 
 
 def test_a_file_cut_at_any_byte_yields_every_whole_record(tmp_path: Path) -> None:
@@ -102,16 +106,16 @@ def test_a_file_cut_at_any_byte_yields_every_whole_record(tmp_path: Path) -> Non
     assert readable > len(whole) // 2
 
 
-def test_a_flipped_bit_costs_its_chunk_and_is_told(tmp_path: Path) -> None:
+def test_a_flipped_bit_costs_its_record_and_is_told(tmp_path: Path) -> None:
     path = written(tmp_path, [2, 3])
     data = bytearray(path.read_bytes())
     message = read_recording(path).chunks[0][1]
     data[bytes(data).index(message.data) + 10] ^= 4
     path.write_bytes(data)
     recording = read_recording(path)
-    assert "wrong checksum" in recording.damage
-    assert len(recording.chunks) == 1
-    assert recording.chunks[0][0].cycle == 2
+    assert "1 damaged records" in recording.damage
+    assert [message.channel for message in recording.chunks[0]] == ["memory", "outputs", "inputs", "outputs"]
+    assert len(recording.chunks) == 2
 
 
 @pytest.mark.parametrize(
@@ -138,12 +142,12 @@ def test_a_restarted_robot_keeps_what_it_recorded_before(tmp_path: Path) -> None
 
 
 def test_a_long_recording_goes_on_in_the_next_file(tmp_path: Path) -> None:
-    box = BlackBox(tmp_path, "r0", METADATA, {}, rotate_bytes=1500)
+    box = BlackBox(tmp_path, "r0", METADATA, {}, rotate_bytes=4000)
     for cycle in range(12):
         box.append(step(cycle))
         box.flush()
     box.close()
-    files = sorted(tmp_path.iterdir())
+    files = files_of(tmp_path, "r0")
     assert len(files) > 2
     recordings = [read_recording(path) for path in files]
     assert all(recording.closed for recording in recordings)
@@ -233,3 +237,61 @@ def test_a_stuck_disk_fills_the_queue_and_drops_the_rest(tmp_path: Path, monkeyp
         box.append(step(cycle))
     box.close()
     assert (box.counts.written, box.counts.dropped) == (5, 3)
+
+
+def test_a_file_of_before_links_and_tables_is_still_read(tmp_path: Path) -> None:
+    chunks = [[(2, 0, 5, b"memory"), (1, 0, 5, b"in"), (3, 0, 5, b"out")], [(1, 1, 6, b"in"), (3, 1, 6, b"out")]]
+    path = tmp_path / "r0-0.mcap"
+    data = old_box(METADATA, chunks, ("inputs", "memory", "outputs"))
+    path.write_bytes(data)
+    recording = read_recording(path)
+    assert (recording.metadata, recording.attachments, recording.damage) == (METADATA, {"site": b"floor"}, "")
+    assert [[message.data for message in chunk] for chunk in recording.chunks] == [
+        [b"memory", b"in", b"out"],
+        [b"in", b"out"],
+    ]
+    path.write_bytes(data[:-1] + b"T")
+    assert "wrong checksum" in read_recording(path).damage
+
+
+def test_a_step_that_cannot_be_encoded_costs_itself_and_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = BlackBox(tmp_path, "r0", METADATA, {})
+    for cycle, inputs in enumerate(({}, object(), {})):
+        box.append(Step(cycle, cycle, inputs, {}, {}))
+        box.flush()
+    box.close()
+    assert (box.counts.written, box.counts.dropped) == (2, 1)
+    assert "cannot be recorded" in capsys.readouterr().err
+    found = scan((tmp_path / "r0-0.mcap").read_bytes())
+    own = [decode(record.data) for piece in found.pieces for record in piece.records if record.channel == EVENTS]
+    assert own == [DropOut(1, "step")]
+
+
+def test_a_clock_that_jumps_back_begins_another_file_and_stands_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [10**12]
+    monkeypatch.setattr("time.monotonic_ns", lambda: now[0])
+    box = BlackBox(tmp_path, "r0", METADATA, {})
+    for cycle, stamp in enumerate((50, 51, 20, 21)):
+        box.append(Step(cycle, stamp * 10**9, {}, {}, {}))
+        box.flush()
+        now[0] += 6 * 10**9
+    box.close()
+    first, second = files_of(tmp_path, "r0")
+    stamps = [[m.stamp // 10**9 for chunk in read_recording(path).chunks for m in chunk] for path in (first, second)]
+    assert {*stamps[0]} == {50, 51}
+    assert {*stamps[1]} == {20, 21}
+    records = [record for piece in scan(second.read_bytes()).pieces for record in piece.records]
+    assert ClockJump(51 * 10**9, 20 * 10**9) in [decode(each.data) for each in records if each.channel == EVENTS]
+
+
+@pytest.mark.parametrize("stamp", [-5, 2**64 + 3])
+def test_a_clock_that_says_what_mcap_cannot_hold_loses_no_step(tmp_path: Path, stamp: int) -> None:
+    box = BlackBox(tmp_path, "r0", METADATA, {})
+    box.append(Step(0, stamp, {}, {}, {}))
+    box.close()
+    assert box.counts.written == 1
+    assert len(read_recording(tmp_path / "r0-0.mcap").chunks) == 1
