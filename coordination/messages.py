@@ -316,6 +316,32 @@ class Report(msgspec.Struct, frozen=True):
     """Lease by which an operator has it; 0 for none, -1 from a peer that knows none"""
 
 
+class LeaseAsk(msgspec.Struct, frozen=True):
+    """A robot asks the rollout by which release it may drive."""
+
+    asked: int
+    """ns of the robot's own monotonic clock: the lease counts from here"""
+    release: str = ""
+    """By which it drives; empty before it knows"""
+    epoch: int = 0
+    """Newest that it heard"""
+    fallen: str = ""
+    """Why it went back to the old release by itself; empty unless its own guard tripped"""
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """By which release a robot may drive, and for how long."""
+
+    release: str
+    """Empty: by none but the old one"""
+    epoch: int
+    """Of the rollout: leases of an older one hold no more"""
+    asked: int = 0
+    """The question's; 0 for what was told unasked, which only takes away"""
+    span: int = 0
+    """ns from `asked` on, by the robot's clock"""
+
+
 class Picture(msgspec.Struct, frozen=True):
     """What the coordinator tells one robot, every round: all that it needs to know."""
 

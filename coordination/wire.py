@@ -34,6 +34,8 @@ from coordination.messages import (
     Heard,
     Join,
     Joined,
+    Lease,
+    LeaseAsk,
     Leave,
     Picture,
     Report,
@@ -104,6 +106,8 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "jog_move/1": JogMove,
     "jog_release/1": JogRelease,
     "jog_state/1": JogState,
+    "lease_ask/1": LeaseAsk,
+    "lease/1": Lease,
 }
 """Every body by its wire name."""
 
@@ -326,6 +330,12 @@ def _sound(body: msgspec.Struct) -> bool:
         case JogMove():
             asked = math.isfinite(body.v) and math.isfinite(body.w) and 0 <= body.heard <= LATEST
             return asked and NAME.fullmatch(body.robot) is not None
+        case LeaseAsk():
+            told = max(len(body.release), len(body.fallen)) <= SAID
+            return told and 0 <= body.asked <= LATEST and 0 <= body.epoch <= LAST_EPOCH
+        case Lease():
+            said = len(body.release) <= SAID and 0 <= body.epoch <= LAST_EPOCH
+            return said and 0 <= body.asked <= LATEST and 0 <= body.span <= LATEST
         case JogTake() | JogRelease():
             return len(body.by) <= SAID_BY and NAME.fullmatch(body.robot) is not None
         case _:

@@ -24,6 +24,7 @@ from agents.policy import MANIFEST, MODEL, Policy
 from coordination.client import CoordinatorClient
 from coordination.keys import keys_of, read_keys
 from coordination.ports import check_free, listeners
+from coordination.zmq_transport import ZmqClient
 from fleet import watchdog
 from fleet.blackbox import BlackBox, Recorder
 from fleet.control import ControlConfig, Stepper
@@ -31,6 +32,7 @@ from fleet.header import write_header
 from fleet.metrics import RobotMetrics
 from fleet.permit import Asked, Permit, permit_for
 from fleet.ready import quieten, warm
+from fleet.rollout.leasing import RELEASES, ROLLOUT, Tether
 from fleet.ros.bus import BusKind
 from fleet.ros.robotnode import check as check_bus
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
@@ -88,6 +90,8 @@ class Config:
     """Share of drives that the calibration must show to keep its bounds"""
     key: Path | None = None
     """The fleet's key file, or this robot's; the run's if not given or empty"""
+    rollout: str = ""
+    """Address of a rollout's leases: the robots drive its candidate while they have one, else `policy`; empty: no"""
     blackbox: bool = True
     """Record every control step"""
     watchdog: bool = True
@@ -215,6 +219,9 @@ def run(config: Config) -> int:
     for seat in host.seats:
         seat.permit = permit
         seat.plant.shadow = permit.authority is Authority.SHADOW
+    if config.rollout:
+        link = ZmqClient(names[0], ROLLOUT, keys, config.rollout)
+        host.desk.tether = Tether(host.desk.serving, link, directory.root / RELEASES)
     return host.run(key)
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 from tyro.conf import Positional
 
+from fleet.rollout.leasing import Tether
 from fleet.rundir import open_run
 from fleet.seat import Seat
 from fleet.served import POLICIES, Served, kept
@@ -140,6 +141,8 @@ class Desk:
         self.serving = Serving(first, load, self._look)
         self._root, self._seats = root, tuple(seats)
         self._robots = tuple(seat.name for seat in seats)
+        self.tether: Tether[Served] | None = None
+        """What ties the versions to a rollout's lease; None where none is asked for"""
         self._path = root / f"serving-{self._robots[0]}.json"
         self._seen = 0
         self._complaint = ""
@@ -155,7 +158,7 @@ class Desk:
 
     def swap(self) -> None:
         """Between two steps: let all robots be answered by another version, if one is ready."""
-        change = self.serving.take()
+        change = self.serving.take() if self.tether is None else self.tether.keep()
         if change is None:
             return
         served = self.serving.current
