@@ -221,6 +221,12 @@ class Cycle(msgspec.Struct, frozen=True):
     """Whether the coordinator ended the round before: if so its picture of that round is on its way."""
     lift: float = -1.0
     """How far the robot's lift with a pod is up, m; -1 without a pod"""
+    battery_stamp: int = -1
+    """When the charge was told; -1 for never"""
+    yaw_rate: float = 0.0
+    """Of the inertial unit, rad/s"""
+    yaw_rate_stamp: int = -1
+    """When it was measured; -1 for never"""
 
 
 class Done(msgspec.Struct, frozen=True):

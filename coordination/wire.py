@@ -324,7 +324,7 @@ def _sound(body: msgspec.Struct) -> bool:
         case Heard():
             return len(body.seen) <= WINDOW // 8
         case Cycle():
-            return all(map(math.isfinite, (*body.pose, *body.twist, body.battery, body.lift)))
+            return all(map(math.isfinite, (*body.pose, *body.twist, body.battery, body.lift, body.yaw_rate)))
         case Done():
             return all(map(math.isfinite, body.command))
         case JogMove():

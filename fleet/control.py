@@ -66,6 +66,8 @@ STUCK_FALLBACK = 6.0
 it takes to report the way as blocked."""
 DEADLINES = 5
 """Deadlines missed in a row until the robot stops: half a second of late commands."""
+CHARGE_OLD = 10 * SECOND
+"""Age of the charge from which a robot chooses no work by it, ns: drivers tell it once a second."""
 PLAYED = 10
 """Steps in a row without any verified command, though there is a corridor, until the fallback is called: one second."""
 
@@ -181,7 +183,7 @@ class Stepper:
                 assignment=inputs.picture.assignment if inputs.picture is not None else None,
                 held=stopped,
                 lift=inputs.lift,
-                offer=inputs.picture.offer if inputs.picture is not None and self.config.meta else None,
+                offer=self._offered(inputs),
                 battery=inputs.battery,
                 manual=jog is not None,
             ),
@@ -317,6 +319,11 @@ class Stepper:
             return Answer(action, late, policy.hash[:12])
 
         return ask
+
+    def _offered(self, inputs: Inputs) -> Offer | None:
+        """What there is to choose from; nothing on an old charge, by which work cannot be chosen: it is assigned."""
+        old = inputs.battery_stamp >= 0 and inputs.stamp - inputs.battery_stamp > CHARGE_OLD
+        return inputs.picture.offer if inputs.picture is not None and self.config.meta and not old else None
 
     def _choose(self, offer: Offer, battery: float) -> Chosen | None:
         """The meta policy's answer; none where it fails or cannot tell: the coordinator then assigns by rule."""

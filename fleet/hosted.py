@@ -108,6 +108,9 @@ def readings_of(cycle: Cycle) -> Readings:
         battery=cycle.battery,
         bumper=cycle.bumper,
         lift=cycle.lift,
+        battery_stamp=cycle.battery_stamp,
+        yaw_rate=cycle.yaw_rate,
+        yaw_rate_stamp=cycle.yaw_rate_stamp,
     )
 
 
@@ -128,6 +131,9 @@ def cycle_of(readings: Readings, number: int, *, coordinator: bool = True) -> Cy
         bumper=readings.bumper,
         coordinator=coordinator,
         lift=readings.lift,
+        battery_stamp=readings.battery_stamp,
+        yaw_rate=readings.yaw_rate,
+        yaw_rate_stamp=readings.yaw_rate_stamp,
     )
 
 

@@ -297,7 +297,6 @@ def _opened(
         names,
         lockstep=config.clock == "lockstep",
         command=config.cmd_vel,
-        rate=lambda robot: float(world.twists[robot, 1]),
     )
     stack.callback(plant.close)
     return plant, server.address

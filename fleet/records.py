@@ -49,6 +49,12 @@ class Inputs(msgspec.Struct, frozen=True):
     """Deadlines missed in a row up to now"""
     lift: float = -1.0
     """How far the lift with a pod is up, m; -1 without a pod"""
+    battery_stamp: int = -1
+    """When the charge was told; -1 for never"""
+    yaw_rate: float = 0.0
+    """Of the inertial unit, rad/s"""
+    yaw_rate_stamp: int = -1
+    """When it was measured; -1 for never"""
     authority: int = 0
     """What the loop allows at most (`safety.calibration.Authority`): a calibration whose date is over leaves creep"""
 

@@ -177,6 +177,9 @@ class Seat:
             picture=self.link.view(stamp).picture,
             missed=self._missed_in_row,
             lift=readings.lift,
+            battery_stamp=readings.battery_stamp,
+            yaw_rate=readings.yaw_rate,
+            yaw_rate_stamp=readings.yaw_rate_stamp,
             authority=self._authority,
         )
         started = time.perf_counter()

@@ -238,7 +238,9 @@ class World:
         """What one robot's sensors say now."""
         lift = self.pods.lift(robot) if self.pods is not None else -1.0
         # a gauge tells a float32, as sensor_msgs/msg/BatteryState holds it: the same over every wire
-        return self.perception.readings(robot, self.stamp, float(np.float32(self.battery[robot])), lift)
+        readings = self.perception.readings(robot, self.stamp, float(np.float32(self.battery[robot])), lift)
+        rate = float(self.twists[robot, 1])
+        return replace(readings, battery_stamp=self.stamp, yaw_rate=rate, yaw_rate_stamp=self.stamp)
 
     def observe_bodies(self) -> None:
         """Read `poses` and `twists` off the simulation: for who has moved a body in it."""

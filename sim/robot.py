@@ -353,6 +353,12 @@ class Readings:
     bumper: bool = False
     lift: float = -1.0
     """How far a lift with a pod is up, m; -1 without a pod."""
+    battery_stamp: int = -1
+    """When the charge was told; -1 for never."""
+    yaw_rate: float = 0.0
+    """Of the inertial unit, rad/s."""
+    yaw_rate_stamp: int = -1
+    """When it was measured; -1 for never."""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def inertia_message(stamp: int, rate: float, frames: Frames) -> Imu:
 def battery_message(readings: Readings, frames: Frames) -> BatteryState:
     """The state of charge; nothing else is measured."""
     return BatteryState(
-        header=header(readings.stamp, frames.base),
+        header=header(readings.battery_stamp if readings.battery_stamp >= 0 else readings.stamp, frames.base),
         voltage=UNKNOWN,
         temperature=UNKNOWN,
         current=UNKNOWN,

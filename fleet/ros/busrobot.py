@@ -32,7 +32,19 @@ from fleet.ros.planar import header
 from fleet.ros.rivals import RIVALS, rivals
 from fleet.ros.senses import Senses
 from fleet.ros.telling import Teller
-from fleet.ros.topics import BATTERY, CLOCK, COMMAND, COMMAND_PLAIN, LIFT_COMMAND, ODOM, POSE, SCAN, Frames, frames_of
+from fleet.ros.topics import (
+    BATTERY,
+    CLOCK,
+    COMMAND,
+    COMMAND_PLAIN,
+    IMU,
+    LIFT_COMMAND,
+    ODOM,
+    POSE,
+    SCAN,
+    Frames,
+    frames_of,
+)
 from sim.robot import SECOND, STOP, Readings, RobotCommand, RobotSpec
 
 NODE = "robot"
@@ -270,7 +282,7 @@ class BusRobot(Behaviour):
         before = self.cycle.round if self.cycle is not None else -1
         number = max(stamp // self.spec.period, before + 1)
         scan, twist, pose = senses.newest(SCAN), senses.newest(ODOM), senses.newest(POSE)
-        charge = senses.by[BATTERY.name].newest
+        charge, rate = senses.by[BATTERY.name].newest, senses.by[IMU.name].newest
         return Cycle(
             round=number,
             stamp=stamp,
@@ -285,6 +297,9 @@ class BusRobot(Behaviour):
             # the picture of the round before is on its way where the one before that came
             coordinator=self.lockstep and number >= 1 and self._pictures() >= number - 2,
             lift=senses.lift,
+            battery_stamp=charge.stamp if charge is not None else -1,
+            yaw_rate=rate.value if rate is not None else 0.0,
+            yaw_rate_stamp=rate.stamp if rate is not None else -1,
         )
 
     def _send(self, command: RobotCommand) -> None:

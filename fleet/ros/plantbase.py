@@ -106,8 +106,8 @@ class Base:
         """Whether there is somebody who may command it."""
         return self._commands.matched > 0
 
-    def publish(self, readings: Readings, rate: float, *, again: bool = False) -> None:
-        """Say what the sensors say at a cycle's begin; `rate` is the gyro's, rad/s.
+    def publish(self, readings: Readings, *, again: bool = False) -> None:
+        """Say what the sensors say at a cycle's begin.
 
         A sensor that has not looked since is silent, as a device is; `again` repeats a cycle that may have been missed.
         """
@@ -115,7 +115,8 @@ class Base:
         self._bumper.publish(say.bumper_message(readings))
         self._lift.publish(say.lift_message(readings))
         self._battery.publish(say.battery_message(readings, frames))
-        self._imu.publish(say.inertia_message(readings.stamp, rate, frames))
+        if readings.yaw_rate_stamp >= 0:
+            self._imu.publish(say.inertia_message(readings.yaw_rate_stamp, readings.yaw_rate, frames))
         if self._new("odom", readings.twist_stamp) or again:
             self._odom.publish(say.odometry_message(readings, self._reckoned, frames))
         if self._new("pose", readings.pose_stamp) or again:

@@ -70,15 +70,14 @@ class BusPlant:
         *,
         lockstep: bool,
         command: CommandKind = "stamped",
-        rate: Callable[[int], float] = lambda robot: 0.0,
         wall: Callable[[], float] = time.monotonic,
     ) -> None:
-        """On an open node of `bus`; members with keys come to `server`. `rate` is a robot's true yaw rate, rad/s.
+        """On an open node of `bus`; members with keys come to `server`.
 
         `wall` is the clock by which the bus tells when a message arrived.
         """
         self.server, self.lockstep = server, lockstep
-        self._bus, self._floor, self._rate, self._wall = bus, floor, rate, wall
+        self._bus, self._floor, self._wall = bus, floor, wall
         self._clock, self._tf = CLOCK.publisher(node), TF.publisher(node)
         self._diagnostics = DIAGNOSTICS.publisher(node)
         self.bases = {name: Base(node, name, floor.spec, command, self._tf) for name in names}
@@ -153,7 +152,7 @@ class BusPlant:
             readings = self._floor.readings(index)
             if not again:
                 base.reckon(readings)
-            base.publish(readings, self._rate(index), again=again)
+            base.publish(readings, again=again)
         if self.lockstep:
             self._clock.publish(clock)
 

@@ -333,6 +333,17 @@ def test_a_robot_that_chooses_answers_an_offer_once_and_says_so_until_it_ends(po
     assert episode.step().report.chosen is None
 
 
+def test_work_is_chosen_by_a_charge_that_is_told_now_and_then(policy: Policy) -> None:
+    rule = Rule(urgency=1.0, low=0.3, full=0.9)
+    episode = begin(Stepper(ControlConfig(spec=SPEC, person_speed=0.0, meta="rule"), SITE, policy, rule))
+    episode.coordinator.assignment, episode.coordinator.offer = None, OFFER
+    stamp = episode.robot.stamp
+    episode.spoil = {"battery_stamp": stamp}
+    told = [(output.stamp - stamp, output.report.chosen) for output in episode.run(12.0)][2:]
+    assert {chosen for age, chosen in told if age <= 10 * SECOND} == {Chosen(5, "near")}
+    assert {chosen for age, chosen in told if age > 10 * SECOND} == {None}
+
+
 def test_a_robot_without_a_meta_policy_passes_offers_over(stepper: Stepper) -> None:
     episode = begin(stepper)
     episode.coordinator.offer = OFFER

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -34,7 +35,8 @@ def cycle(number: int, v: float = 0.5) -> Cycle:
     stamp = number * PERIOD
     scan = np.linspace(1.0, 9.0, SPEC.lidar.rays, dtype=np.float32)
     pose = tuple(np.array((1.1 * number, -2.3, 0.7), np.float32).tolist())
-    return Cycle(number, stamp, scan.tobytes(), stamp, pose, stamp, (v, -0.25), stamp, 0.75, False, number > 0)
+    told = Cycle(number, stamp, scan.tobytes(), stamp, pose, stamp, (v, -0.25), stamp, 0.75, False, number > 0)
+    return msgspec.structs.replace(told, battery_stamp=stamp, yaw_rate=-0.2503, yaw_rate_stamp=stamp)
 
 
 def fake() -> Rig:
@@ -105,6 +107,8 @@ def test_a_cycle_is_read_whole_until_it_is_answered(rig: Rig) -> None:
         assert readings.scan.tobytes() == given.scan
         assert readings.stamp == readings.pose_stamp == given.stamp
         assert readings.pose.tolist() == list(given.pose)
+        assert (readings.yaw_rate, readings.yaw_rate_stamp) == (-0.2503, given.stamp)
+        assert (readings.battery, readings.battery_stamp) == (0.75, given.stamp)
     robot.write(RobotCommand(0.4, -0.1))
     assert robot.read(0.0) is None
     assert robot.cycle == given, "what was answered is still known"

@@ -56,7 +56,11 @@ class Body:
             BUMPER.name: say.bumper_message(readings),
             LIFT.name: say.lift_message(readings),
             BATTERY.name: say.battery_message(readings, frames),
-            IMU.name: say.inertia_message(readings.stamp, cycle.twist[1], frames),
+            IMU.name: say.inertia_message(
+                readings.yaw_rate_stamp if readings.yaw_rate_stamp >= 0 else readings.stamp,
+                readings.yaw_rate if readings.yaw_rate_stamp >= 0 else cycle.twist[1],
+                frames,
+            ),
             ODOM.name: say.odometry_message(readings, (0.0, 0.0, 0.0), frames),
             POSE.name: say.pose_message(readings, SPEC, frames),
             SCAN.name: say.scan_message(readings, SPEC, frames),

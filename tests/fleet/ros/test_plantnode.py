@@ -88,7 +88,6 @@ def stage(clock: str = "lockstep", command: CommandKind = "stamped", robots: tup
         robots,
         lockstep=clock == "lockstep",
         command=command,
-        rate=lambda robot: float(world.twists[robot, 1]),
         wall=bus.wall,
     )
     plant = Plant(world, end, robots, clock=clock, dead_man=DEAD_MAN, wall=bus.wall)  # pyright: ignore[reportArgumentType]

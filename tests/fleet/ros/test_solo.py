@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -52,7 +53,8 @@ class Hardware:
         readings = self.robot.read(0.0)
         assert readings is not None
         self.base.reckon(readings)
-        self.base.publish(readings, float(readings.twist[1]))
+        rate = float(readings.twist[1])
+        self.base.publish(replace(readings, yaw_rate=rate, yaw_rate_stamp=readings.stamp))
         self.clock.publish(Clock(time_of(readings.stamp)))
         self.opened = readings.stamp
 
