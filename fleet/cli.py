@@ -77,6 +77,9 @@ COMMANDS = {
         "fleet.warehouse", "submit a warehouse's tasks, wait, write report and video", "sim,view", joins=True
     ),
     "replay": Command("fleet.replay", "replay black boxes: identical, or the first field that differs"),
+    "evaluate-offline": Command(
+        "fleet.ope.command", "say from logs alone what another meta policy would have achieved", "coordinator"
+    ),
     "registry": Command("fleet.registry.command", "keep policies by content, pin them into releases, name these"),
     "judge": Command("fleet.judge.cli", "judge a candidate by its missions, replay a verdict"),
     "rollout": Command("fleet.rollout.command", "bring a release to a fleet stage by stage, and take it back"),

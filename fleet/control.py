@@ -86,6 +86,8 @@ class ControlConfig:
     """Hash of the motor that tracks the released commands: the one with which the tracking bound was measured"""
     meta: str = ""
     """Hash of the meta policy that chooses among offered tasks; empty where work is assigned"""
+    explore: float = 0.0
+    """Share of the answers to offers that are drawn from all that can be done, for learning from logs"""
     body: str = PLANAR
     """The body that it moves: its tracking bound is the shield's (`hierarchy.motor.driven`)"""
     authority: Authority = Authority.FULL
@@ -330,7 +332,7 @@ class Stepper:
         if self.chooser is None or not offer.tasks or not math.isfinite(battery):
             return None
         try:
-            return answer(self.chooser, offer, battery)
+            return answer(self.chooser, offer, battery, self.config.explore)
         except Exception:  # onnxruntime's errors share no base
             return None
 

@@ -77,6 +77,9 @@ class Config:
     """Cell size of map files, m"""
     meta: Literal["rules", "learned"] = "rules"
     """Who picks the next task: the coordinator's rules, or the learned meta policy beside `policy` (in meta/)"""
+    explore: float = 0.0
+    """Share of its answers to offers that a robot with the learned meta policy draws from all that can be done, so that
+    logs can say what another one would have achieved (muster evaluate-offline)"""
     spec: str = ""
     """A robot specification (sim/specfile.py), the plant's; empty for the default robot"""
     body: Literal["planar", "wheeled"] = "planar"
@@ -123,6 +126,10 @@ def check(config: Config, made_later: Path | None = None) -> None:
             "--person-speed: expected a person speed of 0 or 1.6 m/s (the two profiles), "
             f"got {config.person_speed:g}; give one of them"
         )
+    if not 0.0 <= config.explore < 1.0:
+        raise RobotError(f"--explore: expected a share from 0 to below 1, got {config.explore:g}; give for example 0.1")
+    if config.explore and config.meta != "learned":
+        raise RobotError("--explore: expected --meta learned, got rules: the coordinator assigns; leave --explore out")
     load_site(config.site, config.cell)
     spec = named_spec(config.spec).spec
     permit_of(config, load_site(config.site, config.cell), spec)
@@ -204,6 +211,7 @@ def run(config: Config) -> int:
         spec=spec,
         person_speed=config.person_speed,
         body=config.body,
+        explore=config.explore,
         meta=chooser.policy.hash if chooser is not None else "",
         motor=permit.motor,
         authority=permit.authority,

@@ -12,10 +12,13 @@ Robots import this module: numpy and onnxruntime alone.
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -180,13 +183,35 @@ class Chooser:
         return np.argmax(logits, axis=1)
 
 
-def answer(choose: Choose, offer: Offer, battery: float) -> Chosen | None:
-    """A robot's answer to an offer; None when nothing in it can be done."""
+def answer(choose: Choose, offer: Offer, battery: float, explore: float = 0.0) -> Chosen | None:
+    """A robot's answer to an offer; None when nothing in it can be done.
+
+    With the probability `explore` it is any of what can be done, so that the log can say what another policy would have
+    achieved (`fleet.ope`). The draw follows from the offer alone.
+    """
     observation = write_rows(rows_of(offer, battery))
-    if not possible(observation).any():
+    options = np.flatnonzero(possible(observation)[0])
+    if not len(options):
         return None
-    index = int(choose(observation)[0])
-    return Chosen(offer.id, offer.tasks[index].task if index < TASKS else "")
+    best = index = int(choose(observation)[0])
+    if explore <= 0.0:
+        return Chosen(offer.id, _named(offer, index))
+    drawn = _draw(offer)
+    explores = drawn < explore
+    if explores:
+        index = int(options[min(int(drawn / explore * len(options)), len(options) - 1)])
+    chance = explore / len(options) + (1.0 - explore) * (index == best)
+    return Chosen(offer.id, _named(offer, index), False, math.log(chance), explores)
+
+
+def _named(offer: Offer, index: int) -> str:
+    return offer.tasks[index].task if index < TASKS else ""
+
+
+def _draw(offer: Offer) -> float:
+    """A number from 0 up to 1 that belongs to an offer."""
+    digest = hashlib.blake2b(msgspec.msgpack.encode(offer), digest_size=8, person=b"muster explore").digest()
+    return int.from_bytes(digest) / 2.0**64
 
 
 def meta_place(directory: Path) -> Path:
