@@ -81,6 +81,7 @@ COMMANDS = {
         "fleet.ope.command", "say from logs alone what another meta policy would have achieved", "coordinator"
     ),
     "registry": Command("fleet.registry.command", "keep policies by content, pin them into releases, name these"),
+    "shadow": Command("fleet.shadow.command", "let a candidate decide beside production on recorded logs, and report"),
     "judge": Command("fleet.judge.cli", "judge a candidate by its missions, replay a verdict"),
     "rollout": Command("fleet.rollout.command", "bring a release to a fleet stage by stage, and take it back"),
     "diverged": Command("sim.relive", "play worlds that blew up in training once more", "sim"),

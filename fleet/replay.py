@@ -242,7 +242,7 @@ def _replay_chunks(
 ) -> tuple[Memory | None, int | None]:
     """Replay chunks one after the other until one differs; the memory and cycle that they end with."""
     for chunk in chunks:
-        for step in _steps(chunk, path):
+        for step in recorded_steps(chunk, path):
             if step.memory is not None:
                 if memory is not None and last_cycle is not None and step.inputs.cycle == last_cycle + 1:
                     verdict.difference = _compare(step.inputs.cycle, step.memory, memory, "memory")
@@ -265,7 +265,7 @@ def _replay_chunks(
 
 
 @dataclass(frozen=True)
-class _Step:
+class RecordedStep:
     """One recorded step; `memory` where a chunk begins."""
 
     inputs: Inputs
@@ -273,7 +273,7 @@ class _Step:
     memory: Memory | None
 
 
-def _steps(chunk: tuple[Message, ...], path: Path) -> Iterator[_Step]:
+def recorded_steps(chunk: tuple[Message, ...], path: Path) -> Iterator[RecordedStep]:
     """The steps of a chunk that are whole; raises BlackBoxError for records that are not of the schema."""
     memory: Memory | None = None
     inputs: Inputs | None = None
@@ -285,13 +285,15 @@ def _steps(chunk: tuple[Message, ...], path: Path) -> Iterator[_Step]:
                 inputs = msgspec.msgpack.decode(message.data, type=Inputs)
             elif message.channel == "outputs" and inputs is not None:
                 if message.cycle == inputs.cycle & 0xFFFFFFFF:  # else what lies between is damaged
-                    yield _Step(inputs, msgspec.msgpack.decode(message.data, type=Outputs), memory)
+                    yield RecordedStep(inputs, msgspec.msgpack.decode(message.data, type=Outputs), memory)
                 memory = inputs = None
     except msgspec.MsgspecError as error:
         raise BlackBoxError(f"expected records of schema {SCHEMA} in {path}: {error}") from error
 
 
-def _check(stepper: Stepper, known: _Known, strict: bool, step: _Step, memory: Memory, verdict: Verdict) -> Memory:
+def _check(
+    stepper: Stepper, known: _Known, strict: bool, step: RecordedStep, memory: Memory, verdict: Verdict
+) -> Memory:
     """Replay one step on the recorded policy output, then ask the policy; returns the next memory."""
     recorded = step.outputs.answer
     if recorded is not None and recorded.policy:

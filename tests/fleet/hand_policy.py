@@ -21,8 +21,10 @@ from sim.tasks.contract import Contract
 from sim.tasks.navigate_contract import navigate_contract
 
 
-def write_hand_policy(directory: Path, spec: RobotSpec | None = None, contract: Contract | None = None) -> Policy:
-    """Write policy.onnx and policy.json; another `contract` makes a policy that fits no robot."""
+def write_hand_policy(
+    directory: Path, spec: RobotSpec | None = None, contract: Contract | None = None, *, speed: float = 0.6
+) -> Policy:
+    """Write policy.onnx and policy.json; another `contract` makes a policy that fits no robot, `speed` a faster one."""
     mine = navigate_contract(spec or RobotSpec())
     at = {name: place.start for name, place in mine.slices().items()}
     size = mine.observation_size
@@ -36,7 +38,7 @@ def write_hand_policy(directory: Path, spec: RobotSpec | None = None, contract: 
         "near": near,
         "two": np.array([2.0], np.float32),
         "ground": np.array([0.05], np.float32),
-        "share": np.array([0.6], np.float32),
+        "share": np.array([speed], np.float32),
         "zero": np.array(0.0, np.float32),
         "one": np.array(1.0, np.float32),
         "minus_one": np.array(-1.0, np.float32),

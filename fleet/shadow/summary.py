@@ -1,0 +1,172 @@
+"""Files of pairs, and what they say: RUN/shadow/<robot>.jsonl, one record per line.
+
+    {"kind": "pair", ...}     one step of production and candidate (fleet/shadow/pairs.py)
+    {"kind": "count", ...}    steps that were not paired since the last such line, by why
+
+A robot that is started again goes on in its file. `summary` reads a run, a folder, one file or a black box (whose
+channel `shadow` holds the same pairs); where there were several candidates the newest one's pairs count alone.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from fleet.salvage import read_recording
+from fleet.shadow.candidate import ShadowError
+from fleet.shadow.pairs import Pair
+from fleet.shadow.verdict import DIFFERS, Evidence, Settings, Verdict
+from sim.errors import printable
+
+FOLDER = "shadow"
+"""Of a run's directory"""
+CHANNEL = "shadow"
+"""Of a black box"""
+LINE_MAX = 1 << 16
+"""Bytes of a line; a pair has some 500."""
+
+
+class Count(msgspec.Struct, frozen=True, tag="count", tag_field="kind"):
+    """What was not paired, and how many were."""
+
+    robot: str
+    candidate: str
+    """Hash, twelve digits"""
+    stamp: int
+    """Site clock, ns"""
+    skipped: dict[str, int]
+    """Steps since the last count, by why (`fleet.shadow.live.Skip`)"""
+
+
+class ShadowSummary(msgspec.Struct, frozen=True):
+    """What the pairs of one candidate say."""
+
+    candidate: str
+    """Hash, twelve digits; empty without pairs"""
+    production: tuple[str, ...]
+    """Hashes of what drove meanwhile; empty names are recordings of others' robots"""
+    robots: tuple[str, ...]
+    pairs: int
+    others: int
+    """Pairs of candidates before this one, which do not count"""
+    skipped: dict[str, int]
+    disagreement_mean: float
+    disagreement_p95: float
+    disagreement_p99: float
+    differing: float
+    """Share of steps that are further apart than DIFFERS"""
+    interventions_production: int
+    """Steps in which the shield changed what production proposed"""
+    interventions_candidate: int
+    failures_production: int
+    failures_candidate: int
+    reasons_production: dict[int, int]
+    """Steps by the shield's reason (`safety.shield.Reason`)"""
+    reasons_candidate: dict[int, int]
+    seconds_p50: float
+    """A candidate's step, s of wall time"""
+    seconds_p99: float
+    verdict: Verdict
+    muster: int = 1
+
+
+def summary(path: Path, settings: Settings | None = None, candidate: str = "") -> ShadowSummary:
+    """What the pairs at `path` say of the newest candidate, or of the one whose hash begins with `candidate`.
+
+    Raises ShadowError where there is nothing to read, BlackBoxError for a log that is none.
+    """
+    records = [list(read(file)) for file in files(path)]
+    return of_records(heapq.merge(*records, key=lambda one: one.stamp), settings, candidate)
+
+
+def of_records(records: Iterable[Pair | Count], settings: Settings | None = None, candidate: str = "") -> ShadowSummary:
+    """The summary of records in the order of their stamps."""
+    held = list(records)
+    last = next((one for one in reversed(held) if isinstance(one, Pair)), None)
+    name = candidate[:12] or (last.candidate.policy if last is not None else "")
+    pairs: list[Pair] = [one for one in held if isinstance(one, Pair) and one.candidate.policy.startswith(name)]
+    evidence = Evidence(settings)
+    for one in pairs:
+        evidence.add(one)
+    skipped: Counter[str] = Counter()
+    for one in held:
+        if isinstance(one, Count) and one.candidate.startswith(name):
+            skipped.update(one.skipped)
+    apart = np.array([one.disagreement for one in pairs] or [0.0])
+    seconds = np.array([one.seconds for one in pairs] or [0.0])
+    p95, p99 = (float(value) for value in np.percentile(apart, (95, 99)))
+    production, theirs = [one.production for one in pairs], [one.candidate for one in pairs]
+    return ShadowSummary(
+        candidate=name,
+        production=tuple(sorted({one.policy for one in production if one.policy})),
+        robots=tuple(sorted({one.robot for one in pairs})),
+        pairs=len(pairs),
+        others=sum(isinstance(one, Pair) for one in held) - len(pairs),
+        skipped=dict(sorted(skipped.items())),
+        disagreement_mean=float(apart.mean()),
+        disagreement_p95=p95,
+        disagreement_p99=p99,
+        differing=float((apart > DIFFERS).mean()),
+        interventions_production=sum(one.intervened for one in production),
+        interventions_candidate=sum(one.intervened for one in theirs),
+        failures_production=sum(one.failed for one in production),
+        failures_candidate=sum(one.failed for one in theirs),
+        reasons_production=dict(sorted(Counter(one.reason for one in production if one.intervened).items())),
+        reasons_candidate=dict(sorted(Counter(one.reason for one in theirs if one.intervened).items())),
+        seconds_p50=float(np.percentile(seconds, 50)),
+        seconds_p99=float(np.percentile(seconds, 99)),
+        verdict=evidence.look(),
+    )
+
+
+def files(path: Path) -> list[Path]:
+    """The files that hold a path's pairs. Raises ShadowError where there are none."""
+    if path.is_file():
+        return [path]
+    found = sorted(path.glob(f"{FOLDER}/*.jsonl")) or sorted(path.glob("*.jsonl"))
+    if not found:
+        raise ShadowError(
+            f"expected {path}/{FOLDER}/*.jsonl, there is none; run the robots with --shadow, or muster shadow LOG"
+        )
+    return found
+
+
+def read(path: Path) -> Iterator[Pair | Count]:
+    """The records of one file in its order; a last line without its end is left out.
+
+    Raises ShadowError for a line that is no record, with its number.
+    """
+    if path.suffix == ".mcap":
+        for chunk in read_recording(path).chunks:
+            for message in chunk:
+                if message.channel == CHANNEL:
+                    yield msgspec.msgpack.decode(message.data, type=Pair)
+        return
+    decoder = msgspec.json.Decoder(Pair | Count)
+    number = 0
+    try:
+        with path.open("rb") as file:
+            while text := file.readline(LINE_MAX):
+                number += 1
+                if not text.endswith(b"\n"):
+                    return
+                yield decoder.decode(text)
+    except OSError as error:
+        raise ShadowError(f"expected pairs in {path}, it cannot be read ({error.strerror})") from error
+    except msgspec.MsgspecError as error:
+        raise ShadowError(
+            f"expected a pair in line {number} of {path}, it is none ({printable(str(error))}); is it another file?"
+        ) from error
+
+
+def write(path: Path, records: Iterable[Pair | Count]) -> None:
+    """Add records to a file, which is made with its folder when it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encode = msgspec.json.encode
+    with path.open("ab") as file:
+        file.write(b"".join(encode(record) + b"\n" for record in records))
