@@ -79,7 +79,7 @@ def words(found: ShadowSummary) -> list[str]:
         f"disagreement: mean {found.disagreement_mean:.3f}, p95 {found.disagreement_p95:.3f}; "
         f"{100 * found.differing:.1f} % of the steps differ",
         f"the shield would have changed {found.interventions_candidate} of the candidate's commands "
-        f"({100 * found.interventions_candidate / n:.2f} %), and changed {found.interventions_production} of the other's",
+        f"({100 * found.interventions_candidate / n:.2f} %), and {found.interventions_production} of production's",
         f"failed answers: candidate {found.failures_candidate}, production {found.failures_production}",
         f"{verdict.decision}: {verdict.reason}",
     ]
