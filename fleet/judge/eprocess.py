@@ -62,9 +62,11 @@ def one_arm(c: Array, expected: Array) -> Array:
 
 
 def worse(null: int) -> Array:
-    """Weights (ratios,) of being worse than the ratio at `null`: log-uniform, thinner towards the absurd."""
-    weights = np.where(np.arange(len(RATIOS)) > null, np.exp(-np.abs(np.log(RATIOS / RATIOS[null])) / 1.5), 0.0)
-    return weights / weights.sum()
+    """Weights (ratios,) of being worse than the ratio at `null`: most around double, the rest log-uniform up to 16."""
+    distance = np.log(RATIOS / RATIOS[null])
+    double = np.exp(-0.5 * ((distance - math.log(2.0)) / 0.35) ** 2)
+    weights = [np.where(np.arange(len(RATIOS)) > null, shape, 0.0) for shape in (double, np.ones(len(RATIOS)))]
+    return 0.7 * weights[0] / weights[0].sum() + 0.3 * weights[1] / weights[1].sum()
 
 
 def better(null: int) -> Array:

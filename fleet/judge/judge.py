@@ -13,9 +13,10 @@ nothing was heard for long, or missions are ahead of the clock. A clock that jum
 whose stamps cannot be (it ended before it began, or took ten times longer or shorter for its steps than missions do)
 loses its time, not its events.
 
-What a history knows (`Settings.history`) is tested against too: a candidate alone against a known rate tells a
-doubled rate in half the time that two arms take. That evidence is divided by the baseline's own evidence against the
-history, so that a day on which everything drives worse than it used to is not laid at the candidate's door.
+What a history knows (`Settings.history`) counts as missions of the baseline that were driven before, CREDIT events of
+them at most: a candidate beside a known rate tells a doubled one in half the time that two arms take. Days differ,
+however well a history is known; that evidence is also divided by the baseline's own against the history, so that a day
+on which everything drives worse than it used to is not laid at the candidate's door.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ PROMOTE, HOLD, ROLLBACK = "promote", "hold", "rollback"
 GROWTH = 0.5
 """Of a block with the square root of the missions: 5 at 100 of them, 24 after a day of 100 an hour."""
 ALONE = 0.8
-"""Share of a rate's e-value that is the candidate's alone against a known rate, which tells sooner than two arms."""
+"""Share of a rate's e-value that is taken with the history, which tells sooner than two arms."""
+CREDIT = 60.0
+"""Events of a history that count at most: days differ by some 13 % (one over its root) whatever was measured before."""
 ODD_SHARE = 0.25
 """Of the recent missions of an arm whose stamps cannot be, from which on its clock is not believed."""
 
@@ -94,6 +97,11 @@ class Judge:
             self._evidence.add(waiting.rows, waiting.robots, waiting.shifts)
             if self._fired is None:
                 self._fire()
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether the evidence has sufficed for a rollback; cheap, so that it may be asked after every mission."""
+        return self._fired is not None
 
     def _enough(self) -> int:
         """Missions of each arm that make a block: more as time goes on.
@@ -155,24 +163,34 @@ class Judge:
         of_means = [history[metric].dispersion if metric in history else 1.0 for metric, _ in evidence.means]
         return np.maximum(events, known), np.maximum(means, np.array(of_means))
 
-    def _known_rate(self, metric: str) -> float | None:
-        """Events per mission that the history says, one standard error above what it measured: it is a sample too."""
+    def _remembered(self, metric: str) -> tuple[float, float] | None:
+        """Missions and events of the history that count beside the baseline's; None where no rate is known."""
         known = self.settings.history.get(metric)
         if known is None or known.rate is None:
             return None
-        error = math.sqrt(known.dispersion / max(known.rate * known.missions, 1.0)) if known.missions else 0.0
-        return known.rate * (1.0 + error)
+        events = CREDIT
+        if known.missions:
+            events = min(events, known.rate * known.missions / known.dispersion)
+        return events / known.rate, events
+
+    def _against_history(self, metric: str, arms: tuple[int, ...]) -> Array | None:
+        """Log-likelihoods (arms, ratios) of arms beside the history, the candidate beside baseline and history."""
+        remembered = self._remembered(metric)
+        if remembered is None:
+            return None
+        i = COUNTED.index(metric)
+        totals = self._evidence.totals[:, :, i]
+        base = np.array([remembered, remembered]) + np.array([totals[1], [0.0, 0.0]])
+        return eprocess.two_arms(
+            *(side[list(arms), column] for column in (1, 0) for side in (totals, base)),
+        )
 
     def _alone(self, guardrail: Guardrail, dispersion: float) -> float | None:
-        """Log e-value of the candidate alone being worse than the known rate; None where none is known."""
-        rate = self._known_rate(guardrail.metric)
-        if rate is None:
+        """Log e-value of the candidate being worse than baseline and history; None where no rate is known."""
+        likelihood = self._against_history(guardrail.metric, (0, 1))
+        if likelihood is None:
             return None
-        i = COUNTED.index(guardrail.metric)
-        n, count = self._evidence.totals[:, 0, i], self._evidence.totals[:, 1, i]
-        worse = eprocess.log_mixture(
-            eprocess.one_arm(count, n * rate), eprocess.STEPS, eprocess.WORSE, np.full(2, dispersion)
-        )
+        worse = eprocess.log_mixture(likelihood, eprocess.STEPS, eprocess.WORSE, np.full(2, dispersion))
         return float(worse[0] - max(worse[1], 0.0))
 
     def look(self, now: int) -> Verdict:
@@ -269,10 +287,9 @@ class Judge:
         weights = eprocess.better(null)
         found = [float(eprocess.log_mixture(self._evidence.counted[i], null, weights, dispersion))]
         n, count = self._evidence.totals[0, :, i]
-        rate = self._known_rate(guardrail.metric)
-        if rate is not None:
-            likelihood = eprocess.one_arm(np.array(count), np.array(n * rate))
-            found.append(float(eprocess.log_mixture(likelihood, null, weights, dispersion)))
+        likelihood = self._against_history(guardrail.metric, (0,))
+        if likelihood is not None:
+            found.append(float(eprocess.log_mixture(likelihood[0], null, weights, dispersion)))
         if guardrail.slack > 0.0:
             likelihood = eprocess.one_arm(np.array(count), np.array(n * guardrail.slack))
             below = eprocess.better(eprocess.STEPS)
