@@ -32,7 +32,7 @@ T: Array = np.array(
 """Student's t that is exceeded with probability 0.001 (tables)."""
 FEWEST = 12
 """Stretches of time below which no variance over them is taken."""
-MODESTY = 1.0
+MODESTY = 1.5
 """Standard errors taken from each estimate."""
 
 

@@ -45,10 +45,10 @@ AHEAD = 5.0
 PROMOTE, HOLD, ROLLBACK = "promote", "hold", "rollback"
 GROWTH = 0.5
 """Of a block with the square root of the missions: 5 at 100 of them, 24 after a day of 100 an hour."""
-ALONE = 0.8
+ALONE = 0.9
 """Share of a rate's e-value that is taken with the history, which tells sooner than two arms."""
-CREDIT = 60.0
-"""Events of a history that count at most: days differ by some 13 % (one over its root) whatever was measured before."""
+CREDIT = 200.0
+"""Events of a history that count at most: days differ by some 7 % (one over its root) whatever was measured before."""
 ODD_SHARE = 0.25
 """Of the recent missions of an arm whose stamps cannot be, from which on its clock is not believed."""
 
@@ -92,7 +92,8 @@ class Judge:
         waiting.rows[baseline].append((*(math.nan if count is None else count for count in (*counts, undone)), *values))
         waiting.robots[baseline].append(mission.robot)
         waiting.shifts[baseline].append(mission.shift)
-        if min(len(waiting.rows[0]), len(waiting.rows[1])) >= self._enough():
+        ready = min(len(waiting.rows[0]), len(waiting.rows[1]))
+        if ready >= self.settings.block and ready >= self._enough():
             self._open[mission.shift] = _Waiting()
             self._evidence.add(waiting.rows, waiting.robots, waiting.shifts)
             if self._fired is None:
@@ -108,7 +109,7 @@ class Judge:
 
         After a day a verdict need not come from one minute to the next, and missions that hang together share a block.
         """
-        return max(self.settings.block, int(GROWTH * math.sqrt(self._arms[0].missions)))
+        return max(self.settings.block, int(GROWTH * math.sqrt(min(arm.missions for arm in self._arms))))
 
     def _begin(self, shift: str) -> _Waiting:
         """A shift that was not seen before: what older ones but the last left over joins it."""

@@ -62,24 +62,27 @@ def check(mission: Mission) -> Mission:
     """The mission itself. Raises MissionError for an arm, a count or a number that cannot be."""
     if mission.arm not in ARMS:
         raise MissionError(f"expected an arm of {', '.join(ARMS)}, mission {mission.id} has {printable(mission.arm)!r}")
-    for name in COUNTS:
-        count = getattr(mission, name)
+    for name, count in zip(
+        COUNTS, (mission.steps, mission.interventions, mission.contacts, mission.near_misses), strict=True
+    ):
         if count is not None and count < 0:
             raise MissionError(
                 f"expected {name} of 0 or more, mission {mission.id} has {count}; leave out what is unknown"
             )
-    for name in VALUES:
-        value = getattr(mission, name)
-        if value is not None and not (math.isfinite(value) and value >= 0.0):
+    for name, value in zip(VALUES, (mission.energy, mission.latency_p99), strict=True):
+        if value is not None and not 0.0 <= value < math.inf:
             raise MissionError(
                 f"expected {name} finite and 0 or more, mission {mission.id} has {value:g}; leave out what is unknown"
             )
     return mission
 
 
+_ENCODER = msgspec.json.Encoder()
+
+
 def line(mission: Mission) -> bytes:
     """The mission as its line of the file, the end of line included; the same mission gives the same bytes."""
-    return msgspec.json.encode(mission) + b"\n"
+    return _ENCODER.encode(mission) + b"\n"
 
 
 def append_missions(path: Path, missions: Iterable[Mission]) -> None:

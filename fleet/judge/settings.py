@@ -62,18 +62,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that a judge works by; the same settings and missions give the same verdict."""
 
     guardrails: tuple[Guardrail, ...] = (
-        Guardrail("interventions", "rate", 0.60, 2.0, 0.01),
-        Guardrail("contacts", "rate", 0.10, 2.0, 0.01),
-        Guardrail("near_misses", "rate", 0.06, 2.0, 0.02),
-        Guardrail("undone", "rate", 0.04, 2.0, 0.02),
-        Guardrail("time", "mean", 0.03, 1.1),
+        Guardrail("interventions", "rate", 0.70, 2.0, 0.01),
+        Guardrail("contacts", "rate", 0.07, 2.0, 0.01),
+        Guardrail("near_misses", "rate", 0.04, 2.0, 0.02),
+        Guardrail("undone", "rate", 0.03, 2.0, 0.02),
+        Guardrail("time", "mean", 0.02, 1.1),
         Guardrail("time", "p95", 0.02, 1.25),
         Guardrail("time", "p99", 0.03, 1.25),
         Guardrail("time", "cvar", 0.01, 1.25),
         Guardrail("energy", "mean", 0.02, 1.1),
         Guardrail("energy", "p99", 0.02, 1.25),
-        Guardrail("latency", "mean", 0.02, 1.1),
-        Guardrail("latency", "p99", 0.05, 1.25),
+        Guardrail("latency", "mean", 0.01, 1.1),
+        Guardrail("latency", "p99", 0.03, 1.25),
     )
     alpha: float = 0.01
     """Probability, over all guardrails and all looks, that a candidate no worse than its baseline is rolled back"""

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from fleet.judge.missions import Mission
-from fleet.judge.settings import COUNTED, Settings
+from fleet.judge.settings import COUNTED, MEASURED, Settings
 
 SECOND = 1_000_000_000
 RECENT = 20
@@ -50,6 +50,18 @@ class Missing:
     total: int = 0
     row: int = 0
 
+    def note(self) -> None:
+        """Once more."""
+        self.total += 1
+        self.row += 1
+
+
+@dataclass
+class Total:
+    """A count so far."""
+
+    value: float = 0.0
+
 
 class Arm:
     """Owns one arm's plain numbers."""
@@ -57,12 +69,14 @@ class Arm:
     def __init__(self, settings: Settings) -> None:
         self.missions = 0
         self.robots: set[str] = set()
-        self.missing = {metric: Missing() for metric in (*COUNTED, "time", "energy", "latency")}
+        self.missing = {metric: Missing() for metric in (*COUNTED, *MEASURED)}
+        self._counted = [self.missing[metric] for metric in COUNTED]
+        self._measured = [self.missing[metric] for metric in MEASURED]
         self._period = settings.period
         self._steps = 0
         self._seconds = 0.0
-        self._counts = dict.fromkeys(COUNTED, 0.0)
-        self._values: dict[str, list[float]] = {"time": [], "energy": [], "latency": []}
+        self._counts = [Total() for _ in COUNTED]
+        self._values: list[list[float]] = [[] for _ in MEASURED]
         self._ends: deque[int] = deque(maxlen=RECENT)
         self._odd: deque[bool] = deque(maxlen=RECENT)
         self._paces: list[float] = []
@@ -74,28 +88,36 @@ class Arm:
         self._ends.append(mission.end)
         seconds = self._time(mission)
         self._odd.append(seconds is None)
-        undone = None if mission.done is None else int(not mission.done)
-        counted = (mission.interventions, mission.contacts, mission.near_misses, undone)
-        for metric, count in zip(COUNTED, counted, strict=True):
-            self._note(metric, count is None)
-            self._counts[metric] += count or 0
-        self._steps += mission.steps or 0
         if self._period and mission.steps:
             self._seconds += mission.steps * self._period
-        else:
-            self._seconds += seconds or 0.0
-        values = {"time": seconds, "energy": mission.energy, "latency": mission.latency_p99}
-        for metric, value in values.items():
-            self._note(metric, value is None)
-            if value is not None:
-                self._values[metric].append(value)
-        time, energy, latency = (math.nan if value is None else value for value in values.values())
-        return time, energy, latency
-
-    def _note(self, metric: str, missing: bool) -> None:
-        entry = self.missing[metric]
-        entry.total += missing
-        entry.row = entry.row + 1 if missing else 0
+        elif seconds is not None:
+            self._seconds += seconds
+        self._steps += mission.steps or 0
+        undone = None if mission.done is None else not mission.done
+        for count, total, missing in zip(
+            (mission.interventions, mission.contacts, mission.near_misses, undone),
+            self._counts,
+            self._counted,
+            strict=True,
+        ):
+            if count is None:
+                missing.note()
+            else:
+                total.value += count
+                missing.row = 0
+        for value, known, missing in zip(
+            (seconds, mission.energy, mission.latency_p99), self._values, self._measured, strict=True
+        ):
+            if value is None:
+                missing.note()
+            else:
+                known.append(value)
+                missing.row = 0
+        return (
+            math.nan if seconds is None else seconds,
+            math.nan if mission.energy is None else mission.energy,
+            math.nan if mission.latency_p99 is None else mission.latency_p99,
+        )
 
     def _time(self, mission: Mission) -> float | None:
         """How many s the mission took; None where its stamps cannot be."""
@@ -135,7 +157,7 @@ class Arm:
         missing = self.missing[metric].total
         known = self.missions - missing
         if metric in COUNTED:
-            count = self._counts[metric]
+            count = self._counts[COUNTED.index(metric)].value
             return Summary(
                 known,
                 missing,
@@ -144,7 +166,7 @@ class Arm:
                 per_1000_actions=1000.0 * count / self._steps if self._steps else None,
                 per_robot_hour=3600.0 * count / self._seconds if self._seconds else None,
             )
-        values = np.array(self._values[metric])
+        values = np.array(self._values[MEASURED.index(metric)])
         if not len(values):
             return Summary(known, missing)
         p95, p99 = (float(value) for value in np.quantile(values, [0.95, 0.99]))

@@ -8,8 +8,10 @@ robot's shift. The candidate is the baseline but for what `Effect` changes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +126,12 @@ def rolled_back(world: World, seed: int, settings: Settings) -> float:
         if judge.rolled_back:
             return hours(mission)
     return math.inf
+
+
+def over(count: int, canary: Callable[[int], float]) -> Array:
+    """What `canary` gives for the numbers below `count`; canaries are independent, so every core has its process."""
+    with ProcessPoolExecutor(mp_context=get_context("fork")) as pool:
+        return np.array(list(pool.map(canary, range(count), chunksize=4)), dtype=float)
 
 
 def kayenta_fails(made: list[Mission], until: float, metrics: Sequence[str] = KAYENTA) -> bool:

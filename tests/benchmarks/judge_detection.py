@@ -12,10 +12,10 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
-from canaries import Effect, World, kayenta_fails, missions, rolled_back, settings
+from canaries import Array, Effect, World, kayenta_fails, missions, over, rolled_back, settings
 from figure import Figure
 
-CANARIES, QUICK = 300, 10
+CANARIES, QUICK = 300, 8
 RIVALS, QUICK_RIVALS = 100, 4
 SEED = 100_001
 WORSE = World(effect=Effect(rates=(2.0, 1.0, 1.0, 1.0)))
@@ -24,17 +24,20 @@ WORSE = World(effect=Effect(rates=(2.0, 1.0, 1.0, 1.0)))
 def measure(quick: bool) -> Iterable[Figure]:
     """Share and median hours."""
     canaries, rivals = (QUICK, QUICK_RIVALS) if quick else (CANARIES, RIVALS)
-    found = np.array([rolled_back(WORSE, SEED + seed, settings()) for seed in range(canaries)])
-    beside = np.array([_kayenta(SEED + seed) for seed in range(rivals)])
+    found, beside = over(canaries, _judge), over(rivals, _kayenta)
     yield Figure("share", float(np.isfinite(found).mean()), "1", "Kayenta, hourly", float(np.isfinite(beside).mean()))
     yield Figure("median_hours", _median(found), "h", "Kayenta, hourly", _median(beside))
 
 
+def _judge(seed: int) -> float:
+    return rolled_back(WORSE, SEED + seed, settings())
+
+
 def _kayenta(seed: int) -> float:
-    made = missions(WORSE, seed)
+    made = missions(WORSE, SEED + seed)
     return next((float(hour) for hour in range(1, 25) if kayenta_fails(made, hour, ("interventions",))), math.inf)
 
 
-def _median(hours: np.ndarray) -> float:
+def _median(hours: Array) -> float:
     """The median; a day where it is not reached within one."""
     return min(float(np.median(hours)), 24.0)

@@ -8,14 +8,14 @@ the day. Beside `held`: the share that Kayenta's classifier does not pass at the
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
-import numpy as np
-from canaries import BEGIN, HOUR, Effect, World, hours, kayenta_fails, missions, settings
+from canaries import BEGIN, HOUR, Effect, World, hours, kayenta_fails, missions, over, settings
 from figure import Figure
 
 from fleet.judge.judge import PROMOTE, Judge
 
-CANARIES, QUICK = 200, 6
+CANARIES, QUICK = 200, 4
 LOOKS = (4.0, 8.0, 12.0, 16.0, 20.0, 24.0)
 """h"""
 SEED = 200_001
@@ -29,17 +29,19 @@ HEAVY = World(effect=Effect(mean=BULK, tail=1.3 / BULK))
 def measure(quick: bool) -> Iterable[Figure]:
     """Shares held, and promoted."""
     canaries = QUICK if quick else CANARIES
-    held = np.mean([not promoted(HEAVY, SEED + seed) for seed in range(canaries)])
-    beside = np.mean([kayenta_fails(missions(HEAVY, SEED + seed), 24.0, ("time",)) for seed in range(canaries)])
-    yield Figure("held", float(held), "1", "Kayenta", float(beside))
-    innocent = np.mean([promoted(World(), SEED + seed) for seed in range(canaries)])
-    yield Figure("innocent", float(innocent), "1")
+    held = 1.0 - float(over(canaries, partial(promoted, HEAVY)).mean())
+    yield Figure("held", held, "1", "Kayenta", float(over(canaries, _kayenta).mean()))
+    yield Figure("innocent", float(over(canaries, partial(promoted, World())).mean()), "1")
+
+
+def _kayenta(seed: int) -> bool:
+    return kayenta_fails(missions(HEAVY, SEED + seed), 24.0, ("time",))
 
 
 def promoted(world: World, seed: int) -> bool:
     """Whether the judge promotes at one of its looks."""
     judge, looks = Judge(settings()), list(LOOKS)
-    for mission in [*missions(world, seed), None]:
+    for mission in [*missions(world, SEED + seed), None]:
         while looks and (mission is None or hours(mission) > looks[0]):
             if judge.look(BEGIN + int(looks.pop(0) * HOUR)).decision == PROMOTE:
                 return True
