@@ -2,7 +2,8 @@
 
 A robot that chooses its work answers each offer once; its black box holds the offer, the answer and how probable it
 was. What a choice cost is the time until the next one: the mission that it began, or the charging. Choices of one robot
-that follow on each other make episodes of `horizon`; the last of a file is left out: nobody knows what it cost.
+that follow on each other make episodes of `horizon`; the last one is left out: nobody knows what it cost. So are
+answers that came too late, because another robot had chosen the same task.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from fleet.ope.estimate import Target
 from fleet.ope.log import Log, OpeError
 from fleet.records import Inputs, Outputs
 from fleet.replay import find_files
-from fleet.salvage import read_recording
+from fleet.salvage import Message, read_recording
 from hierarchy.chooser import CONTEXT, FEATURES, TASKS, Choose, possible, rows_of, write_rows
 from sim.robot import SECOND
 
@@ -44,16 +45,18 @@ class Made:
 
 
 def choices_of(path: Path) -> list[list[Made]]:
-    """The choices of each black box of a run, in order. Raises BlackBoxError where there is none to read."""
-    found = []
-    for file in find_files(path):
+    """The choices of each robot of a run, in order. Raises BlackBoxError where there is no black box to read."""
+    answers: dict[tuple[Path, str], list[_Answer]] = {}
+    for file in sorted(find_files(path), key=_number):
         recording = read_recording(file)
         if recording.metadata.get("schema", "").startswith("drive "):
             continue
-        made = [
-            (stamp, made_by(offer, battery, chosen))
-            for stamp, offer, battery, chosen in _answers(m for chunk in recording.chunks for m in chunk)
-        ]
+        robot = answers.setdefault((file.parent, recording.metadata.get("robot", file.stem)), [])
+        _read(robot, (message for chunk in recording.chunks for message in chunk))
+    found = []
+    for given in answers.values():
+        taken = [answer for answer in given if answer.taken]
+        made = [(answer.stamp, made_by(answer.offer, answer.battery, answer.chosen)) for answer in taken]
         spans = [(after[0] - before[0]) / SECOND for before, after in itertools.pairwise(made)]
         found.append(
             [
@@ -110,16 +113,38 @@ def target_of(choose: Choose) -> Target:
     return target
 
 
-def _answers(messages: Iterable) -> Iterable[tuple[int, Offer, float, Chosen]]:  # salvage.Message
-    """Stamp, offer, battery and answer of each choice: the step in which an answer was given first."""
-    inputs, last = None, -1
+@dataclass
+class _Answer:
+    """One answer to an offer."""
+
+    stamp: int
+    offer: Offer
+    battery: float
+    chosen: Chosen
+    taken: bool
+    """The coordinator gave the robot what it chose; another robot may have been quicker"""
+
+
+def _read(answers: list[_Answer], messages: Iterable[Message]) -> None:
+    """Add the answers of one file: each from the step in which it was given first."""
+    inputs = None
     for message in messages:
         if message.channel == "inputs":
             inputs = msgspec.msgpack.decode(message.data, type=Inputs)
-        elif message.channel == "outputs" and inputs is not None:
+        elif message.channel == "outputs" and inputs is not None and inputs.picture is not None:
             outputs = msgspec.msgpack.decode(message.data, type=Outputs)
-            chosen = outputs.report.chosen
-            offer = inputs.picture.offer if inputs.picture is not None else None
-            if chosen is not None and offer is not None and chosen.offer == offer.id and chosen.offer != last:
-                last = chosen.offer
-                yield inputs.stamp, offer, inputs.battery, chosen
+            chosen, offer, assignment = outputs.report.chosen, inputs.picture.offer, inputs.picture.assignment
+            last = answers[-1] if answers else None
+            if last is not None and not last.taken and assignment is not None:
+                # charging has no task of its own to be known by
+                last.taken = assignment.task == last.chosen.task or not last.chosen.task
+            if chosen is None or offer is None or chosen.offer != offer.id:
+                continue
+            if last is None or last.chosen.offer != chosen.offer:
+                answers.append(_Answer(inputs.stamp, offer, inputs.battery, chosen, False))
+
+
+def _number(file: Path) -> tuple[Path, str, int]:
+    """Files of one robot in the order in which they were written."""
+    robot, _, number = file.stem.rpartition("-")
+    return file.parent, robot, int(number) if number.isdigit() else 0

@@ -116,6 +116,31 @@ def test_black_boxes_of_robots_that_choose_replay_identically(run: Path, root: P
     assert "0 with differences" in done.stdout
 
 
+@pytest.mark.slow
+def test_what_robots_drew_is_known_with_its_probability_and_few_choices_are_no_ground(
+    trained: Path, tmp_path: Path, root: Path
+) -> None:
+    words = [
+        "launch/warehouse.launch.yaml", f"policy:={trained / 'navigate'}", "meta:=learned", "explore:=0.5", "robots:=3",
+        f"tasks:={TASKS}", "people:=0", "video:=false", "limit:=200",
+    ]  # fmt: skip
+    done = muster(root, "launch", *words, "--runs", str(tmp_path / "runs"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    given = answers(run)
+    assert {said.exploration for _, _, _, said in given} == {True, False}
+    assert all(not said.deterministic and said.log_probability <= 0.0 for _, _, _, said in given)
+    replayed = muster(root, "replay", str(run))
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    told = tmp_path / "estimate.json"
+    judged = muster(root, "evaluate-offline", str(run), "--policy", str(trained), "--out", str(told))
+    assert judged.returncode == 3, judged.stdout + judged.stderr
+    assert "unknown: the logs are worth" in judged.stdout
+    estimate = json.loads(told.read_text())
+    assert estimate["choices"] >= TASKS - 3  # all but the last of each robot
+    assert estimate["logged"] > 0.0
+
+
 def test_a_fleet_without_its_meta_policy_is_not_started(trained: Path, tmp_path: Path, root: Path) -> None:
     """One line before anything is made: the skill of another training has no meta beside it, or one that is not its."""
     (tmp_path / "navigate").mkdir()
