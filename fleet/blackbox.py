@@ -34,7 +34,7 @@ from typing import Any
 
 from fleet.box import chain
 from fleet.box.boxfile import BoxFile
-from fleet.box.chain import EVENTS, ClockJump, DropOut, Event, Forgotten, Triggered
+from fleet.box.chain import EVENTS, ClockJump, DropOut, Event, Triggered
 from fleet.box.keep import JUMP, QUOTA_BYTES, Keeper, Place, files_of
 from fleet.box.layout import Message
 from fleet.box.recover import last_head
@@ -153,6 +153,10 @@ class BlackBox:
         if file is None:
             return None
         return Head(self.robot, file.path.name, file.chunks, file.count, file.head, file.last, False)
+
+    def waiting(self) -> int:
+        """Steps that the writer has not taken yet."""
+        return len(self._queue)
 
     def append(self, step: Any) -> None:  # whatever the layout takes
         """Hand one step to the writer; costs about a microsecond and never blocks or raises."""
@@ -293,18 +297,17 @@ class BlackBox:
         )
         with self._latch:
             self._file = file
-        for name, head in self._keeper.tidy(path.name, self._keeper.heads()):
-            self._events.append(Forgotten(name, head))
-            self.counts.deleted += 1
+        self._events += [*self._keeper.tidy(path.name), self._keeper.kept()]
+        self.counts.deleted = self._keeper.deleted
         return file
 
     def _make_room(self) -> bool:
         """Let the oldest file go that nothing locks; whether there was one."""
-        freed = self._keeper.free(self._file.path.name if self._file is not None else "", self._keeper.heads())
-        if freed is None:
+        gone = self._keeper.free(self._file.path.name if self._file is not None else "")
+        if gone is None:
             return False
-        self._events.append(Forgotten(*freed[:2]))
-        self.counts.deleted += 1
+        self._events.append(gone)
+        self.counts.deleted = self._keeper.deleted
         return True
 
     def _lost(self, steps: int, why: str) -> None:

@@ -131,8 +131,15 @@ class Forgotten(msgspec.Struct, frozen=True, tag="forgotten", tag_field="kind"):
     """Its last"""
 
 
-Event = DropOut | ClockJump | Triggered | Forgotten
-Own = Link | Table | Seal | DropOut | ClockJump | Triggered | Forgotten
+class Kept(msgspec.Struct, frozen=True, tag="kept", tag_field="kind"):
+    """Which of the robot's files were there when this one was begun: one that is missing later was taken away."""
+
+    numbers: str
+    """Ranges, as 4-11 54"""
+
+
+Event = DropOut | ClockJump | Triggered | Forgotten | Kept
+Own = Link | Table | Seal | DropOut | ClockJump | Triggered | Forgotten | Kept
 
 encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Own)

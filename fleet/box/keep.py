@@ -15,13 +15,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from fleet.box.chain import Triggered
+from fleet.box.chain import Forgotten, Kept, Triggered
+from fleet.box.recover import last_head
 from sim.errors import MusterError
 from sim.robot import SECOND
 
@@ -81,6 +82,7 @@ class Keeper:
         self.unlocked = 0
         """Triggers that locked nothing: too much is locked already"""
         self._folder, self._robot, self._quota = folder, robot, quota
+        self.deleted = self.deleted_bytes = 0
         self._places: list[Place] = []
         self._open: Event | None = None
         self._end = self._last = 0
@@ -144,35 +146,34 @@ class Keeper:
         """Size of all files that events name."""
         return sum(_size(self._folder / name) for name in self._locked())
 
-    def tidy(self, current: str, heads: Mapping[str, bytes]) -> list[tuple[str, bytes]]:
-        """Delete the oldest files until the rest fits the quota; returns names and last heads of the deleted."""
-        files = files_of(self._folder, self._robot)
-        total = sum(map(_size, files))
+    def tidy(self, current: str) -> list[Forgotten]:
+        """Delete the oldest files until the rest fits the quota; what went."""
+        total = sum(map(_size, files_of(self._folder, self._robot)))
         gone = []
-        while total > self._quota:
-            freed = self.free(current, heads)
-            if freed is None:
-                break
-            gone.append(freed[:2])
-            total -= freed[2]
+        while total - self.deleted_bytes > self._quota and (one := self.free(current)) is not None:
+            gone.append(one)
+        self.deleted_bytes = 0
         return gone
 
-    def free(self, current: str, heads: Mapping[str, bytes]) -> tuple[str, bytes, int] | None:
-        """Delete the oldest file that nothing locks: its name, its last head and size; None where there is none."""
+    def kept(self) -> Kept:
+        """What is there now."""
+        return Kept(ranges([number_of(path) for path in files_of(self._folder, self._robot)]))
+
+    def free(self, current: str) -> Forgotten | None:
+        """Delete the oldest file that nothing locks; None where there is none."""
         locked = self._locked()
         for path in files_of(self._folder, self._robot):
             if path.name == current or path.name in locked:
                 continue
-            size = _size(path)
+            size, known = _size(path), {each.path.name: each.head for each in self._places}
+            gone = Forgotten(path.name, known[path.name] if path.name in known else last_head(path))
             with contextlib.suppress(OSError):
                 path.unlink()
                 self._places = [each for each in self._places if each.path != path]
-                return path.name, heads.get(path.name, b""), size
+                self.deleted += 1
+                self.deleted_bytes += size
+                return gone
         return None
-
-    def heads(self) -> dict[str, bytes]:
-        """Last heads of the files that this keeper saw finished."""
-        return {each.path.name: each.head for each in self._places}
 
     def _locked(self) -> set[str]:
         """Names in events, those of damaged events too: a file that cannot be read locks what it still names."""
@@ -205,6 +206,22 @@ def files_of(folder: Path, robot: str) -> list[Path]:
         if match is not None and match.group(1) == robot:
             found.append((int(match.group(2)), path))
     return [path for _, path in sorted(found)]
+
+
+def number_of(path: Path) -> int:
+    """Of a black box file."""
+    return int(path.stem.rpartition("-")[2])
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Rising numbers as 4-11 54."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
 
 
 def by_number(path: Path) -> tuple[str, int, str]:

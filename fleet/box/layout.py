@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from fleet.box import chain
 from fleet.box import mcaprecords as mcap
@@ -78,36 +79,37 @@ class Tied:
 
 def encode_body(link: Link, messages: Sequence[Message], stamp: int) -> Body:
     """Link and messages; `stamp`: of the link, where there is no message before which it could stand."""
-    stamp = clamped(next((when for number, _, when, _ in messages if number not in OWN), stamp))
+    try:
+        return _encode(link, messages, stamp)
+    except struct.error:  # a stamp that MCAP cannot hold
+        return _encode(link, [(one, two, clamped(when), data) for one, two, when, data in messages], clamped(stamp))
+
+
+def _encode(link: Link, messages: Sequence[Message], stamp: int) -> Body:
+    stamps = [message[2] for message in messages]
+    theirs = [when for message, when in zip(messages, stamps, strict=True) if message[0] < CHAIN] or [stamp]
+    stamp = theirs[0]
     start = chain.encode(link)
     head = pack_message(MESSAGE, 22 + len(start), CHAIN, link.number & 0xFFFFFFFF, stamp, stamp)
-    running, at = zlib.crc32(start, zlib.crc32(head)), len(head) + len(start)
-    parts, lengths, digests = [head, start], [at], [running]
-    index: dict[int, list[int]] = {CHAIN: [stamp, 0]}
-    first = last = newest = stamp
-    crc32 = zlib.crc32
+    crc32, pack = zlib.crc32, pack_message
+    running = crc32(start, crc32(head))
+    parts, lengths, digests = [head, start], [len(head) + len(start)], [running]
+    add, length, digest = parts.append, lengths.append, digests.append
     for number, cycle, when, data in messages:
-        if not 0 <= when <= LATEST:
-            when = clamped(when)
         size = 22 + len(data)
-        head = pack_message(MESSAGE, size, number, cycle & 0xFFFFFFFF, when, when)
+        head = pack(MESSAGE, size, number, cycle & 0xFFFFFFFF, when, when)
         running = crc32(data, crc32(head, running))
-        parts += (head, data)
-        size += 9
-        lengths.append(size)
-        digests.append(running)
-        if number in index:
-            index[number] += (when, at)
-        else:
-            index[number] = [when, at]
-        if when < first:
-            first = when
-        elif when > last:
-            last = when
-        if number not in OWN:
-            newest = when
-        at += size
-    return Body(link, b"".join(parts), tuple(lengths), tuple(digests), index, first, last, newest)
+        add(head)
+        add(data)
+        length(9 + size)
+        digest(running)
+    index: dict[int, list[int]] = {CHAIN: [stamp, 0]}
+    for message, when, at in zip(messages, stamps, accumulate(lengths), strict=False):
+        if (entries := index.get(message[0])) is None:
+            entries = index[message[0]] = []
+        entries += (when, at)
+    first, last = min(stamps, default=stamp), max(stamps, default=stamp)
+    return Body(link, b"".join(parts), tuple(lengths), tuple(digests), index, first, last, theirs[-1])
 
 
 def clamped(stamp: int) -> int:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleet.box import chain
-from fleet.box.chain import CHAIN, EVENTS, OWN, Forgotten, Link, Seal, Table, file_key
+from fleet.box.chain import CHAIN, EVENTS, OWN, Forgotten, Kept, Link, Seal, Table, file_key
 from fleet.box.keep import by_number
 from fleet.box.layout import Message, Note, counted, encode_body, end_of_file, note, tie
 from fleet.box.mcaprecords import CHUNK, CHUNK_PREFIX, MESSAGE, MESSAGE_PREFIX, PREFIX
@@ -58,7 +58,10 @@ class Report:
     """The chain after 0, 1, 2 ... chunks"""
     previous: tuple[str, str] = ("", "")
     """The file before it and its last head, as it says"""
-    forgotten: tuple[Forgotten, ...] = ()
+    forgotten: tuple[str, ...] = ()
+    """Files that the quota took while it was written"""
+    kept: str = ""
+    """Which there were when it was begun, as ranges of numbers"""
 
     @property
     def good(self) -> bool:
@@ -73,8 +76,13 @@ class Report:
         return f"{self.path}: {what}; {self.chunks} chunks, {self.messages} messages, {seals}{notes}"
 
 
-def verify(paths: Sequence[Path], key: VerifyKey | None, heads: Sequence[HeadNote] = ()) -> list[Report]:
-    """Reports of a robot's files and of how they follow each other. Raises BlackBoxError for what cannot be read."""
+def verify(
+    paths: Sequence[Path], key: VerifyKey | None, heads: Sequence[HeadNote] = (), *, whole: bool = True
+) -> list[Report]:
+    """Reports of a robot's files and of how they follow each other. Raises BlackBoxError for what cannot be read.
+
+    `whole`: these are all that there are; else the file before the first is not missed.
+    """
     reports = []
     for path in sorted(paths, key=by_number):
         try:
@@ -82,10 +90,8 @@ def verify(paths: Sequence[Path], key: VerifyKey | None, heads: Sequence[HeadNot
         except OSError as error:
             why = f"{path}: {error.strerror}"
             raise BlackBoxError(f"expected a black box file, {why}; name an .mcap file or a run") from None
-        if not is_chained(data):
-            raise BlackBoxError(f"expected a black box with a chain, {path} has none; it is older, or another log")
         reports.append(verify_file(path, data, key))
-    _follow(reports)
+    _follow(reports, whole)
     _compare_heads(reports, heads)
     for report in reports:
         if not report.closed and not any("end is confirmed" in each for each in report.notes):
@@ -99,6 +105,9 @@ def verify(paths: Sequence[Path], key: VerifyKey | None, heads: Sequence[HeadNot
 def verify_file(path: Path, data: bytes, key: VerifyKey | None) -> Report:
     """The report of one file by itself; that it is not closed is no fault here."""
     report, found = Report(path), scan(data)
+    if not is_chained(data):
+        report.faults.append("it has no chain: it was cut at its beginning, is older, or is another log")
+        return report
     if found.metadata is None or not found.pieces:
         report.faults.append("it has no readable header" if found.metadata is None else "it has no chunk")
         return report
@@ -142,15 +151,16 @@ class Walk:
 
     def run(self) -> None:
         """All chunks, then what follows them."""
-        forgotten = []
+        events: list[chain.Own] = []
         for number, piece in enumerate(self._found.pieces):
             if piece.start != self._at:
                 self._fault(f"the chunk at byte {piece.start} should begin at byte {self._at}")
                 self._at = piece.start
             if self._report.closed:
                 self._fault(f"the chunk at byte {piece.start} stands after the closing seal")
-            forgotten += [event for event in self._chunk(number, piece.table) if isinstance(event, Forgotten)]
-        self._report.forgotten = tuple(forgotten)
+            events += self._chunk(number, piece.table)
+        self._report.forgotten = tuple(event.file for event in events if isinstance(event, Forgotten))
+        self._report.kept = next((event.numbers for event in events if isinstance(event, Kept)), "")
         self._ending()
 
     def _chunk(self, number: int, table: Table | None) -> list[chain.Own]:
@@ -261,31 +271,36 @@ def _own(record: Message) -> chain.Own | None:
         return None
 
 
-def _follow(reports: Sequence[Report]) -> None:
-    """Whether each file names the one before it, and its last head."""
-    forgotten = {(each.file, each.head.hex()) for report in reports for each in report.forgotten}
+def _follow(reports: Sequence[Report], whole: bool) -> None:
+    """Whether each file names the one before it with its last head, and whether all are there that should be."""
     known = {report.path.name: report for report in reports}
-    for place, report in enumerate(reports):
+    for report in reports:
         name, head = report.previous
         before = known.get(name)
-        if before is None:
-            lost = name and (name, head) not in forgotten
-            if place == 0:
-                if lost:
-                    report.notes.append(f"{name}, which it follows, is not here")
-            elif lost or not name:
-                report.faults.append(f"{name or 'a file'}, which it follows, is missing, and no quota took it")
-        elif before.heads and before.heads[-1].hex() != head:
+        if before is not None and before.heads and before.heads[-1].hex() != head:
             report.faults.append(f"it does not follow on {name} as that is now")
             before.faults.append(f"it does not end as {report.path.name} says")
-        else:
+        elif before is not None:
             before.notes.append(f"its end is confirmed by {report.path.name}")
+    if whole and reports:
+        newest = reports[-1]
+        missing = _expected(newest) - set(known) - set(newest.forgotten)
+        newest.faults += [f"{name}, which was there when it was begun, is missing" for name in sorted(missing)]
+
+
+def _expected(report: Report) -> set[str]:
+    """Names of the files that were there when a file was begun."""
+    robot, names = report.path.stem.rpartition("-")[0], set[str]()
+    for part in report.kept.split():
+        first, _, last = part.partition("-")
+        names |= {f"{robot}-{number}.mcap" for number in range(int(first), int(last or first) + 1)}
+    return names
 
 
 def _compare_heads(reports: Sequence[Report], heads: Sequence[HeadNote]) -> None:
     """Whether the chains passed where the fleet saw them."""
     known = {report.path.name: report for report in reports}
-    forgotten = {each.file for report in reports for each in report.forgotten}
+    forgotten = {name for report in reports for name in report.forgotten}
     for kept in heads:
         report = known.get(kept.file)
         if report is None:

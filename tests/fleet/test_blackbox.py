@@ -12,7 +12,7 @@ from mcap.reader import make_reader
 from mcap.stream_reader import StreamReader
 
 from fleet.blackbox import BlackBox, Recorder, Step
-from fleet.box.chain import EVENTS, ClockJump, DropOut, decode
+from fleet.box.chain import EVENTS, ClockJump, DropOut, Kept, decode
 from fleet.box.keep import files_of
 from fleet.box.recover import scan
 from fleet.salvage import BlackBoxError, read_recording
@@ -67,10 +67,10 @@ def test_other_mcap_readers_accept_the_file(tmp_path: Path) -> None:
     with path.open("rb") as file:
         reader = make_reader(file)
         summary = reader.get_summary()
-        assert summary.statistics.message_count == 12 + 7
+        assert summary.statistics.message_count == 12 + 8
         assert summary.statistics.chunk_count == 3
         seen = [(channel.topic, message.log_time) for _, channel, message in reader.iter_messages()]
-    assert len(seen) == 12 + 7  # links, tables and the closing seal
+    assert len(seen) == 12 + 8  # links, tables, what is kept, the closing seal
     assert ("outputs", 400_000_000) in seen
     with path.open("rb") as file:
         kinds = [type(record).__name__ for record in StreamReader(file, emit_chunks=True, validate_crcs=True).records]
@@ -266,7 +266,7 @@ def test_a_step_that_cannot_be_encoded_costs_itself_and_is_told(
     assert "cannot be recorded" in capsys.readouterr().err
     found = scan((tmp_path / "r0-0.mcap").read_bytes())
     own = [decode(record.data) for piece in found.pieces for record in piece.records if record.channel == EVENTS]
-    assert own == [DropOut(1, "step")]
+    assert own == [Kept("0"), DropOut(1, "step")]
 
 
 def test_a_clock_that_jumps_back_begins_another_file_and_stands_in_the_log(

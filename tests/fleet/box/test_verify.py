@@ -117,7 +117,9 @@ def test_a_file_that_was_taken_away_is_missed_and_one_that_the_quota_took_is_not
     assert len(reports) == 6
     assert all(report.good for report in reports), [report.line() for report in reports]
     (tmp_path / "r0-2.mcap").unlink()
-    assert any("r0-2.mcap, which it follows, is missing" in report.line() for report in looked(tmp_path))
+    assert any(
+        "r0-2.mcap, which was there when it was begun, is missing" in report.line() for report in looked(tmp_path)
+    )
     ring = tmp_path / "ring"
     keys = ring / "keys"
     keys.mkdir(parents=True)
@@ -167,3 +169,24 @@ def test_the_robot_keeps_no_key_of_a_file_that_it_has_begun(tmp_path: Path) -> N
     seal.chmod(0o644)
     with pytest.raises(SealKeyError, match="chmod 600"):
         SealKey(seal)
+
+
+def test_a_gap_that_the_quota_made_beside_a_locked_event_is_none_that_somebody_made(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    make_keys("r0", keys)
+    for life in range(2):
+        box = BlackBox(tmp_path, "r0", {}, {}, layout=RAW, key=SealKey(keys / "r0.seal"), quota_bytes=100_000)
+        for second in range(life * 300, life * 300 + 300):
+            if second == 100:
+                box.trigger("button")
+            box.append((1, second, second * SECOND, bytes(900)))
+            box.flush()
+        box.close()
+    reports = looked(tmp_path)
+    assert [report.line() for report in reports if not report.good] == []
+    numbers = [int(report.path.stem.partition("-")[2]) for report in reports]
+    assert numbers[0] > 0
+    assert max(two - one for one, two in zip(numbers, numbers[1:], strict=False)) > 5
+    (tmp_path / f"r0-{numbers[-2]}.mcap").unlink()
+    assert any(f"r0-{numbers[-2]}.mcap, which was there" in report.line() for report in looked(tmp_path))
