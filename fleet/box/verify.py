@@ -13,6 +13,7 @@ process was killed has no closing seal either: it is told, and confirmed where t
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -291,9 +292,9 @@ def _follow(reports: Sequence[Report], whole: bool) -> None:
 def _expected(report: Report) -> set[str]:
     """Names of the files that were there when a file was begun."""
     robot, names = report.path.stem.rpartition("-")[0], set[str]()
-    for part in report.kept.split():
-        first, _, last = part.partition("-")
-        names |= {f"{robot}-{number}.mcap" for number in range(int(first), int(last or first) + 1)}
+    for match in re.finditer(r"(\d{1,9})(?:-(\d{1,9}))?", report.kept):
+        first, last = int(match[1]), int(match[2] or match[1])
+        names |= {f"{robot}-{number}.mcap" for number in range(first, min(last, first + 100_000) + 1)}
     return names
 
 
