@@ -85,7 +85,7 @@ def of_series(z: Array) -> Array:
     variance = (centred * centred).sum(axis=0)
     known = variance > 0.0
     lags = 1
-    while lags <= blocks // 4:
+    while lags <= blocks // 8:
         sums = np.ones(channels)
         for lag in range(1, lags + 1):
             rho = (centred[lag:] * centred[:-lag]).sum(axis=0) / np.where(known, variance, 1.0)
@@ -96,10 +96,11 @@ def of_series(z: Array) -> Array:
     return largest
 
 
-def of_robots(arms: list[tuple[Array, Array]], squares: Array, freedom: int) -> Array:
+def of_robots(arms: list[tuple[Array, Array]], squares: Array, freedom: int, factor: float = 1.0) -> Array:
     """Dispersion (channels,) of robots' sums of residuals, both arms' (missions, sums), each (robots, channels).
 
-    `squares` (channels,) is the sum of all squared residuals. 1 with fewer than two robots in each arm.
+    `squares` (channels,) is the sum of all squared residuals, `freedom` the robots less the arms. `factor` multiplies
+    the estimate. 1 without freedom.
     """
     between, total = 0.0, 0.0
     for missions, sums in arms:
@@ -111,5 +112,5 @@ def of_robots(arms: list[tuple[Array, Array]], squares: Array, freedom: int) -> 
     known = squares > 0.0
     if freedom < 1:
         return np.ones(len(squares))
-    found = between / np.where(known, squares, 1.0) * robots / freedom * few(freedom)
+    found = between / np.where(known, squares, 1.0) * robots / freedom * factor
     return np.where(known, found - MODESTY * np.sqrt(2.0 / freedom), 1.0)

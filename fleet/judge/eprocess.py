@@ -80,6 +80,9 @@ WORSE: Array = worse(STEPS)
 ALL: Array = np.exp(-np.abs(np.log(RATIOS)) / 1.0) / np.exp(-np.abs(np.log(RATIOS)) / 1.0).sum()
 """Of any ratio, for bounds on it."""
 
+ANOTHER: Array = np.exp(-0.5 * (np.log(RATIOS) / 0.5) ** 2) / np.exp(-0.5 * (np.log(RATIOS) / 0.5) ** 2).sum()
+"""Of today's rate over a known one: between half and double, mostly."""
+
 
 def log_mixture(likelihood: Array, null: int, weights: Array, dispersion: Array | float) -> Array:
     """Log e-value (...) against the ratio at `null`, from log-likelihoods (..., ratios)."""

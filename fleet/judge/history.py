@@ -31,7 +31,7 @@ def learn(missions: Iterable[Mission]) -> dict[str, Known]:
             *(Guardrail(metric, "mean", 1.0, 1.1) for metric in MEASURED),
         )
     )
-    evidence, arm = Evidence(settings), Arm(settings)
+    evidence, arm = Evidence(settings, careful=False), Arm(settings)
     halves: dict[str, int] = {}
     rows: tuple[list, list] = ([], [])
     robots: tuple[list, list] = ([], [])

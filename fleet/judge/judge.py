@@ -13,10 +13,10 @@ nothing was heard for long, or missions are ahead of the clock. A clock that jum
 whose stamps cannot be (it ended before it began, or took ten times longer or shorter for its steps than missions do)
 loses its time, not its events.
 
-What a history knows (`Settings.history`) counts as missions of the baseline that were driven before, CREDIT events of
-them at most: a candidate beside a known rate tells a doubled one in half the time that two arms take. Days differ,
-however well a history is known; that evidence is also divided by the baseline's own against the history, so that a day
-on which everything drives worse than it used to is not laid at the candidate's door.
+What a history knows (`Settings.history`) counts as missions of the baseline that were driven before: a candidate
+beside a known rate tells a doubled one in half the time that two arms take. Days differ, however well a history is
+known. That evidence is therefore taken beside a second innocent world, in which both arms share another rate than the
+history's: a day on which everything drives worse than it used to is not laid at the candidate's door.
 """
 
 from __future__ import annotations
@@ -47,8 +47,12 @@ GROWTH = 0.5
 """Of a block with the square root of the missions: 5 at 100 of them, 24 after a day of 100 an hour."""
 ALONE = 0.9
 """Share of a rate's e-value that is taken with the history, which tells sooner than two arms."""
-CREDIT = 200.0
-"""Events of a history that count at most: days differ by some 7 % (one over its root) whatever was measured before."""
+CREDIT = 1000.0
+"""Events of a history that count at most: no rate is known to better than 3 % (one over its root)."""
+DRIFT = 0.02
+"""Odds that the history does not hold today, for both arms alike."""
+BESIDE = 2.3
+"""Standard deviations (one in a hundred) by which two arms must differ before the history may speak."""
 ODD_SHARE = 0.25
 """Of the recent missions of an arm whose stamps cannot be, from which on its clock is not believed."""
 
@@ -74,14 +78,20 @@ class Judge:
         self._open: dict[str, _Waiting] = {}
         """Missions by shift that wait for enough of the other arm, in the order in which shifts were first seen"""
         self._hash = hashlib.sha256()
+        self._seen: set[int] = set()
         total = sum(guardrail.weight for guardrail in settings.guardrails)
         self._shares = np.array([guardrail.weight / total for guardrail in settings.guardrails])
         self._fired: tuple[str, int] | None = None
 
     def add(self, mission: Mission) -> None:
-        """Take a mission in, in the order in which missions end or are heard of."""
-        self._hash.update(line(check(mission)))
+        """Take a mission in, in the order in which they end or are heard of; what was told already says nothing."""
+        text = line(check(mission))
+        self._hash.update(text)
         self.missions += 1
+        key = hash(text)
+        if key in self._seen:
+            return
+        self._seen.add(key)
         baseline = mission.arm != "candidate"
         values = self._arms[baseline].add(mission)
         counts = (mission.interventions, mission.contacts, mission.near_misses)
@@ -174,25 +184,35 @@ class Judge:
             events = min(events, known.rate * known.missions / known.dispersion)
         return events / known.rate, events
 
-    def _against_history(self, metric: str, arms: tuple[int, ...]) -> Array | None:
-        """Log-likelihoods (arms, ratios) of arms beside the history, the candidate beside baseline and history."""
+    def _against_history(self, metric: str) -> Array | None:
+        """Log-likelihoods (ratios,) of the candidate beside baseline and history; None where no rate is known."""
         remembered = self._remembered(metric)
         if remembered is None:
             return None
         i = COUNTED.index(metric)
-        totals = self._evidence.totals[:, :, i]
-        base = np.array([remembered, remembered]) + np.array([totals[1], [0.0, 0.0]])
-        return eprocess.two_arms(
-            *(side[list(arms), column] for column in (1, 0) for side in (totals, base)),
-        )
+        (n_c, c), (n_b, b) = (arm[:, i] for arm in self._evidence.totals)
+        return eprocess.two_arms(np.array(c), np.array(b + remembered[1]), np.array(n_c), np.array(n_b + remembered[0]))
 
     def _alone(self, guardrail: Guardrail, dispersion: float) -> float | None:
-        """Log e-value of the candidate being worse than baseline and history; None where no rate is known."""
-        likelihood = self._against_history(guardrail.metric, (0, 1))
-        if likelihood is None:
+        """Log e-value of the candidate being worse than baseline and history; None where no rate is known.
+
+        Divided by 1 + e, e being the evidence (DRIFT of it) that both arms together have another rate than the
+        history; none as long as the candidate is not worse than the baseline beside it by BESIDE standard deviations.
+        """
+        likelihood = self._against_history(guardrail.metric)
+        remembered = self._remembered(guardrail.metric)
+        if likelihood is None or remembered is None:
             return None
-        worse = eprocess.log_mixture(likelihood, eprocess.STEPS, eprocess.WORSE, np.full(2, dispersion))
-        return float(worse[0] - max(worse[1], 0.0))
+        worse = eprocess.log_mixture(likelihood, eprocess.STEPS, eprocess.WORSE, dispersion)
+        missions, events = self._evidence.totals[:, :, COUNTED.index(guardrail.metric)].sum(axis=0)
+        both = eprocess.one_arm(np.array(events), np.array(missions * remembered[1] / remembered[0]))
+        drift = eprocess.log_mixture(both, eprocess.STEPS, eprocess.ANOTHER, dispersion)
+        (n_c, c), (n_b, _) = self._evidence.totals[:, :, COUNTED.index(guardrail.metric)]
+        share = n_c / max(n_c + n_b, 1.0)
+        beside = (c - share * events) / math.sqrt(max(dispersion * events * share * (1.0 - share), 1e-9))
+        if beside < BESIDE:
+            return min(float(worse), 0.0)
+        return float(worse - np.logaddexp(0.0, math.log(DRIFT) + drift))
 
     def look(self, now: int) -> Verdict:
         """The verdict at `now` (ns of the site clock); asking changes nothing."""
@@ -288,9 +308,9 @@ class Judge:
         weights = eprocess.better(null)
         found = [float(eprocess.log_mixture(self._evidence.counted[i], null, weights, dispersion))]
         n, count = self._evidence.totals[0, :, i]
-        likelihood = self._against_history(guardrail.metric, (0,))
+        likelihood = self._against_history(guardrail.metric)
         if likelihood is not None:
-            found.append(float(eprocess.log_mixture(likelihood[0], null, weights, dispersion)))
+            found.append(float(eprocess.log_mixture(likelihood, null, weights, dispersion)))
         if guardrail.slack > 0.0:
             likelihood = eprocess.one_arm(np.array(count), np.array(n * guardrail.slack))
             below = eprocess.better(eprocess.STEPS)

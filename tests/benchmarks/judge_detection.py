@@ -16,7 +16,7 @@ from canaries import Array, Effect, World, kayenta_fails, missions, over, rolled
 from figure import Figure
 
 CANARIES, QUICK = 300, 8
-RIVALS, QUICK_RIVALS = 100, 4
+RIVALS, QUICK_RIVALS = 50, 4
 SEED = 100_001
 WORSE = World(effect=Effect(rates=(2.0, 1.0, 1.0, 1.0)))
 

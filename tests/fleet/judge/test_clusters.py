@@ -47,5 +47,5 @@ def test_robots_that_differ_for_good_are_found() -> None:
     alike = [(missions, 10.0 * rng.standard_normal((10, 1))) for _ in range(2)]
     unlike = [(missions, 50.0 * rng.standard_normal((10, 1))) for _ in range(2)]
     squares = np.array([2000.0])
-    assert clusters.of_robots(alike, squares, 18)[0] < 3.0
-    assert clusters.of_robots(unlike, squares, 18)[0] > 15.0
+    assert clusters.of_robots(alike, squares, 18)[0] < 2.0
+    assert clusters.of_robots(unlike, squares, 18, 2.0)[0] > 15.0

@@ -155,6 +155,34 @@ def test_day_on_which_both_arms_drive_worse_than_the_history_is_no_rollback() ->
     assert verdicts.count("rollback") <= 1
 
 
+def test_missions_that_are_reported_twice_count_once() -> None:
+    once = missions(5, hours=3, candidate=0.04)
+    told = judge(KNOWN, once, END)
+    again = judge(KNOWN, [one for mission in once for one in (mission, mission)], END)
+    assert again.missions == 2 * told.missions
+    assert (again.candidate, again.log_e, again.findings) == (told.candidate, told.log_e, told.findings)
+
+
+def test_small_candidate_beside_a_large_baseline_is_judged() -> None:
+    share = [
+        mission
+        for index, mission in enumerate(missions(6, hours=48, candidate=0.2))
+        if mission.arm == "baseline" or index % 20 == 0
+    ]
+    verdict = judge(KNOWN, share, BEGIN + 48 * HOUR)
+    assert (verdict.decision, verdict.guardrail) == ("rollback", "interventions.rate")
+
+
+def test_order_of_shifts_names_does_not_matter() -> None:
+    named = [msgspec.structs.replace(one, shift=f"{hash_of(one.shift)}") for one in missions(3, hours=6)]
+    assert judge(KNOWN, named, END).log_e == judge(KNOWN, missions(3, hours=6), END).log_e
+
+
+def hash_of(name: str) -> int:
+    """Some other name for a shift, in no order."""
+    return sum(ord(letter) * 31**place for place, letter in enumerate(name)) % 10007
+
+
 def test_holdout_counts_as_baseline() -> None:
     held = [msgspec.structs.replace(one, arm="holdout") if one.arm == "baseline" else one for one in missions(3)]
     assert judge(KNOWN, held, END).decision == judge(KNOWN, missions(3), END).decision
