@@ -84,6 +84,12 @@ COMMANDS = {
     "shadow": Command("fleet.shadow.command", "let a candidate decide beside production on recorded logs, and report"),
     "judge": Command("fleet.judge.cli", "judge a candidate by its missions, replay a verdict"),
     "rollout": Command("fleet.rollout.command", "bring a release to a fleet stage by stage, and take it back"),
+    "rollout-demo": Command(
+        "fleet.rollout.demo",
+        "two candidates for sixty simulated robots: one is caught, one confirmed",
+        "sim,train",
+        joins=True,
+    ),
     "diverged": Command("sim.relive", "play worlds that blew up in training once more", "sim"),
     "view": Command("fleet.view", "show a run or an environment in the browser", "sim,view"),
     "video": Command("sim.film", "draw a run as a video: the floor from above, a robot from behind", "sim,view"),

@@ -1,0 +1,195 @@
+"""What runs a rollout: missions in, verdicts and events out, leases by them.
+
+    missions ---> RUN/missions.jsonl ---> judge ---> RUN/verdicts/<n>.json ---> event Looked ---> stages.handle
+                                                                        commands ---> leases, alias production
+
+One judge sees every mission of the fleet's stages, so its level of false rollbacks holds over the whole rollout; what a
+stage asks at least (missions, robots) is put into its settings before each look, and stands in the verdict.
+
+Everything is written before it acts. Where it cannot be written (the disk is full) nothing new is decided and the
+leases are taken back: what nobody could look up later does not drive. A kill needs no disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from coordination.database import StoreError
+from fleet.judge.judge import Judge
+from fleet.judge.missions import FILE, Mission, append_missions, read_missions
+from fleet.judge.settings import Settings
+from fleet.judge.verdict import Verdict, write_verdict
+from fleet.rollout.assign import CANDIDATE
+from fleet.rollout.authority import Signed
+from fleet.rollout.events import Store
+from fleet.rollout.lease import Lessor
+from fleet.rollout.plan import DRIVEN, RolloutError, Stage
+from fleet.rollout.stages import AnyEvent, Command, Decision, Deploy, Gate, Looked, Name, Revoke, State
+
+SECOND = 1_000_000_000
+HOUR = 3600.0
+
+
+@dataclass
+class Seen:
+    """What was seen of the candidate since a stage began."""
+
+    missions: int = 0
+    seconds: float = 0.0
+    heard: int = 0
+    robots: set[str] = field(default_factory=set)
+
+    def add(self, mission: Mission) -> None:
+        """One mission of the candidate."""
+        self.missions += 1
+        self.seconds += max(0, mission.end - mission.begin) / SECOND
+        self.heard = max(self.heard, mission.end)
+        self.robots.add(mission.robot)
+
+
+class Conductor:
+    """Owns the judge, and what the lessor says. Begins where the events and missions of the run end."""
+
+    def __init__(
+        self,
+        run: Path,
+        store: Store,
+        settings: Settings,
+        lessor: Lessor,
+        name: Callable[[str, str], None] = lambda release, reason: None,
+        revoke: Callable[[int, str], None] | None = None,
+    ) -> None:
+        """`name` makes a release production in the registry; `revoke` tells robots that leases are over, at once."""
+        self.run, self.store, self.settings, self.lessor = run, store, settings, lessor
+        self._name, self._revoke = name, revoke or self._close
+        self.judge = Judge(settings)
+        self.verdict: Verdict | None = None
+        self.trouble = ""
+        """Why nothing can be decided; empty while it can"""
+        self._seen = Seen()
+        self._stage = Stage.DRAFT
+        self.state = store.state()
+        for mission in read_missions(run / FILE) if (run / FILE).exists() else ():
+            self._count(mission)
+        if not self.state.final and self.state.rollout:
+            lessor.deploy(self.state.arms, self.state.candidate.release, self.state.epoch)
+
+    def take(self, event: AnyEvent) -> State:
+        """An event of the service's own."""
+        return self._taken(lambda: self.store.append(event))
+
+    def order(self, signed: Signed) -> State:
+        """An operator's order. A kill or rollback that is proven but cannot be written is still done."""
+        try:
+            return self._taken(lambda: self.store.order(signed))
+        finally:
+            if self.trouble and signed.verb in ("kill", "rollback"):
+                self._revoke(self.state.epoch + 1, f"{signed.verb} ({signed.by}), not written: {self.trouble}")
+
+    def gate(self, stage: Stage, decision: Decision, reason: str, evidence: str = "") -> State:
+        """What an evaluation without the fleet said."""
+        return self.take(Gate(stamp=0, stage=stage, decision=decision, reason=reason, evidence=evidence))
+
+    def heard(self, missions: Iterable[Mission]) -> None:
+        """Missions that ended, in that order; those of a stage of the fleet are judged."""
+        told = list(missions)
+        if self.state.stage in DRIVEN:
+            try:
+                append_missions(self.run / FILE, told)
+            except OSError as error:
+                self._doubt(f"missions cannot be written: {error.strerror}")
+                return
+            for mission in told:
+                self._count(mission)
+
+    def look(self) -> State:
+        """Ask the judge, write what it says and go by it. Also hears what operators said meanwhile."""
+        self.refresh()
+        state = self.state
+        if state.final or state.stage not in DRIVEN:
+            return state
+        if state.stage is not self._stage:
+            self._stage, self._seen = state.stage, Seen()
+        share, seen = state.plan.share(state.stage), self._seen
+        robots = sum(arm == CANDIDATE for arm in state.arms.values())
+        least = (share.missions, min(2, robots)) if share.proof else (1, 1)
+        self.judge.settings = msgspec.structs.replace(self.settings, missions_min=least[0], robots_min=least[1])
+        verdict = self.verdict = self.judge.look(self.store.now())
+        try:
+            evidence = str(write_verdict(verdict, self.run).relative_to(self.run))
+        except (OSError, StoreError) as error:
+            return self._doubt(f"a verdict cannot be written: {error}")
+        decision: Decision = "promote" if verdict.decision == "promote" else "hold"
+        if verdict.decision == "rollback":
+            decision = "rollback"
+        return self.take(
+            Looked(
+                stamp=0,
+                stage=state.stage,
+                decision=decision,
+                reason=verdict.reason,
+                lacking=verdict.holds,
+                missions=seen.missions,
+                hours=seen.seconds / HOUR,
+                heard=seen.heard,
+                evidence=evidence,
+            )
+        )
+
+    def refresh(self) -> State:
+        """Take in what others wrote: an operator's command beside this process."""
+        try:
+            state = self.store.state()
+        except (StoreError, RolloutError) as error:
+            return self._doubt(str(error))
+        if state.number > self.state.number:
+            self.state = state
+            if state.final or state.epoch > self.lessor.epoch:
+                self._revoke(state.epoch, state.reason)
+            if not state.final:
+                self.lessor.deploy(state.arms, state.candidate.release, state.epoch)
+        return self.state
+
+    def _taken(self, write: Callable[[], tuple[State, tuple[Command, ...]]]) -> State:
+        try:
+            self.state, commands = write()
+        except StoreError as error:
+            return self._doubt(str(error))
+        if self.trouble:
+            self.trouble = ""
+            self.lessor.deploy(self.state.arms, self.state.candidate.release, self.state.epoch)
+        for command in commands:
+            self._act(command)
+        return self.state
+
+    def _act(self, command: Command) -> None:
+        match command:
+            case Deploy(arms, epoch):
+                if epoch > self.lessor.epoch:
+                    self._revoke(epoch, self.state.reason)
+                self.lessor.deploy(arms, self.state.candidate.release, epoch)
+            case Revoke(epoch, reason):
+                self._revoke(epoch, reason)
+            case Name(release, reason):
+                self._name(release, reason)
+
+    def _close(self, epoch: int, reason: str) -> None:
+        self.lessor.close(reason, epoch)
+
+    def _doubt(self, why: str) -> State:
+        """Nothing can be decided: nobody drives by the candidate meanwhile."""
+        if not self.trouble:
+            self._revoke(self.lessor.epoch, why)
+        self.trouble = why
+        return self.state
+
+    def _count(self, mission: Mission) -> None:
+        self.judge.add(mission)
+        if self.state.stage is not self._stage:
+            self._stage, self._seen = self.state.stage, Seen()
+        if mission.arm == CANDIDATE and mission.end >= self.state.began:
+            self._seen.add(mission)

@@ -1,0 +1,336 @@
+"""A simulated fleet for the demo: zones of ten lanes, each with a robot, and somebody who stands beside its way.
+
+A wave is one mission of every robot of a zone: the plant is `fleet.world.World` (MuJoCo, the planar body, lidar and
+localisation with their errors), every command is released by `fleet.control.step`, whichever release drives. What a
+mission was is told by the plant, not by the robot: how near it came to the person, what it touched, how long it took.
+
+    ###########
+    o   P     .      open ground, where the person stands
+    > - - - - x      the lane: 5.4 m from start to goal
+    ###########
+
+Where the person stands is drawn by (seed, wave, zone, lane) alone, so both arms of a rollout meet the same people.
+"""
+
+# pyright: reportAttributeAccessIssue=false, reportIndexIssue=false
+# (mujoco and warp define these names at run time)
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.policy import Policy
+from coordination.messages import Assignment, Grant, Leg, LegKind, Picture
+from fleet.control import ControlConfig, Stepper
+from fleet.judge.missions import Mission
+from fleet.records import Inputs, Memory, Outputs, at_start
+from fleet.world import World
+from hierarchy.skills import Act, Answer
+from safety.calibration import Authority
+from sim.people import PERSON_RADIUS, Profile
+from sim.robot import SECOND, Readings, RobotSpec
+from sim.site import Site, make_site
+
+LANES = 10
+"""Robots of a zone"""
+LENGTH = 7
+"""Cells of a lane; the robot goes from the second to the last but one"""
+LIMIT = 20.0
+"""s after which somebody has to fetch a robot that is not there: three times what a mission takes"""
+NEAR = 0.35
+"""m between hull and person; less, of a robot that moves, is a near miss"""
+MOVING = 0.1
+"""m/s"""
+ASIDE = (0.80, 1.25)
+"""m from the lane's middle to the person, at least and at most: beside the lane"""
+RATED = 200.0
+"""W that a robot of this size takes while it drives, at full speed; half of it while it stands"""
+EXPLORED = (0.25, 0.10)
+"""Standard deviations of what is added to speed and turn where choices are to be learned from"""
+
+
+@dataclass(frozen=True)
+class Wave:
+    """One mission of each robot of a zone: what a worker is told."""
+
+    zone: int
+    number: int
+    begin: int
+    """ns of the site clock"""
+    seed: int
+    policies: tuple[str, ...]
+    """Directory of the policy that drives each lane; empty: this robot stays where it is"""
+    releases: tuple[str, ...]
+    arms: tuple[str, ...]
+    slowly: bool = False
+    """At creep speed, as on the closed course"""
+    shadow: str = ""
+    """Directory of a policy that is asked beside, and drives nothing"""
+    explore: bool = False
+    """Add noise to actions, and keep them with what was seen"""
+    without: str = ""
+    """Metric that does not arrive, for a rehearsal of that"""
+
+
+@dataclass
+class Told:
+    """What came of a wave."""
+
+    missions: list[Mission] = field(default_factory=list)
+    pairs: list[tuple[float, float, float]] = field(default_factory=list)
+    """Of the shadow, per decision: speed (m/s) that drove less the one proposed, the same of turn (rad/s), finite"""
+    logged: list[Logged] = field(default_factory=list)
+    seconds: float = 0.0
+    """CPU time"""
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class Logged:
+    """One mission's choices."""
+
+    observations: NDArray[np.float32]
+    """(steps, observation)"""
+    actions: NDArray[np.float32]
+    """(steps, 2): as drawn, before the shield"""
+    means: NDArray[np.float32]
+    """(steps, 2): of what they were drawn from, with EXPLORED"""
+    moved: NDArray[np.float32]
+    """(steps,): m towards the goal in the step"""
+    done: bool
+
+
+def zone_site() -> Site:
+    """Lanes between racks, each with open ground on its left."""
+    blocked = np.ones((3 * LANES + 1, LENGTH), bool)
+    for lane in range(LANES):
+        blocked[3 * lane + 1 : 3 * lane + 3] = False
+    return make_site("zone", blocked)
+
+
+def names(zones: int) -> dict[str, str]:
+    """Zone by robot."""
+    return {f"r{zone * LANES + lane:02d}": f"z{zone}" for zone in range(zones) for lane in range(LANES)}
+
+
+def base(lane: int) -> int:
+    """First cell of a lane."""
+    return (3 * lane + 2) * LENGTH
+
+
+class Floor:
+    """Drives waves, one after the other. Owns a stepper for each policy that it was given."""
+
+    def __init__(self, spec: RobotSpec | None = None) -> None:
+        self.spec = spec or RobotSpec()
+        self.site = zone_site()
+        self._steppers: dict[str, Stepper] = {}
+
+    def stepper(self, place: str) -> Stepper:
+        """The control step with a policy."""
+        if place not in self._steppers:
+            config = ControlConfig(spec=self.spec, person_speed=0.0)
+            self._steppers[place] = Stepper(config, self.site, Policy.load(Path(place)))
+        return self._steppers[place]
+
+    def drive(self, wave: Wave) -> Told:
+        """Every robot's mission, to its end or LIMIT."""
+        began = time.process_time()
+        starts = np.array([base(lane) + 1 for lane in range(LANES)], np.int32)
+        seed = wave.seed * 1_000_003 + wave.number * 101 + wave.zone
+        world = World(self.site, self.spec, LANES, LANES, profile=Profile.STILL, starts=starts, seed=seed)
+        draws = np.random.default_rng(seed)
+        people = self._stand(world, draws)
+        robots = [
+            _Robot(self, wave, world, lane, people[lane], draws.spawn(1)[0] if wave.explore else None)
+            for lane in range(LANES)
+            if wave.policies[lane]
+        ]
+        commands = np.zeros((LANES, 2), np.float32)
+        shadow = Policy.load(Path(wave.shadow)) if wave.shadow else None
+        told = Told()
+        for cycle in range(int(LIMIT * SECOND / self.spec.period)):
+            for robot in robots:
+                if not robot.done:
+                    commands[robot.lane] = robot.step(cycle, shadow, told)
+                    told.steps += 1
+                else:
+                    commands[robot.lane] = 0.0
+            if all(robot.done for robot in robots):
+                break
+            world.command(commands)
+            world.step()
+            for robot in robots:
+                robot.look()
+        contacts = [contact.robot for contact in world.physics.contacts]
+        told.missions = [robot.mission(contacts.count(robot.lane)) for robot in robots]
+        told.logged = [robot.logged() for robot in robots if wave.explore]
+        told.seconds = time.process_time() - began
+        return told
+
+    def _stand(self, world: World, draws: np.random.Generator) -> NDArray[np.float64]:
+        """Put a person beside each lane, who stays there; where, (LANES, 2)."""
+        crowd = world.traffic.people
+        cells = np.array([base(lane) + LENGTH // 2 for lane in range(LANES)])
+        middle = self.site.centre(cells)
+        along, aside = draws.uniform(-1.5, 1.5, LANES), draws.uniform(*ASIDE, LANES)
+        places = np.stack([middle[:, 0] + along, middle[:, 1] + aside], axis=-1)
+        crowd.origin.numpy()[0] = crowd.target.numpy()[0] = cells - LENGTH
+        crowd.position.numpy()[0] = places
+        crowd.pause.numpy()[0] = 1e9
+        world.data.mocap_pos[:LANES, :2] = places
+        for lane in range(LANES):  # every robot looks along its lane
+            world.data.qpos[lane * world.scene.qpos_stride + 2] = 0.0
+        world.observe_bodies()
+        world.step()  # sensors tell the new places from here on
+        return places
+
+
+class _Robot:
+    """One robot's mission."""
+
+    def __init__(
+        self,
+        floor: Floor,
+        wave: Wave,
+        world: World,
+        lane: int,
+        person: NDArray[np.float64],
+        draws: np.random.Generator | None,
+    ) -> None:
+        self.lane, self.done, self.steps = lane, False, 0
+        self._floor, self._wave, self._world, self._person, self._draws = floor, wave, world, person, draws
+        self._stepper = floor.stepper(wave.policies[lane])
+        self._memory: Memory = at_start()
+        self._picture: Picture | None = None
+        self._seconds: list[float] = []
+        self._near, self._misses, self._energy, self._before = False, 0, 0.0, 0.0
+        self._seen: list[NDArray[np.float32]] = []
+        self._drawn: list[NDArray[np.float32]] = []
+        self._meant: list[NDArray[np.float32]] = []
+        self._moved: list[float] = []
+
+    def step(self, cycle: int, shadow: Policy | None, told: Told) -> tuple[float, float]:
+        """One control step; the command that it releases."""
+        readings = self._world.readings(self.lane)
+        picture = self._picture or self._grant(cycle, readings)  # it waits for no first grant
+        inputs = _inputs(readings, cycle, picture, Authority.CREEP if self._wave.slowly else Authority.FULL)
+        began = time.thread_time()
+        outputs, self._memory = self._stepper.step(inputs, self._memory, self._act())
+        self._seconds.append(time.thread_time() - began)
+        self.steps += 1
+        self._picture = self._grant(cycle, readings)
+        report = outputs.report
+        self.done = report.task != "" and report.legs_done == 1
+        if shadow is not None and outputs.observation:
+            self._compare(shadow, outputs, told)
+        return outputs.released
+
+    def look(self) -> None:
+        """What the plant says of the period that is over."""
+        if self.done:
+            return
+        spec, pose, twist = self._floor.spec, self._world.poses[self.lane], self._world.twists[self.lane]
+        dx, dy = (self._person - pose[:2]).tolist()
+        c, s = math.cos(pose[2]), math.sin(pose[2])
+        ahead, aside = abs(c * dx + s * dy) - spec.length / 2, abs(c * dy - s * dx) - spec.width / 2
+        gap = math.hypot(max(ahead, 0.0), max(aside, 0.0)) - PERSON_RADIUS
+        near = gap < NEAR and abs(float(twist[0])) > MOVING
+        self._misses += near and not self._near
+        self._near = self._near or near
+        period = spec.period / SECOND
+        self._energy += RATED * (0.5 + 0.5 * abs(float(twist[0])) / spec.diff.speed_max) * period
+        moved = float(pose[0]) - self._before if self._before else 0.0
+        self._before = float(pose[0])
+        if self._draws is not None and len(self._moved) < len(self._seen):
+            self._moved.append(moved)
+
+    def mission(self, contacts: int) -> Mission:
+        """Its record."""
+        wave, lane = self._wave, self.lane
+        period = self._floor.spec.period
+        values = {
+            "interventions": int(not self.done),
+            "contacts": contacts,
+            "near_misses": self._misses,
+            "energy": round(self._energy, 3),
+            "latency_p99": float(np.quantile(self._seconds, 0.99)),
+        }
+        values.pop(wave.without, None)
+        return Mission(
+            id=f"{wave.number}-{wave.zone}-{lane}",
+            robot=f"r{wave.zone * LANES + lane:02d}",
+            shift=f"{wave.begin // (60 * SECOND)}",
+            zone=f"z{wave.zone}",
+            release=wave.releases[lane],
+            arm=wave.arms[lane],
+            begin=wave.begin,
+            end=wave.begin + self.steps * period,
+            steps=self.steps,
+            done=self.done,
+            **values,
+        )
+
+    def logged(self) -> Logged:
+        """Its choices."""
+        count = len(self._moved)
+        seen, drawn, meant = (np.array(one[:count], np.float32) for one in (self._seen, self._drawn, self._meant))
+        return Logged(seen, drawn, meant, np.array(self._moved, np.float32), self.done)
+
+    def _act(self) -> Act | None:
+        """How the policy is asked where its choices are to be learned from."""
+        draws, policy = self._draws, self._stepper.policy
+        if draws is None or policy is None:
+            return None
+
+        def ask(observation: NDArray[np.float32]) -> Answer:
+            mean = np.asarray(policy.act(observation)[0], np.float32)
+            action = np.clip(mean + draws.normal(0.0, EXPLORED, 2), -1.0, 1.0).astype(np.float32)
+            self._seen.append(np.array(observation[0], np.float32))
+            self._drawn.append(action)
+            self._meant.append(mean)
+            return Answer((float(action[0]), float(action[1])), policy=policy.hash[:12])
+
+        return ask
+
+    def _compare(self, shadow: Policy, outputs: Outputs, told: Told) -> None:
+        seen = np.frombuffer(outputs.observation, np.float32)[None]
+        drive = self._floor.spec.diff
+        action = np.asarray(shadow.act(seen)[0], np.float64)
+        v, w = float(action[0]) * drive.speed_max, float(action[1]) * drive.turn_max
+        told.pairs.append((outputs.proposed[0] - v, outputs.proposed[1] - w, float(np.isfinite(action).all())))
+
+    def _grant(self, cycle: int, readings: Readings) -> Picture:
+        """What a coordinator would say: the lane's cells ahead, and the errand to its end."""
+        site, first, x = self._floor.site, base(self.lane), float(readings.pose[0])
+        low, here, high = (min(max(int((x + d) // site.cell), 0), LENGTH - 1) for d in (-0.45, 0.0, 0.45))
+        cells = range(low, max(min(here + 5, LENGTH - 1), high) + 1)
+        grant = Grant(cycle + 1, tuple(first + cell for cell in cells), readings.stamp + 2 * SECOND)
+        leg = Leg(first + LENGTH - 2, LegKind.VISIT)
+        errand = Assignment(f"wave-{self._wave.number}", 1, (leg,))
+        return Picture(cycle, readings.stamp, site.hash, grant, assignment=errand)
+
+
+def _inputs(readings: Readings, cycle: int, picture: Picture, authority: Authority) -> Inputs:
+    x, y, yaw = (float(value) for value in readings.pose)
+    v, w = (float(value) for value in readings.twist)
+    return Inputs(
+        cycle=cycle,
+        stamp=readings.stamp,
+        scan=readings.scan.tobytes(),
+        scan_stamp=readings.scan_stamp,
+        pose=(x, y, yaw),
+        pose_stamp=readings.pose_stamp,
+        twist=(v, w),
+        twist_stamp=readings.twist_stamp,
+        battery=readings.battery,
+        bumper=readings.bumper,
+        picture=picture,
+        authority=int(authority),
+    )
