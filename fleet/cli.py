@@ -82,6 +82,7 @@ COMMANDS = {
     ),
     "registry": Command("fleet.registry.command", "keep policies by content, pin them into releases, name these"),
     "shadow": Command("fleet.shadow.command", "let a candidate decide beside production on recorded logs, and report"),
+    "import": Command("fleet.shadow.importbag", "turn a rosbag2 recording of any robot into a log for muster shadow"),
     "judge": Command("fleet.judge.cli", "judge a candidate by its missions, replay a verdict"),
     "rollout": Command("fleet.rollout.command", "bring a release to a fleet stage by stage, and take it back"),
     "rollout-demo": Command(

@@ -133,6 +133,11 @@ def replay_all(path: Path, policy: Path | None = None) -> Iterator[Verdict]:
             yield _replay_drive(recording)
             continue
         header = read_header(recording)
+        if recording.metadata.get("imported"):
+            raise BlackBoxError(
+                f"{file} was imported from the recording {recording.metadata['imported']}: none of ours decided there; "
+                "ask a policy with muster shadow"
+            )
         if header.policy_hash and header.policy_hash not in policies:
             policies[header.policy_hash] = find_policy(file, header, policy)
         yield replay(recording, header, policies.get(header.policy_hash))
