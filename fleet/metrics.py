@@ -48,6 +48,16 @@ class RobotMetrics:
             ("robot", "outcome"),
             registry=r,
         )
+        self._pairs = Counter("muster_shadow_pairs", "Steps that a candidate was asked in too", label, registry=r)
+        self._differing = Counter(
+            "muster_shadow_differing", "Of these, steps in which it proposed another command", label, registry=r
+        )
+        self._shadowed = Counter(
+            "muster_shadow_interventions", "Of these, proposals that the shield changes", ("robot", "side"), registry=r
+        )
+        self._unasked = Counter(
+            "muster_shadow_skipped", "Steps that a candidate was not asked in", ("robot", "why"), registry=r
+        )
         self.step = {robot: step.labels(robot) for robot in robots}
         """Seconds from the readings to the released command, black box append included."""
         self.steps = {robot: steps.labels(robot) for robot in robots}
@@ -71,6 +81,17 @@ class RobotMetrics:
     def swap(self, robot: str, outcome: str) -> None:
         """Count one request for another policy."""
         self._swaps.labels(robot, outcome).inc()
+
+    def shadow(self, robot: str, key: str, count: int) -> None:
+        """Count of a shadow: pairs, differing, interventions of production or candidate, or a skip by its reason."""
+        if key == "pairs":
+            self._pairs.labels(robot).inc(count)
+        elif key == "differing":
+            self._differing.labels(robot).inc(count)
+        elif key in ("production", "candidate"):
+            self._shadowed.labels(robot, key).inc(count)
+        else:
+            self._unasked.labels(robot, key).inc(count)
 
     def message(self, robot: str, peer: str, kind: str, count: int) -> None:
         """Count messages of one kind from one peer."""

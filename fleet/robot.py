@@ -20,7 +20,7 @@ from typing import Literal
 
 from tyro.conf import Suppress
 
-from agents.policy import MANIFEST, MODEL, Policy
+from agents.policy import Policy
 from coordination.client import CoordinatorClient
 from coordination.keys import keys_of, read_keys
 from coordination.ports import check_free, listeners
@@ -37,7 +37,8 @@ from fleet.ros.bus import BusKind
 from fleet.ros.robotnode import check as check_bus
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
 from fleet.seat import Seat
-from fleet.served import POLICIES, Loader, Served
+from fleet.served import POLICIES, Loader, Served, directory_of
+from fleet.shadow.live import Shadows, begin
 from fleet.swap import Desk
 from fleet.wires import Wires, open_wires
 from hierarchy.chooser import Chooser, load_chooser
@@ -95,6 +96,10 @@ class Config:
     """The fleet's key file, or this robot's; the run's if not given or empty"""
     rollout: str = ""
     """Address of a rollout's leases: the robots drive its candidate while they have one, else `policy`; empty: no"""
+    shadow: str = ""
+    """A candidate that decides beside `policy` and drives nothing: a directory, version, release, alias; empty: none"""
+    registry: Path = Path("registry")
+    """Where versions, releases and aliases are looked up"""
     blackbox: bool = True
     """Record every control step"""
     watchdog: bool = True
@@ -138,7 +143,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
         policy = Policy.load(place)
         sees_limit(policy, spec)
         if config.meta == "learned":
-            load_chooser(_directory(place), spec, policy)
+            load_chooser(directory_of(place), spec, policy)
     check_bus(config.bus, config.ros_arguments, _names(config), config.coordinator)
     if not config.patience > 0.0:
         raise RobotError(f"--patience: expected a time above 0 s, got {config.patience:g}; give for example 60")
@@ -173,11 +178,6 @@ def _understood(config: Config) -> Config:
     )
 
 
-def _directory(place: Path) -> Path:
-    """The directory of a policy that may be named by one of its files."""
-    return place.parent if place.name in (MANIFEST, MODEL) else place
-
-
 def _names(config: Config) -> tuple[str, ...]:
     names = robot_names(config.robots)
     if not names and "[" not in config.robots:  # a launch file deals few robots to many hosts by slices
@@ -206,7 +206,7 @@ def run(config: Config) -> int:
     print(permit.said, end="\n" if permit.said else "", flush=True)
     chooser = None
     if config.meta == "learned":
-        chooser = load_chooser(_directory(config.policy or directory.root), spec, policy)
+        chooser = load_chooser(directory_of(config.policy or directory.root), spec, policy)
     shared = ControlConfig(
         spec=spec,
         person_speed=config.person_speed,
@@ -222,8 +222,10 @@ def run(config: Config) -> int:
     if config.metrics_port:
         metrics.serve(config.metrics_port)
     warm(steppers[names[0]])
+    shadows = begin(config.shadow, config.registry, steppers[names[0]].config, names, site, directory.root)
     wires = open_wires(config.bus, config.ros_arguments, names, keys, config.plant, config.coordinator, site.hash)
     host = Host(config, directory, wires, names, steppers, site, policy, metrics, chooser)
+    host.shadows = shadows
     for seat in host.seats:
         seat.permit = permit
         seat.plant.shadow = permit.authority is Authority.SHADOW
@@ -267,6 +269,7 @@ class Host:
             self.seats.append(Seat(index, plant, link, steppers[name], box, self.board, metrics))
         load = Loader(steppers[names[0]].config, policy, directory.root / POLICIES)
         self.desk = Desk(directory.root, self.seats, Served(policy, chooser), load)
+        self.shadows = Shadows(directory.root)
         self._stop = ""
         self._cpu_begun = time.process_time()
 
@@ -283,6 +286,8 @@ class Host:
                 signal.signal(signal.SIGINT, self._end)
             self.board.clock = "lockstep" if self.seats[0].lockstep else "wall"
             recorder = Recorder(self.boxes) if self.boxes else None
+            for seat, shadow in zip(self.seats, self.shadows.shadows, strict=False):
+                seat.shadow, shadow.lockstep = shadow, seat.lockstep
             self.desk.open()
             quieten()
             print(f"robots ready: {', '.join(seat.name for seat in self.seats)}", flush=True)
@@ -291,6 +296,7 @@ class Host:
         finally:
             self.board.beat(time.monotonic_ns(), driving=False)
             self.desk.close()
+            self.shadows.close()
             for seat in self.seats:
                 seat.close(self._stop or "the robots' process ends")
             self.wires.close()
@@ -343,7 +349,7 @@ class Host:
             seat.take()  # what came together with the plant's yes has left the sockets already
         silence = watchdog.LOCKSTEP_SILENCE if self.seats[0].lockstep else 2 * self.seats[0].period
         while not self._stop:
-            ready = self.wires.wait(patience)
+            ready = self.wires.wait(0.0 if self.shadows.pending else patience)
             now = time.monotonic()
             self.board.beat(time.monotonic_ns())
             self.desk.swap()
@@ -367,6 +373,7 @@ class Host:
                 for motor in motors:
                     motor.step(time.monotonic())
                 self.board.beat(time.monotonic_ns())
+            self.shadows.work(min(seat.left(time.monotonic()) for seat in self.seats))
             if self.seats[0].plant.left:
                 self._stop = self.seats[0].plant.left
             if now - heard > self.config.patience and (self.config.bus == "none" or self.seats[0].lockstep):
@@ -378,6 +385,7 @@ class Host:
                 self.wires.housekeeping()
                 for seat in self.seats:
                     seat.housekeeping()
+                self.desk.serving.later(self.shadows.flush)
         return False
 
     def _end(self, number: int, frame: FrameType | None) -> None:

@@ -12,6 +12,7 @@ whose readings fail to come steps on old ones, which the control step finds stal
 from __future__ import annotations
 
 import array
+import math
 import time
 import traceback
 from collections import Counter
@@ -31,6 +32,7 @@ from fleet.hosted import HostedRobot
 from fleet.metrics import RobotMetrics
 from fleet.permit import Permit
 from fleet.records import Inputs, Memory, Outputs, anew, at_start
+from fleet.shadow.live import Shadow
 from safety.calibration import Exceeded
 from safety.shield import Reason
 from safety.supervisor import Cause, may_drive
@@ -87,6 +89,8 @@ class Seat:
         self.memory: Memory = at_start()
         self.permit = Permit()
         """What the robot may do; a calibration that its monitors found wrong is marked as expired in its file"""
+        self.shadow: Shadow | None = None
+        """A candidate that is asked after the command is out; its answers go nowhere but to the records"""
         self.tally = Tally()
         self.lockstep = True
         self.waiting_since = -1.0
@@ -144,6 +148,10 @@ class Seat:
         self.link.remind()  # our report may have gone to a coordinator that is no more
         return False
 
+    def left(self, now: float) -> float:
+        """Time until its next cycle is due, s; without end in lockstep, where it comes when all have answered."""
+        return math.inf if self.lockstep else self.heard + self.period - now
+
     def silent(self, now: float) -> bool:
         """In wall time: no readings for two periods, so that the step must judge old ones."""
         long_silent = now - self._last_step > 2.0 * self.period and now - self._last_silent >= self.period
@@ -196,8 +204,11 @@ class Seat:
         self._plan, self._report = outputs.plan, outputs.report
         self._publish(outputs)
         if self.box is not None:
-            self.box.append(Step(inputs.cycle, inputs.stamp, inputs, before, outputs))
+            paired = self.shadow.newest() if self.shadow is not None else None
+            self.box.append(Step(inputs.cycle, inputs.stamp, inputs, before, outputs, paired))
         self._count(outputs, time.perf_counter() - started, arrived)
+        if self.shadow is not None:
+            self.shadow.offer(inputs, before, outputs, late=self._missed_in_row > 0)
 
     def housekeeping(self) -> None:
         """Hand counters to the metrics."""
@@ -215,6 +226,10 @@ class Seat:
                 if value > self._handed[key]:
                     metrics.message(name, peer, kind, value - self._handed[key])
                 news[key] = value
+        if self.shadow is not None:
+            for key, value in self.shadow.counts.items():
+                metrics.shadow(name, key, value - self._handed[f"shadow/{key}"])
+                news[f"shadow/{key}"] = value
         self._handed = news
 
     def summary(self) -> dict[str, Any]:
@@ -233,6 +248,7 @@ class Seat:
             "stops": dict(tally.stops),
             "modes": dict(tally.modes),
             "blackbox": vars(self.box.counts) if self.box is not None else None,
+            "shadow": dict(self.shadow.counts) if self.shadow is not None else None,
             "messages": {PLANT: dict(self.plant.counts), COORDINATOR: dict(self.link.transport.counts)},
         }
 

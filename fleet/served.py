@@ -64,7 +64,7 @@ class Loader:
         Raises PolicyError, ContractMismatch or FileError with one line: files missing, damaged, of another training, of
         another contract, too large, or a graph that does not answer as its contract says.
         """
-        directory = place.parent if place.name in (MANIFEST, MODEL) else place
+        directory = directory_of(place)
         _check_size(directory / MODEL)
         if self.config.meta:
             _check_size(meta_place(directory) / MODEL)
@@ -80,6 +80,11 @@ class Loader:
         served = Served(policy, chooser)
         keep(served, directory, self.folder)
         return served
+
+
+def directory_of(place: Path) -> Path:
+    """The directory of a policy that may be named by one of its files."""
+    return place.parent if place.name in (MANIFEST, MODEL) else place
 
 
 def rehearse(policy: Policy, contract: Contract, *, bound: float, patience: float = LATE) -> None:

@@ -19,7 +19,7 @@ from fleet.box import chain
 from fleet.box.chain import CHAIN, FORMAT, LINK_SYNC, OWN, SEAL_SECONDS, Link, Sealer
 from fleet.box.layout import Message, Note, clamped, counted, encode_body, end_of_file, note, start_of_file, tie
 
-CHANNELS = ("inputs", "memory", "outputs")
+CHANNELS = ("inputs", "memory", "outputs", "shadow")
 """A robot's; channel id = position + 1."""
 
 

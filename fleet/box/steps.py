@@ -28,6 +28,8 @@ class Step(msgspec.Struct, frozen=True):
     memory: Any  # as above
     """The memory that the step began with."""
     outputs: Any  # as above
+    shadow: Any = None  # as above
+    """What a candidate beside production decided in a step before (fleet/shadow/pairs.py)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Layout:
 
 
 def robot_messages(steps: Sequence[Step]) -> list[Message]:
-    """A robot's chunk: inputs and outputs of all steps, and the memory of each that does not follow on the one before.
+    """A robot's chunk: inputs and outputs of all steps, a shadow's pairs, the memory of each that does not follow on.
 
     That is the first, and any whose cycle is not the next one: steps were passed over, or time began anew.
     """
@@ -55,6 +57,8 @@ def robot_messages(steps: Sequence[Step]) -> list[Message]:
             messages.append((2, step.cycle, step.stamp, encode(step.memory)))
         messages.append((1, step.cycle, step.stamp, encode(step.inputs)))
         messages.append((3, step.cycle, step.stamp, encode(step.outputs)))
+        if step.shadow is not None:
+            messages.append((4, step.cycle, step.stamp, encode(step.shadow)))
     return messages
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agents.policy import MANIFEST, MODEL, Policy
 from fleet.control import ControlConfig, Stepper
-from fleet.served import rehearse
+from fleet.served import directory_of, rehearse
 from hierarchy.skills import sees_limit
 from sim.errors import MusterError, printable
 from sim.files import write_atomic
@@ -37,7 +37,7 @@ def find(word: str, spec: RobotSpec, registry: Path, keep: Path, site: str = "")
     """
     place = Path(word)
     if place.exists():
-        directory = place.parent if place.name in (MANIFEST, MODEL) else place
+        directory = directory_of(place)
         if not (directory / MODEL).exists():
             raise ShadowError(
                 f"shadow: expected a directory with {MODEL} and {MANIFEST}, {place} has none; name a policy's directory"

@@ -17,7 +17,7 @@ import msgspec
 from tyro.conf import Positional
 
 from fleet.shadow import candidate as candidates
-from fleet.shadow import summary as summaries
+from fleet.shadow import record
 from fleet.shadow.candidate import ShadowError
 from fleet.shadow.page import render
 from fleet.shadow.pairs import Pair
@@ -54,8 +54,8 @@ def run(config: Config) -> int:
     if config.policy:
         found, held, out = _pair(config, settings)
     else:
-        files = summaries.files(config.log)
-        held = sorted((one for file in files for one in summaries.read(file)), key=lambda one: one.stamp)
+        files = record.files(config.log)
+        held = sorted((one for file in files for one in record.read(file)), key=lambda one: one.stamp)
         found = of_records(held, settings)
         out = config.out or (config.log if config.log.is_dir() else config.log.parent)
         if not found.pairs:
@@ -110,5 +110,5 @@ def _pair(config: Config, settings: Settings) -> tuple[ShadowSummary, list[Pair]
     for robot in sorted({one.robot for one in held}):
         path = out / f"{robot}.jsonl"
         path.unlink(missing_ok=True)
-        summaries.write(path, (one for one in held if one.robot == robot))
+        record.write(path, (one for one in held if one.robot == robot))
     return of_records(held, settings), held, out

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fleet.charts import Line, line_chart
-from fleet.shadow.pairs import Pair
+from fleet.shadow.pairs import DIFFERS, Pair
 from fleet.shadow.summary import ShadowSummary
-from fleet.shadow.verdict import DIFFERS
 from fleet.sheet import card, cards, sheet, table
 from safety.shield import Reason
 from sim.robot import SECOND

@@ -26,6 +26,8 @@ from sim.robot import RobotSpec
 RECORDED = "recorded"
 """Source of outputs that came from somebody else's robot (`muster import`): nobody of ours proposed them."""
 FALLBACK = "fallback"
+DIFFERS = 0.25
+"""Disagreement from which two proposals are different commands: a quarter of the range."""
 MARGIN_MAX = 10.0
 """Margins beyond this, m, are all alike, as a lidar's range: infinite ones can be written to JSON so."""
 

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleet.judge import clusters, eprocess
-from fleet.shadow.pairs import Pair
+from fleet.shadow.pairs import DIFFERS, Pair
 
 Array = NDArray[np.float64]
 
@@ -37,8 +37,6 @@ BLOCK = 50
 """Pairs of a robot in a block: 5 s at 10 Hz, about as long as a person or a rack stays in the way."""
 GAP = 5
 """Cycles after which an intervention that goes on is another one: what was between was not seen."""
-DIFFERS = 0.25
-"""Disagreement from which two proposals are different commands: a quarter of the range."""
 NEAR = 1.0
 """Margins beyond this, m, are alike: nothing is near."""
 PASS, HOLD, REJECT = "pass", "hold", "reject"

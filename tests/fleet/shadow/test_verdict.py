@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fleet.shadow.pairs import Pair, Side
-from fleet.shadow.summary import Count, of_records, read, write
+from fleet.shadow.record import Count, read, write
+from fleet.shadow.summary import of_records
 from fleet.shadow.verdict import BLOCK, HOLD, PASS, REJECT, Evidence, Settings
 
 
