@@ -56,7 +56,7 @@ from sim.site import Site
 Out = list[tuple[str, msgspec.Struct]]
 """Messages to send, each with its receiver."""
 
-WAITING = 100
+WAITING = 80
 """Tasks in a fleet state that wait for a person: with 400 robots it stays below MAX_MESSAGE."""
 
 ASKING = 20
@@ -171,7 +171,7 @@ class Coordinator:
     def state(self, request: str, now: int) -> FleetState:
         """The fleet's state as clients see it."""
         latch, records = self.store.latch(), self.store.open_tasks().values()
-        lines = []
+        lines, modes = [], bytearray()
         for robot, known in list(self.roster.robots.items())[:LISTED]:
             report, live = known.report, self.roster.live.get(robot)
             task = live.task.id if live is not None else known.charge.task if known.charge is not None else ""
@@ -179,6 +179,7 @@ class Coordinator:
             person = robot in self.waiting or robot in self.leases.held
             status = RobotStatus.OPERATOR if person else report.status
             lines.append(RobotLine(robot, report.pose, status, report.battery, task, age))
+            modes += bytes((report.mode & 255, report.reason & 255))  # a stranger's numbers may be any
         return FleetState(
             request,
             now,
@@ -189,6 +190,7 @@ class Coordinator:
             waiting=(*self.waiting.values(), *self._stranded(), *unserved(records, self._able()))[:WAITING],
             asking=tuple(self.jogs.asking(now))[:ASKING],
             jogs=self.jogs.lines()[:ASKING],
+            modes=bytes(modes),
         )
 
     def _report(self, robot: str, report: Report, now: int) -> None:

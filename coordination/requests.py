@@ -114,6 +114,9 @@ class FleetState(msgspec.Struct, frozen=True):
     """Robots that ask for one"""
     jogs: tuple[JogLine, ...] = ()
     """Robots that operators have"""
+    modes: bytes = b""
+    """Two for each of `robots`, in their order, as it reported: `safety.supervisor.Mode` and the `Cause` of it; none
+    from a coordinator that does not tell. Bytes, because 400 lines leave little room in a message"""
 
 
 class StopRaise(msgspec.Struct, frozen=True):

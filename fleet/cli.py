@@ -93,6 +93,9 @@ COMMANDS = {
     ),
     "diverged": Command("sim.relive", "play worlds that blew up in training once more", "sim"),
     "view": Command("fleet.view", "show a run or an environment in the browser", "sim,view"),
+    "page": Command(
+        "fleet.ops.command", "the operator page of a fleet that runs: floor, alarms, tasks, rollout", "sim,view"
+    ),
     "video": Command("sim.film", "draw a run as a video: the floor from above, a robot from behind", "sim,view"),
     "estop": Command("fleet.estop", "raise or reset the fleet's emergency stop"),
     "jog": Command("fleet.jog", "drive the robot that asked for an operator by hand, and hand it back"),

@@ -85,7 +85,6 @@ class Launch:
             code = 128 + interrupted[0]
         amend_record(
             self.directory,
-            processes={member.process.name: member.process.command for member in self.members},
             ended={member.process.name: member.code for member in self.members},
             seconds={member.process.name: round(member.seconds, 1) for member in self.members},
             wall_seconds=round(time.monotonic() - begin, 1),
@@ -102,7 +101,8 @@ class Launch:
             member.start(self)
         if due:
             started = {member.process.name: member.leaders[-1].pid for member in self.members if member.leaders}
-            amend_record(self.directory, pids=started)
+            commands = {member.process.name: member.process.command for member in self.members}
+            amend_record(self.directory, pids=started, processes=commands)
         if self.shutdown is None or self.shutdown.start > now:
             return False
         self.print(f"shutdown: {self.shutdown.text}\n".encode())

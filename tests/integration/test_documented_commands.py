@@ -19,7 +19,7 @@ from fleet.launchfile import read_plan, split_assignments
 from fleet.launchpackages import OWN, PROGRAMS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/deploy.md", "docs/metrics.md", "docs/decisions.md")
+PAGES = ("README.md", "docs/deploy.md", "docs/metrics.md", "docs/operations.md", "docs/decisions.md")
 STANDS_FOR = {"PORT": "7410", "NUMBER": "3", "EPOCH": "3"}
 """Words in capitals that are a number; others may be any text."""
 SHOWN = re.compile(r"(?:^|[\s;&|(])(?:\.venv/bin/|\$VENV/bin/)?(muster|ros2 (?:run|launch) muster_ros) (.*)")
