@@ -12,7 +12,9 @@ A robot that was given another policy while it drove (`muster swap`) says with e
 lies in its run.
 
 A chunk begins with the whole memory, so a file that was cut, or lost steps to a full disk, is replayed where it is
-whole. Values are compared as msgpack bytes: NaN equals NaN, -0.0 differs from 0.0.
+whole. How values are compared: fleet/difference.py.
+
+Questions beyond that (`--policy` of another version, `--speed-assumption`, `--sim`, `--to-test`) are fleet/incident's.
 
 Black boxes of drives (`muster drive`) are replayed by fleet/drivereplay.py: recorded inputs -> decision.
 
@@ -26,7 +28,7 @@ import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -37,6 +39,7 @@ from agents.policy import MODEL, Policy
 from fleet.box.keep import by_number
 from fleet.codehash import code_hash
 from fleet.control import Stepper
+from fleet.difference import Difference, compare, numbers
 from fleet.header import Header, read_header
 from fleet.records import SCHEMA, Inputs, Memory, Outputs
 from fleet.rundir import cpu, versions
@@ -59,18 +62,24 @@ class Config:
     path: Positional[Path]
     """A black box (.mcap), or a run directory: all of its black boxes"""
     policy: Path | None = None
-    """Directory of the policy; that of the run if not given"""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first field that differs in one file."""
-
-    cycle: int
-    field: str
-    """Dotted path"""
-    recorded: str
-    replayed: str
+    """Directory or version of a policy; that of the run if not given. With another than drove: what it would have
+    proposed at each step, and what the shield would have released"""
+    speed_assumption: float | None = None
+    """What the shield would have released had people been assumed to walk at this speed, m/s"""
+    sim: float | None = None
+    """Restore the world at this second of the recording and let the policy play on"""
+    to_test: Path | None = None
+    """Make a regression test in this directory, of what was decided around --at"""
+    robot: str = ""
+    """Which robot of a run, for --sim and --to-test"""
+    at: float | None = None
+    """--to-test: the second of the recording; where this code first decides otherwise if not given"""
+    seconds: float | None = None
+    """--sim: how long to play on, 10 s; --to-test: how much to keep before and after the moment, 1 s"""
+    unknown: Literal["stand", "walk"] = "stand"
+    """--sim without the plant's record: whether what only the lidar saw stands, or walks at the assumed speed"""
+    registry: Path = Path("registry")
+    """Where a policy named by its version is looked for besides the run"""
 
 
 @dataclass
@@ -113,7 +122,15 @@ class Verdict:
 
 def run(config: Config) -> int:
     """Replay and print a line per file; 0 identical, 1 different. Raises BlackBoxError and PolicyError (exit 2)."""
-    verdicts = list(replay_all(config.path, config.policy))
+    asked = config.speed_assumption is not None or config.sim is not None or config.to_test is not None
+    given: Policy | None = None
+    if asked or config.policy is not None:
+        # not imported above: a world is simulated for --sim, which no robot needs
+        answered = importlib.import_module("fleet.incident.questions").answer(config)
+        if not isinstance(answered, Policy):
+            return answered
+        given = answered
+    verdicts = list(replay_all(config.path, config.policy, given))
     for verdict in verdicts:
         print(verdict.line(), flush=True)
     different = sum(not verdict.identical for verdict in verdicts)
@@ -123,10 +140,13 @@ def run(config: Config) -> int:
     return 1 if different else 0
 
 
-def replay_all(path: Path, policy: Path | None = None) -> Iterator[Verdict]:
-    """The verdict of every black box under `path`; raises BlackBoxError when there is none."""
+def replay_all(path: Path, policy: Path | None = None, known: Policy | None = None) -> Iterator[Verdict]:
+    """The verdict of every black box under `path`; raises BlackBoxError when there is none.
+
+    `policy` is where to look for what drove; `known` was loaded already.
+    """
     files = find_files(path)
-    policies: dict[str, Policy] = {}
+    policies = {known.hash: known} if known is not None else {}
     for file in files:
         recording = read_recording(file)
         if recording.metadata.get("schema", "").startswith(DRIVES):
@@ -250,7 +270,7 @@ def _replay_chunks(
         for step in recorded_steps(chunk, path):
             if step.memory is not None:
                 if memory is not None and last_cycle is not None and step.inputs.cycle == last_cycle + 1:
-                    verdict.difference = _compare(step.inputs.cycle, step.memory, memory, "memory")
+                    verdict.difference = compare(step.inputs.cycle, step.memory, memory, "memory")
                     if verdict.difference:
                         return memory, last_cycle
                 if step.memory.schema != SCHEMA:
@@ -292,9 +312,7 @@ def recorded_steps(chunk: tuple[Message, ...], path: Path) -> Iterator[RecordedS
                 inputs = msgspec.msgpack.decode(message.data, type=Inputs)
             elif message.channel == "outputs" and inputs is not None:
                 if message.cycle == inputs.cycle & 0xFFFFFFFF:  # else what lies between is damaged
-                    yield RecordedStep(
-                        inputs, msgspec.msgpack.decode(message.data, type=Outputs), memory, message.data
-                    )
+                    yield RecordedStep(inputs, msgspec.msgpack.decode(message.data, type=Outputs), memory, message.data)
                 memory = inputs = None
     except msgspec.MsgspecError as error:
         raise BlackBoxError(f"expected records of schema {SCHEMA} in {path}: {error}") from error
@@ -319,9 +337,9 @@ def _check(
     verdict.steps += 1
     if step.raw != msgspec.msgpack.encode(outputs):  # else no field differs; a file of before may lack fields
         # link 1 first, so that a wrong observation is not reported as the decision that follows from it
-        verdict.difference = _compare(
-            cycle, _numbers(step.outputs.observation), _numbers(outputs.observation), "observation"
-        ) or _compare(cycle, step.outputs, outputs, "outputs")
+        verdict.difference = compare(
+            cycle, numbers(step.outputs.observation), numbers(outputs.observation), "observation"
+        ) or compare(cycle, step.outputs, outputs, "outputs")
     if verdict.difference is None and recorded is not None and policy is not None and asked:
         verdict.asked += 1
         said = policy.act(np.frombuffer(asked[0], np.float32).reshape(1, -1))[0]
@@ -370,38 +388,3 @@ def same_machine(recorded_cpu: Mapping[str, object], recorded_versions: Mapping[
     here, now = versions(), cpu()
     same_cpu = all(recorded_cpu.get(key) == now[key] for key in ("machine", "features"))
     return same_cpu and all(recorded_versions.get(name) == here.get(name) for name in DECIDING)
-
-
-def _compare(cycle: int, recorded: Any, replayed: Any, name: str) -> Difference | None:  # any records
-    """The first field that differs, by msgpack bytes."""
-    if msgspec.msgpack.encode(recorded) == msgspec.msgpack.encode(replayed):
-        return None
-    old, new = msgspec.to_builtins(recorded), msgspec.to_builtins(replayed)
-    where = _first_difference(old, new)
-    for key in where:
-        old, new = old[key], new[key]
-    path = ".".join([name, *map(str, where)])
-    return Difference(cycle, path, _short(old), _short(new))
-
-
-def _first_difference(old: Any, new: Any) -> list[Any]:  # plain values of two records
-    """The path of keys to the first value that differs."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in old:
-            if key not in new or msgspec.msgpack.encode(old[key]) != msgspec.msgpack.encode(new[key]):
-                return [key, *_first_difference(old[key], new[key])] if key in new else []
-    if isinstance(old, (list, tuple)) and isinstance(new, (list, tuple)) and len(old) == len(new):
-        for index, (a, b) in enumerate(zip(old, new, strict=True)):
-            if msgspec.msgpack.encode(a) != msgspec.msgpack.encode(b):
-                return [index, *_first_difference(a, b)]
-    return []
-
-
-def _numbers(observation: bytes) -> list[float]:
-    """An observation as numbers, so that a difference names one of them."""
-    return np.frombuffer(observation, np.float32).tolist()
-
-
-def _short(value: Any) -> str:  # a plain value
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

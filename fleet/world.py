@@ -246,6 +246,26 @@ class World:
         """Read `poses` and `twists` off the simulation: for who has moved a body in it."""
         self._read.launch()
 
+    def resume(self, poses: NDArray[np.floating], twists: NDArray[np.floating], begin: int = 0) -> None:
+        """Put the robots from number `begin` on at `poses` (n, 3), moving by `twists` (n, 2) of v and w as if told so.
+
+        For who restores a floor of the past; who is on the ground stays level with the cell under it.
+        """
+        rows = slice(begin, begin + len(poses))
+        for arrays in (self._released, self._before, self._setpoint, self._output):
+            arrays.numpy()[rows] = twists
+        for robot, ((x, y, yaw), (v, w)) in enumerate(zip(poses.tolist(), twists.tolist(), strict=True), begin):
+            at, speed = robot * self.scene.qpos_stride, robot * self.scene.qvel_stride
+            moves = v * np.cos(yaw), v * np.sin(yaw)
+            if self.scene.body == "planar":
+                self.data.qpos[at : at + 3] = x, y, yaw
+                self.data.qvel[speed : speed + 3] = *moves, w
+            else:
+                self.data.qpos[at : at + 2] = x, y
+                self.data.qpos[at + 3 : at + 7] = np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)
+                self.data.qvel[speed : speed + 6] = *moves, 0.0, 0.0, 0.0, w
+        self.observe_bodies()
+
     def write(self, folder: Path, names: tuple[str, ...], **notes: Any) -> None:
         """Write plant.npz (poses, for pictures) and plant.json (counts, and `notes`: plain JSON values) into `folder`.
 
@@ -265,6 +285,7 @@ class World:
         drive.latency.fill_(LATENCY_PERIODS)
         drive.lag.fill_(LAG)
         self._released, self._before = drive.released, drive.before
+        self._setpoint, self._output = drive.setpoint, drive.output
         self._pose, self._twist = wp.zeros((robots, 3), dtype=wp.float32), wp.zeros((robots, 3), dtype=wp.float32)
         self.poses, self.twists = np.asarray(self._pose.numpy()), np.asarray(self._twist.numpy())
         self._drive = record_drive(self.spec, drive, _row(self.data.ctrl), robots, scene.ctrl_stride, "cpu")
