@@ -5,6 +5,9 @@ their own and each with another seed, until their black boxes hold ten robot-hou
 36,000 control steps an hour. Then one process replays all of it as `muster replay` does, file by file: reading,
 decoding, the control step, the policy's own answer, and the comparison of every field and memory bit by bit.
 
+To measure on runs that are there already, name their directories in MUSTER_REPLAY_RUNS (`:` between them): all that
+they hold is replayed, and stderr says how many robot-hours that were.
+
 `differences` counts the black boxes that differ, cannot be replayed or are missing; outputs within a tolerance count
 too, for the machine is the same. `speed` is recorded time over the processor time of that one process, which is the
 real-time factor of a core that nobody else uses; the wall time, which others on the machine lengthen, goes to stderr.
@@ -12,10 +15,12 @@ real-time factor of a core that nobody else uses; the wall time, which others on
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from figure import Figure
@@ -29,43 +34,75 @@ HOUR_STEPS = 36_000
 """Control steps in a robot-hour at 10 Hz."""
 
 
+@dataclass
+class Tally:
+    """What was replayed. Owns its counts."""
+
+    files: int = 0
+    steps: int = 0
+    differences: int = 0
+    processor: float = 0.0
+    """s"""
+    wall: float = 0.0
+    """s"""
+
+
 def measure(quick: bool) -> Iterable[Figure]:
     """Black boxes with a difference, and recorded seconds replayed in a second of one core."""
-    robots, tasks, people, wanted = (4, 6, 2, HOUR_STEPS // 30) if quick else (16, 400, 6, 10 * HOUR_STEPS)
-    policy = trained_policy()
-    differences, steps, files, processor, wall, seed = 0, 0, 0, 0.0, 0.0, 0
-    while steps < wanted:
+    tally = Tally()
+    given = [Path(name) for name in os.environ.get("MUSTER_REPLAY_RUNS", "").split(":") if name]
+    for run in given:
+        _replay(run, tally)
+    if not given:
+        robots, tasks, people, wanted = (4, 6, 2, HOUR_STEPS // 30) if quick else (16, 200, 6, 10 * HOUR_STEPS)
+        for number, run in enumerate(_fleets(robots, tasks, people), 1):
+            before = tally.steps
+            _replay(run, tally)
+            if tally.steps == before:
+                raise RuntimeError(f"{run} holds no step that could be replayed; its logs say why")
+            tally.differences += max(robots * number - tally.files, 0)
+            shutil.rmtree(run)  # a robot-hour is 0.1 GB
+            if tally.steps >= wanted:
+                break
+    seconds = tally.steps * 0.1
+    print(
+        f"processor {tally.processor:.1f} s, wall {tally.wall:.1f} s ({seconds / tally.wall:.0f} x)",
+        file=sys.stderr,
+    )
+    yield Figure("differences", float(tally.differences), "1")
+    yield Figure("speed", seconds / tally.processor, "x real time per core")
+
+
+def _fleets(robots: int, tasks: int, people: int) -> Iterator[Path]:
+    """Recorded runs, one after the other."""
+    policy, seed = trained_policy(), 0
+    while True:
         seed += 1
-        given = {"policy": policy, "robots": robots, "tasks": tasks, "people": people, "seed": seed, "video": "false"}
-        run = launch("warehouse.launch.yaml", [f"{name}:={value}" for name, value in given.items()], limit=3600.0)
-        before = steps
-        for file in _boxes(run.directory):
-            files += 1
-            cpu, clock = time.process_time(), time.perf_counter()
-            try:
-                for verdict in replay_all(file):
-                    steps += verdict.steps
-                    differences += not verdict.identical or bool(verdict.policy_error) or verdict.steps == 0
-                    if not verdict.identical or verdict.notes:
-                        print(verdict.line(), file=sys.stderr)
-            except MusterError as error:
-                differences += 1
-                print(error, file=sys.stderr)
-            processor, wall = processor + time.process_time() - cpu, wall + time.perf_counter() - clock
-        differences += max(robots * seed - files, 0)
-        if steps == before:
-            raise RuntimeError(f"{run.directory} holds no step that could be replayed; its logs say why")
-        shutil.rmtree(run.directory)  # a robot-hour is 0.1 GB
-        print(f"{files} black boxes, {steps} steps ({steps / HOUR_STEPS:.2f} robot-hours)", file=sys.stderr, flush=True)
-    seconds = steps * 0.1
-    print(f"processor {processor:.1f} s, wall {wall:.1f} s ({seconds / wall:.0f} x)", file=sys.stderr)
-    yield Figure("differences", float(differences), "1")
-    yield Figure("speed", seconds / processor, "x real time per core")
+        named = {"policy": policy, "robots": robots, "tasks": tasks, "people": people, "seed": seed, "video": "false"}
+        yield launch("warehouse.launch.yaml", [f"{name}:={value}" for name, value in named.items()], 3600.0).directory
 
 
-def _boxes(run: Path) -> list[Path]:
+def _replay(run: Path, tally: Tally) -> None:
+    """Replay all black boxes of a run."""
     try:
-        return find_files(run)
+        found = find_files(run)
     except MusterError as error:
+        tally.differences += 1
         print(error, file=sys.stderr)
-        return []
+        return
+    for file in found:
+        tally.files += 1
+        cpu, clock = time.process_time(), time.perf_counter()
+        try:
+            for verdict in replay_all(file):
+                tally.steps += verdict.steps
+                tally.differences += not verdict.identical or bool(verdict.policy_error) or verdict.steps == 0
+                if not verdict.identical or verdict.notes:
+                    print(verdict.line(), file=sys.stderr)
+        except MusterError as error:
+            tally.differences += 1
+            print(error, file=sys.stderr)
+        tally.processor += time.process_time() - cpu
+        tally.wall += time.perf_counter() - clock
+    hours = tally.steps / HOUR_STEPS
+    print(f"{tally.files} black boxes, {tally.steps} steps ({hours:.2f} robot-hours)", file=sys.stderr, flush=True)
