@@ -15,7 +15,7 @@ import msgspec
 
 from coordination.keys import KEY_BYTES, NAME, Keys
 from fleet.rollout.plan import RolloutError
-from fleet.rollout.stages import Order
+from fleet.rollout.record import Order
 
 FRESH = 60.0
 """s for which an order may be on its way: a person at a page with a clock of its own."""

@@ -29,7 +29,7 @@ from fleet.registry.store import Registry
 from fleet.rollout.authority import Signed, sign
 from fleet.rollout.events import FILE, Store
 from fleet.rollout.plan import Plan, RolloutError
-from fleet.rollout.stages import Order, Started, State, Target
+from fleet.rollout.record import Order, Started, State, Target
 from fleet.rundir import open_run
 from sim.errors import printable
 from sim.files import read_file

@@ -28,7 +28,7 @@ from fleet.rollout.authority import Signed
 from fleet.rollout.events import Store
 from fleet.rollout.lease import Lessor
 from fleet.rollout.plan import DRIVEN, RolloutError, Stage
-from fleet.rollout.stages import AnyEvent, Command, Decision, Deploy, Gate, Looked, Name, Revoke, State
+from fleet.rollout.record import AnyEvent, Command, Decision, Deploy, Gate, Looked, Name, Revoke, State
 
 SECOND = 1_000_000_000
 HOUR = 3600.0

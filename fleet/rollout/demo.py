@@ -34,12 +34,12 @@ from fleet.rollout.authority import Signed, sign
 from fleet.rollout.command import target
 from fleet.rollout.conduct import Conductor
 from fleet.rollout.events import FILE, Store
-from fleet.rollout.floor import LANES, LENGTH, Floor, Told, Wave, base, names, zone_site
+from fleet.rollout.floor import LANES, LENGTH, Told, Wave, base, drive, names, quiet, zone_site
 from fleet.rollout.lease import Lessee, Lessor
 from fleet.rollout.leasing import RELEASES
 from fleet.rollout.plan import DRIVEN, Course, Plan, RolloutError, Share, Stage
+from fleet.rollout.record import Started, State
 from fleet.rollout.show import Chapter, write_report
-from fleet.rollout.stages import Started, State
 from fleet.rundir import join_run
 from hierarchy.motor import motor_hash
 from sim.robot import SECOND, RobotSpec
@@ -122,7 +122,7 @@ def run(config: Config) -> int:
     ends, chapters = [], []
     count = config.workers or min(4, os.cpu_count() or 1)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, initializer=_quiet) as pool:
+    with ProcessPoolExecutor(count, context, initializer=quiet) as pool:
         fleet = _Fleet(directory.root, keys, config, pool)
         baseline = fleet.release("baseline", Path(str(places["baseline"])))
         for name in ("first", "second"):
@@ -302,7 +302,7 @@ class _Fleet:
     def _driven(self, waves: list[Wave]) -> Told:
         """Simulate; the site clock goes on by the longest mission."""
         told = Told()
-        for one in self.pool.map(_drive, waves):
+        for one in self.pool.map(drive, waves):
             told.missions += one.missions
             told.pairs += one.pairs
             told.logged += one.logged
@@ -362,24 +362,6 @@ class _Fleet:
         for each in (FILE, "missions.jsonl", "verdicts"):
             if (self.root / each).exists():
                 shutil.move(self.root / each, folder / each)
-
-
-_floor: Floor | None = None
-"""Of a worker's process"""
-
-
-def _drive(wave: Wave) -> Told:
-    """What a worker does with a wave."""
-    global _floor
-    _floor = _floor or Floor()
-    return _floor.drive(wave)
-
-
-def _quiet() -> None:
-    """A worker leaves Ctrl-C to its parent, and takes one core."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _course() -> Course:

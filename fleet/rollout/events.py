@@ -26,7 +26,8 @@ from fleet.registry.audit import Entry, broken, following
 from fleet.rollout import authority
 from fleet.rollout.authority import Signed
 from fleet.rollout.plan import RolloutError
-from fleet.rollout.stages import AnyEvent, Command, Order, State, handle
+from fleet.rollout.record import AnyEvent, Command, Order, State
+from fleet.rollout.stages import handle
 
 FILE = "rollout.sqlite"
 """Of a run's directory."""

@@ -18,6 +18,7 @@ Where the person stands is drawn by (seed, wave, zone, lane) alone, so both arms
 from __future__ import annotations
 
 import math
+import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,6 +191,22 @@ class Floor:
         world.observe_bodies()
         world.step()  # sensors tell the new places from here on
         return places
+
+
+_floor: Floor | None = None
+"""Of a worker's process"""
+
+
+def drive(wave: Wave) -> Told:
+    """What a worker does with a wave."""
+    global _floor
+    _floor = _floor or Floor()
+    return _floor.drive(wave)
+
+
+def quiet() -> None:
+    """A worker leaves Ctrl-C to its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Robot:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from agents.policy import Policy
 from fleet.judge.missions import Mission
 from fleet.rollout.floor import EXPLORED, Logged
-from fleet.rollout.stages import Decision
+from fleet.rollout.record import Decision
 from sim.robot import RobotSpec
 from sim.tasks.navigate_contract import navigate_contract
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import zmq
 from figure import Figure
 
 from agents.policy import Policy
@@ -61,11 +62,18 @@ class Robots:
             ZmqClient(name, ROLLOUT, Keys(nodes={name: _node(keys, name)}), self.server.address) for name in self.names
         ]
         self.serving = [Serving(Version("old"), lambda place: Version(place.name)) for _ in self.names]
+        self.poller, self.turn = zmq.Poller(), 0
+        for link in self.links:
+            self.poller.register(link.socket, zmq.POLLIN)
         self.tethers = [Tether(one, link, folder) for one, link in zip(self.serving, self.links, strict=True)]
 
     def tick(self) -> None:
-        """One turn of the loop."""
-        for serving, tether in zip(self.serving, self.tethers, strict=True):
+        """One turn of the loop: robots to which something came, and a quarter of the others, as asks fall due."""
+        self.turn += 1
+        ready = {socket for socket, _ in self.poller.poll(0)}
+        for index, (serving, tether) in enumerate(zip(self.serving, self.tethers, strict=True)):
+            if self.links[index].socket not in ready and index % 4 != self.turn % 4:
+                continue
             tether.keep()
             while not serving._jobs.empty():  # loading, without a thread for each of a thousand
                 job = serving._jobs.get()

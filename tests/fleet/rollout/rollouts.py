@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from fleet.rollout.plan import Course, Plan, Share, Stage
-from fleet.rollout.stages import AnyEvent, Command, Gate, Looked, Order, Started, State, Target, handle
+from fleet.rollout.record import AnyEvent, Command, Gate, Looked, Order, Started, State, Target
+from fleet.rollout.stages import handle
 
 SECOND = 1_000_000_000
 OLD, NEW = Target("a" * 64, "e" * 64, "5" * 64), Target("b" * 64, "e" * 64, "5" * 64)

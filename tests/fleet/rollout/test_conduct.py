@@ -15,7 +15,7 @@ from fleet.rollout.conduct import Conductor
 from fleet.rollout.events import FILE, Store
 from fleet.rollout.lease import Lessor
 from fleet.rollout.plan import RolloutError, Stage
-from fleet.rollout.stages import Gate
+from fleet.rollout.record import Gate
 from tests.fleet.rollout.rollouts import NEW, SECOND, started
 
 FLEET = new_keys()

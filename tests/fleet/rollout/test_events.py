@@ -16,7 +16,7 @@ from fleet.registry.audit import following
 from fleet.rollout.authority import Signed, sign
 from fleet.rollout.events import FILE, Store
 from fleet.rollout.plan import RolloutError, Stage
-from fleet.rollout.stages import Gate, Order
+from fleet.rollout.record import Gate, Order
 from tests.fleet.rollout.rollouts import SECOND, started
 
 FLEET = new_keys()

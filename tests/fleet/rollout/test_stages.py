@@ -5,20 +5,8 @@ import msgspec
 import pytest
 
 from fleet.rollout.plan import DRIVEN, GATED, RolloutError, Share, Stage, checked
-from fleet.rollout.stages import (
-    Changed,
-    Deploy,
-    Gate,
-    Joined,
-    Looked,
-    Name,
-    Revoke,
-    State,
-    Target,
-    Tripped,
-    fold,
-    handle,
-)
+from fleet.rollout.record import Changed, Deploy, Gate, Joined, Looked, Name, Revoke, State, Target, Tripped
+from fleet.rollout.stages import fold, handle
 from tests.fleet.rollout.rollouts import NEW, OLD, PLAN, ROBOTS, SECOND, Rollout, started
 
 
