@@ -11,10 +11,11 @@ no writer: there is no way from it to a motor. Skipped, and counted by why, is a
     busy      the next readings are due before it would be done, or came already
     fault     the candidate raised; after FAULTS of these it is off
 
-The budget is time: each tick adds SHARE of the period (of one process, whoever many robots it hosts; of each robot in
-lockstep, where no tick can be late), and each candidate's step takes what it took. A slow candidate is thus asked less
-often, not allowed more. One step cannot be broken off: `candidate.load` refuses a policy whose answer alone would take
-more than its share, and a step is only begun where twice what steps take is left.
+The budget is time: each tick adds SHARE of the period (of one process, however many robots it hosts), and each
+candidate's step takes what it took. A slow candidate is thus asked less often, not allowed more. One step cannot be
+broken off: `candidate.load` refuses a policy whose answer alone would take more than its share, and a step is only
+begun where twice what steps take is left. In lockstep time stands still while robots decide, so no tick can be late and
+every step is paired: the same run gives the same pairs.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Shadow:
         """Of all candidate's steps"""
         self._stepper, self._sink, self._clock = stepper, sink, clock
         self.lockstep = False
-        """Time stands still while robots decide: no tick can be late, and none has to share its time"""
+        """Time stands still while robots decide: no tick can be late, and each step is paired"""
         self._tick = tick or stepper.config.spec.period / SECOND
         self._robots = robots
         self._budget = 0.0
@@ -115,11 +116,11 @@ class Shadow:
             if asked(outputs):
                 self._skip(Skip.LATE)
             return
-        allowance = SHARE * self._tick / (1 if self.lockstep else self._robots)
+        allowance = SHARE * self._tick / self._robots
         self._budget = min(self._budget + allowance, max(allowance, ROOM * self._expected))
         if self.off or not asked(outputs):
             return
-        if self._budget < self._expected:
+        if self._budget < self._expected and not self.lockstep:
             self._skip(Skip.BUDGET)
         else:
             self._open = (inputs, memory, outputs)
@@ -185,11 +186,12 @@ class Shadows:
         return any(shadow.pending for shadow in self.shadows)
 
     def work(self, left: float) -> None:
-        """Ask one candidate, `left` s before anything else is due."""
+        """Ask one candidate, `left` s before anything else is due; all of them in lockstep."""
         for shadow in self.shadows:
             if shadow.pending:
                 shadow.work(left)
-                return
+                if not shadow.lockstep:
+                    return
 
     def take(self, found: Pair) -> None:
         """The shadows' sink."""

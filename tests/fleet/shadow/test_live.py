@@ -73,7 +73,7 @@ def drive(shadow: Shadow, steps: list[Step], *, left: float = math.inf, late: bo
 
 def test_it_decides_as_it_would_alone_and_production_is_not_touched(steps: list[Step], stepper: Stepper) -> None:
     found: list[Pair] = []
-    shadow = Shadow("r0", stepper, found.append, clock=ticking(0.0005))
+    shadow = Shadow("r0", stepper, found.append, clock=ticking(1.0))
     shadow.lockstep = True
     drive(shadow, steps)
     assert [one.cycle for one in found] == [step.cycle for step in steps]
