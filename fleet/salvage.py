@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -146,7 +146,7 @@ def _records(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, bo
 
 
 def _read_chunk(
-    data: bytes, start: int, end: int, whole: bool, names: Mapping[int, str]
+    data: bytes, start: int, end: int, whole: bool, names: dict[int, str]
 ) -> tuple[tuple[Message, ...], str]:
     """The whole messages of a chunk and what is wrong with it."""
     if start + 32 > end:
@@ -160,7 +160,9 @@ def _read_chunk(
         return (), f"the chunk at byte {start - 9} has a wrong checksum and was left out"
     messages = []
     for opcode, first, last, complete in _records(data, at, min(at + size, end)):
-        if opcode == MESSAGE and complete:
+        if opcode == CHANNEL and complete:
+            names[struct.unpack_from("<H", data, first)[0]] = read_text(data, first + 4)[0]
+        elif opcode == MESSAGE and complete:
             channel, cycle, stamp, _ = struct.unpack_from("<HIQQ", data, first)
             messages.append(Message(names.get(channel, ""), cycle, stamp, data[first + 22 : last]))
     return tuple(messages), ""

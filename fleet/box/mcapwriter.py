@@ -88,11 +88,11 @@ class McapWriter:
         self._span, self._all = _wider(self._span, log_time), _wider(self._all, log_time)
         self._in_chunk(mcap.MESSAGE, mcap.message(channel, sequence, log_time, publish_time, data))
         if self._options.chunks and len(self._chunk) >= self._options.chunk_bytes:
-            self._close_chunk()
+            self.close_chunk()
 
     def attachment(self, log_time: int, create_time: int, name: str, kind: str, data: bytes) -> None:
         """Attach a file."""
-        self._close_chunk()
+        self.close_chunk()
         whole = self._record(mcap.ATTACHMENT, mcap.attachment(log_time, create_time, name, kind, data))
         numbers = (self._size, len(whole), log_time, create_time, len(data))
         self._attachment_indexes.append(mcap.attachment_index(*numbers, name, kind))
@@ -101,7 +101,7 @@ class McapWriter:
 
     def metadata(self, name: str, values: Mapping[str, str]) -> None:
         """Write a metadata record."""
-        self._close_chunk()
+        self.close_chunk()
         whole = self._record(mcap.METADATA, mcap.metadata(name, values))
         self._metadata_indexes.append(mcap.metadata_index(self._size, len(whole), name))
         self._metadata += 1
@@ -109,7 +109,7 @@ class McapWriter:
 
     def finish(self) -> None:
         """Close the last chunk; write data end, summary and footer."""
-        self._close_chunk()
+        self.close_chunk()
         self._put(self._record(mcap.DATA_END, mcap.data_end(self._crc)))
         options, start = self._options, self._size
         groups: list[tuple[int, list[bytes]]] = [
@@ -149,7 +149,8 @@ class McapWriter:
         else:
             self._put(self._record(opcode, content))
 
-    def _close_chunk(self) -> None:
+    def close_chunk(self) -> None:
+        """Write the open chunk, if anything is in it; what comes next begins another one."""
         if not self._chunk:
             return
         first, last = self._span or (0, 0)
