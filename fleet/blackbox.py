@@ -23,18 +23,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import sys
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fleet.box import chain
 from fleet.box.boxfile import BoxFile
 from fleet.box.chain import EVENTS, ClockJump, DropOut, Event, Triggered
+from fleet.box.counts import Counts, Head, head_of
 from fleet.box.keep import JUMP, QUOTA_BYTES, Keeper, Place, files_of
 from fleet.box.layout import Message
 from fleet.box.recover import last_head
@@ -52,44 +54,14 @@ CHUNK_BYTES = 256 * 1024
 """About the most of one chunk: the interpreter's lock is held for as long as a chunk is encoded."""
 BATCH = 128
 """Steps of one chunk at most; as above."""
+HEADS_SECONDS = 60.0
+"""How often the heads are told to the fleet, s (research goal)."""
 QUEUE_STEPS = 20_000
 """Steps that wait for a stuck disk at most: 20,000 x 3 kB = 60 MB; later ones are dropped and counted."""
 JUMP_PAUSE = 5 * SECOND
 """A jump of the site clock begins another file, but not so soon after the last one, ns: a clock may jump to and fro."""
 ROTATE_BYTES = 256 * 1024 * 1024
 """A file that reached this size is closed and followed by the next number: more opens slowly in viewers."""
-
-
-@dataclass
-class Counts:
-    """What became of the steps of one black box."""
-
-    written: int = 0
-    """Steps in the file."""
-    dropped: int = 0
-    """Steps lost to a failed write or a full queue."""
-    failed_writes: int = 0
-    """Writes or syncs that failed."""
-    bytes: int = 0
-    """Bytes written, all files."""
-    unlocked: int = 0
-    """Triggers that locked nothing, because too much is locked already"""
-    deleted: int = 0
-    """Files that the quota or a full disk took"""
-
-
-@dataclass(frozen=True)
-class Head:
-    """How far a black box has come: what a fleet keeps, to see later that nothing before it was changed or cut off."""
-
-    robot: str
-    file: str
-    chunks: int
-    count: int
-    """Messages"""
-    head: bytes
-    stamp: int
-    closed: bool
 
 
 class BlackBox:
@@ -139,6 +111,7 @@ class BlackBox:
         self._asked: deque[tuple[str, str]] = deque()
         self._before: Any = None  # whatever the layout takes: the last step of the chunk before
         self._previous: tuple[str, bytes] | None = None
+        self._ended: Head | None = None
         self._file: BoxFile | None = None
         self._jump_time = -JUMP_PAUSE
         self._dirty = False
@@ -148,11 +121,9 @@ class BlackBox:
 
     @property
     def head(self) -> Head | None:
-        """How far the open file has come; None where there is none."""
+        """How far the newest file has come; None before the first."""
         file = self._file
-        if file is None:
-            return None
-        return Head(self.robot, file.path.name, file.chunks, file.count, file.head, file.last, False)
+        return self._ended if file is None else head_of(self.robot, file, closed=False)
 
     def waiting(self) -> int:
         """Steps that the writer has not taken yet."""
@@ -339,6 +310,7 @@ class BlackBox:
 
     def _closed(self, file: BoxFile) -> None:
         self._previous = (file.path.name, file.head)
+        self._ended = head_of(self.robot, file, closed=True)
         self._keeper.closed(Place(file.path, file.first or 0, file.last, file.head))
 
 
@@ -346,9 +318,14 @@ class Recorder:
     """The writer threads of one process: one flushes its black boxes, one syncs them, both off the control path."""
 
     def __init__(
-        self, boxes: Sequence[BlackBox], interval: float = CHUNK_SECONDS, sync_interval: float = SYNC_SECONDS
+        self,
+        boxes: Sequence[BlackBox],
+        interval: float = CHUNK_SECONDS,
+        sync_interval: float = SYNC_SECONDS,
+        heads: Path | None = None,
     ) -> None:
-        self._boxes = list(boxes)
+        """Begin. `heads`: where the heads of all boxes are written each HEADS_SECONDS and at the end."""
+        self._boxes, self._heads = list(boxes), heads
         self._interval, self._sync_interval = interval, sync_interval
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="blackbox", daemon=True)
@@ -363,11 +340,25 @@ class Recorder:
         self._syncer.join(timeout)
 
     def _work(self) -> None:
+        told = time.monotonic()
         while not self._end.wait(self._interval):
             for box in self._boxes:
                 box.flush()
+            if time.monotonic() - told >= HEADS_SECONDS:
+                told = time.monotonic()
+                self._tell()
         for box in self._boxes:
             box.close()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Append the heads; several processes of a run share the file, so each line is one write."""
+        if self._heads is None:
+            return
+        lines = (json.dumps(asdict(head) | {"head": head.head.hex()}) for box in self._boxes if (head := box.head))
+        with contextlib.suppress(OSError), self._heads.open("ab", buffering=0) as file:
+            for line in lines:
+                file.write(line.encode() + b"\n")
 
     def _sync(self) -> None:
         while not self._end.wait(self._sync_interval):

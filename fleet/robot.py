@@ -27,6 +27,7 @@ from coordination.ports import check_free, listeners
 from coordination.zmq_transport import ZmqClient
 from fleet import watchdog
 from fleet.blackbox import BlackBox, Recorder
+from fleet.box.sealkey import seal_key
 from fleet.control import ControlConfig, Stepper
 from fleet.header import write_header
 from fleet.metrics import RobotMetrics
@@ -51,6 +52,8 @@ from sim.robot import RobotSpec, robot_names
 from sim.site import CELL, Site
 from sim.specfile import named_spec
 
+HEADS = "heads.jsonl"
+"""How far each black box of a run has come, for whoever verifies them (muster blackbox verify --heads)"""
 POLL = 0.05
 """Longest wait for messages, s: the heartbeat's period when nothing happens."""
 HOUSEKEEPING = 1.0
@@ -102,6 +105,8 @@ class Config:
     """Where versions, releases and aliases are looked up"""
     blackbox: bool = True
     """Record every control step"""
+    seals: Path | None = None
+    """Folder of <robot>.seal (muster blackbox key), which seals black boxes; without it they are chained alone"""
     watchdog: bool = True
     """Start a watchdog process that brings the robots to rest should this one die or hang"""
     metrics_port: int = 0
@@ -135,6 +140,8 @@ def check(config: Config, made_later: Path | None = None) -> None:
         raise RobotError(f"--explore: expected a share from 0 to below 1, got {config.explore:g}; give for example 0.1")
     if config.explore and config.meta != "learned":
         raise RobotError("--explore: expected --meta learned, got rules: the coordinator assigns; leave --explore out")
+    for name in _names(config):
+        seal_key(config.seals, name)
     load_site(config.site, config.cell)
     spec = named_spec(config.spec).spec
     permit_of(config, load_site(config.site, config.cell), spec)
@@ -262,7 +269,7 @@ class Host:
                 metadata, attachments = write_header(
                     steppers[name].config, site, policy, config.policy or directory.root
                 )
-                box = BlackBox(directory.blackbox, name, metadata, attachments)
+                box = BlackBox(directory.blackbox, name, metadata, attachments, key=seal_key(config.seals, name))
                 self.boxes.append(box)
             guard = watchdog.name_of(names, os.getpid()) if self._watched else ""
             plant, link = wires.robot(name, steppers[name].config.spec, guard), CoordinatorClient(wires.link(name))
@@ -285,7 +292,7 @@ class Host:
                 signal.signal(signal.SIGTERM, self._end)
                 signal.signal(signal.SIGINT, self._end)
             self.board.clock = "lockstep" if self.seats[0].lockstep else "wall"
-            recorder = Recorder(self.boxes) if self.boxes else None
+            recorder = Recorder(self.boxes, heads=self.directory.root / HEADS) if self.boxes else None
             for seat, shadow in zip(self.seats, self.shadows.shadows, strict=False):
                 seat.shadow, shadow.lockstep = shadow, seat.lockstep
             self.desk.open()

@@ -45,6 +45,11 @@ class SealKey:
         return epoch, key
 
 
+def seal_key(folder: Path | None, robot: str) -> SealKey | None:
+    """The seal key of a robot in a folder; None without one. Raises SealKeyError."""
+    return SealKey(folder / f"{robot}.seal") if folder is not None else None
+
+
 def next_key(key: bytes) -> bytes:
     """Of the next epoch."""
     return hashlib.sha256(b"muster epoch" + key).digest()

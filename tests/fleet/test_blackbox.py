@@ -1,5 +1,8 @@
 """The black box: whole at any cut, honest on a full disk, readable by others, and no burden to the control path."""
 
+import errno
+import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -15,6 +18,7 @@ from fleet.blackbox import BlackBox, Recorder, Step
 from fleet.box.chain import EVENTS, ClockJump, DropOut, Kept, decode
 from fleet.box.keep import files_of
 from fleet.box.recover import scan
+from fleet.box.verify import HeadNote, verify
 from fleet.salvage import BlackBoxError, read_recording
 from tests.fleet.oldbox import old_box
 
@@ -295,3 +299,42 @@ def test_a_clock_that_says_what_mcap_cannot_hold_loses_no_step(tmp_path: Path, s
     box.close()
     assert box.counts.written == 1
     assert len(read_recording(tmp_path / "r0-0.mcap").chunks) == 1
+
+
+def test_heads_are_told_at_the_end_and_verify_asks_for_them(tmp_path: Path) -> None:
+    box = BlackBox(tmp_path, "r0", METADATA, {})
+    recorder = Recorder([box], interval=0.01, heads=tmp_path / "heads.jsonl")
+    box.append(step(0))
+    recorder.close()
+    told = json.loads((tmp_path / "heads.jsonl").read_text())
+    assert (told["file"], told["closed"], told["count"]) == ("r0-0.mcap", True, 3)
+    note = HeadNote(told["file"], told["chunks"], bytes.fromhex(told["head"]))
+    (report,) = verify([tmp_path / "r0-0.mcap"], None, [note])
+    assert report.good, report.line()
+    (report,) = verify([tmp_path / "r0-0.mcap"], None, [HeadNote("r0-1.mcap", 3, bytes(32))])
+    assert "r0-1.mcap, whose head the fleet has, is missing" in report.line()
+
+
+def test_a_full_disk_takes_the_oldest_file_that_nothing_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk has room for so many bytes, whatever the files are; `writev` says so as the kernel does."""
+    real, room = os.writev, 60_000
+
+    def writev(handle: int, views: list[memoryview]) -> int:
+        used = sum(path.stat().st_size for path in tmp_path.glob("*.mcap"))
+        if used + sum(map(len, views)) > room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(handle, views)
+
+    monkeypatch.setattr("os.writev", writev)
+    box = BlackBox(tmp_path, "r0", METADATA, {}, rotate_bytes=9000)
+    for cycle in range(200):
+        box.append(Step(cycle, cycle * 10**10, {"scan": bytes(700)}, {}, {}))
+        box.flush()
+        if cycle == 20:
+            box.trigger("button")
+    box.close()
+    assert box.counts.dropped == 0
+    assert box.counts.deleted > 3
+    cycles = {m.cycle for path in files_of(tmp_path, "r0") for chunk in read_recording(path).chunks for m in chunk}
+    assert {18, 19, 20, 21, 22, 199} <= cycles
+    assert all(report.good for report in verify(files_of(tmp_path, "r0"), None))
