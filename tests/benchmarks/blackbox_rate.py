@@ -34,14 +34,16 @@ SIZE = 1000
 QUEUE = 20_000
 """Messages that may wait: 20 MB"""
 RAW = Layout(("raw",), list)
+MANY = 4096
+"""Different messages: more than a chunk of anybody's, so that no compressor finds one again"""
 LIMIT = 150_000
 """Room in the queue: a stall of the machine of more than a second at 100,000 a second is a drop."""
 
 
 def measure(quick: bool) -> Iterable[Figure]:
     """Both parts; the rival's value is foxglove-sdk as it comes."""
-    rounds, count, seconds = (3, 60_000, 2.0) if quick else (7, 300_000, 20.0)
-    data = [os.urandom(SIZE) for _ in range(256)]
+    rounds, count, seconds = (3, 40_000, 2.0) if quick else (16, 100_000, 20.0)
+    data = [os.urandom(SIZE) for _ in range(MANY)]
     ours, theirs, bare, python = [], [], [], []
     with tempfile.TemporaryDirectory(dir=os.environ.get("MUSTER_BENCH_DIR")) as folder:
         for number in range(rounds):
@@ -78,7 +80,7 @@ def _ours(folder: Path, data: list[bytes], count: int) -> float:
     append, waiting = box.append, box.waiting
     begun = time.perf_counter()
     for number in range(count):
-        append((1, number, number, data[number & 255]))
+        append((1, number, number, data[number % MANY]))
         if not number & 255:
             while waiting() > QUEUE - 256:
                 time.sleep(0.001)
@@ -102,7 +104,7 @@ def _foxglove(path: Path, data: list[bytes], count: int, *, compressed: bool) ->
     channel = foxglove.Channel("/raw", message_encoding="msgpack", schema=schema, context=context)
     begun = time.perf_counter()
     for number in range(count):
-        channel.log(data[number & 255], log_time=number)
+        channel.log(data[number % MANY], log_time=number)
     writer.close()
     return count / (time.perf_counter() - begun)
 
@@ -116,7 +118,7 @@ def _python(path: Path, data: list[bytes], count: int) -> float:
         channel = writer.register_channel("/raw", "msgpack", writer.register_schema("raw", "", b""))
         begun = time.perf_counter()
         for number in range(count):
-            writer.add_message(channel, number, data[number & 255], number, number)
+            writer.add_message(channel, number, data[number % MANY], number, number)
         writer.finish()
         return count / (time.perf_counter() - begun)
 
@@ -130,7 +132,7 @@ def _append(folder: Path, data: list[bytes], seconds: float) -> float:
     for cycle in range(round(seconds * 100)):
         time.sleep(max(0.0, begun + cycle / 100 - time.perf_counter()))
         for number in range(cycle * 1000, cycle * 1000 + 1000):
-            message = (1, number, number, data[number & 255])
+            message = (1, number, number, data[number % MANY])
             before = clock()
             append(message)
             took.append(clock() - before)
