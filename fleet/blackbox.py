@@ -44,7 +44,7 @@ from fleet.box.sealkey import SealKey
 from fleet.box.steps import ROBOT, Layout, Step
 from sim.robot import SECOND
 
-__all__ = ["ROBOT", "BlackBox", "Counts", "Head", "Layout", "Message", "Recorder", "Step"]
+__all__ = ["HEADS", "ROBOT", "BlackBox", "Counts", "Head", "Layout", "Message", "Recorder", "Step"]
 
 CHUNK_SECONDS = 0.05
 """A chunk is closed this often, s of wall time: a quarter of the 200 ms that may be lost when a process is killed."""
@@ -54,6 +54,8 @@ CHUNK_BYTES = 256 * 1024
 """About the most of one chunk: the interpreter's lock is held for as long as a chunk is encoded."""
 BATCH = 128
 """Steps of one chunk at most; as above."""
+HEADS = "heads.jsonl"
+"""File in a run that says how far each black box has come (muster blackbox verify --heads)"""
 HEADS_SECONDS = 60.0
 """How often the heads are told to the fleet, s (research goal)."""
 QUEUE_STEPS = 20_000

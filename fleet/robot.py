@@ -26,7 +26,7 @@ from coordination.keys import keys_of, read_keys
 from coordination.ports import check_free, listeners
 from coordination.zmq_transport import ZmqClient
 from fleet import watchdog
-from fleet.blackbox import BlackBox, Recorder
+from fleet.blackbox import HEADS, BlackBox, Recorder
 from fleet.box.sealkey import seal_key
 from fleet.control import ControlConfig, Stepper
 from fleet.header import write_header
@@ -52,8 +52,6 @@ from sim.robot import RobotSpec, robot_names
 from sim.site import CELL, Site
 from sim.specfile import named_spec
 
-HEADS = "heads.jsonl"
-"""How far each black box of a run has come, for whoever verifies them (muster blackbox verify --heads)"""
 POLL = 0.05
 """Longest wait for messages, s: the heartbeat's period when nothing happens."""
 HOUSEKEEPING = 1.0
@@ -140,8 +138,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
         raise RobotError(f"--explore: expected a share from 0 to below 1, got {config.explore:g}; give for example 0.1")
     if config.explore and config.meta != "learned":
         raise RobotError("--explore: expected --meta learned, got rules: the coordinator assigns; leave --explore out")
-    for name in _names(config):
-        seal_key(config.seals, name)
+    _ = [seal_key(config.seals, name) for name in _names(config)]
     load_site(config.site, config.cell)
     spec = named_spec(config.spec).spec
     permit_of(config, load_site(config.site, config.cell), spec)
@@ -266,10 +263,8 @@ class Host:
         for index, name in enumerate(names):
             box = None
             if config.blackbox:
-                metadata, attachments = write_header(
-                    steppers[name].config, site, policy, config.policy or directory.root
-                )
-                box = BlackBox(directory.blackbox, name, metadata, attachments, key=seal_key(config.seals, name))
+                header = write_header(steppers[name].config, site, policy, config.policy or directory.root)
+                box = BlackBox(directory.blackbox, name, *header, key=seal_key(config.seals, name))
                 self.boxes.append(box)
             guard = watchdog.name_of(names, os.getpid()) if self._watched else ""
             plant, link = wires.robot(name, steppers[name].config.spec, guard), CoordinatorClient(wires.link(name))
