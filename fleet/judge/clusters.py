@@ -14,7 +14,7 @@ independent missions, are therefore taken from each.
 
 Few robots say little about how robots differ: a sum over R robots follows Student's t with R - 1 degrees of freedom,
 whose tails are longer than the normal's that the exponents stand for. `few` is the square of their ratio at 0.001, the
-level of a guardrail; it multiplies what was measured over robots.
+level of a guardrail. `wary` multiplies by it what robots differ beyond chance; chance itself is known.
 """
 
 from __future__ import annotations
@@ -35,6 +35,13 @@ FEWEST = 12
 MODESTY = 1.5
 """Standard errors taken from each estimate."""
 
+WARY = 0.5
+"""The same for robots, of which there are few."""
+LEAST = 3
+"""Degrees of freedom that are taken for fewer: two robots of each arm would need evidence that no day has."""
+CHANCE = 0.1
+"""Of what few robots may hide where they seem to be alike."""
+
 
 def few(freedom: int) -> float:
     """Factor, at least 1, on a variance that was measured with so many degrees of freedom."""
@@ -42,10 +49,10 @@ def few(freedom: int) -> float:
     return float((t / T[-1]) ** 2)
 
 
-def of_counts(arms: list[tuple[Array, Array]], factor: float = 1.0) -> Array:
+def of_counts(arms: list[tuple[Array, Array]], modesty: float = MODESTY) -> Array:
     """Dispersion (channels,) of both arms' (missions, events), each (clusters, channels), less its modesty.
 
-    1 where there are fewer than four clusters or no events. `factor` multiplies the estimate.
+    1 where there are fewer than four clusters or no events. `modesty`: standard errors that are taken from it.
     """
     excess, expected, counted = 0.0, 0.0, 0.0
     for missions, events in arms:
@@ -57,8 +64,8 @@ def of_counts(arms: list[tuple[Array, Array]], factor: float = 1.0) -> Array:
     known = (np.asarray(counted) > 3) & (np.asarray(expected) > 0.0)
     clusters = np.where(known, counted, 4.0)
     mean = np.where(known, expected, 1.0) / clusters
-    found = factor * np.where(known, excess, 1.0) / (mean * (clusters - 2.0))
-    return np.where(known, found - MODESTY * np.sqrt((2.0 + 1.0 / mean) / clusters), 1.0)
+    found = np.where(known, excess, 1.0) / (mean * (clusters - 2.0))
+    return np.where(known, found - modesty * np.sqrt((2.0 + 1.0 / mean) / clusters), 1.0)
 
 
 def over_time(arms: list[tuple[Array, Array]]) -> Array:
@@ -96,21 +103,25 @@ def of_series(z: Array) -> Array:
     return largest
 
 
-def of_robots(arms: list[tuple[Array, Array]], squares: Array, freedom: int, factor: float = 1.0) -> Array:
+def of_robots(arms: list[tuple[Array, Array]], squares: Array, freedom: int, modesty: float = MODESTY) -> Array:
     """Dispersion (channels,) of robots' sums of residuals, both arms' (missions, sums), each (robots, channels).
 
-    `squares` (channels,) is the sum of all squared residuals, `freedom` the robots less the arms. `factor` multiplies
-    the estimate. 1 without freedom.
+    `squares` (channels,) is the sum of all squared residuals, `freedom` the robots less the arms. 1 without freedom.
     """
-    between, total = 0.0, 0.0
+    if freedom < 1:
+        return np.ones(len(squares))
+    between = np.zeros(len(squares))
     for missions, sums in arms:
         n = missions.sum(axis=0)
         mean = sums.sum(axis=0) / np.where(n > 0.0, n, 1.0)
         between = between + ((sums - missions * mean) ** 2).sum(axis=0)
-        total = total + n
     robots = sum(len(missions) for missions, _ in arms)
     known = squares > 0.0
-    if freedom < 1:
-        return np.ones(len(squares))
-    found = between / np.where(known, squares, 1.0) * robots / freedom * factor
-    return np.where(known, found - MODESTY * np.sqrt(2.0 / freedom), 1.0)
+    found = between / np.where(known, squares, 1.0) * robots / freedom
+    return np.where(known, found - modesty * np.sqrt(2.0 / freedom), 1.0)
+
+
+def wary(dispersion: Array, freedom: int) -> Array:
+    """Dispersion (channels,) over robots, made larger by how little so few robots say."""
+    factor = few(max(freedom, LEAST))
+    return 1.0 + np.maximum(dispersion - 1.0, 0.0) * factor + CHANCE * (factor - 1.0)

@@ -221,7 +221,7 @@ class Evidence:
                 self._memory(),
                 mission,
                 clusters.of_counts([group.sums for group in self._shifts]),
-                clusters.of_counts(robots, self._few),
+                self._wary(clusters.of_counts(robots, clusters.WARY)),
                 clusters.over_time([(times[:, a, 0], times[:, a, 1]) for a in (0, 1)]),
             ]
         )
@@ -237,7 +237,7 @@ class Evidence:
             [
                 np.full(len(self.means), 1.0 + DOUBT / self.blocks),
                 clusters.of_series(np.array(self._series)),
-                clusters.of_robots(robots, self._squares, self._freedom, self._few),
+                self._wary(clusters.of_robots(robots, self._squares, self._freedom, clusters.WARY)),
             ]
         )
 
@@ -266,10 +266,9 @@ class Evidence:
         block = np.where(self._apart[1] > 0.0, self._apart[0] / expected - error, 1.0)
         return np.maximum(block, 1.0) * mean
 
-    @property
-    def _few(self) -> float:
-        """Factor on variances over robots."""
-        return clusters.few(self._freedom) if self._careful else 1.0
+    def _wary(self, dispersion: Array) -> Array:
+        """A dispersion over robots as a verdict needs it."""
+        return clusters.wary(dispersion, self._freedom) if self._careful else dispersion
 
     @property
     def _freedom(self) -> int:

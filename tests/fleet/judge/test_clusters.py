@@ -48,4 +48,11 @@ def test_robots_that_differ_for_good_are_found() -> None:
     unlike = [(missions, 50.0 * rng.standard_normal((10, 1))) for _ in range(2)]
     squares = np.array([2000.0])
     assert clusters.of_robots(alike, squares, 18)[0] < 2.0
-    assert clusters.of_robots(unlike, squares, 18, 2.0)[0] > 15.0
+    assert clusters.of_robots(unlike, squares, 18)[0] > 10.0
+
+
+def test_what_few_robots_differ_beyond_chance_counts_more() -> None:
+    alike, unlike = np.array([0.7]), np.array([3.0])
+    assert clusters.wary(alike, 38)[0] == pytest.approx(1.0, abs=0.05)
+    assert clusters.wary(unlike, 4)[0] == pytest.approx(1.0 + 2.0 * 5.39 + 0.44, abs=0.01)
+    assert clusters.wary(unlike, 1)[0] == clusters.wary(unlike, 3)[0] > clusters.wary(unlike, 4)[0]
