@@ -97,6 +97,7 @@ COMMANDS = {
     "page": Command(
         "fleet.ops.command", "the operator page of a fleet that runs: floor, alarms, tasks, rollout", "sim,view"
     ),
+    "dashboards": Command("fleet.ops.dashboards", "write a Grafana dashboard and Prometheus alert rules"),
     "video": Command("sim.film", "draw a run as a video: the floor from above, a robot from behind", "sim,view"),
     "estop": Command("fleet.estop", "raise or reset the fleet's emergency stop"),
     "jog": Command("fleet.jog", "drive the robot that asked for an operator by hand, and hand it back"),

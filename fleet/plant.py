@@ -304,19 +304,15 @@ def _opened(
 
 def serve_metrics(plant: Plant, port: int) -> None:
     """Serve /metrics on 127.0.0.1; raises TransportError when the port is in use."""
-    from prometheus_client import CollectorRegistry, Gauge
-
     from coordination.page import serve_page
+    from fleet.plantmetrics import PlantMetrics
 
-    registry = CollectorRegistry()
-    sources: dict[str, tuple[str, Callable[[], float]]] = {
-        "muster_plant_simulated_seconds": ("Site clock", lambda: plant.world.stamp / SECOND),
-        "muster_plant_rounds": ("Rounds since the start", lambda: plant.outcome.rounds),
-        "muster_plant_members": ("Robots there", lambda: len(plant.membership.loops())),
-        "muster_plant_collisions": ("Collisions by the engine", lambda: plant.world.physics.collisions),
-        "muster_plant_oracle_collisions": ("Collisions by geometry", lambda: plant.world.oracle.collisions),
-        "muster_plant_person_contacts": ("People against standing robots", lambda: plant.world.physics.person_contacts),
+    sources: dict[str, Callable[[], float]] = {
+        "muster_plant_simulated_seconds": lambda: plant.world.stamp / SECOND,
+        "muster_plant_rounds": lambda: plant.outcome.rounds,
+        "muster_plant_members": lambda: len(plant.membership.loops()),
+        "muster_plant_collisions": lambda: plant.world.physics.collisions,
+        "muster_plant_oracle_collisions": lambda: plant.world.oracle.collisions,
+        "muster_plant_person_contacts": lambda: plant.world.physics.person_contacts,
     }
-    for name, (text, source) in sources.items():
-        Gauge(name, text, registry=registry).set_function(source)
-    serve_page(registry, port)
+    serve_page(PlantMetrics(sources).registry, port)

@@ -453,7 +453,7 @@ def test_metrics_are_served_and_a_taken_port_is_one_line() -> None:
             module.serve_metrics(plant, port)
     module.serve_metrics(plant, port)
     page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
-    assert "muster_plant_collisions 0.0" in page
+    assert "muster_plant_collisions_total 0.0" in page
 
 
 @pytest.mark.parametrize(
