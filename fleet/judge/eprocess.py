@@ -91,10 +91,10 @@ def log_mixture(likelihood: Array, null: int, weights: Array, dispersion: Array 
 
 
 def log_sum(exponent: Array, weights: Array) -> Array:
-    """Logarithm of sum_i weights_i exp(exponent_i) over the last axis, where no exponent is too large for a float."""
-    top = np.maximum(exponent.max(axis=-1), 0.0)
-    with np.errstate(divide="ignore"):  # all of it may underflow: no evidence at all
-        return top + np.log((weights * np.exp(exponent - top[..., None])).sum(axis=-1))
+    """Logarithm of sum_i weights_i exp(exponent_i) over the last axis; finite, however large or small the exponents."""
+    counted = np.where(weights > 0.0, exponent, -math.inf)
+    top = counted.max(axis=-1)
+    return top + np.log((weights * np.exp(counted - top[..., None])).sum(axis=-1))
 
 
 def score(z: Array) -> Array:

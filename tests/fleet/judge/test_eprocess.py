@@ -66,6 +66,13 @@ def test_dispersion_takes_from_the_evidence_what_it_says() -> None:
     assert 0.4 * full < half < 0.6 * full
 
 
+def test_evidence_stays_a_number_however_much_there_is() -> None:
+    for count, expected in ((0.0, 1e6), (1e6, 1.0)):
+        found = eprocess.log_mixture(eprocess.one_arm(np.array(count), np.array(expected)), STEPS, eprocess.WORSE, 1.0)
+        assert math.isfinite(found)
+    assert eprocess.log_sum(np.array([1.0, 9e9]), np.array([1.0, 0.0])) == 1.0
+
+
 def test_bounds_hold_the_ratio_that_was_seen() -> None:
     likelihood = eprocess.two_arms(np.array([80.0]), np.array([40.0]), np.array([1000.0]), np.array([1000.0]))[0]
     low, high = eprocess.ratio_bounds(likelihood, 1.0, 0.05)

@@ -54,6 +54,12 @@ def test_verdict_replays_to_the_same_bytes(run: Path) -> None:
     assert replay(path).same
 
 
+def test_verdict_on_a_candidate_that_is_far_better_replays_too(tmp_path: Path) -> None:
+    append_missions(tmp_path / FILE, missions(3, hours=10, candidate=0.0, baseline=0.9))
+    path = write_verdict(judge(Settings(), read_missions(tmp_path / FILE)), tmp_path)
+    assert replay(path).same
+
+
 def test_changed_mission_is_told(run: Path) -> None:
     lines = (run / FILE).read_bytes().splitlines(keepends=True)
     lines[7] = lines[7].replace(b'"contacts":0', b'"contacts":1')
