@@ -77,7 +77,8 @@ COMMANDS = {
         "fleet.warehouse", "submit a warehouse's tasks, wait, write report and video", "sim,view", joins=True
     ),
     "blackbox": Command("fleet.box.command", "verify, recover, read or export black boxes, and make their seal keys"),
-    "replay": Command("fleet.replay", "replay black boxes: identical, or the first field that differs"),
+    "replay": Command("fleet.replay", "replay black boxes: identical, or the first field that differs", "sim"),
+    "incident": Command("fleet.incident.page", "a page of what happened to a robot around a moment, from its log"),
     "evaluate-offline": Command(
         "fleet.ope.command", "say from logs alone what another meta policy would have achieved", "coordinator"
     ),
