@@ -46,7 +46,7 @@ ROOM = 2.0
 FIRST = 0.002
 """s that a step is expected to take before one was measured."""
 FORGET = 0.98
-"""By which the longest step of before is shortened at each one: after 100 a hiccup is forgotten."""
+"""By which the longest step of before is shortened at each step or skip: after 100 a hiccup is forgotten."""
 FAULTS = 3
 """Steps that may raise until the candidate is off."""
 QUEUE = 20_000
@@ -167,6 +167,7 @@ class Shadow:
 
     def _skip(self, why: Skip) -> None:
         self._open = None
+        self._expected *= FORGET  # else one hiccup as long as the tick would keep it from being asked ever again
         self.counts[why.value] += 1
 
 

@@ -119,6 +119,15 @@ def test_it_is_dropped_first_when_the_tick_is_late_or_nothing_is_left(steps: lis
     assert not found
 
 
+def test_one_long_step_does_not_keep_it_from_being_asked_for_ever(steps: list[Step], stepper: Stepper) -> None:
+    found: list[Pair] = []
+    moments = itertools.chain((0.0, TICK, TICK), itertools.count(2 * TICK, 0.0002))  # a hiccup as long as the tick
+    shadow = Shadow("r0", stepper, found.append, clock=lambda: next(moments))
+    drive(shadow, steps * 12, left=0.5 * TICK)
+    assert shadow.counts["budget"] + shadow.counts["busy"] > 30
+    assert len(found) > len(steps)
+
+
 def test_a_candidate_that_raises_is_off_after_a_few_and_production_hears_nothing(
     steps: list[Step], places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
