@@ -171,7 +171,8 @@ function showProcesses(processes) {
   }));
 }
 
-function modeOf(robot) { return robot.status === "ended" ? "unknown" : robot.mode; }
+// What a silent robot was doing says nothing of what it does.
+function modeOf(robot) { return robot.status === "ended" || robot.age > SILENT ? "unknown" : robot.mode; }
 
 function showRobots(seen) {
   const robots = [...seen.robots], counts = {};
@@ -200,6 +201,7 @@ function showRobots(seen) {
 function robotRow(robot) {
   const row = element("tr", undefined, robot.name === chosen ? "chosen" : ""), mode = element("td"), battery = element("td");
   if (robot.status === "ended") mode.append(element("span", "ended", "pill unknown"));
+  else if (robot.age > SILENT) mode.append(element("span", "silent", "pill unknown"));
   else {
     mode.append(element("span", MODE_WORDS[robot.mode] || robot.mode, "pill " + robot.mode));
     const why = robot.operator ? robot.operator + " drives it" : robot.why;
@@ -211,7 +213,7 @@ function robotRow(robot) {
     gauge.append(fill);
     battery.append(gauge, Math.round(100 * robot.battery) + " %");
   }
-  const does = { idle: "idle", moving: "on its way", waiting: "waits for its way", blocked: "blocked", working: "at a station", stopped: "stands", operator: "asks for a person", ended: "" }[robot.status] ?? robot.status;
+  const does = robot.age > SILENT ? "" : { idle: "idle", moving: "on its way", waiting: "waits for its way", blocked: "blocked", working: "at a station", stopped: "stands", operator: "asks for a person", ended: "" }[robot.status] ?? robot.status;
   const task = robot.task.startsWith("charge-") ? "charging" : robot.task.slice(-8);
   const late = robot.age > SILENT;
   row.append(element("td", robot.name), mode, element("td", does), battery, element("td", task),
