@@ -29,6 +29,8 @@ MODEL = "policy.onnx"
 MANIFEST = "policy.json"
 MANIFEST_VERSION = 1
 """Of the manifest's layout; stands under `muster`."""
+SCORES = ("alone", "change", "distance")
+"""Of the output `novelty`, where a graph has it (agents/novelty.py): of the observation, of its change, of both."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Policy:
                 f"expected {directory / MODEL} to have sha256 {manifest['onnx_sha256'][:12]}..., as {MANIFEST} says, "
                 f"it has {digest[:12]}...; copy both files of one training run"
             )
-        return cls(manifest=manifest, hash=digest, session=_session(graph, directory / MODEL))
+        return cls(manifest=manifest, hash=digest, session=open_session(graph, directory / MODEL))
 
     @property
     def contract_hash(self) -> str:
@@ -81,13 +83,29 @@ class Policy:
         """Actions in [-1, 1] of observations (rows, observation): (rows, action), float32."""
         return cast(NDArray[np.float32], self.session.run(["action"], {"observation": observation})[0])
 
+    @property
+    def guarded(self) -> bool:
+        """Whether it tells how new an observation is to it (`judge`); policies from before 2026-11-22 do not."""
+        return any(output.name == "novelty" for output in self.session.get_outputs())
+
+    def judge(
+        self, observation: NDArray[np.float32], before: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Actions (rows, action), and how new each observation is after the one before it, (rows, 2 SCORES), float32.
+
+        Each score in units of its limit for one step, then each in units of its limit for a mean over some steps.
+        """
+        action, novelty = self.session.run(["action", "novelty"], {"observation": observation, "before": before})
+        return cast(NDArray[np.float32], action), cast(NDArray[np.float32], novelty)
+
 
 def graph_hash(graph: bytes) -> str:
     """sha256 (hex) of a serialised graph."""
     return hashlib.sha256(graph).hexdigest()
 
 
-def _session(graph: bytes, path: Path) -> onnxruntime.InferenceSession:
+def open_session(graph: bytes, path: Path) -> onnxruntime.InferenceSession:
+    """A graph, ready to answer on one thread; `path` is what errors name. Raises PolicyError."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -79,6 +79,11 @@ COMMANDS = {
     "blackbox": Command("fleet.box.command", "verify, recover, read or export black boxes, and make their seal keys"),
     "replay": Command("fleet.replay", "replay black boxes: identical, or the first field that differs", "sim"),
     "incident": Command("fleet.incident.page", "a page of what happened to a robot around a moment, from its log"),
+    "calibrate-guard": Command(
+        "fleet.guards.calibrate",
+        "give a policy a guard: it tells what is new to it, and the fallback drives",
+        "sim,train",
+    ),
     "evaluate-offline": Command(
         "fleet.ope.command", "say from logs alone what another meta policy would have achieved", "coordinator"
     ),

@@ -19,17 +19,17 @@ in fleet/guard.py.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agents.errors import ContractMismatch
 from agents.policy import Policy
 from coordination.messages import Chosen, Jog, Offer, Picture, Report, RobotStatus
 from fleet import byhand
 from fleet.guard import Guard
+from fleet.guards.ask import asker
+from fleet.guards.watch import watch
 from fleet.records import Inputs, Memory, Outputs, ShieldState
 from hierarchy.chooser import TASKS, Choose, answer
 from hierarchy.controller import Answerer, Controller, ControllerInputs, Proposal
@@ -38,7 +38,7 @@ from hierarchy.meta import mission
 from hierarchy.motor import FIRMWARE, PLANAR, driven
 from hierarchy.options import OptionName
 from hierarchy.pace import Pace
-from hierarchy.skills import Act, Answer, version_of
+from hierarchy.skills import Act, version_of
 from safety import fallback
 from safety.calibration import Authority, Calibrated, allowed, least, watch_calibration
 from safety.dynamics import PLAN_TICKS, stopping_ticks
@@ -190,10 +190,15 @@ class Stepper:
                 manual=jog is not None,
             ),
             memory.controller,
-            act or self._asker(lateness),
+            act or asker(self.policy, lateness, memory.guard, inputs.cycle),
             choose or self._choose,
         )
         helper, laden = memory.fallback, inputs.lift >= 0.0
+        epoch = inputs.picture.stop_epoch if inputs.picture is not None else 0
+        watched = watch(
+            memory.guard, proposal.answer, proposal.observation, inputs.cycle, inputs.stamp,
+            jogged=jog is not None, epoch=epoch,
+        )  # fmt: skip
 
         def load() -> None:
             self._guard.load(inputs, readings if usable else None, last_command, proposal.corridor, memory.shield)
@@ -210,9 +215,10 @@ class Stepper:
             changed = Cause.SHIELD if reason is not Reason.NONE else Cause.NONE
             supervisor = transition(memory.supervisor, changed, inputs.stamp, reset=reset, manual=True)
         else:
-            doubt = self._doubt(proposal, memory.shield)
+            doubt = worst(self._doubt(proposal, memory.shield), watched.cause)
             source = self.controller.navigate.version if proposal.answer is not None else proposal.version
-            proposed, handed_back = (float(proposal.command[0]), float(proposal.command[1])), False
+            meant = (float(proposal.command[0]), float(proposal.command[1]))
+            proposed, handed_back = (0.0, 0.0) if watched.stands else meant, False
             if doubt is not Cause.NONE or memory.supervisor.mode is Mode.FALLBACK:
                 if memory.supervisor.mode is not Mode.FALLBACK or helper.phase is fallback.Phase.DONE:
                     helper = fallback.FallbackMemory()  # a new call for help
@@ -245,9 +251,9 @@ class Stepper:
             mission=mission(proposal.intent.task, proposal.intent.attempt),
             choice=proposal.intent.choice,
             lift=proposal.lift,
+            guard=watched.trip,
         )
         latched_now = supervisor.mode is Mode.LATCHED and memory.supervisor.mode is not Mode.LATCHED
-        epoch = inputs.picture.stop_epoch if inputs.picture is not None else 0
         return outputs, Memory(
             controller=controller,
             shield=shield,
@@ -258,6 +264,7 @@ class Stepper:
             pose=pose,
             latch_epoch=epoch if latched_now else memory.latch_epoch,
             calibration=calibration,
+            guard=watched.memory,
         )
 
     # the parts, in the order in which the step uses them ------------------------------------------------------
@@ -304,23 +311,6 @@ class Stepper:
         if picture is None or picture.stopped:
             return False
         return memory.supervisor.cause is Cause.EMERGENCY_STOP or picture.stop_epoch > memory.latch_epoch
-
-    def _asker(self, lateness: float | None) -> Act:
-        """How the policy is asked: its time is measured, and an exception is an answer that is not finite."""
-
-        def ask(observation: NDArray[np.float32]) -> Answer:
-            policy = self.policy
-            if policy is None:
-                return Answer((math.nan, math.nan))
-            started = time.perf_counter()
-            try:
-                action = tuple(float(value) for value in policy.act(observation)[0])
-            except Exception:  # onnxruntime's errors share no base; whatever it is, the fallback drives
-                return Answer((math.nan, math.nan), policy=policy.hash[:12])
-            late = lateness is not None and time.perf_counter() - started > lateness
-            return Answer(action, late, policy.hash[:12])
-
-        return ask
 
     def _offered(self, inputs: Inputs) -> Offer | None:
         """What there is to choose from; nothing on an old charge, by which work cannot be chosen: it is assigned."""

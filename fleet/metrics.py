@@ -42,6 +42,10 @@ class RobotMetrics:
             "muster_robot_messages", "Messages by what became of them", ("robot", "peer", "kind"), registry=r
         )
         self._messages = messages
+        self._trips = Counter(
+            "muster_guard_trips", "Calls of the fallback by a policy's guard", ("robot", "reason"), registry=r
+        )
+        breaker = Gauge("muster_guard_open", "1 while a policy's breaker is open", label, registry=r)
         self._swaps = Counter(
             "muster_policy_swaps",
             "Requests for another policy by what became of them",
@@ -66,6 +70,7 @@ class RobotMetrics:
         self.mode = {robot: mode.labels(robot) for robot in robots}
         self.status = {robot: status.labels(robot) for robot in robots}
         self.battery = {robot: battery.labels(robot) for robot in robots}
+        self.breaker = {robot: breaker.labels(robot) for robot in robots}
         self.dropped = {robot: dropped.labels(robot) for robot in robots}
         self.failed = {robot: failed.labels(robot) for robot in robots}
         self.written = {robot: written.labels(robot) for robot in robots}
@@ -77,6 +82,10 @@ class RobotMetrics:
     def stop(self, robot: str, cause: str) -> None:
         """Count one protective stop."""
         self._stops.labels(robot, cause).inc()
+
+    def trip(self, robot: str, reason: str) -> None:
+        """Count one call of the fallback by a policy's guard."""
+        self._trips.labels(robot, reason).inc()
 
     def swap(self, robot: str, outcome: str) -> None:
         """Count one request for another policy."""

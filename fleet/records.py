@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from coordination.messages import Choice, Grant, Picture, Report
+from fleet.guards.watch import GuardMemory, Trip
 from hierarchy.controller import ControllerMemory
 from hierarchy.options import OptionName
 from hierarchy.skills import Answer
@@ -87,6 +88,8 @@ class Memory(msgspec.Struct, frozen=True):
     """Newest emergency stop seen when the robot latched"""
     calibration: CalibrationMemory = msgspec.field(default_factory=CalibrationMemory)
     """What the monitors of a calibration remember; as at the start where the robot has none"""
+    guard: GuardMemory = GuardMemory()
+    """What the guard of the policy remembers"""
 
 
 class Outputs(msgspec.Struct, frozen=True):
@@ -124,6 +127,8 @@ class Outputs(msgspec.Struct, frozen=True):
     """How the meta level chose `option`; None in a step in which it did not choose"""
     lift: bool = False
     """Whether the lift is to be up"""
+    guard: Trip = Trip.NONE
+    """Why the policy, though it answered, was not to drive on what it saw"""
 
 
 def at_start(pose: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Memory:

@@ -40,6 +40,7 @@ from fleet.box.keep import by_number
 from fleet.codehash import code_hash
 from fleet.control import Stepper
 from fleet.difference import Difference, compare, numbers
+from fleet.guards.ask import answer, before
 from fleet.header import Header, read_header
 from fleet.records import SCHEMA, Inputs, Memory, Outputs
 from fleet.rundir import cpu, versions
@@ -342,8 +343,10 @@ def _check(
         ) or compare(cycle, step.outputs, outputs, "outputs")
     if verdict.difference is None and recorded is not None and policy is not None and asked:
         verdict.asked += 1
-        said = policy.act(np.frombuffer(asked[0], np.float32).reshape(1, -1))[0]
-        wanted = np.array(recorded.action, np.float32)
+        seen = np.frombuffer(asked[0], np.float32).reshape(1, -1)
+        action, novelty = answer(policy, seen, before(memory.guard, cycle, seen))
+        said = np.array((*action, *novelty), np.float32)
+        wanted = np.array((*recorded.action, *recorded.novelty), np.float32)
         if said.tobytes() != wanted.tobytes():
             error = float(np.max(np.abs(said - wanted)))
             if strict or not error <= POLICY_TOLERANCE:

@@ -29,6 +29,7 @@ from fleet import watchdog
 from fleet.blackbox import HEADS, BlackBox, Recorder
 from fleet.box.sealkey import seal_key
 from fleet.control import ControlConfig, Stepper
+from fleet.guards.preflight import preflight
 from fleet.header import write_header
 from fleet.metrics import RobotMetrics
 from fleet.permit import Asked, Permit, permit_for
@@ -206,6 +207,7 @@ def run(config: Config) -> int:
     keys = keys_of(config.key, directory.key)
     policy = Policy.load(config.policy or directory.root)
     spec = named_spec(config.spec).spec
+    print(preflight(policy, spec).line, flush=True)
     permit = permit_of(config, site, spec)
     print(permit.said, end="\n" if permit.said else "", flush=True)
     chooser = None

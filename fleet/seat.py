@@ -27,6 +27,7 @@ from coordination.messages import Report
 from fleet import watchdog
 from fleet.blackbox import BlackBox, Step
 from fleet.control import LATE, Stepper
+from fleet.guards.watch import Trip, calls
 from fleet.hardware import PLANT
 from fleet.hosted import HostedRobot
 from fleet.metrics import RobotMetrics
@@ -64,6 +65,8 @@ class Tally:
     """Protective stops, by cause, counted as they begin"""
     modes: Counter[str] = field(default_factory=Counter)
     """Steps in each mode"""
+    trips: Counter[str] = field(default_factory=Counter)
+    """Calls of the fallback by the policy's guard, by reason"""
     seconds: array.array[float] = field(default_factory=lambda: array.array("f"))
     """Time of each step, report, command, plan and black box append included"""
 
@@ -110,6 +113,7 @@ class Seat:
         self._last_silent = 0.0
         self._authority = 0
         self._told = Exceeded.NONE
+        self._trip = Trip.NONE
 
     def take(self) -> None:
         """Read what has come from both sides."""
@@ -210,6 +214,11 @@ class Seat:
         if self.shadow is not None:
             self.shadow.offer(inputs, before, outputs, late=self._missed_in_row > 0)
 
+    @property
+    def opened(self) -> str:
+        """The policy whose breaker is open in this robot, by twelve digits of its hash; empty for none."""
+        return self.memory.guard.policy if self.memory.guard.open else ""
+
     def housekeeping(self) -> None:
         """Hand counters to the metrics."""
         self._keep_permit()
@@ -247,6 +256,7 @@ class Seat:
             "interventions": dict(tally.interventions),
             "stops": dict(tally.stops),
             "modes": dict(tally.modes),
+            "trips": dict(tally.trips),
             "blackbox": vars(self.box.counts) if self.box is not None else None,
             "shadow": dict(self.shadow.counts) if self.shadow is not None else None,
             "messages": {PLANT: dict(self.plant.counts), COORDINATOR: dict(self.link.transport.counts)},
@@ -319,6 +329,11 @@ class Seat:
             tally.stops[outputs.cause.name] += 1
             metrics.stop(name, outputs.cause.name.lower())
         self._cause = outputs.cause if not may_drive(outputs.mode) else Cause.NONE
+        if calls(outputs.guard) and not calls(self._trip) and self._trip is not Trip.HELD:
+            tally.trips[outputs.guard.name] += 1
+            metrics.trip(name, outputs.guard.name.lower())
+        self._trip = outputs.guard
+        metrics.breaker[name].set(float(self.memory.guard.open))
         metrics.mode[name].set(int(outputs.mode))
         metrics.status[name].set(int(outputs.report.status))
         metrics.battery[name].set(outputs.report.battery)

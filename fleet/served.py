@@ -2,7 +2,8 @@
 
 `load` makes one ready to drive from files: hashes and contract as at the start (`agents.policy`, `hierarchy.chooser`),
 a copy in the run directory, so that a replay finds what drove, and a rehearsal: the graph answers observations from
-all over the contract's ranges, finite, inside the action's bounds and in time. What answers there is warm.
+all over the contract's ranges, finite, inside the action's bounds and in time, and the golden ones of its manifest as
+it did in training (fleet/guards/preflight.py). What answers there is warm.
 
 Creating onnxruntime's session holds the interpreter lock, and with it the control loop: 0.9 ms for the 0.36 MB of the
 navigate policy, 150 ms for 17.5 MB (x86, one core, 2026-11). Larger graphs than GRAPH_MAX need a restart.
@@ -20,6 +21,7 @@ import numpy as np
 from agents.errors import PolicyError
 from agents.policy import MANIFEST, MODEL, Policy, graph_hash
 from fleet.control import LATE, ControlConfig
+from fleet.guards.preflight import preflight
 from hierarchy.chooser import META, Chooser, choose_contract, load_chooser, meta_place
 from hierarchy.skills import sees_limit
 from sim.files import FileError, write_atomic
@@ -62,7 +64,8 @@ class Loader:
         """The version at `place`, ready to drive.
 
         Raises PolicyError, ContractMismatch or FileError with one line: files missing, damaged, of another training, of
-        another contract, too large, or a graph that does not answer as its contract says.
+        another contract, too large, a skew between training and this robot, or a graph that does not answer as its
+        contract says.
         """
         directory = directory_of(place)
         _check_size(directory / MODEL)
@@ -73,6 +76,7 @@ class Loader:
         contract = navigate_contract(spec, limited=sees_limit(self.first, spec))
         policy.check(contract)
         rehearse(policy, contract, bound=1.0)
+        preflight(policy, spec)
         chooser = None
         if self.config.meta:
             chooser = load_chooser(directory, spec, policy)

@@ -145,6 +145,10 @@ class Desk:
         """What ties the versions to a rollout's lease; None where none is asked for"""
         self._path = root / f"serving-{self._robots[0]}.json"
         self._seen = 0
+        self._answered = 0
+        """The newest request that was answered"""
+        self._distrust: set[str] = set()
+        """Versions on which a guard opened: none of them is gone back to by itself"""
         self._complaint = ""
 
     def open(self) -> None:
@@ -157,11 +161,14 @@ class Desk:
         self.serving.close()
 
     def swap(self) -> None:
-        """Between two steps: let all robots be answered by another version, if one is ready."""
-        change = self.serving.take() if self.tether is None else self.tether.keep()
+        """Between two steps: let all robots be answered by another version, if one is ready or theirs is distrusted.
+
+        Where a lease says what drives, a rollout decides that; a robot whose breaker is open is driven by its fallback.
+        """
+        change = (self.serving.take() or self._distrusted()) if self.tether is None else self.tether.keep()
         if change is None:
             return
-        served = self.serving.current
+        served, self._answered = self.serving.current, max(self._answered, change.number)
         for seat in self._seats:
             seat.metrics.swap(seat.name, change.outcome.value)
             if change.swapped:
@@ -169,6 +176,20 @@ class Desk:
                 if seat.box is not None:
                     seat.box.restate(policy=served.policy.hash, contract=served.policy.contract_hash)
         self.serving.later(self._telling(change))
+
+    def _distrusted(self) -> Change | None:
+        """Go back to the version before once the guards of most robots here have opened on the one that answers.
+
+        One robot of many with an open breaker has a fault of its own: its fallback drives it, the others drive on.
+        """
+        opened = [name for seat in self._seats if (name := seat.opened)]
+        current, before = self.serving.current, self.serving.previous
+        if not opened or 2 * opened.count(current.policy.hash[:12]) < len(self._seats):
+            return None
+        self._distrust.add(current.policy.hash)
+        if before is None or before.policy.hash in self._distrust:
+            return None
+        return self.serving.back(self._answered)
 
     def _look(self) -> None:
         """Pass on a request that is new."""

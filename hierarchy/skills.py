@@ -39,6 +39,8 @@ class Answer(msgspec.Struct, frozen=True):
     """It came too late to be used"""
     policy: str = ""
     """Hash of the policy that said it, cut to twelve digits; empty where that was not said"""
+    novelty: tuple[float, ...] = ()
+    """How new the observation was to it (`agents.policy.Policy.judge`), 1 at the limit; empty where it does not tell"""
 
 
 TRAINED = np.float32(0.5) * np.float32(CELL)

@@ -19,6 +19,8 @@ from agents.normalize import Moments
 from agents.policy import MANIFEST, MODEL, Policy, graph_hash
 from fleet import served
 from fleet.control import ControlConfig, Stepper
+from fleet.guards.ask import asker
+from fleet.guards.watch import GuardMemory
 from fleet.served import Loader, Served, kept, rehearse
 from hierarchy.chooser import choose_contract
 from sim.files import FileError
@@ -217,11 +219,10 @@ def test_a_version_that_chooses_its_work_is_kept_whole_and_taken_again_from_ther
 def test_a_stepper_answers_by_the_policy_that_it_was_given_and_says_so(load: Loader, tmp_path: Path) -> None:
     stepper = Stepper(load.config, aisle(), load.first)
     other = network(tmp_path / "next", 1)
-    ask = stepper._asker(None)
     observation = np.zeros((1, CONTRACT.observation_size), np.float32)
     for policy in (load.first, other):
         stepper.use(policy, None)
-        said = ask(observation)
+        said = asker(stepper.policy, None, GuardMemory(), 0)(observation)
         assert said.policy == policy.hash[:12]
         assert said.action == tuple(policy.act(observation)[0].tolist())
         assert stepper.controller.navigate.version == f"navigate/{policy.hash[:12]}"
