@@ -32,7 +32,7 @@ class RowWatch:
         self._scores[:, np.asarray(first)] = -np.inf  # a mean over fewer steps is none
         self._scores = np.concatenate([self._scores[1:], known[None, :, count:]])
         trip = np.zeros(len(known), np.int64)
-        whole = np.isfinite(self._scores).all((0, 2))
+        whole = np.asarray(np.isfinite(self._scores).all((0, 2)))
         means = np.where(whole[:, None], np.where(np.isinf(self._scores), 0.0, self._scores).sum(0), 0.0)
         over = np.concatenate([np.logical_not(known[:, :count] < 1.0), np.logical_not(means < LASTING)], 1)
         hit = over.any(1)
