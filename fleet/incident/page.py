@@ -35,7 +35,7 @@ from sim.robot import SECOND
 
 LONGEST = 120.0
 """s of one page at most: a megabyte for each ten seconds of a lidar with 360 rays."""
-ROWS = 40
+ROWS = 16
 """Lines of a table at most; it says how many more there are."""
 FASTER = 2.0
 """m/s: the assumption that a page asks about by itself, a quarter above ISO 13855's 1.6."""
@@ -196,7 +196,7 @@ def _refused(moment: Moment) -> str:
     """Every proposal that the shield rejected, and what it released instead."""
     rows = [
         (
-            f"{moment.seconds(step):.1f} s",
+            f"{moment.seconds(step):.1f}&nbsp;s",
             html.escape(REASONS[step.now.reason]),
             _command(step.now.proposed),
             _command(step.now.released) + ("" if step.now.margin >= 0.0 else " (stored plan)"),
@@ -236,7 +236,7 @@ def _because(cause: Cause) -> str:
 
 
 def _command(command: tuple[float, float]) -> str:
-    return f"{command[0]:+.2f}, {command[1]:+.2f}"
+    return f"{command[0]:+.2f},&nbsp;{command[1]:+.2f}"
 
 
 def _more(rows: list[tuple[str, ...]]) -> str:

@@ -48,7 +48,7 @@ def test_a_rejected_proposal_stands_beside_what_was_released_instead(incident_ru
     moment = read_moment(log, refused.stamp, log.span[0], 1.0, 0.5)
     text = render(moment, [tally("faster people", other_speed(log, 3.0))])
     v, w = refused.outputs.proposed
-    assert f"<td>{v:+.2f}, {w:+.2f}</td><td>{refused.outputs.released[0]:+.2f}" in text
+    assert f"<td>{v:+.2f},&nbsp;{w:+.2f}</td><td>{refused.outputs.released[0]:+.2f}" in text
     assert "faster people" in text
 
 
