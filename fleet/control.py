@@ -86,14 +86,14 @@ class ControlConfig:
     """Hash of the motor that tracks the released commands: the one with which the tracking bound was measured"""
     meta: str = ""
     """Hash of the meta policy that chooses among offered tasks; empty where work is assigned"""
-    explore: float = 0.0
-    """Share of the answers to offers that are drawn from all that can be done, for learning from logs"""
     body: str = PLANAR
     """The body that it moves: its tracking bound is the shield's (`hierarchy.motor.driven`)"""
     authority: Authority = Authority.FULL
     """What it may do at most: less than FULL for a robot without a valid calibration"""
     calibrated: Calibrated | None = None
     """The bounds of its calibration, watched while it drives; None for a simulated robot"""
+    explore: float = 0.0
+    """Share of the answers to offers that are drawn from all that can be done, for learning from logs"""
 
 
 class Stepper:
