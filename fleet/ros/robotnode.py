@@ -27,10 +27,10 @@ from fleet.ros.bus import Bus, BusError, Diagnostic, Level, check_here, open_bus
 from fleet.ros.busrobot import NODE, BusRobot
 from fleet.ros.console import Spoken, complaints_of, misspelt
 from fleet.ros.transport import SCHEME, BusClient, space_of
-from sim.errors import printable
+from sim.errors import printable, shown
 from sim.robot import RobotSpec
 
-SOCKET = re.compile(r"(tcp|ipc)://.+")
+SOCKET = re.compile(r"tcp://([^\s:/\[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}|ipc://\S+")
 """A coordinator's address that is none on the bus."""
 SLICE = 0.005
 """s of one wait on the bus while the coordinator is at a socket: in lockstep a picture is waited for, else it comes
@@ -212,5 +212,10 @@ def check(kind: str, arguments: Sequence[str], names: Sequence[str], coordinator
         return
     check_here(kind)
     if not SOCKET.fullmatch(coordinator):
+        if "://" in coordinator:
+            raise TransportError(
+                "--coordinator: expected tcp://HOST:PORT or ipc://PATH, or ros or ros:/SPACE, "
+                f"got {shown(coordinator)}; correct it"
+            )
         space(coordinator)
     check_names(arguments, names)

@@ -187,7 +187,8 @@ def test_a_robot_that_waits_for_its_plant_ends_when_it_is_told_to(
     ("words", "said"),
     [
         (["--ros-args", "-p", "use_sim_time:=true"], "expected no ROS arguments without a bus"),
-        (["--bus", "dds", "--coordinator", "tcp://127.0.0.1:7410x"], "expected ros or ros:/SPACE"),
+        (["--bus", "dds", "--coordinator", "tcp://127.0.0.1:7410x"], "ros or ros:/SPACE, got"),
+        (["--bus", "dds", "--coordinator", "roos"], "expected ros or ros:/SPACE"),
         (["--bus", "dds", "--robots", "r0,r1", "--ros-args", "-r", "__ns:=/cell"], "a namespace for each of r0, r1"),
         (["--bus", "dds", "--ros-args", "-p", "speed"], 'expected "name:=value"'),
         (["--bus", "zenoh"], "zenoh"),
