@@ -65,7 +65,7 @@ def test_the_environment_is_the_base_install_alone(environment: Environment) -> 
 
 
 def test_a_command_that_names_no_extra_needs_none(environment: Environment) -> None:
-    assert {"robot", "launch", "replay", "keys", "estop", "swap"} <= set(OURS)
+    assert {"robot", "launch", "keys", "estop", "swap"} <= set(OURS)
     for name, said in loaded(environment, OURS).items():
         assert said.startswith(f"{name}: "), said
 
@@ -77,6 +77,7 @@ def test_a_command_that_needs_an_extra_names_it_or_can_be_read_without(base: Env
         wanted = f"pip install 'muster[{cli.COMMANDS[name].extra}]'"
         assert text.endswith(wanted) or text.startswith(f"{name}: "), text
     assert "not installed" in said["sim"]
+    assert said["replay"].startswith("replay: "), "only --sim of it needs the simulator"
 
 
 def test_an_import_of_the_learner_anywhere_on_the_way_is_found(tmp_path: Path, root: Path) -> None:

@@ -17,14 +17,16 @@ from fleet.processes import resolve
 
 FOLDER = Path(__file__).resolve().parents[2] / "launch"
 FILES = sorted(path.name for path in FOLDER.glob("*.launch.yaml"))
+GIVEN = {"shadow.launch.yaml": {"shadow": "candidate"}}
+"""Arguments that have no default"""
 ENVIRONMENT = {"MUSTER_RUN": "runs/x", "MUSTER_PLANT": "tcp://127.0.0.1:1", "MUSTER_COORDINATOR": "tcp://127.0.0.1:2"}
 
 
 def test_the_launch_files_are_there() -> None:
     assert FILES == [
         "car.launch.yaml", "driving_demo.launch.yaml", "driving_train.launch.yaml", "fleet_ros.launch.yaml",
-        "hierarchy_train.launch.yaml", "robot.launch.yaml", "warehouse.launch.yaml", "warehouse_demo.launch.yaml",
-        "warehouse_train.launch.yaml",
+        "hierarchy_train.launch.yaml", "robot.launch.yaml", "rollout_demo.launch.yaml", "shadow.launch.yaml",
+        "warehouse.launch.yaml", "warehouse_demo.launch.yaml", "warehouse_train.launch.yaml",
     ]  # fmt: skip
 
 
@@ -32,7 +34,7 @@ def test_the_launch_files_are_there() -> None:
 @pytest.mark.parametrize("environment", [ENVIRONMENT, {}], ids=["launched", "bare"])
 def test_every_command_of_a_launch_file_is_understood(name: str, environment: dict[str, str]) -> None:
     """An option that was renamed in a Config fails here, not after three minutes of training."""
-    plan = read_plan(FOLDER / name, {}, environment)
+    plan = read_plan(FOLDER / name, GIVEN.get(name, {}), environment)
     assert plan.processes
     for process in plan.processes:
         assert resolve(process)
