@@ -19,7 +19,7 @@ from safety.calibration import CalibrationMemory
 from safety.monitors import TrackingMemory
 from safety.shield import Reason
 from safety.supervisor import Cause, Mode, SupervisorMemory
-from sim.robot import SECOND, RobotSpec
+from sim.robot import SECOND, Readings, RobotSpec
 from sim.site import Site
 
 SCHEMA = 2
@@ -58,6 +58,30 @@ class Inputs(msgspec.Struct, frozen=True):
     """When it was measured; -1 for never"""
     authority: int = 0
     """What the loop allows at most (`safety.calibration.Authority`): a calibration whose date is over leaves creep"""
+
+
+def inputs_of(readings: Readings, cycle: int, picture: Picture | None = None, authority: int = 0) -> Inputs:
+    """What a control step gets of these readings: every one with its stamp."""
+    x, y, yaw = readings.pose.tolist()
+    v, w = readings.twist.tolist()
+    return Inputs(
+        cycle=cycle,
+        stamp=readings.stamp,
+        scan=readings.scan.tobytes(),
+        scan_stamp=readings.scan_stamp,
+        pose=(x, y, yaw),
+        pose_stamp=readings.pose_stamp,
+        twist=(v, w),
+        twist_stamp=readings.twist_stamp,
+        battery=readings.battery,
+        bumper=readings.bumper,
+        picture=picture,
+        lift=readings.lift,
+        battery_stamp=readings.battery_stamp,
+        yaw_rate=readings.yaw_rate,
+        yaw_rate_stamp=readings.yaw_rate_stamp,
+        authority=authority,
+    )
 
 
 class ShieldState(msgspec.Struct, frozen=True):

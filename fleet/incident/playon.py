@@ -26,7 +26,7 @@ from fleet.incident.restore import Situation, from_record, from_sight, record_of
 from fleet.incident.walk import Log, Walked, log_at, of_one_robot, walk
 from fleet.incident.whatif import QuestionError
 from fleet.oracle import Contact
-from fleet.records import Inputs, Outputs
+from fleet.records import Inputs, Outputs, inputs_of
 from fleet.replay import Config
 from fleet.world import World
 from hierarchy.corridors import cells_under
@@ -240,23 +240,8 @@ class _Grants:
 
 def _inputs(world: World, begin: Inputs, number: int, grants: _Grants) -> Inputs:
     """What the robot senses and hears in the restored world."""
-    readings = world.readings(0)
-    x, y, yaw = (float(value) for value in readings.pose)
-    v, w = (float(value) for value in readings.twist)
-    inputs = Inputs(
-        cycle=begin.cycle + number,
-        stamp=readings.stamp,
-        scan=readings.scan.tobytes(),
-        scan_stamp=readings.scan_stamp,
-        pose=(x, y, yaw),
-        pose_stamp=readings.pose_stamp,
-        twist=(v, w),
-        twist_stamp=readings.twist_stamp,
-        battery=begin.battery,
-        bumper=readings.bumper,
-        lift=begin.lift,
-        authority=begin.authority,
-    )
+    inputs = inputs_of(world.readings(0), begin.cycle + number, authority=begin.authority)
+    inputs = msgspec.structs.replace(inputs, battery=begin.battery, lift=begin.lift)
     others = [(float(a), float(b)) for a, b, _ in world.poses[1:]]
     return msgspec.structs.replace(inputs, picture=grants.picture(inputs, begin, others))
 

@@ -30,7 +30,7 @@ from agents.policy import Policy
 from coordination.messages import Assignment, Grant, Leg, LegKind, Picture
 from fleet.control import ControlConfig, Stepper
 from fleet.judge.missions import Mission
-from fleet.records import Inputs, Memory, Outputs, at_start
+from fleet.records import Memory, Outputs, at_start, inputs_of
 from fleet.world import World
 from hierarchy.skills import Act, Answer
 from safety.calibration import Authority
@@ -237,7 +237,7 @@ class _Robot:
         """One control step; the command that it releases."""
         readings = self._world.readings(self.lane)
         picture = self._picture or self._grant(cycle, readings)  # it waits for no first grant
-        inputs = _inputs(readings, cycle, picture, Authority.CREEP if self._wave.slowly else Authority.FULL)
+        inputs = inputs_of(readings, cycle, picture, int(Authority.CREEP if self._wave.slowly else Authority.FULL))
         began = time.thread_time()
         outputs, self._memory = self._stepper.step(inputs, self._memory, self._act())
         self._seconds.append(time.thread_time() - began)
@@ -332,22 +332,3 @@ class _Robot:
         leg = Leg(first + LENGTH - 2, LegKind.VISIT)
         errand = Assignment(f"wave-{self._wave.number}", 1, (leg,))
         return Picture(cycle, readings.stamp, site.hash, grant, assignment=errand)
-
-
-def _inputs(readings: Readings, cycle: int, picture: Picture, authority: Authority) -> Inputs:
-    x, y, yaw = (float(value) for value in readings.pose)
-    v, w = (float(value) for value in readings.twist)
-    return Inputs(
-        cycle=cycle,
-        stamp=readings.stamp,
-        scan=readings.scan.tobytes(),
-        scan_stamp=readings.scan_stamp,
-        pose=(x, y, yaw),
-        pose_stamp=readings.pose_stamp,
-        twist=(v, w),
-        twist_stamp=readings.twist_stamp,
-        battery=readings.battery,
-        bumper=readings.bumper,
-        picture=picture,
-        authority=int(authority),
-    )
