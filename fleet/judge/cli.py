@@ -112,12 +112,5 @@ def described(verdict: Verdict) -> Iterable[str]:
 
 
 def _number(summary: Summary, name: str) -> str:
-    kind = name.partition(".")[2]
-    value = {
-        "rate": summary.per_mission,
-        "mean": summary.mean,
-        "p95": summary.p95,
-        "p99": summary.p99,
-        "cvar": summary.cvar95,
-    }[kind]
+    value = summary.of(name.partition(".")[2])
     return "none" if value is None else f"{value:.4g}"

@@ -4,10 +4,11 @@ A block is a few missions of each arm of one shift, so that an hour that is hard
 is taken from past blocks to weigh the next one (quantiles, scales) comes from the baseline's missions before it; that
 keeps the evidence an e-process whatever these estimates are.
 
-Channels. Counted metrics are event channels as they come. A measured metric y makes event channels "y is above the
-baseline's 95 % (99 %) quantile t" and value channels "y, held between fences" and "y's excess over t", each for a
-scale s of SCALES: under "the candidate is s times the baseline" y_c / s is distributed as y_b is. s = 1 is what rolls
-back; the tolerance is what a promotion must rule out; all of them together are the bounds.
+Channels. Counted metrics are event channels as they come: events per mission, and where a guardrail asks for it per
+1,000 control steps or per hour, which are then what counts as missions. A measured metric y makes event channels "y is
+above the baseline's 95 % (99 %) quantile t" and value channels "y, held between fences" and "y's excess over t", each
+for a scale s of SCALES: under "the candidate is s times the baseline" y_c / s is distributed as y_b is. s = 1 is what
+rolls back; the tolerance is what a promotion must rule out; all of them together are the bounds.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleet.judge import clusters, eprocess
-from fleet.judge.settings import COUNTED, MEASURED, QUANTILES, Settings
+from fleet.judge.settings import ACTIONS, COUNTED, HOUR, MEASURED, QUANTILES, RATES, Settings
 
 Array = NDArray[np.float64]
 Rows = list[tuple[float, ...]]
-"""Missions: the metrics COUNTED and then MEASURED, nan where not known."""
+"""Missions: the metrics COUNTED, then MEASURED, then thousands of control steps; nan where not known."""
 
 SCALES = (0.5, 0.67, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0)
 """Candidate over baseline, for values; the tolerances of the settings join them."""
+EXPOSURES = {ACTIONS: (len(COUNTED) + len(MEASURED), 1.0), HOUR: (len(COUNTED), 3600.0)}
+"""Of rates that are not per mission: the column of Rows that counts (steps, time), and how much of it is one."""
 KNOWN_AFTER = {"mean": 20, "p95": 20, "p99": 60, "cvar": 40}
 """Missions of the baseline before a quantile of theirs is one."""
 FENCE = 6.0
@@ -67,19 +70,24 @@ class Evidence:
         """`careful`: whether variances over few robots are made larger, as a verdict needs and a record does not."""
         self._careful = careful
         guardrails = settings.guardrails
-        tolerances = {guardrail.tolerance for guardrail in guardrails if guardrail.kind != "rate"}
+        tolerances = {guardrail.tolerance for guardrail in guardrails if guardrail.kind not in RATES}
+        exposed = [(g.metric, g.kind) for g in guardrails if g.kind in EXPOSURES]
         self.scales: Array = np.array(sorted({*SCALES, *tolerances}))
         self.one = int(np.searchsorted(self.scales, 1.0))
         """Place of 1 in the scales"""
+        self.rates = (*((metric, "rate") for metric in COUNTED), *exposed)
+        """The event channels of counted metrics: all per mission, then per what guardrails ask for"""
         self.tails = tuple((g.metric, g.kind) for g in guardrails if g.kind in ("p95", "p99"))
         self.means = tuple((g.metric, g.kind) for g in guardrails if g.kind in ("mean", "cvar"))
         first = len(COUNTED)
-        self.events = first + len(self.tails)
-        """Event channels: counted metrics, then tails"""
+        self.events = len(self.rates) + len(self.tails)
+        """Event channels: rates, then tails"""
+        self._rate_columns = [COUNTED.index(metric) for metric, _ in self.rates]
+        self._exposures = [(first + i, *EXPOSURES[kind]) for i, (_, kind) in enumerate(exposed)]
         self._tail_columns = [first + MEASURED.index(metric) for metric, _ in self.tails]
         self._mean_columns = [first + MEASURED.index(metric) for metric, _ in self.means]
         ratios, bets, scales = len(eprocess.RATIOS), len(eprocess.LAMBDAS), len(self.scales)
-        self.counted = np.zeros((first, ratios))
+        self.counted = np.zeros((len(self.rates), ratios))
         """Log-likelihoods of the ratio of rates."""
         self.exceeded = np.zeros((len(self.tails), scales, ratios))
         """The same of rates above a quantile, for each scale."""
@@ -87,7 +95,7 @@ class Evidence:
         self.down = np.zeros((len(self.means), scales, bets))
         """Scores of being more, and of being less, than each scale."""
         self.totals = np.zeros((2, 2, self.events))
-        """Of candidate and baseline: missions and events of each event channel, over all blocks."""
+        """Of candidate and baseline: missions (or what counts as such) and events of each event channel."""
         self.blocks = 0
         self._times: list[Array] = []
         self._series: list[Array] = []
@@ -97,7 +105,8 @@ class Evidence:
         self._squares = np.zeros(len(self.means))
         self._apart = np.zeros((2, len(self.means)))
         """Squared differences of the arms' block means, and what independent missions would make of them."""
-        self._within = np.zeros(self.events)
+        self._within = np.zeros((2, 3, self.events))
+        """Of both arms: sums of events squared, of missions times events, of missions squared"""
         self._past = [np.zeros(0) for _ in MEASURED]
 
     def add(self, rows: tuple[Rows, Rows], robots: tuple[list[str], list[str]], shifts: tuple[list, list]) -> None:
@@ -114,16 +123,24 @@ class Evidence:
             over = y[:, :, None] > bounds[:, None] * (self.scales if a == 0 else ones)  # nan: never
             in_tail = ~(np.isnan(y) | np.isnan(bounds))
             n[a, :, 0], above[a] = in_tail.sum(axis=0), over.sum(axis=0)
-            counts = arm[:, :first]
-            known = ~np.isnan(counts)
-            there.append(np.concatenate([known, in_tail], axis=1).astype(float))
+            counts = arm[:, self._rate_columns]
+            exposure = np.where(np.isnan(counts), np.nan, 1.0)
+            for channel, column, unit in self._exposures:
+                exposure[:, channel] *= arm[:, column] / unit
+            known = exposure > 0.0  # nan: never
+            there.append(np.concatenate([np.where(known, exposure, 0.0), in_tail], axis=1))
             events.append(np.concatenate([np.where(known, counts, 0.0), over[:, :, self.one]], axis=1))
         self.exceeded += eprocess.two_arms(above[0], above[1], n[0], n[1])
         sums = np.array([[there[a].sum(axis=0), events[a].sum(axis=0)] for a in (0, 1)])
-        self.counted += eprocess.two_arms(*(sums[a, i, :first] for i in (1, 0) for a in (0, 1)))
+        rates = len(self.rates)
+        self.counted += eprocess.two_arms(*(sums[a, i, :rates] for i in (1, 0) for a in (0, 1)))
         self.totals += sums
         self._times.append(sums)
-        self._within += sum((events[a] ** 2).sum(axis=0) for a in (0, 1))
+        for a in (0, 1):
+            self._within[a] += [
+                (one * other).sum(axis=0)
+                for one, other in ((events[a], events[a]), (there[a], events[a]), (there[a],) * 2)
+            ]
         residuals = self._add_means(arms)
         for a in (0, 1):
             known, residual = residuals[a]
@@ -207,10 +224,12 @@ class Evidence:
         if not self.blocks:
             return np.ones(self.events)
         times = np.array(self._times)
-        n, y = self.totals.sum(axis=0)[0], self.totals[:, 1]
+        n, y = self.totals[:, 0], self.totals[:, 1]
         expected = y.sum(axis=0)
-        rates2 = (y**2 / np.maximum(self.totals[:, 0], 1.0)).sum(axis=0)
-        mission = np.where(n > 0, (self._within - rates2) / np.where(expected > 0.0, expected, 1.0), 1.0)
+        rates = y / np.where(n > 0.0, n, 1.0)
+        squares, products, sizes = self._within.swapaxes(0, 1)
+        residual = (squares - 2.0 * rates * products + rates**2 * sizes).sum(axis=0)
+        mission = np.where(expected > 0.0, residual / np.where(expected > 0.0, expected, 1.0), 1.0)
         robots = [
             (missions[:, : self.events], events[:, : self.events])
             for missions, events in (g.sums for g in self._robots)
@@ -256,7 +275,7 @@ class Evidence:
             return np.ones(self.events)
         median = float(np.median(list(of_metric.values())))
         tails = [max(of_metric.get(metric, median), 1.0) for metric, _ in self.tails]
-        return np.array([median] * len(COUNTED) + tails) ** RARE
+        return np.array([median] * len(self.rates) + tails) ** RARE
 
     def _value_dispersion(self) -> Array:
         """Dispersion (value channels,) of missions' values, not of blocks: what is alike within a block counts too."""

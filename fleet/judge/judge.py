@@ -33,8 +33,8 @@ from fleet.codehash import code_hash
 from fleet.judge import eprocess
 from fleet.judge.evidence import Evidence, Rows
 from fleet.judge.missions import Mission, check, line
-from fleet.judge.settings import COUNTED, MEASURED, Guardrail, Settings, checked
-from fleet.judge.summary import Arm
+from fleet.judge.settings import ACTIONS, COUNTED, HOUR, MEASURED, MISSION, Guardrail, Settings, checked
+from fleet.judge.summary import STEPS, Arm
 from fleet.judge.verdict import Finding, Verdict
 
 Array = NDArray[np.float64]
@@ -99,7 +99,9 @@ class Judge:
         waiting = self._open.get(mission.shift)
         if waiting is None:
             waiting = self._begin(mission.shift)
-        waiting.rows[baseline].append((*(math.nan if count is None else count for count in (*counts, undone)), *values))
+        known = (math.nan if count is None else count for count in (*counts, undone))
+        thousands = mission.steps / 1000.0 if mission.steps else math.nan
+        waiting.rows[baseline].append((*known, *values, thousands))
         waiting.robots[baseline].append(mission.robot)
         waiting.shifts[baseline].append(mission.shift)
         ready = min(len(waiting.rows[0]), len(waiting.rows[1]))
@@ -156,12 +158,12 @@ class Judge:
         found = []
         for guardrail in self.settings.guardrails:
             key = (guardrail.metric, guardrail.kind)
-            if guardrail.kind == "rate":
-                i = COUNTED.index(guardrail.metric)
+            if key in evidence.rates:
+                i = evidence.rates.index(key)
                 alone = self._alone(guardrail, float(events[i]))
                 found.append(_mean((float(log_e[i]), 1.0 - ALONE), (alone, ALONE)) if alone is not None else log_e[i])
             elif key in evidence.tails:
-                found.append(log_e[len(COUNTED) + evidence.tails.index(key)])
+                found.append(log_e[len(evidence.rates) + evidence.tails.index(key)])
             else:
                 found.append(shifted[evidence.means.index(key)])
         return np.array(found, dtype=float)
@@ -169,7 +171,7 @@ class Judge:
     def _at_least_known(self, events: Array, means: Array) -> tuple[Array, Array]:
         """Dispersions, not below what the history knows of their metric."""
         history, evidence = self.settings.history, self._evidence
-        names = [*COUNTED, *(metric for metric, _ in evidence.tails)]
+        names = [metric for metric, _ in (*evidence.rates, *evidence.tails)]
         known = np.array([history[name].dispersion if name in history else 1.0 for name in names])
         of_means = [history[metric].dispersion if metric in history else 1.0 for metric, _ in evidence.means]
         return np.maximum(events, known), np.maximum(means, np.array(of_means))
@@ -184,12 +186,12 @@ class Judge:
             events = min(events, known.rate * known.missions / known.dispersion)
         return events / known.rate, events
 
-    def _against_history(self, metric: str) -> Array | None:
+    def _against_history(self, guardrail: Guardrail) -> Array | None:
         """Log-likelihoods (ratios,) of the candidate beside baseline and history; None where no rate is known."""
-        remembered = self._remembered(metric)
-        if remembered is None:
+        remembered = self._remembered(guardrail.metric)
+        if remembered is None or guardrail.kind != MISSION:
             return None
-        i = COUNTED.index(metric)
+        i = COUNTED.index(guardrail.metric)
         (n_c, c), (n_b, b) = (arm[:, i] for arm in self._evidence.totals)
         return eprocess.two_arms(np.array(c), np.array(b + remembered[1]), np.array(n_c), np.array(n_b + remembered[0]))
 
@@ -199,7 +201,7 @@ class Judge:
         Divided by 1 + e, e being the evidence (DRIFT of it) that both arms together have another rate than the
         history; none as long as the candidate is not worse than the baseline beside it by BESIDE standard deviations.
         """
-        likelihood = self._against_history(guardrail.metric)
+        likelihood = self._against_history(guardrail)
         remembered = self._remembered(guardrail.metric)
         if likelihood is None or remembered is None:
             return None
@@ -261,8 +263,8 @@ class Judge:
         evidence, level = self._evidence, self.settings.alpha_promote
         need = math.log(1.0 / level)
         key = (guardrail.metric, guardrail.kind)
-        if guardrail.kind == "rate":
-            i = COUNTED.index(guardrail.metric)
+        if key in evidence.rates:
+            i = evidence.rates.index(key)
             dispersion = float(events[i])
             low, high = eprocess.ratio_bounds(evidence.counted[i], dispersion, level)
             passed = self._rate_passed(guardrail, dispersion)
@@ -294,7 +296,7 @@ class Judge:
             up, down = evidence.up[i], evidence.down[i]
             return eprocess.log_symmetric(up, dispersion), eprocess.log_symmetric(down, dispersion), dispersion
         i = evidence.tails.index(key)
-        dispersion = float(events[len(COUNTED) + i])
+        dispersion = float(events[len(evidence.rates) + i])
         found = [
             eprocess.log_mixture(evidence.exceeded[i], eprocess.STEPS, weights, dispersion)
             for weights in (eprocess.WORSE, eprocess.better(eprocess.STEPS))
@@ -303,12 +305,12 @@ class Judge:
 
     def _rate_passed(self, guardrail: Guardrail, dispersion: float) -> float:
         """Log e-value of a rate below the larger of tolerance times the baseline's and the slack: their mean."""
-        i = COUNTED.index(guardrail.metric)
+        i = self._evidence.rates.index((guardrail.metric, guardrail.kind))
         null = eprocess.ratio_index(guardrail.tolerance)
         weights = eprocess.better(null)
         found = [float(eprocess.log_mixture(self._evidence.counted[i], null, weights, dispersion))]
         n, count = self._evidence.totals[0, :, i]
-        likelihood = self._against_history(guardrail.metric)
+        likelihood = self._against_history(guardrail)
         if likelihood is not None:
             found.append(float(eprocess.log_mixture(likelihood, null, weights, dispersion)))
         if guardrail.slack > 0.0:
@@ -344,9 +346,10 @@ class Judge:
         return found
 
     def _metrics(self) -> list[str]:
-        """Metrics that a guardrail needs."""
-        named = {guardrail.metric for guardrail in self.settings.guardrails}
-        return [metric for metric in (*COUNTED, *MEASURED) if metric in named]
+        """What a guardrail needs of each mission."""
+        needs = {ACTIONS: STEPS, HOUR: "time"}
+        named = {name for each in self.settings.guardrails for name in (each.metric, needs.get(each.kind, each.metric))}
+        return [metric for metric in (*COUNTED, *MEASURED, STEPS) if metric in named]
 
     def _lacking(self) -> list[str]:
         """What is too little yet."""

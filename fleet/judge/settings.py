@@ -18,8 +18,11 @@ COUNTED = ("interventions", "contacts", "near_misses", "undone")
 """Metrics that are counts of a mission."""
 MEASURED = ("time", "energy", "latency")
 """Metrics that are values of a mission: s, J, s."""
-KINDS = ("rate", "mean", "p95", "p99", "cvar")
-"""What of a metric is compared: events per mission, the mean, quantiles, the mean excess over the 95 % quantile."""
+MISSION, ACTIONS, HOUR = "rate", "per_1000_actions", "per_robot_hour"
+RATES = (MISSION, ACTIONS, HOUR)
+"""What of a count is compared: events per mission, per 1,000 control steps, per hour of one robot."""
+VALUES = ("mean", "p95", "p99", "cvar")
+"""What of a value is compared: the mean, quantiles, the mean excess over the 95 % quantile."""
 QUANTILES = {"p95": 0.95, "p99": 0.99, "cvar": 0.95}
 
 
@@ -33,13 +36,13 @@ class Guardrail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metric: str
     """One of COUNTED or MEASURED"""
     kind: str
-    """rate for what is counted, mean, p95, p99 or cvar for what is measured"""
+    """Of RATES for what is counted, of VALUES for what is measured"""
     weight: float
     """Share of the false rollback level; the judge divides by the sum of all"""
     tolerance: float
     """Candidate over baseline that must be ruled out before a promotion"""
     slack: float = 0.0
-    """Events per mission below which no ratio matters; rates only. Without it a rate of 0 could never be promoted."""
+    """Events per mission (1,000 steps, hour) below which no ratio matters. Without it a rate of 0 is never promoted."""
 
     @property
     def name(self) -> str:
@@ -108,7 +111,7 @@ def checked(settings: Settings) -> Settings:
         raise SettingsError("expected block, missions_min, robots_min and missing_max of 1 or more")
     names = [guardrail.name for guardrail in settings.guardrails]
     for guardrail in settings.guardrails:
-        kinds = ("rate",) if guardrail.metric in COUNTED else KINDS[1:]
+        kinds = RATES if guardrail.metric in COUNTED else VALUES
         if guardrail.metric not in COUNTED + MEASURED:
             near = nearest(guardrail.metric, (*COUNTED, *MEASURED))
             raise SettingsError(f'expected a metric of {", ".join(COUNTED + MEASURED)}, got "{guardrail.metric}"{near}')

@@ -11,8 +11,10 @@ import msgspec
 import numpy as np
 
 from fleet.judge.missions import Mission
-from fleet.judge.settings import COUNTED, MEASURED, Settings
+from fleet.judge.settings import COUNTED, MEASURED, MISSION, Settings
 
+STEPS = "steps"
+"""What a rate per 1,000 actions needs besides its metric."""
 SECOND = 1_000_000_000
 RECENT = 20
 """Missions whose stamps are looked at together."""
@@ -42,6 +44,10 @@ class Summary(msgspec.Struct, frozen=True):
     cvar95: float | None = None
     """Mean of the worst 5 %"""
 
+    def of(self, kind: str) -> float | None:
+        """What a guardrail of this kind compares (fleet/judge/settings.py)."""
+        return getattr(self, {MISSION: "per_mission", "cvar": "cvar95"}.get(kind, kind))
+
 
 @dataclass
 class Missing:
@@ -69,7 +75,7 @@ class Arm:
     def __init__(self, settings: Settings) -> None:
         self.missions = 0
         self.robots: set[str] = set()
-        self.missing = {metric: Missing() for metric in (*COUNTED, *MEASURED)}
+        self.missing = {metric: Missing() for metric in (*COUNTED, *MEASURED, STEPS)}
         self._counted = [self.missing[metric] for metric in COUNTED]
         self._measured = [self.missing[metric] for metric in MEASURED]
         self._period = settings.period
@@ -92,7 +98,11 @@ class Arm:
             self._seconds += mission.steps * self._period
         elif seconds is not None:
             self._seconds += seconds
-        self._steps += mission.steps or 0
+        if mission.steps:
+            self._steps += mission.steps
+            self.missing[STEPS].row = 0
+        else:
+            self.missing[STEPS].note()
         undone = None if mission.done is None else not mission.done
         for count, total, missing in zip(
             (mission.interventions, mission.contacts, mission.near_misses, undone),

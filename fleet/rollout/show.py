@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleet.charts import Line, line_chart
+from fleet.judge.summary import Summary
 from fleet.judge.verdict import Verdict
 from fleet.sheet import card, cards, sheet, table
 from sim.files import write_atomic
@@ -79,7 +80,6 @@ def _chapter(chapter: Chapter) -> list[str]:
     return found
 
 
-def _number(name: str, summary: object) -> str:
-    kind = name.partition(".")[2]
-    value = getattr(summary, {"rate": "per_mission", "cvar": "cvar95"}.get(kind, kind))
+def _number(name: str, summary: Summary) -> str:
+    value = summary.of(name.partition(".")[2])
     return "none" if value is None else f"{value:.3g}"

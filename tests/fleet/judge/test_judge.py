@@ -40,6 +40,44 @@ def test_longer_missions_are_rolled_back_and_named() -> None:
     assert verdict.guardrail.startswith("time.")
 
 
+PER = Settings(
+    guardrails=(
+        Guardrail("interventions", "per_robot_hour", 1.0, 2.0, 0.5),
+        Guardrail("contacts", "per_1000_actions", 1.0, 2.0, 0.05),
+    )
+)
+
+
+def shortened(seed: int, factor: int) -> list[Mission]:
+    """As many events in each mission, but the candidate's missions are that much shorter, in steps and in time."""
+    return [
+        msgspec.structs.replace(one, steps=one.steps // factor, begin=one.end - (one.end - one.begin) // factor)
+        if one.arm == "candidate" and one.steps is not None
+        else one
+        for one in missions(seed)
+    ]
+
+
+def test_events_per_hour_and_per_action_are_guardrails_too() -> None:
+    assert judge(PER, missions(1), END).decision == "promote"
+    verdict = judge(PER, shortened(1, 3), END)
+    assert (verdict.decision, verdict.guardrail) == ("rollback", "interventions.per_robot_hour")
+    (finding, _) = verdict.findings
+    assert finding.candidate.of("per_robot_hour") == pytest.approx(
+        3.0 * finding.candidate.of("per_mission") * 12.0 / 1.046, rel=0.1  # e^(0.3^2 / 2) x 5 min a mission
+    )  # fmt: skip
+    per_mission = Settings(guardrails=(Guardrail("interventions", "rate", 1.0, 2.0, 0.05),))
+    assert judge(per_mission, shortened(1, 3), END).decision != "rollback"
+
+
+@pytest.mark.parametrize("arm", ["candidate", "baseline"])
+def test_steps_that_stop_arriving_hold_where_actions_are_what_counts(arm: str) -> None:
+    verdict = judge(PER, without(missions(1), arm, "steps", END - HOUR), END)
+    assert verdict.decision == "hold"
+    assert any(f"steps of the {arm} has not arrived" in hold for hold in verdict.holds)
+    assert judge(KNOWN, without(missions(3), arm, "steps", END - HOUR), END).decision == "promote"
+
+
 def test_rollback_stands_whatever_comes_later() -> None:
     bad, good = missions(1, hours=12, candidate=0.1), missions(2, hours=96)
     one = Judge(KNOWN)
