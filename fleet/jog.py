@@ -9,6 +9,8 @@
 A robot can be taken that asks for an operator or stands stopped (after `muster estop raise` all do). It moves only
 while a key is held, at 0.3 m/s at most, never where its shield lets nobody drive. It stays the operator's until it is
 handed back: when the lease has ended it stands. The key must be an operator's, as for `muster estop reset`.
+
+Exit code 1 where --seconds went by and the robot had not answered.
 """
 
 from __future__ import annotations
@@ -122,6 +124,7 @@ def run(config: Config) -> int:
             else:
                 drive(client, config.speed, config.turn, config.seconds, config.timeout)
                 print(describe(client.state))
+                return 0 if client.state.obeyed else 1
     return 0
 
 

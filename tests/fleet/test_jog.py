@@ -102,6 +102,8 @@ class Hall:
     """A coordinator in wall time and one robot that asks for an operator and keeps what it is told."""
 
     folder: Path
+    deaf: bool = False
+    """The robot stays where it is, whoever drives it"""
     jogs: list[Jog | None] = field(default_factory=list)
     address: str = ""
     ready: threading.Event = field(default_factory=threading.Event)
@@ -119,7 +121,7 @@ class Hall:
         while not self.ended.is_set():
             number += 1
             jog = self.jogs[-1] if self.jogs else None
-            lease, mode = (jog.lease, int(Mode.MANUAL)) if jog is not None else (0, 0)
+            lease, mode = (jog.lease, int(Mode.MANUAL)) if jog is not None and not self.deaf else (0, 0)
             pose, status = (3.0, 1.8, 0.0), RobotStatus.OPERATOR
             report = Report(number, number, pose, (0.0, 0.0), (8,), 1.0, status, site=site.hash, jog=lease, mode=mode)
             robot.send("coordinator", report, report.stamp)
@@ -143,6 +145,15 @@ def hall(tmp_path: Path) -> Iterator[Hall]:
     yield made
     made.ended.set()
     thread.join(10.0)
+
+
+def test_a_robot_that_does_not_answer_is_told_by_the_exit_code(
+    hall: Hall, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUSTER_RUN", str(hall.folder))
+    hall.deaf = True
+    assert main(["jog", "r0", "--seconds", "0.4", "--address", hall.address, "--timeout", "10"]) == 1
+    assert "has not answered yet" in capsys.readouterr().out
 
 
 def test_a_robot_is_taken_driven_and_handed_back_by_three_commands(
