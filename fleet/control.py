@@ -27,10 +27,11 @@ from agents.errors import ContractMismatch
 from agents.policy import Policy
 from coordination.messages import Chosen, Jog, Offer, Picture, Report, RobotStatus
 from fleet import byhand
+from fleet.evidence import Evidence
 from fleet.guard import Guard
 from fleet.guards.ask import asker
 from fleet.guards.watch import watch
-from fleet.records import Inputs, Memory, Outputs, ShieldState
+from fleet.records import Inputs, Memory, Outputs, ShieldState, readings_of
 from hierarchy.chooser import TASKS, Choose, answer
 from hierarchy.controller import Answerer, Controller, ControllerInputs, Proposal
 from hierarchy.corridors import cells_under
@@ -45,6 +46,7 @@ from safety.dynamics import PLAN_TICKS, stopping_ticks
 from safety.monitors import (
     AgeBounds,
     Ages,
+    Tracked,
     TrackingMemory,
     ages,
     judge_ages,
@@ -147,24 +149,25 @@ class Stepper:
 
         `lateness` (s): a policy that takes longer is not used; None where time stands still meanwhile (lockstep).
         """
-        readings = self._readings(inputs)
+        readings = readings_of(inputs)
         fault, usable = judge_readings(readings, self.config.spec), readable(readings, self.config.spec)
         fault = worst(fault, Cause.NONE if math.isfinite(inputs.battery) else Cause.NOT_FINITE)
-        tracked, tracking = Cause.NONE, TrackingMemory()  # what cannot be read is followed anew
+        tracked = Tracked(Cause.NONE, TrackingMemory(), math.nan)  # what cannot be read is followed anew
         if usable:
-            tracked, tracking = watch_tracking(memory.tracking, readings, memory.last_command, self._driven)
+            tracked = watch_tracking(memory.tracking, readings, memory.last_command, self._driven)
         calibration, held = memory.calibration, self.config.calibrated
         if held is not None and usable:
-            strayed, last = tracked is Cause.TRACKING, memory.last_command
+            strayed, last = tracked.cause is Cause.TRACKING, memory.last_command
             calibration = watch_calibration(calibration, readings, last, strayed, held, self.config.spec)
         pose, twist = (inputs.pose, inputs.twist) if usable else (memory.pose, (0.0, 0.0))
         # a robot that cannot tell its speed does not say that it stands: right of way would free the ground before it
         told = inputs.twist if usable else (self.config.spec.diff.speed_max, 0.0)
         cells = self._granted(inputs.picture)
+        age = self._ages(inputs, readings, twist, bool(cells))
         stop = worst(
             fault,
-            judge_ages(self._ages(inputs, readings, twist, bool(cells)), self._bounds),
-            tracked,
+            judge_ages(age, self._bounds),
+            tracked.cause,
             Cause.DEADLINE if inputs.missed >= DEADLINES else Cause.NONE,
             Cause.EMERGENCY_STOP if inputs.picture is not None and inputs.picture.stopped else Cause.NONE,
         )
@@ -252,6 +255,16 @@ class Stepper:
             choice=proposal.intent.choice,
             lift=proposal.lift,
             guard=watched.trip,
+            evidence=Evidence(
+                ages=(age.scan, age.pose, age.twist, age.picture, age.grant_left),
+                tracking=tracked.error,
+                strayed=tracked.memory.misses,
+                calibration=calibration.scores,
+                stuck=proposal.intent.stuck,
+                played=shield.played,
+                authority=int(authority),
+                tried=verdict.tried,
+            ),
         )
         latched_now = supervisor.mode is Mode.LATCHED and memory.supervisor.mode is not Mode.LATCHED
         return outputs, Memory(
@@ -259,7 +272,7 @@ class Stepper:
             shield=shield,
             supervisor=supervisor,
             fallback=helper,
-            tracking=tracking,
+            tracking=tracked.memory,
             last_command=released,
             pose=pose,
             latch_epoch=epoch if latched_now else memory.latch_epoch,
@@ -268,23 +281,6 @@ class Stepper:
         )
 
     # the parts, in the order in which the step uses them ------------------------------------------------------
-
-    def _readings(self, inputs: Inputs) -> Readings:
-        """The inputs as readings; a scan of the wrong size stays so and is judged."""
-        whole = len(inputs.scan) % 4 == 0
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is judged as such
-            pose, twist = np.array(inputs.pose, np.float32), np.array(inputs.twist, np.float32)
-        return Readings(
-            stamp=inputs.stamp,
-            scan=np.frombuffer(inputs.scan, np.float32) if whole else np.zeros(0, np.float32),
-            scan_stamp=inputs.scan_stamp,
-            pose=pose,
-            pose_stamp=inputs.pose_stamp,
-            twist=twist,
-            twist_stamp=inputs.twist_stamp,
-            battery=inputs.battery,
-            bumper=inputs.bumper,
-        )
 
     def _granted(self, picture: Picture | None) -> tuple[int, ...]:
         """The granted cells that are cells of this floor; none when the picture is of another floor or an error."""

@@ -26,6 +26,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
+from fleet.evidence import Tried, TriedViews
 from safety.reason import Reason
 from safety.roadbounds import RoadBounds
 from safety.roadfallback import RoadFallback
@@ -57,6 +58,8 @@ class Decision(msgspec.Struct, frozen=True):
     cause: int
     memory: dict[str, bytes] | None = None
     """What the step began with; not in every step"""
+    tried: Tried | None = None
+    """The shield's candidates; None in logs of before they were recorded"""
 
 
 class Guard:
@@ -80,6 +83,7 @@ class Guard:
         self._mask = wp.full(1, 1, dtype=wp.uint8, device="cpu")
         self._fallback_memory = self.fallback.init(1)
         self._take_over: Launchable | None = None
+        self._tried: TriedViews | None = None
 
     @property
     def mode(self) -> Mode:
@@ -137,9 +141,10 @@ class Guard:
             self._take_over.launch()
         self.shield.launch(inputs, memory, out)
         self._step += 1
-        self.last = Decision(
-            failed, read, _bytes(gave), int(self._supervisor.mode), int(self._supervisor.cause), before
-        )
+        if self._tried is None:
+            self._tried = TriedViews(memory)
+        mode, cause = int(self._supervisor.mode), int(self._supervisor.cause)
+        self.last = Decision(failed, read, _bytes(gave), mode, cause, before, self._tried.read())
 
     def remembered(self, inputs: RoadInputs, memory: RoadShieldMemory, out: FilterOutputs) -> dict[str, bytes]:
         """What the next step begins with."""

@@ -18,9 +18,10 @@ import numpy as np
 import warp as wp
 
 from fleet.codehash import code_hash
+from fleet.difference import Difference, compare
 from fleet.driveguard import Decision, Guard
 from fleet.drivelog import GUARD, SHIELD, read_course, unpack_decision
-from fleet.replay import Difference, Verdict, same_machine
+from fleet.replay import Verdict, same_machine
 from fleet.salvage import BlackBoxError, Recording
 from safety.reason import Reason
 from safety.roadbounds import RoadBounds
@@ -130,7 +131,10 @@ class _Again:
         ):
             if old != new:
                 return Difference(cycle, name, kind(old).name, kind(new).name)
-        return _compare(cycle, "outputs", recorded.outputs, now.outputs)
+        found = _compare(cycle, "outputs", recorded.outputs, now.outputs)
+        if found is None and recorded.tried is not None:
+            found = compare(cycle, recorded.tried, now.tried, "tried")
+        return found
 
 
 def _compare(cycle: int, what: str, recorded: dict[str, bytes], now: dict[str, bytes]) -> Difference | None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fleet.evidence import Tried, TriedViews
 from fleet.records import Inputs, ShieldState
 from hierarchy.skills import Observed
 from safety.monitors import PLACE_MAX
@@ -41,6 +42,7 @@ class Verdict:
     reason: Reason
     """Why the proposal was changed"""
     memory: ShieldState
+    tried: Tried
 
 
 class Guard:
@@ -67,6 +69,7 @@ class Guard:
         self._point_memory = self._points.init(1, "cpu")
         self._inputs, self._out = make_inputs(1, spec.lidar.rays, limited=limited), make_outputs(1)
         self._view = _Views(self._inputs, self._out, self._memory, self._point_memory)
+        self._tried = TriedViews(self._memory)
 
     def load(
         self,
@@ -110,7 +113,7 @@ class Guard:
     def _launch(self, laden: bool) -> Verdict:
         (self._laden if laden else self._shield).launch(self._inputs, self._memory, self._out)
         v = self._view
-        return Verdict(self._limits(), float(v.margin[0]), Reason(int(v.reason[0])), v.state())
+        return Verdict(self._limits(), float(v.margin[0]), Reason(int(v.reason[0])), v.state(), self._tried.read())
 
     def _load_others(self, inputs: Inputs, pose: tuple[float, float, float] | None) -> None:
         """Write what the picture says of other robots; `pose` is None where it cannot be used, and nor can that."""

@@ -1,8 +1,10 @@
 """What a black box says about itself: everything besides the records that a replay needs, and what decides its bits.
 
-Metadata (text): the control configuration as canonical JSON, schema version, library versions and CPU features, and
-the hashes of code, site, motor, embodiment, policy and contract. Attachment `site`: the floor itself, so that a black
-box explains itself without the run that it came from. The policy is named by its hash and lies beside the run.
+Metadata (text): the control configuration as canonical JSON, schema version, library versions and CPU features, and the
+hashes of code, site, and of what a release pins: embodiment, motor, meta and other policy, contract, the shield's
+parameters and the configuration (`pinned`); the release itself where a rollout gave one. Attachment `site`: the floor
+itself, so that a black box explains itself without the run that it came from. The policy is named by its hash and lies
+beside the run.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from agents.policy import Policy
 from fleet.codehash import code_hash
 from fleet.control import ControlConfig
 from fleet.records import SCHEMA
+from fleet.registry.pins import pins
 from fleet.rundir import cpu, versions
 from fleet.salvage import BlackBoxError, Recording
 from sim.fixtures import pack_fixtures, unpack_fixtures
@@ -63,12 +66,17 @@ def write_header(
     config: ControlConfig, site: Site, policy: Policy | None, policy_place: Path | None = None
 ) -> tuple[dict[str, str], dict[str, bytes]]:
     """Metadata and attachments of a black box; `policy_place` is where the policy's files lie."""
+    pinned = pins(config)
     metadata = {
         "robot": config.robot,
         "schema": str(SCHEMA),
         "config": json.dumps(asdict(config), sort_keys=True, separators=(",", ":")),
         "site": site.hash,
         "motor": config.motor,
+        "meta": config.meta,
+        "shield": pinned.shield,
+        "pinned": pinned.config,
+        "release": "",
         "embodiment": config.spec.embodiment_hash(),
         "policy": policy.hash if policy is not None else "",
         "policy_place": str(policy_place.resolve()) if policy_place is not None else "",

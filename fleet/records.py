@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from coordination.messages import Choice, Grant, Picture, Report
+from fleet.evidence import Evidence
 from fleet.guards.watch import GuardMemory, Trip
 from hierarchy.controller import ControllerMemory
 from hierarchy.options import OptionName
@@ -58,6 +59,8 @@ class Inputs(msgspec.Struct, frozen=True):
     """When it was measured; -1 for never"""
     authority: int = 0
     """What the loop allows at most (`safety.calibration.Authority`): a calibration whose date is over leaves creep"""
+    release: str = ""
+    """Release by which a rollout lets the robot drive, twelve digits of its id; empty for what it was started with"""
 
 
 def inputs_of(readings: Readings, cycle: int, picture: Picture | None = None, authority: int = 0) -> Inputs:
@@ -81,6 +84,24 @@ def inputs_of(readings: Readings, cycle: int, picture: Picture | None = None, au
         yaw_rate=readings.yaw_rate,
         yaw_rate_stamp=readings.yaw_rate_stamp,
         authority=authority,
+    )
+
+
+def readings_of(inputs: Inputs) -> Readings:
+    """The inputs as readings; a scan of the wrong size stays so and is judged."""
+    whole = len(inputs.scan) % 4 == 0
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is judged as such
+        pose, twist = np.array(inputs.pose, np.float32), np.array(inputs.twist, np.float32)
+    return Readings(
+        stamp=inputs.stamp,
+        scan=np.frombuffer(inputs.scan, np.float32) if whole else np.zeros(0, np.float32),
+        scan_stamp=inputs.scan_stamp,
+        pose=pose,
+        pose_stamp=inputs.pose_stamp,
+        twist=twist,
+        twist_stamp=inputs.twist_stamp,
+        battery=inputs.battery,
+        bumper=inputs.bumper,
     )
 
 
@@ -153,6 +174,13 @@ class Outputs(msgspec.Struct, frozen=True):
     """Whether the lift is to be up"""
     guard: Trip = Trip.NONE
     """Why the policy, though it answered, was not to drive on what it saw"""
+    evidence: Evidence | None = None
+    """Every monitor's value and the shield's candidates; None in logs of before they were recorded"""
+
+
+def as_recorded(recorded: Outputs, now: Outputs) -> Outputs:
+    """`now` as far as the log of `recorded` can hold it: older ones have no evidence to compare with."""
+    return msgspec.structs.replace(now, evidence=None) if recorded.evidence is None else now
 
 
 def at_start(pose: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Memory:

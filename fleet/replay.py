@@ -42,7 +42,7 @@ from fleet.control import Stepper
 from fleet.difference import Difference, compare, numbers
 from fleet.guards.ask import answer, before
 from fleet.header import Header, read_header
-from fleet.records import SCHEMA, Inputs, Memory, Outputs
+from fleet.records import SCHEMA, Inputs, Memory, Outputs, as_recorded
 from fleet.rundir import cpu, versions
 from fleet.salvage import BlackBoxError, Message, Recording, read_recording
 from fleet.served import POLICIES, kept
@@ -334,7 +334,7 @@ def _check(
         return recorded if recorded is not None else Answer((0.0, 0.0))
 
     outputs, after = stepper.step(step.inputs, memory, act, lambda offer, battery: step.outputs.report.chosen)
-    cycle = step.inputs.cycle
+    cycle, outputs = step.inputs.cycle, as_recorded(step.outputs, outputs)
     verdict.steps += 1
     if step.raw != msgspec.msgpack.encode(outputs):  # else no field differs; a file of before may lack fields
         # link 1 first, so that a wrong observation is not reported as the decision that follows from it

@@ -94,6 +94,8 @@ class Seat:
         """What the robot may do; a calibration that its monitors found wrong is marked as expired in its file"""
         self.shadow: Shadow | None = None
         """A candidate that is asked after the command is out; its answers go nowhere but to the records"""
+        self.release = ""
+        """Release by which a rollout lets it drive, twelve digits; empty for what it was started with"""
         self.tally = Tally()
         self.lockstep = True
         self.waiting_since = -1.0
@@ -193,6 +195,7 @@ class Seat:
             yaw_rate=readings.yaw_rate,
             yaw_rate_stamp=readings.yaw_rate_stamp,
             authority=self._authority,
+            release=self.release,
         )
         started = time.perf_counter()
         before = self.memory

@@ -169,12 +169,14 @@ class Desk:
         if change is None:
             return
         served, self._answered = self.serving.current, max(self._answered, change.number)
+        release = self.tether.release if self.tether is not None else ""
         for seat in self._seats:
+            seat.release = release[:12]
             seat.metrics.swap(seat.name, change.outcome.value)
             if change.swapped:
                 seat.stepper.use(served.policy, served.chooser)
                 if seat.box is not None:
-                    seat.box.restate(policy=served.policy.hash, contract=served.policy.contract_hash)
+                    seat.box.restate(policy=served.policy.hash, contract=served.policy.contract_hash, release=release)
         self.serving.later(self._telling(change))
 
     def _distrusted(self) -> Change | None:

@@ -149,9 +149,19 @@ RECENT = 12
 """Commands that are kept at most: those of a second, and what may rule beside them."""
 
 
+@dataclass(frozen=True)
+class Tracked:
+    """What one cycle says of how the body follows its commands."""
+
+    cause: Cause
+    memory: TrackingMemory
+    error: float
+    """How far the pose is beyond its bound, m; negative within it, NaN where there is nothing to compare it with"""
+
+
 def watch_tracking(
     memory: TrackingMemory, readings: Readings, last_command: tuple[float, float], spec: RobotSpec
-) -> tuple[Cause, TrackingMemory]:
+) -> Tracked:
     """TRACKING after MISSES cycles in which twist or pose was outside of what the released commands lead to.
 
     The drive slews towards one of the commands that may rule: at most with its acceleration, at least with its
@@ -165,10 +175,10 @@ def watch_tracking(
     v, w = (float(value) for value in readings.twist)
     dt = (readings.pose_stamp - memory.stamp) / SECOND
     if memory.stamp < 0 or abs(dt) > 1.0:
-        return Cause.NONE, _begin(readings, spec)
+        return Tracked(Cause.NONE, _begin(readings, spec), math.nan)
     commands = (*memory.commands, (memory.cycle, *last_command))[-RECENT:]
     if dt <= 0.0:  # a stale pose: the ages tell; what was told since is kept
-        return _cause(memory.misses), replace(memory, cycle=readings.stamp, commands=commands)
+        return Tracked(_cause(memory.misses), replace(memory, cycle=readings.stamp, commands=commands), math.nan)
     commands = _ruling(commands, memory.stamp, spec.period)
     rule = [command for command in commands if command[0] <= readings.pose_stamp] or list(commands)
     if readings.pose_stamp - memory.stamp > 1.5 * spec.period:
@@ -202,17 +212,18 @@ def watch_tracking(
     slack_v, slack_w = twist_slack(v, w, spec)
     slack_v += BRAKE_SHARE * spec.diff.brake_min * apart
     slack_w += spec.diff.turn_accel_max * apart
+    error = tracking_error(moved, pose, spec)
     outside = (
         not new_v[0] - slack_v <= v <= new_v[1] + slack_v
         or not new_w[0] - slack_w <= w <= new_w[1] + slack_w
-        or tracking_error(moved, pose, spec) > 0.0
+        or error > 0.0
     )
     misses = memory.misses + 1 if outside else memory.misses - 1 if memory.misses >= MISSES else 0
     if outside and misses >= MISSES:
         misses = MISSES + HOLD
     if (readings.pose_stamp - moved.since >= WINDOW and not outside) or (outside and misses >= MISSES):
         moved = replace(moved, since=moved.stamp, start=pose, way=(0.0, 0.0, 0.0), room=(0.0, 0.0))
-    return _cause(misses), replace(moved, misses=misses)
+    return Tracked(_cause(misses), replace(moved, misses=misses), error)
 
 
 def tracking_error(memory: TrackingMemory, pose: tuple[float, float, float], spec: RobotSpec) -> float:

@@ -88,6 +88,8 @@ class RoadShieldMemory:
     best: wp.array
     margins: wp.array
     plans: wp.array
+    verdicts: wp.array
+    commands: wp.array
 
 
 @dataclass

@@ -66,7 +66,9 @@ class ShieldMemory:
     best: wp.array
     margins: wp.array
     plans: wp.array
-    """These six are the arrays of `safety.simplex.Tried`."""
+    verdicts: wp.array
+    commands: wp.array
+    """These eight are the arrays of `safety.simplex.Tried`."""
 
 
 @dataclass

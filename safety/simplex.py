@@ -32,6 +32,11 @@ JUDGE = wp.constant(0)
 VERIFIED = wp.constant(1)
 STORED_ONLY = wp.constant(2)
 
+UNTRIED = wp.constant(-1)
+"""`Tried.verdicts` of a candidate that was not judged: one nearer to the proposal had been verified."""
+UNFIT = wp.constant(-2)
+"""And of one that the floor does not admit."""
+
 
 @dataclass(frozen=True)
 class Law:
@@ -82,6 +87,10 @@ class Tried:
     margins: wp.array2d(dtype=wp.float32)
     """Of the lattice's candidates, (rows, LATTICE)"""
     plans: wp.array2d(dtype=wp.vec3)
+    verdicts: wp.array2d(dtype=wp.int8)
+    """0 for a verified candidate, the `Reason` for a refused one, UNTRIED or UNFIT; of refused rows alone"""
+    commands: wp.array2d(dtype=wp.vec2)
+    """Of the candidates, where `verdicts` tells of them"""
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,8 @@ def make_tried(rows: int, device: str) -> dict[str, wp.array]:
         "best": ((rows,), wp.int32),
         "margins": ((rows, LATTICE), wp.float32),
         "plans": ((rows, LATTICE), wp.vec3),
+        "verdicts": ((rows, LATTICE), wp.int8),
+        "commands": ((rows, LATTICE), wp.vec2),
     }
     return {name: wp.zeros(shape, dtype=dtype, device=device) for name, (shape, dtype) in shapes.items()}
 
@@ -189,12 +200,16 @@ def make_kernels(law: Law) -> Kernels:
         if tried.status[row] != JUDGE:
             return
         u = candidate(row, c, ask, sight, b)
+        tried.commands[row, c] = wp.vec2(u[0], u[1])
         if not admits(row, u, ask, sight, b):
+            tried.verdicts[row, c] = wp.int8(UNFIT)
             return
         key = rank(u[2], c)
         if key >= tried.best[row]:  # cannot win: saves work, never changes the result
+            tried.verdicts[row, c] = wp.int8(UNTRIED)
             return
         verdict = judge(row, u[0], u[1], tried.culprit[row], ask, sight, b)
+        tried.verdicts[row, c] = wp.int8(verdict.reason)
         if verdict.reason == 0:
             tried.margins[row, c] = verdict.margin
             tried.plans[row, c] = verdict.plan

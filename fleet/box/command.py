@@ -206,18 +206,22 @@ def _write(out: Path, recordings: list[Recording]) -> None:
 
 
 def _write_csv(out: Path, recordings: list[Recording]) -> None:
+    from fleet.box.grounds import counted
     from fleet.box.told import told
+    from fleet.evidence import Tried, outcome
 
     try:
         with out.open("x", newline="") as stream:
             rows = csv.writer(stream)
             rows.writerow(
                 ("cycle", "stamp_ns", "mode", "why", "margin_m", "proposed_1", "proposed_2", "released_1", "released_2",
-                 "x_m", "y_m", "yaw", "speed_m_s")
+                 "x_m", "y_m", "yaw", "speed_m_s", "released_is", "refused", "policy", "release")
             )  # fmt: skip
             for step in (step for recording in recordings for step in told(recording)):
                 numbers = (*step.proposed, *step.released, *step.pose, step.speed)
-                rows.writerow((step.cycle, step.stamp, step.mode, step.why, step.margin, *numbers))
+                tried = step.tried or Tried()
+                grounds = (outcome(tried), counted(tried), step.policy, step.release)
+                rows.writerow((step.cycle, step.stamp, step.mode, step.why, step.margin, *numbers, *grounds))
     except OSError as error:
         raise BlackBoxError(f"cannot write {out}: {error.strerror}; name another file with --out") from None
 

@@ -7,7 +7,10 @@ versions.
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +20,18 @@ import numpy as np
 
 from fleet.box import chain
 from fleet.box.chain import EVENTS, ClockJump, DropOut, Forgotten, Triggered
+from fleet.box.grounds import in_short, of_monitors, of_release, of_shield
 from fleet.box.recover import scan
+from fleet.evidence import STORED, Tried, outcome
 from fleet.records import Inputs, Memory, Outputs
 from fleet.salvage import BlackBoxError, Recording
 from fleet.words import REASONS, scan_points, stopping_poses
+from safety.reason import Reason
 from safety.supervisor import Cause
 from sim.robot import SECOND, RobotSpec
+
+DECISION_BYTES = 1 << 20
+"""What a decision of a drive may take, inflated: it is 7 kB."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,19 @@ class Told:
     released: tuple[float, ...]
     pose: tuple[float, ...]
     speed: float
+    reason: Reason = Reason.NONE
+    tried: Tried | None = None
+    """The shield's candidates; None in logs of before they were recorded"""
+    policy: str = ""
+    """Who answered"""
+    release: str = ""
+    """By which a rollout let it drive"""
+
+
+class _Shield(msgspec.Struct, frozen=True):
+    """What is needed here of a decision of a drive (fleet/driveguard.py)."""
+
+    tried: Tried | None = None
 
 
 class _Drive(msgspec.Struct, frozen=True):
@@ -57,26 +79,43 @@ class _Drive(msgspec.Struct, frozen=True):
 def told(recording: Recording) -> Iterator[Told]:
     """The steps of a recording. Raises BlackBoxError for records of another kind."""
     inputs: Inputs | None = None
+    drive: Told | None = None
     try:
         for message in (message for chunk in recording.chunks for message in chunk):
+            if drive is not None and message.cycle != drive.cycle:
+                yield drive
+                drive = None
             if message.channel == "inputs":
                 inputs = msgspec.msgpack.decode(message.data, type=Inputs)
             elif message.channel == "outputs" and inputs is not None and inputs.cycle & 0xFFFFFFFF == message.cycle:
                 yield _of_robot(inputs, msgspec.msgpack.decode(message.data, type=Outputs))
             elif message.channel == "drive":
-                yield _of_drive(message.cycle, message.stamp, msgspec.msgpack.decode(message.data, type=_Drive))
-    except msgspec.MsgspecError as error:
+                drive = _of_drive(message.cycle, message.stamp, msgspec.msgpack.decode(message.data, type=_Drive))
+            elif message.channel == "shield" and drive is not None:
+                drive = dataclasses.replace(drive, tried=_tried(message.data))
+        if drive is not None:
+            yield drive
+    except (msgspec.MsgspecError, zlib.error, ValueError) as error:
         raise BlackBoxError(f"expected control steps in {recording.path}: {error}; is it of this version?") from error
 
 
 def _of_drive(cycle: int, stamp: int, step: _Drive) -> Told:
+    reason = Reason.__members__.get(step.reason.upper().replace(" ", "_"), Reason.NONE)
     return Told(cycle, stamp, step.mode, step.reason, step.margin, step.proposed, step.released, step.pose,
-                step.motion[0])  # fmt: skip
+                step.motion[0], reason)  # fmt: skip
+
+
+def _tried(data: bytes) -> Tried | None:
+    """Of a decision of a drive."""
+    return msgspec.msgpack.decode(zlib.decompressobj().decompress(data, DECISION_BYTES), type=_Shield).tried
 
 
 def _of_robot(inputs: Inputs, outputs: Outputs) -> Told:
+    evidence, answer = outputs.evidence, outputs.answer
     return Told(inputs.cycle, inputs.stamp, outputs.mode.name.lower(), _why(outputs), outputs.margin, outputs.proposed,
-                outputs.released, inputs.pose, inputs.twist[0])  # fmt: skip
+                outputs.released, inputs.pose, inputs.twist[0], outputs.reason,
+                evidence.tried if evidence is not None else None, answer.policy if answer is not None else "",
+                inputs.release)  # fmt: skip
 
 
 def _why(outputs: Outputs) -> str:
@@ -87,30 +126,49 @@ def _why(outputs: Outputs) -> str:
 def timeline(recordings: Sequence[Recording]) -> Iterator[str]:
     """Lines of what happened, in order; times count from the first step, s."""
     begun: int | None = None
+    by: tuple[str, str] | None = None
     for recording in recordings:
+        stated = recording.metadata
+        named = (stated.get("policy", "")[:12], stated.get("release", "")[:12])
         noted = sorted(events(recording.path), key=lambda each: each[0])
         first: Told | None = None
         last: Told | None = None
-        margin = math.inf
+        margin, instead = math.inf, Counter[str]()
         for step in told(recording):
             begun = step.stamp if begun is None else begun
+            now = (step.policy, step.release) if step.policy else by or named
+            if now != by and any(now):
+                if first is not None and last is not None:
+                    yield _stretch(first, last, margin, instead, begun)
+                    first, margin, instead = None, math.inf, Counter[str]()
+                yield f"{(step.stamp - begun) / SECOND:9.2f} s  RELEASE   {_release(*now)}"
+            by = now
             while noted and noted[0][0] <= step.cycle:
                 yield f"{(step.stamp - begun) / SECOND:9.2f} s  {noted.pop(0)[1]}"
             if first is not None and last is not None and (first.mode, first.why) != (step.mode, step.why):
-                yield _stretch(first, last, margin, begun)
-                first, margin = None, math.inf
+                yield _stretch(first, last, margin, instead, begun)
+                first, margin, instead = None, math.inf, Counter[str]()
             first = first or step
             last, margin = step, min(margin, step.margin)
+            instead.update([in_short(step.tried)] if step.reason is not Reason.NONE and in_short(step.tried) else [])
         if first is not None and last is not None and begun is not None:
-            yield _stretch(first, last, margin, begun)
+            yield _stretch(first, last, margin, instead, begun)
         for _, words in noted:
             yield f"{'':11}  {words}"
 
 
-def _stretch(first: Told, last: Told, margin: float, begun: int) -> str:
+def _release(policy: str, release: str) -> str:
+    return f"policy {policy or 'none'}, " + (f"release {release}" if release else "no release by a rollout")
+
+
+def _stretch(first: Told, last: Told, margin: float, instead: Counter[str], begun: int) -> str:
     clear = "stored plan" if margin < 0.0 else f"{margin:.2f} m" if math.isfinite(margin) else "free"
     when, long = (first.stamp - begun) / SECOND, (last.stamp - first.stamp) / SECOND
-    return f"{when:9.2f} s  {first.mode:9} {long:7.2f} s  {clear:11}  {first.why or '-'}"
+    stored = instead.pop(outcome(Tried(STORED)), 0)
+    words = [f"{instead.total()} x another candidate"] if instead else []
+    words += [f"{stored} x the stored plan"] if stored else []
+    tail = f" ({', '.join(words)})" if words else ""
+    return f"{when:9.2f} s  {first.mode:9} {long:7.2f} s  {clear:11}  {first.why or '-'}{tail}"
 
 
 def events(path: Path) -> list[tuple[int, str]]:
@@ -154,10 +212,11 @@ def why(recordings: Sequence[Recording], stamp: int, spec: RobotSpec | None) -> 
     yield f"  mode      {step.mode}   because {step.why or 'the proposal is safe'}"
     yield f"  proposed  {_numbers(step.proposed)}   released {_numbers(step.released)}"
     yield "  margin    " + ("the stored plan plays" if step.margin < 0.0 else f"{step.margin:.3f} m")
+    if step.tried is not None:
+        yield from of_shield(step.tried, step.reason)
+    elif step.reason is not Reason.NONE:
+        yield "  refused   the proposal; candidates were not recorded yet (muster replay decides the step again)"
     yield from _of_records(recording, cycle, spec)
-    stated = recording.metadata
-    names = ("policy", "contract", "embodiment", "motor", "site", "road", "code")
-    yield "  versions  " + ", ".join(f"{name} {stated[name][:12]}" for name in names if stated.get(name))
 
 
 def _of_records(recording: Recording, cycle: int, spec: RobotSpec | None) -> Iterator[str]:
@@ -173,11 +232,15 @@ def _of_records(recording: Recording, cycle: int, spec: RobotSpec | None) -> Ite
             inputs = next((each for each in _inputs(recording, cycle)), None)
             if spec is not None and inputs is not None:
                 yield from _nearest(inputs, outputs, spec)
+            if outputs.evidence is not None:
+                yield from of_monitors(outputs.evidence, outputs)
+            yield from of_release(recording.metadata, inputs, outputs)
         elif message.channel == "memory":
             memory = msgspec.msgpack.decode(message.data, type=Memory)
-            yield f"  monitors  tracking {msgspec.to_builtins(memory.tracking)}"
             expired = memory.calibration.expired.name.lower()
-            yield f"            calibration exceeded: {expired}; supervisor was {memory.supervisor.mode.name.lower()}"
+            yield f"  before    mode {memory.supervisor.mode.name.lower()}; calibration exceeded: {expired}"
+        elif message.channel == "drive":
+            yield from of_release(recording.metadata)
 
 
 def _inputs(recording: Recording, cycle: int) -> Iterator[Inputs]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from fleet.box.grounds import counted
+from fleet.evidence import Evidence, outcome
 from fleet.incident.walk import Log, Walked, walk
 from fleet.incident.whatif import QuestionError
 from fleet.words import scan_points, stopping_poses
@@ -20,6 +22,8 @@ from sim.robot import SECOND
 from sim.site import Site
 from sim.trace import Trace
 
+HOUR = 3600.0
+"""s; what is older than this never came."""
 REACH = 9.0
 """m around the robot that the picture shows: its stopping distance and who may come into it meanwhile."""
 
@@ -98,8 +102,28 @@ def _frame(moment: Moment, step: Walked) -> dict[str, Any]:
         "cause": Cause(now.cause).name.lower().replace("_", " "),
         "reason": now.reason.name.lower().replace("_", " "),
         "source": now.source,
+        "answered": now.answer.policy if now.answer is not None else "",
+        "release": inputs.release,
+        **_grounds(now.evidence),
         "cycle": inputs.cycle,
         "same": step.same,
+    }
+
+
+def _grounds(evidence: Evidence | None) -> dict[str, Any]:
+    """What the shield tried, and the monitors' values."""
+    if evidence is None:
+        return {}
+    *ages, left = (round(age / SECOND, 3) for age in evidence.ages)
+    return {
+        "outcome": outcome(evidence.tried),
+        "refused": counted(evidence.tried),
+        "ages": ages,
+        "lease": left if abs(left) < HOUR else None,
+        "tracking": _number(evidence.tracking),
+        "strayed": evidence.strayed,
+        "stuck": round(evidence.stuck, 1),
+        "played": evidence.played,
     }
 
 

@@ -17,14 +17,16 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from fleet.box.grounds import counted
 from fleet.box.keep import read_event
 from fleet.box.window import is_event
+from fleet.evidence import outcome
 from fleet.incident import policies, whatif
 from fleet.incident.moment import Moment, frames, read_moment
 from fleet.incident.player import SCRIPT
 from fleet.incident.restore import record_of
 from fleet.incident.timeline import timeline
-from fleet.incident.walk import Log, log_at, of_one_robot
+from fleet.incident.walk import Log, Walked, log_at, of_one_robot
 from fleet.incident.whatif import QuestionError, Tally
 from fleet.sheet import card, cards, sheet, table
 from fleet.words import REASONS
@@ -199,14 +201,25 @@ def _refused(moment: Moment) -> str:
             f"{moment.seconds(step):.1f}&nbsp;s",
             html.escape(REASONS[step.now.reason]),
             _command(step.now.proposed),
-            _command(step.now.released) + ("" if step.now.margin >= 0.0 else " (stored plan)"),
+            _command(step.now.released),
+            _instead(step),
         )
         for step in moment.steps
         if step.now.reason is not Reason.NONE
     ]
-    note = _more(rows) or "v in m/s, w in rad/s; what else the shield tried is not in a black box"
-    head = ("time", "why", "rejected", "released")
+    note = _more(rows) or "v in m/s, w in rad/s; candidates by the reason for which they were refused"
+    head = ("time", "why", "rejected", "released", "what that is")
     return card("Rejected proposals", table(head, rows[:ROWS]) if rows else "<p>none</p>", note)
+
+
+def _instead(step: Walked) -> str:
+    """What was released instead of a proposal, and what was refused before it."""
+    now = step.now
+    if now.evidence is None:
+        return ""
+    words = outcome(now.evidence.tried) + (f", margin {now.margin:.2f}&nbsp;m" if now.margin >= 0.0 else "")
+    refused = counted(now.evidence.tried)
+    return words + (f"; refused: {html.escape(refused)}" if refused else "")
 
 
 def _whatifs(tallies: list[Tally], moment: Moment) -> str:
@@ -223,7 +236,8 @@ def _whatifs(tallies: list[Tally], moment: Moment) -> str:
 def _hashes(log: Log) -> str:
     data = log.recording.metadata
     rows = [("file", f"<code>{hashlib.sha256(log.path.read_bytes()).hexdigest()}</code>")]
-    for name in ("code", "site", "embodiment", "motor", "policy", "contract"):
+    names = ("release", "policy", "meta", "motor", "contract", "embodiment", "shield", "pinned", "site", "code")
+    for name in names:
         rows.append((name, f"<code>{html.escape(data.get(name, '') or 'none')}</code>"))
     versions = ", ".join(f"{name} {version}" for name, version in log.header.versions.items())
     rows.append(("versions", html.escape(versions)))

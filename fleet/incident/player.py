@@ -55,9 +55,17 @@ function draw() {
     ["mode", s.mode + (s.cause === "none" ? "" : ": " + s.cause)], ["proposed by", s.source],
     ["proposed", say(s.proposed[0], " m/s  ") + say(s.proposed[1], " rad/s")],
     ["released", say(s.released[0], " m/s  ") + say(s.released[1], " rad/s")],
-    ["shield", s.reason === "none" ? "released as proposed" : "changed it: " + s.reason],
+    ["shield", s.reason === "none" ? "released as proposed" : "refused it: " + s.reason],
+    ["released is", s.outcome + (s.refused ? "; refused candidates: " + s.refused : "")],
     ["margin", s.margin === null || s.margin < 0 ? "the stored plan plays" : s.margin.toFixed(2) + " m"],
-    ["speed", say(s.v, " m/s")]];
+    ["speed", say(s.v, " m/s")],
+    ["ages", ["scan", "pose", "twist", "picture"].map((name, i) => name + " " +
+      (Math.abs(s.ages[i]) < 3600 ? s.ages[i].toFixed(1) + " s" : "never")).join(", ")],
+    ["grant", s.lease === null ? "none" : "ends in " + s.lease.toFixed(1) + " s"],
+    ["tracking", (s.tracking === null ? "not to be told" : s.tracking.toFixed(2) + " m of its bound") +
+      (s.strayed ? ", outside for " + s.strayed + " cycles" : "")],
+    ["progress", s.stuck ? "none for " + s.stuck.toFixed(1) + " s" : "yes"],
+    ["release", (s.release || "as started") + (s.answered ? ", policy " + s.answered : "")]];
   words.replaceChildren(...rows.map(([name, value]) => {
     const row = document.createElement("tr"), a = document.createElement("td"), b = document.createElement("td");
     a.textContent = name; b.textContent = value; row.append(a, b); return row;

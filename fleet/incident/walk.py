@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from coordination.messages import Chosen, Offer
 from fleet.control import Stepper
 from fleet.header import Header, read_header
-from fleet.records import SCHEMA, Inputs, Memory, Outputs
+from fleet.records import SCHEMA, Inputs, Memory, Outputs, as_recorded
 from fleet.replay import DRIVES, find_files, recorded_steps
 from fleet.salvage import BlackBoxError, Message, Recording, read_recording
 from hierarchy.skills import Act, Answer, version_of
@@ -62,7 +62,8 @@ class Walked:
     @property
     def same(self) -> bool:
         """Whether this code decides as recorded, bit by bit."""
-        return msgspec.msgpack.encode(self.recorded) == msgspec.msgpack.encode(self.now)
+        now = as_recorded(self.recorded, self.now)
+        return msgspec.msgpack.encode(self.recorded) == msgspec.msgpack.encode(now)
 
 
 def read_log(path: Path) -> Log:

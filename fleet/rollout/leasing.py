@@ -113,6 +113,12 @@ class Tether(Generic[V]):
         self._left = self._old
         """Version that was left in force: another one now is a guard's doing"""
 
+    @property
+    def release(self) -> str:
+        """The release that answers now, by its id; empty for the old one."""
+        name = self._serving.current.name
+        return next((each for each, known in self._names.items() if known == name != self._old), "")
+
     def trip(self, reason: str) -> Change | None:
         """The host's own guard speaks: the old release answers from this step on."""
         self.lessee.trip(reason)

@@ -113,6 +113,30 @@ def test_another_decision_is_found_where_it_was_made(tmp_path: Path, wild: Drive
     assert found.field.startswith(f"outputs.{name}")
 
 
+def test_a_candidate_that_fared_otherwise_is_a_difference_and_older_logs_have_none(tmp_path: Path, wild: Drive) -> None:
+    at = next(i for i, moment in enumerate(wild[1]) if (found := decision_of(moment).tried) and found.verdicts)
+    tried = decision_of(wild[1][at]).tried
+    assert tried is not None
+    other = msgspec.structs.replace(tried, verdicts=flipped(tried.verdicts, tried.chosen))
+    found = replayed(written(tmp_path / "other", wild, changed(wild[1], at, tried=other))).difference
+    assert found is not None
+    assert (found.cycle, found.field) == (at, "tried.1")
+    older = [replace(moment, decision=msgspec.structs.replace(decision_of(moment), tried=None)) for moment in wild[1]]
+    assert replayed(written(tmp_path / "older", wild, older)).identical
+
+
+def test_why_tells_a_drives_candidates(tmp_path: Path, wild: Drive, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, wild)
+    at = next(i for i, moment in enumerate(wild[1]) if (found := decision_of(moment).tried) and found.chosen >= 0)
+    assert cli.main(["blackbox", "why", str(path), "--at", str(at * wild[0].period)]) == 0
+    text = capsys.readouterr().out
+    tried = decision_of(wild[1][at]).tried
+    assert tried is not None
+    assert f"released is candidate {tried.chosen}" in text
+    assert "refused   the proposal" in text
+    assert "versions  " in text
+
+
 def test_an_input_that_was_another_shows_in_the_decisions(tmp_path: Path, wild: Drive) -> None:
     """The lowest bit of the speed: the step's own margin differs, or a later one's."""
     inputs = decision_of(wild[1][25]).inputs

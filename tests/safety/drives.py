@@ -68,7 +68,8 @@ def count_alarms(body: Body, worlds: int, steps: int, seed: int) -> Alarms:
                 continue
             told = Readings(stamp, scan, stamp, poses[row], stamp, twists[row], stamp)
             last = (float(released[row, 0]), float(released[row, 1]))
-            cause, memories[row] = watch_tracking(memories[row], told, last, spec)
+            found = watch_tracking(memories[row], told, last, spec)
+            cause, memories[row] = found.cause, found.memory
             watched += 1
             alarms += cause is Cause.TRACKING
             longest = max(longest, min(memories[row].misses, MISSES))

@@ -124,7 +124,8 @@ def watch(
             twist=np.array((odometry or body)(t), np.float32),
             twist_stamp=stamp,
         )
-        cause, memory = watch_tracking(memory, seen, last, SPEC)
+        found = watch_tracking(memory, seen, last, SPEC)
+        cause, memory = found.cause, found.memory
         last = command(t)
         if cause is not Cause.NONE:
             assert cause is Cause.TRACKING
@@ -209,11 +210,13 @@ def test_body_is_outside_beyond_e0_and_what_localisation_may_jump() -> None:
 
 def test_body_outside_its_bound_counts_from_the_third_cycle_in_a_row() -> None:
     memory = TrackingMemory()
-    cause, memory = watch_tracking(memory, readings(), (0.0, 0.0), SPEC)
+    found = watch_tracking(memory, readings(), (0.0, 0.0), SPEC)
+    cause, memory = found.cause, found.memory
     for cycle, speed in enumerate((0.0, 0.2, 0.2, 0.0, 0.2, 0.2, 0.2), 1):
         stamp = NOW + cycle * 100 * MILLISECOND
         seen = readings(stamp=stamp, pose_stamp=stamp, twist_stamp=stamp, twist=np.array((speed, 0.0), np.float32))
-        cause, memory = watch_tracking(memory, seen, (0.0, 0.0), SPEC)
+        found = watch_tracking(memory, seen, (0.0, 0.0), SPEC)
+        cause, memory = found.cause, found.memory
         assert cause is (Cause.TRACKING if cycle == 7 else Cause.NONE), cycle
 
 
@@ -224,7 +227,7 @@ def test_alarm_ends_after_five_cycles_within_the_bound() -> None:
 
 def test_gap_in_time_is_no_slip() -> None:
     memory = TrackingMemory(NOW - 5 * SECOND, NOW - 5 * SECOND, start=(-50.0, 0.0, 0.0), misses=MISSES)
-    assert watch_tracking(memory, readings(), (0.0, 0.0), SPEC)[0] is Cause.NONE
+    assert watch_tracking(memory, readings(), (0.0, 0.0), SPEC).cause is Cause.NONE
 
 
 def test_stop_by_the_watchdog_in_a_gap_is_no_slip() -> None:
@@ -240,7 +243,8 @@ def test_stop_by_the_watchdog_in_a_gap_is_no_slip() -> None:
             twist=np.array((told, 0.0), np.float32),
             twist_stamp=stamp,
         )
-        cause, memory = watch_tracking(memory, seen, (v, 0.0), SPEC)
+        found = watch_tracking(memory, seen, (v, 0.0), SPEC)
+        cause, memory = found.cause, found.memory
         assert (cause, memory.misses) == (Cause.NONE, 0), cycle
         v = told if cycle >= 8 else v
         x += 0.456 if cycle == 2 else 0.1 * told  # 0.2 x 1.0 + (1.0 + 0.28) / 2 x 0.4

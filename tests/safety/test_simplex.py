@@ -109,9 +109,8 @@ class Rows:
         self.kept.plan = wp.full(rows, 8.0, dtype=wp.float32, device="cpu")
         self.kept.played = wp.zeros(rows, dtype=wp.int32, device="cpu")
         holder = type("Scratch", (), make_tried(rows, "cpu"))
-        self.recording = recorded(
-            make_kernels(LAW), rows, [ask, bounds, sight], struct_of(Tried, holder), self.kept, self.out, "cpu"
-        )
+        self.tried = struct_of(Tried, holder)
+        self.recording = recorded(make_kernels(LAW), rows, [ask, bounds, sight], self.tried, self.kept, self.out, "cpu")
         for command in self.recording.commands:
             command.launch()
 
@@ -125,3 +124,12 @@ def test_a_row_gets_its_proposal_or_the_nearest_candidate_or_its_stored_plan() -
     np.testing.assert_allclose(rows.out.margin.numpy(), [4.0, 10.0, 0.2, -1.0, -1.0], atol=1e-6)
     np.testing.assert_allclose(rows.kept.plan.numpy(), [1.0, 10.0, 1.5, 4.0, 4.0])
     assert rows.kept.played.numpy().tolist() == [0, 0, 0, 1, 1]
+
+
+def test_it_is_told_of_every_candidate_of_a_refused_row_what_became_of_it() -> None:
+    # candidate c is 1.75 - 0.25 c m/s: the first is refused, the second released, what lies farther off not judged
+    rows = Rows([2.0, 50.0], [1.7, 0.5])
+    verdicts, commands = rows.tried.verdicts.numpy(), rows.tried.commands.numpy()
+    assert verdicts[0, :9].tolist() == [3, 0, -1, -1, -1, -1, -1, -1, -2]  # the last would drive backwards
+    np.testing.assert_allclose(commands[0, :9, 0], [1.75, 1.5, 1.25, 1.0, 0.75, 0.5, 0.25, 0.0, -0.25])
+    assert (verdicts[1] == 3).all()

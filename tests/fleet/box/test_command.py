@@ -100,6 +100,15 @@ def test_why_says_what_was_decided_and_on_what(run: Path, capsys: pytest.Capture
     assert code == 0
     for words in ("mode      stopped", "scan stale", "ages: scan", "versions  policy", "proposed", "margin"):
         assert words in text
+    for words in (
+        "monitors  ages: scan",
+        "m of its bound",
+        "novelty",
+        "calibration",
+        "steps without a verified command",
+    ):
+        assert words in text
+    assert "release   no release by a rollout" in text
     code, text = said(capsys, "why", run, "--at", "1.4")
     assert "obstacle  nearest to the way of its stop" in text
     code, text = said(capsys, "why", run, "--at", "-3")

@@ -148,8 +148,10 @@ def test_a_robot_drives_the_candidate_by_its_lease_and_the_old_release_once_it_i
     site.server.deploy({"r0": "candidate"}, "new", 1)
     site.until("new")
     site.stays("new", 2.5)  # renewed
+    assert site.tether.release == "new"
     site.server.revoke("killed")
     assert site.until("old") < 1.0
+    assert site.tether.release == ""
     site.stays("old", 1.0)
     site.server.deploy({"r0": "candidate"}, "new", 9)
     site.until("new")
