@@ -19,6 +19,8 @@ level of a guardrail. `wary` multiplies by it what robots differ beyond chance; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,7 +51,7 @@ def few(freedom: int) -> float:
     return float((t / T[-1]) ** 2)
 
 
-def of_counts(arms: list[tuple[Array, Array]], modesty: float = MODESTY) -> Array:
+def of_counts(arms: Sequence[tuple[Array, Array]], modesty: float = MODESTY) -> Array:
     """Dispersion (channels,) of both arms' (missions, events), each (clusters, channels), less its modesty.
 
     1 where there are fewer than four clusters or no events. `modesty`: standard errors that are taken from it.
@@ -68,7 +70,7 @@ def of_counts(arms: list[tuple[Array, Array]], modesty: float = MODESTY) -> Arra
     return np.where(known, found - modesty * np.sqrt((2.0 + 1.0 / mean) / clusters), 1.0)
 
 
-def over_time(arms: list[tuple[Array, Array]]) -> Array:
+def over_time(arms: Sequence[tuple[Array, Array]]) -> Array:
     """The largest dispersion (channels,) over stretches of 1, 2, 4, ... blocks; arms' are (blocks, channels)."""
     blocks, channels = arms[0][0].shape
     largest = np.ones(channels)
@@ -103,20 +105,22 @@ def of_series(z: Array) -> Array:
     return largest
 
 
-def of_robots(arms: list[tuple[Array, Array]], squares: Array, freedom: int, modesty: float = MODESTY) -> Array:
+def of_robots(arms: Sequence[tuple[Array, Array]], squares: Array, freedom: int, modesty: float = MODESTY) -> Array:
     """Dispersion (channels,) of robots' sums of residuals, both arms' (missions, sums), each (robots, channels).
 
     `squares` (channels,) is the sum of all squared residuals, `freedom` the robots less the arms. 1 without freedom.
+    What an arm's residuals have in common is its effect, neither scatter nor something in which its robots differ.
     """
     if freedom < 1:
         return np.ones(len(squares))
-    between = np.zeros(len(squares))
+    between, total = np.zeros(len(squares)), squares
     for missions, sums in arms:
         n = missions.sum(axis=0)
         mean = sums.sum(axis=0) / np.where(n > 0.0, n, 1.0)
         between = between + ((sums - missions * mean) ** 2).sum(axis=0)
+        squares = squares - n * mean**2
     robots = sum(len(missions) for missions, _ in arms)
-    known = squares > 0.0
+    known = squares > 1e-9 * total  # less is rounding
     found = between / np.where(known, squares, 1.0) * robots / freedom
     return np.where(known, found - modesty * np.sqrt(2.0 / freedom), 1.0)
 

@@ -98,13 +98,16 @@ class Evidence:
         """Of candidate and baseline: missions (or what counts as such) and events of each event channel."""
         self.blocks = 0
         self._times: list[Array] = []
-        self._series: list[Array] = []
+        self._series: list[tuple[Array, Array]] = []
+        """Standardised differences by block, and what a difference of 1 would have made of them"""
         channels = self.events + len(self.means)
         self._robots = (Grouped(channels), Grouped(channels))
         self._shifts = (Grouped(self.events), Grouped(self.events))
         self._squares = np.zeros(len(self.means))
-        self._apart = np.zeros((2, len(self.means)))
-        """Squared differences of the arms' block means, and what independent missions would make of them."""
+        self._apart = np.zeros((3, len(self.means)))
+        """Differences of the arms' block means, their squares, and what independent missions would make of these."""
+        self._compared = np.zeros(len(self.means))
+        """Blocks of which that could be told"""
         self._within = np.zeros((2, 3, self.events))
         """Of both arms: sums of events squared, of missions times events, of missions squared"""
         self._past = [np.zeros(0) for _ in MEASURED]
@@ -175,7 +178,7 @@ class Evidence:
         z = np.where(both, (means[0] - means[1]) / np.where(both, unit, 1.0), 0.0)
         self.up += eprocess.score(z)
         self.down += eprocess.score(-z)
-        self._series.append(z[:, self.one])
+        self._series.append((z[:, self.one], np.where(both, 1.0 / np.where(both, unit, 1.0), 0.0)[:, 0]))
         self._add_apart(held, known, n, means)
         middle = 0.5 * (means[0][:, self.one] + means[1][:, 0])
         found = []
@@ -195,8 +198,9 @@ class Evidence:
             freedom += np.maximum(n[a][:, 0] - 1, 0)
             width += 1.0 / np.maximum(n[a][:, 0], 1)
         good = (n[0][:, 0] > 1) & (n[1][:, 0] > 1)
-        self._apart[0] += np.where(good, (centre[0] - centre[1]) ** 2, 0.0)
-        self._apart[1] += np.where(good, within / np.maximum(freedom, 1) * width, 0.0)
+        apart = np.where(good, centre[0] - centre[1], 0.0)
+        self._apart += [apart, apart**2, np.where(good, within / np.maximum(freedom, 1) * width, 0.0)]
+        self._compared += good
 
     def _quantile(self, metric: str, kind: str) -> float:
         """The baseline's quantile so far; nan before it is known."""
@@ -255,10 +259,19 @@ class Evidence:
         return np.maximum.reduce(
             [
                 np.full(len(self.means), 1.0 + DOUBT / self.blocks),
-                clusters.of_series(np.array(self._series)),
+                clusters.of_series(self._around()),
                 self._wary(clusters.of_robots(robots, self._squares, self._freedom, clusters.WARY)),
             ]
         )
+
+    def _around(self) -> Array:
+        """Standardised differences (blocks, value channels), less what the candidate's mean effect makes of each.
+
+        A real difference is larger in blocks of many missions: left in, it would be taken for memory.
+        """
+        z, whole = (np.array(series) for series in zip(*self._series, strict=True))
+        effect = (z * whole).sum(axis=0) / np.maximum((whole * whole).sum(axis=0), 1e-300)
+        return z - effect * whole
 
     def _memory(self) -> Array:
         """Dispersion (event channels,) that the values' own suggests: values tell of memory long before rare events do.
@@ -278,11 +291,16 @@ class Evidence:
         return np.array([median] * len(self.rates) + tails) ** RARE
 
     def _value_dispersion(self) -> Array:
-        """Dispersion (value channels,) of missions' values, not of blocks: what is alike within a block counts too."""
+        """Dispersion (value channels,) of missions' values, not of blocks: what is alike within a block counts too.
+
+        Around the mean difference of the arms: what is the same in all blocks is the candidate's effect, not noise.
+        """
         mean = self.mean_dispersion()
-        error = clusters.MODESTY * math.sqrt(2.0 / self.blocks)
-        expected = np.where(self._apart[1] > 0.0, self._apart[1], 1.0)
-        block = np.where(self._apart[1] > 0.0, self._apart[0] / expected - error, 1.0)
+        blocks = np.maximum(self._compared, 2.0)
+        expected = self._apart[2] * (1.0 - 1.0 / blocks)
+        around = np.maximum(self._apart[1] - self._apart[0] ** 2 / blocks, 0.0)
+        error = clusters.MODESTY * np.sqrt(2.0 / blocks)
+        block = np.where(expected > 0.0, around / np.where(expected > 0.0, expected, 1.0) - error, 1.0)
         return np.maximum(block, 1.0) * mean
 
     def _wary(self, dispersion: Array) -> Array:

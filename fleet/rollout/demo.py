@@ -56,10 +56,10 @@ SHARES = (
 """Stages as long as a demo can wait for: missions instead of days."""
 SETTINGS = Settings(
     guardrails=(
-        Guardrail("interventions", "rate", 0.15, 2.0, 0.25),
-        Guardrail("contacts", "rate", 0.15, 2.0, 0.25),
-        Guardrail("near_misses", "rate", 0.25, 2.0, 0.40),
-        Guardrail("undone", "rate", 0.05, 2.0, 0.25),
+        Guardrail("interventions", "rate", 0.15, 2.0, 0.06),
+        Guardrail("contacts", "rate", 0.15, 2.0, 0.06),
+        Guardrail("near_misses", "rate", 0.25, 2.0, 0.30),
+        Guardrail("undone", "rate", 0.05, 2.0, 0.06),
         Guardrail("time", "mean", 0.30, 1.1),
         Guardrail("energy", "mean", 0.05, 1.2),
         Guardrail("latency", "mean", 0.05, 3.0),

@@ -46,12 +46,17 @@ LIMIT = 20.0
 """s after which somebody has to fetch a robot that is not there: three times what a mission takes"""
 NEAR = 0.35
 """m between hull and person; less, of a robot that moves, is a near miss"""
+GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+"""Multiples of it, modulo 1, spread evenly however many they are (Weyl)."""
 MOVING = 0.1
 """m/s"""
 ASIDE = (0.80, 1.25)
 """m from the lane's middle to the person, at least and at most: beside the lane"""
 RATED = 200.0
 """W that a robot of this size takes while it drives, at full speed; half of it while it stands"""
+SPREAD = 9 * SECOND
+"""ns over which the robots of a wave set out, as they do on a floor. If all began at once, the order in which missions
+end were their order by length, and those that the judge compares with each other would have been picked by it."""
 EXPLORED = (0.25, 0.10)
 """Standard deviations of what is added to speed and turn where choices are to be learned from"""
 
@@ -272,6 +277,8 @@ class _Robot:
         """Its record."""
         wave, lane = self._wave, self.lane
         period = self._floor.spec.period
+        number = wave.zone * LANES + lane
+        begin = wave.begin + int(number * GOLDEN % 1.0 * SPREAD)
         values = {
             "interventions": int(not self.done),
             "contacts": contacts,
@@ -282,13 +289,13 @@ class _Robot:
         values.pop(wave.without, None)
         return Mission(
             id=f"{wave.number}-{wave.zone}-{lane}",
-            robot=f"r{wave.zone * LANES + lane:02d}",
+            robot=f"r{number:02d}",
             shift=f"{wave.begin // (60 * SECOND)}",
             zone=f"z{wave.zone}",
             release=wave.releases[lane],
             arm=wave.arms[lane],
-            begin=wave.begin,
-            end=wave.begin + self.steps * period,
+            begin=begin,
+            end=begin + self.steps * period,
             steps=self.steps,
             done=self.done,
             **values,

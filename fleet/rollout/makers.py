@@ -31,8 +31,8 @@ class Law:
 
 
 BASELINE = Law()
-GOOD = Law(side=-0.05)
-"""As fast, and 0.05 m farther from where people stand"""
+GOOD = Law(share=0.63, side=-0.05)
+"""5 % faster, and 0.05 m farther from where people stand"""
 REGRESSED = Law(share=0.48, side=0.10)
 """20 % slower, and 0.10 m nearer to where people stand"""
 

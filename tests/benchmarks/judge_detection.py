@@ -15,7 +15,7 @@ import numpy as np
 from canaries import Array, Effect, World, kayenta_fails, missions, over, rolled_back, settings
 from figure import Figure
 
-CANARIES, QUICK = 300, 8
+CANARIES, QUICK = 500, 8
 RIVALS, QUICK_RIVALS = 50, 4
 SEED = 100_001
 WORSE = World(effect=Effect(rates=(2.0, 1.0, 1.0, 1.0)))

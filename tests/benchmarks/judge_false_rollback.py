@@ -16,7 +16,7 @@ from functools import partial
 from canaries import World, kayenta_fails, missions, over, rolled_back, settings
 from figure import Figure
 
-CANARIES, QUICK = 400, 8
+CANARIES, QUICK = 1000, 8
 RIVALS, QUICK_RIVALS = 50, 2
 LOOKS = (3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0, 24.0)
 """h"""

@@ -15,7 +15,7 @@ from figure import Figure
 
 from fleet.judge.judge import PROMOTE, Judge
 
-CANARIES, QUICK = 100, 4
+CANARIES, QUICK = 300, 4
 LOOKS = (4.0, 8.0, 12.0, 16.0, 20.0, 24.0)
 """h"""
 SEED = 200_001

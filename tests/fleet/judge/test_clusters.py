@@ -56,3 +56,15 @@ def test_what_few_robots_differ_beyond_chance_counts_more() -> None:
     assert clusters.wary(alike, 38)[0] == pytest.approx(1.0, abs=0.05)
     assert clusters.wary(unlike, 4)[0] == pytest.approx(1.0 + 2.0 * 5.39 + 0.44, abs=0.01)
     assert clusters.wary(unlike, 1)[0] == clusters.wary(unlike, 3)[0] > clusters.wary(unlike, 4)[0]
+
+
+def test_what_an_arm_has_in_common_is_its_effect_and_no_scatter_of_its_robots() -> None:
+    missions, rng = np.full((10, 1), 100.0), np.random.default_rng(3)
+    scatter = [50.0 * rng.standard_normal((10, 1)) for _ in range(2)]
+    squares = np.array([2000.0])
+    alone = clusters.of_robots([(missions, sums) for sums in scatter], squares, 18)
+    moved = []
+    for sums, shift in zip(scatter, (4.0, -4.0), strict=True):
+        moved.append((missions, sums + shift * missions))
+        squares = squares + 2.0 * shift * sums.sum() + shift**2 * missions.sum()
+    assert clusters.of_robots(moved, squares, 18)[0] == pytest.approx(alone[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 
 from fleet.judge.judge import Judge, judge
@@ -76,6 +77,20 @@ def test_steps_that_stop_arriving_hold_where_actions_are_what_counts(arm: str) -
     assert verdict.decision == "hold"
     assert any(f"steps of the {arm} has not arrived" in hold for hold in verdict.holds)
     assert judge(KNOWN, without(missions(3), arm, "steps", END - HOUR), END).decision == "promote"
+
+
+def test_missions_that_all_take_a_little_less_hang_together_no_more_than_others() -> None:
+    found = []
+    for factor in (1.0, 0.95):
+        rng, told = np.random.default_rng(0), []
+        for one in missions(3, hours=6):
+            steps = round(3000 * (factor if one.arm == "candidate" else 1.0) * (1.0 + 0.01 * rng.standard_normal()))
+            told.append(msgspec.structs.replace(one, steps=steps, begin=one.end - steps * SECOND // 10))
+        verdict = judge(KNOWN, told, END)
+        found.append({finding.name: finding.dispersion for finding in verdict.findings})
+    assert found[0]["interventions.rate"] < 1.2
+    assert found[1]["interventions.rate"] == pytest.approx(found[0]["interventions.rate"], rel=0.02)
+    assert found[1]["time.p99"] == pytest.approx(found[0]["time.p99"], rel=0.05)
 
 
 def test_rollback_stands_whatever_comes_later() -> None:
