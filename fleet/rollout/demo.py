@@ -12,11 +12,13 @@ those of one that ended under rollouts/<name>/, and report.html.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,8 +70,8 @@ SETTINGS = Settings(
 )
 """As the judge's own, with the slack and weights of a fleet that drives some hundred missions in all; latency is that
 of many simulated robots on one machine."""
-WAVES = 40
-"""Waves of the fleet's stages at most, for each candidate."""
+MISSIONS = 2400
+"""In the fleet's stages at most, for each candidate: twice what a good one needs."""
 CHANGE = 2 * SECOND
 """ns of site time between two waves"""
 SIGNERS = ("anna", "bert")
@@ -202,7 +204,7 @@ class _Fleet:
         if conductor.state.stage is Stage.COURSE:
             self._drive_course(conductor, chapter)
         lessees = {robot: Lessee() for robot in robots}
-        for number in range(WAVES):
+        for number in range(math.ceil(MISSIONS / len(robots))):
             if conductor.state.stage not in DRIVEN or conductor.state.final:
                 break
             self._wave(conductor, lessees, number)
@@ -221,14 +223,14 @@ class _Fleet:
     def _try_out(self, conductor: Conductor, chapter: Chapter) -> None:
         """Offline, suite and shadow: one wave or two of each."""
         state, spec = conductor.state, RobotSpec()
-        policy = Policy.load(self._place(state.candidate.release))
-        logged = [one for wave in (0, 1) for one in self._all(TRIALS + wave, state, False, explore=True).logged]
-        self._gate(conductor, chapter, Stage.OFFLINE, trials.offline(logged, policy, spec))
+        place = self._place(state.candidate.release)
+        logged = self._all((0, 1), state, False, explore=True).logged
+        self._gate(conductor, chapter, Stage.OFFLINE, trials.offline(logged, Policy.load(place), spec))
         if conductor.state.stage is Stage.SUITE:
-            self._gate(conductor, chapter, Stage.SUITE, trials.suite(self._all(TRIALS + 2, state, True).missions))
+            waves = range(2, 2 + math.ceil(trials.FEWEST / len(state.robots)))
+            self._gate(conductor, chapter, Stage.SUITE, trials.suite(self._all(waves, state, True).missions))
         if conductor.state.stage is Stage.SHADOW:
-            shadow = str(self._place(state.candidate.release))
-            pairs = self._all(TRIALS + 3, state, False, shadow=shadow).pairs
+            pairs = self._all((11,), state, False, shadow=str(place)).pairs
             self._gate(conductor, chapter, Stage.SHADOW, trials.shadow(pairs, spec))
 
     def _drive_course(self, conductor: Conductor, chapter: Chapter) -> None:
@@ -238,7 +240,7 @@ class _Fleet:
         place = str(self._place(release))
         places = tuple(place if lane in lanes else "" for lane in range(LANES))
         wave = Wave(
-            0, TRIALS + 4, self.now, self.config.seed, places, (release,) * LANES, (CANDIDATE,) * LANES, slowly=True
+            0, TRIALS + 12, self.now, self.config.seed, places, (release,) * LANES, (CANDIDATE,) * LANES, slowly=True
         )
         told = self._driven([wave])
         done = sum(mission.done is True and not mission.contacts for mission in told.missions)
@@ -279,33 +281,36 @@ class _Fleet:
             )
         conductor.heard(self._driven(waves).missions)
 
-    def _all(self, number: int, state: State, candidate: bool, *, shadow: str = "", explore: bool = False) -> Told:
-        """A wave of the whole fleet by one release."""
+    def _all(
+        self, numbers: Iterable[int], state: State, candidate: bool, *, shadow: str = "", explore: bool = False
+    ) -> Told:
+        """Waves of trials of the whole fleet by one release."""
         release = state.candidate.release if candidate else state.baseline.release
         places, arm = (str(self._place(release)),) * LANES, CANDIDATE if candidate else "baseline"
-        waves = [
-            Wave(
-                zone,
-                number,
-                self.now,
-                self.config.seed,
-                places,
-                (release,) * LANES,
-                (arm,) * LANES,
-                shadow=shadow,
-                explore=explore,
-            )
-            for zone in range(self.config.zones)
-        ]
-        return self._driven(waves)
+        told = Told()
+        for number in numbers:
+            waves = [
+                Wave(
+                    zone,
+                    TRIALS + number,
+                    self.now,
+                    self.config.seed,
+                    places,
+                    (release,) * LANES,
+                    (arm,) * LANES,
+                    shadow=shadow,
+                    explore=explore,
+                )
+                for zone in range(self.config.zones)
+            ]
+            told.add(self._driven(waves))
+        return told
 
     def _driven(self, waves: list[Wave]) -> Told:
         """Simulate; the site clock goes on by the longest mission."""
         told = Told()
         for one in self.pool.map(drive, waves):
-            told.missions += one.missions
-            told.pairs += one.pairs
-            told.logged += one.logged
+            told.add(one)
             self.seconds += one.seconds
             self.steps += one.steps
         told.missions.sort(key=lambda mission: (mission.end, mission.robot))

@@ -96,6 +96,12 @@ class Told:
     """CPU time"""
     steps: int = 0
 
+    def add(self, other: Told) -> None:
+        """What came of another wave."""
+        self.missions += other.missions
+        self.pairs += other.pairs
+        self.logged += other.logged
+
 
 @dataclass(frozen=True)
 class Logged:

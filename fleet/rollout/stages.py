@@ -129,7 +129,8 @@ def _evidence(state: State, event: Gate | Looked) -> Result:
     shown = event.decision == "promote" or not share.proof
     if not (enough and shown and not event.lacking):
         return state, ()
-    return _pass(msgspec.structs.replace(state, passed=True), event.reason)
+    told = event.reason if share.proof else f"{event.missions} missions, all data there, nothing against it so far"
+    return _pass(msgspec.structs.replace(state, passed=True), told)
 
 
 def _pass(state: State, reason: str) -> Result:
