@@ -5,7 +5,8 @@
     muster car --site town:7 --policy runs/<run> --drive --lockstep --ros-args -r __ns:=/r1 -p use_sim_time:=true
 
 The last one drives in `muster road --clock lockstep`. What it hears and says stands in fleet/carnode.py. Its decisions
-go into the run's black box, which `muster replay` decides once more. It ends with the signal that ends it, and tells
+go into the run's black box, which `muster replay` decides once more. `--shadow VERSION` asks a candidate beside them
+(docs/shadow.md). It ends with the signal that ends it, and tells
 its drive to stop before. The exit code is 0.
 """
 
@@ -19,12 +20,14 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Suppress
 
+from fleet.ros.arguments import parse
 from fleet.ros.bus import BusKind, open_bus
 from fleet.rundir import join_run, plain
 from sim.bounds import check_number
 from sim.errors import MusterError
 
 if TYPE_CHECKING:
+    from fleet.shadow.cars import Asked
     from sim.road import Road
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -57,6 +60,11 @@ class Config:
     """Ends after so many s of wall time; 0: when it is told to"""
     blackbox: bool = True
     """Record every control step"""
+    shadow: str = ""
+    """A candidate that decides beside `policy` and drives nothing: a run of driving-train, one of its levels, or what
+    the registry knows; empty: none"""
+    registry: Path = Path("registry")
+    """Where versions, releases and aliases are looked up"""
     out: Path | None = None
     """Directory for the run directory; runs/ when left out"""
     ros_arguments: Suppress[tuple[str, ...]] = ()
@@ -66,6 +74,7 @@ class Config:
 def check(config: Config, made_later: Path | None = None) -> None:
     """Raise `MusterError` for values, roads and policies that cannot work, before anything is made."""
     from fleet.drivinglevels import read_driving_levels
+    from sim.bodies.specs import CAR
 
     if config.bus in ("none", "loop"):
         raise CarError(
@@ -78,6 +87,17 @@ def check(config: Config, made_later: Path | None = None) -> None:
     road_of(config.site)
     if made_later is None:
         read_driving_levels(Path(config.policy))
+        if config.shadow:
+            from fleet.shadow import cars
+
+            cars.check(asked_of(config), CAR)
+
+
+def asked_of(config: Config) -> Asked:
+    """What is to be in the shadow."""
+    from fleet.shadow.cars import Asked
+
+    return Asked(config.shadow, config.registry, Path(config.policy))
 
 
 def run(config: Config) -> int:
@@ -87,34 +107,51 @@ def run(config: Config) -> int:
     from fleet.carlog import CarLog
     from fleet.carnode import CarNode, CarSettings
     from fleet.drivinglevels import read_driving_levels
+    from fleet.shadow.cars import begin, writing
+    from fleet.shadow.live import Shadows
     from sim.bodies.specs import CAR
 
     check(config)
     road, levels = road_of(config.site), read_driving_levels(Path(config.policy))
-    log = None
-    if config.blackbox:
+    log, desk = None, Shadows(Path())
+    if config.blackbox or config.shadow:
         parent = Path("runs") if config.out is None else config.out
         directory = join_run(parent, arguments=sys.argv[1:], config=plain(config), clock=clock_of(config.lockstep))
-        log = CarLog(directory.blackbox, road, CAR, config.site, levels.name)
+        desk = begin(asked_of(config), CAR, road, levels, name_of(config), directory.root)
+        if config.blackbox:
+            log = CarLog(directory.blackbox, road, CAR, config.site, levels.name)
     settings = CarSettings(
         drive=config.drive, lockstep=config.lockstep, dead_man=config.dead_man, joint=config.steering_joint
     )
     bus = open_bus(config.bus, arguments=config.ros_arguments)
     try:
-        node = CarNode(bus, road, levels, CAR, settings, log=log)
+        beside = next(iter(desk.shadows), None)
+        node = CarNode(bus, road, levels, CAR, settings, log=log, beside=beside)
         try:
             node.start()
             does = "drives" if node.settings.drive else "is in shadow: it commands nobody"
             print(f"{node.node.fully_qualified} {does}, {levels.name}, on {config.site}", flush=True)
             end = time.monotonic() + (config.seconds or 1.0e9)
-            while time.monotonic() < end:
-                node.poll(0.05)
+            with writing(desk):
+                while time.monotonic() < end:
+                    node.poll(0.05)
         finally:
             node.close()
             print(f"{node.steps} control steps", flush=True)
+            if beside is not None:
+                paired, root = beside.counts["pairs"], directory.root
+                print(
+                    f"shadow {beside.candidate[:12]}: {paired} steps paired; muster shadow {root} says more", flush=True
+                )
     finally:
         bus.close()
     return 0
+
+
+def name_of(config: Config) -> str:
+    """What the car is called, by its namespace: r1 for /r1."""
+    _, namespace = parse(config.ros_arguments).identity("car", "")
+    return namespace.strip("/").replace("/", "_") or "car"
 
 
 def road_of(site: str) -> Road:

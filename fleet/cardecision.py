@@ -22,8 +22,10 @@ import numpy as np
 import warp as wp
 
 from fleet.driveguard import MEMORY_EVERY, Decision, Guard
+from fleet.drivewish import Wishes
 from fleet.drivinglevels import DrivingLevels
 from safety.reason import Reason
+from safety.roadbounds import RoadBounds
 from safety.roadshield import RoadShieldMemory
 from safety.supervisor import Mode
 from sim.drive import make_drive
@@ -84,17 +86,21 @@ class CarDecision:
         conflicts: ConflictArrays,
         *,
         by_angle: bool = True,
+        bounds: RoadBounds | None = None,
     ) -> None:
         """On the arrays of a view that is filled before each `step`; `by_angle`: commands go out as wheel angles.
 
+        `bounds`: what the shield assumes; the specification's where None.
+
         Raises RoadShieldError for a car that cannot be judged, ValueError for policies that do not fit.
         """
-        self.guard, self.view, self.spec = Guard(spec), view, spec
+        self.guard, self.view, self.spec = Guard(spec, bounds=bounds), view, spec
         self.trouble = ""
         self._top, self._by_angle = levels.top, by_angle
         self._mask = wp.full(1, 1, dtype=wp.uint8, device="cpu")
         self._state, self._drive = make_robots(1, spec.lidar, 1, "cpu"), make_drive(1, "cpu")
         self._wish, self._limits = make_wish(1, "cpu"), limits_of(spec, "route", 1.0, open_ended=True)
+        self._wishes = Wishes(self._wish)
         self._chosen = wp.zeros((1, CHOICES), dtype=wp.float32, device="cpu")
         self._action = wp.zeros((1, 2), dtype=wp.float32, device="cpu")
         self._seen = wp.zeros((1, OBSERVATION), dtype=wp.float32, device="cpu")
@@ -128,7 +134,7 @@ class CarDecision:
             for name, array in (
                 ("seen", self._seen), ("chosen", self._chosen), ("action", self._action), ("refused", state.refused),
                 ("pull", self._wish.pull), ("side", self._wish.side), ("line", self._wish.line),
-                ("released", self._drive.released),
+                ("released", self._drive.released), ("before", self._drive.before), ("last_d", self._wish.last_d),
             )
         }  # fmt: skip
         self.begin()
@@ -156,6 +162,7 @@ class CarDecision:
         self.trouble = self.trouble or failed
         for launch in self._look:
             launch.launch()
+        self.guard.wish = self._wishes.pack()
         if blind:
             host["action"][...] = 0.0
         elif not self.trouble:
@@ -190,6 +197,25 @@ class CarDecision:
             decision=self.guard.last,
             trouble=self.trouble,
         )
+
+    def recall(self, decision: Decision, cycle: int, *, wish: bool) -> None:
+        """Begin the next step where a recorded one began, whoever decided it; with its `wish` too, or with our own.
+
+        `decision` has its memory, `cycle` is its number. Raises ValueError for arrays of another version.
+        """
+        assert decision.memory is not None
+        self.guard.read(decision, self._inputs, self.memory, self._out, cycle)
+        self._host["released"][...] = self._host["before"]
+        if wish:
+            self._wishes.write(decision.wish)
+        elif cycle != self.steps:  # steps between were not seen: where the car was then says nothing
+            self._host["last_d"][0] = np.frombuffer(decision.inputs["view.where"], np.float32)[0]
+        self.steps, self.trouble = cycle, ""
+
+    @property
+    def chooses(self) -> int:
+        """Steps from one choice of the manoeuvre policy to the next."""
+        return self._every
 
     def _ask(self) -> str:
         """Let the policies answer; why they cannot be asked, else nothing."""

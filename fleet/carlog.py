@@ -21,7 +21,7 @@ from fleet.blackbox import BlackBox
 from fleet.carcontrol import CarControl, CarOutput
 from fleet.cardecision import CarDecided
 from fleet.carstep import CarStep, kept, lasts, plan_of, reach_of
-from fleet.driveguard import Guard
+from fleet.driveguard import Guard, sparse
 from fleet.drivelog import recording
 from safety.supervisor import Mode
 from sim.device import start_warp
@@ -119,7 +119,7 @@ class CarLog:
             others=others,
             scan=np.zeros(0) if scan is None else scan.ranges.astype(np.float64),
             scan_age=math.inf if scan is None else (logged.reading.now - scan.stamp) / SECOND,
-            decision=decided.decision,
+            decision=sparse(decided.decision, step.number),
         )
 
 

@@ -7,7 +7,8 @@
                 and why, a JSON object each step; /diagnostics; ~/state: of its life
 
 Names are relative to the node's namespace, one for each car. It is a managed node: configured it has its map and its
-policies, active it decides, and only with the parameter `drive` does it command. Two ways of time:
+policies, active it decides, and only with the parameter `drive` does it command. A candidate in the shadow
+(fleet/shadow/live.py) is asked after the command, in the idle time before the next step. Two ways of time:
 
     wall        a control step every period of our own clock, on the newest that has come
     lockstep    (parameter `lockstep`) a step as soon as a stamp is complete: wheels, inertial unit, steering,
@@ -22,6 +23,7 @@ of its message: what came is trusted no more, with the same end.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +44,8 @@ from fleet.ros.messages.nav_msgs import Path
 from fleet.ros.messages.std_msgs import Header
 from fleet.ros.qos import SENSOR, QoS
 from fleet.ros.topics import DIAGNOSTICS, NEWEST, PATH, SHIELD, STATE
+from fleet.shadow.live import Shadow
+from fleet.shadow.road import RoadStep
 from sim.driving.reachsets import ReachSets
 from sim.driving.reading import CarReading
 from sim.errors import MusterError
@@ -94,11 +98,15 @@ class CarNode(Behaviour):
         *,
         namespace: str = "",
         log: CarLog | None = None,
+        beside: Shadow[RoadStep] | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """An unconfigured node; `clock` is our own, ns. Raises what the bus does."""
+        """An unconfigured node; `clock` is our own, ns; `beside`: a candidate in the shadow.
+
+        Raises what the bus does.
+        """
         self.bus, self.road, self.spec = bus, road, spec
-        self._levels, self._log, self._clock = levels, log, clock
+        self._levels, self._log, self._beside, self._clock = levels, log, beside, clock
         told = settings or CarSettings()
         self.lifecycle: Lifecycle = bus.managed(NAME, self, namespace)
         self.node = self.lifecycle.node
@@ -124,7 +132,7 @@ class CarNode(Behaviour):
         self._goals: Subscription[PoseStamped] | None = None
         self._goal: tuple[float, float, float] | None = None
         self._lists, self._stamp, self._due = 0, -1, 0
-        self._distrust, self._examined, self._told, self._shown = "", 0, 0, 0
+        self._distrust, self._examined, self._told, self._shown, self._late = "", 0, 0, 0, False
         self._was: tuple[str, ...] = ()
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -133,6 +141,7 @@ class CarNode(Behaviour):
         """Make the map, load the policies' kernels, and listen."""
         if self.control is None:
             self.control = CarControl(self.road, self._levels, self.spec)
+            self.control.decision.guard.remembers = self._beside is not None
         node, qos = self.node, WHOLE if self.settings.lockstep else SENSOR
         for topic, kind in TOPICS.items():
             self._heard[topic] = node.subscription(kind, topic, qos=qos)
@@ -193,6 +202,7 @@ class CarNode(Behaviour):
 
     def poll(self, timeout: float = 0.0) -> bool:
         """Wait at most so long for something to come, s, and make a control step if one is due; whether it was."""
+        self._ask_beside()
         left = max(self._due - self._clock(), 0) / SECOND
         self.bus.spin(timeout if self.settings.lockstep or not self.lifecycle.active else min(timeout, left))
         if not self.lifecycle.active:
@@ -207,6 +217,13 @@ class CarNode(Behaviour):
         if not made and self._clock() - self._told >= TOLD_EVERY:
             self._tell()
         return made
+
+    def _ask_beside(self) -> None:
+        """Nobody waits now: the candidate may have what is left until the next step; in lockstep time waits."""
+        if self._beside is not None and self._beside.pending:
+            self._beside.lockstep = self.settings.lockstep
+            left = (self._due - self._clock()) / SECOND
+            self._beside.work(math.inf if self.settings.lockstep else left)
 
     def _gather(self) -> None:
         now, lockstep = self.node.clock.now(), self.settings.lockstep
@@ -244,6 +261,7 @@ class CarNode(Behaviour):
 
     def _step_by_clock(self) -> bool:
         now, mono = self.node.clock.now(), self._clock()
+        self._late = self.steps > 0 and mono - self._due > self.spec.period
         self._due = max(self._due + self.spec.period, mono)
         silent = [topic for topic in NEEDED if mono - self._inputs.heard.get(topic, self._began) > self._dead(topic)]
         for topic in silent:
@@ -268,6 +286,9 @@ class CarNode(Behaviour):
             self._state.publish(state_of(output, self.steps, shadow=not self.settings.drive))
         if self._log is not None and output.decided is not None:
             self._log.append(self.control, reading, output)
+        if self._beside is not None and output.decided is not None:
+            cycle = self.control.decision.steps - 1
+            self._beside.offer(RoadStep(cycle, now, output.decided.decision), late=self._late)
         if output.doubts != self._was or self._clock() - self._told >= TOLD_EVERY:
             self._tell()
         if self._clock() - self._shown >= SHOWN_EVERY:
@@ -307,7 +328,10 @@ class CarNode(Behaviour):
         self._was = () if self.last is None else self.last.doubts
         wire = [each for each in self.bus.diagnostics() if each.level >= Level.WARN]
         shadow = not self.settings.drive
-        status = status_of(self.node.fully_qualified, self.last, self.doubts(), wire, self.spec.name, shadow=shadow)
+        status = status_of(
+            self.node.fully_qualified, self.last, self.doubts(), wire, self.spec.name,
+            shadow=shadow, beside=self._beside.counts if self._beside is not None else {},
+        )  # fmt: skip
         self._diagnostics.publish(DiagnosticArray(Header(time_of(self.node.clock.now())), status))
 
     def _show(self, reading: CarReading) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,12 @@ def status_of(
     hardware: str,
     *,
     shadow: bool,
+    beside: Mapping[str, int] | None = None,
 ) -> list[DiagnosticStatus]:
-    """How a car is, and everything that is wrong on its bus; the worst first word is the car's."""
+    """How a car is, and everything that is wrong on its bus; the worst first word is the car's.
+
+    `beside`: what a candidate in its shadow was asked (`fleet.shadow.live.Shadow.counts`).
+    """
     decided = None if output is None else output.decided
     level, said = DiagnosticStatus.OK, "drives" if not shadow else "shadow: commands nobody"
     if decided is None:
@@ -61,6 +65,7 @@ def status_of(
             KeyValue("reason", "" if decided.reason is Reason.NONE else decided.reason.name.lower()),
             KeyValue("margin", f"{decided.margin:.2f}"),
         ]
+    values += [KeyValue(f"candidate {name}", str(count)) for name, count in sorted((beside or {}).items())]
     own = DiagnosticStatus(level, f"{name}: car", said, hardware, values)
     return [own, *(DiagnosticStatus(int(each.level), f"{name}: {each.name}", each.text, hardware) for each in wire)]
 

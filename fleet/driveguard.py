@@ -19,6 +19,7 @@ plays its stored plan.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -60,6 +61,9 @@ class Decision(msgspec.Struct, frozen=True):
     """What the step began with; not in every step"""
     tried: Tried | None = None
     """The shield's candidates; None in logs of before they were recorded"""
+    wish: bytes = b""
+    """What was wished when the policies were asked (sim/driving/wish.py), before a choice of this step: float64 in the
+    order of the struct; empty where nobody says it"""
 
 
 class Guard:
@@ -77,6 +81,10 @@ class Guard:
         """Of the last launch"""
         self.proposed: tuple[float, float] = (0.0, 0.0)
         """What the policy said in it"""
+        self.remembers = False
+        """Whether a `Decision` has the memory in every step: 1 kB, some microseconds"""
+        self.wish = b""
+        """For the next step's `Decision`"""
         self._period, self._fails_at, self._step = spec.period, fails_at, 0
         self._supervisor = SupervisorMemory()
         self._arrays: tuple[Rows, Rows, Rows] | None = None
@@ -132,7 +140,7 @@ class Guard:
         """One control step of which is known whether the policy has failed; `remember` records its memory too."""
         told, kept, gave = self._views(inputs, memory, out)
         self.proposed = (float(told["command"][0, 0]), float(told["command"][0, 1]))
-        read, before = _bytes(told), self._remembered(kept) if remember else None
+        read, before = _bytes(told), self._remembered(kept) if remember or self.remembers else None
         cause = Cause.POLICY if failed else Cause.NONE
         self._supervisor = transition(self._supervisor, cause, self._step * self._period)
         if self._supervisor.mode is Mode.FALLBACK:
@@ -144,7 +152,7 @@ class Guard:
         if self._tried is None:
             self._tried = TriedViews(memory)
         mode, cause = int(self._supervisor.mode), int(self._supervisor.cause)
-        self.last = Decision(failed, read, _bytes(gave), mode, cause, before, self._tried.read())
+        self.last = Decision(failed, read, _bytes(gave), mode, cause, before, self._tried.read(), self.wish)
 
     def remembered(self, inputs: RoadInputs, memory: RoadShieldMemory, out: FilterOutputs) -> dict[str, bytes]:
         """What the next step begins with."""
@@ -182,6 +190,21 @@ class Guard:
             gave = {"command": out.command.numpy(), "margin": out.margin.numpy(), "reason": out.reason.numpy()}
             self._arrays = told, kept, gave
         return self._arrays
+
+
+def assuming(bounds: Mapping[str, float]) -> RoadBounds:
+    """The bounds of a record, `Guard.assumed`, as a shield takes them."""
+    assumed = RoadBounds()
+    for name, value in bounds.items():
+        setattr(assumed, name, value)
+    return assumed
+
+
+def sparse(decision: Decision, step: int) -> Decision:
+    """A decision as a log keeps it: with the memory in the first step of each MEMORY_EVERY alone."""
+    if decision.memory is None or step % MEMORY_EVERY == 0:
+        return decision
+    return msgspec.structs.replace(decision, memory=None)
 
 
 def _bytes(rows: Rows) -> dict[str, bytes]:

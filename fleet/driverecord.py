@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleet.drivefigures import AT_FAULT, GOAL, PASSED
+from fleet.driveguard import sparse
+from fleet.drivewish import Wishes
 from fleet.venues import guard_of
 from safety.reason import Reason
 from safety.roadstored import stored_plan
@@ -27,6 +29,7 @@ from sim.driving.moment import AMPLE, Course, Moment, Others
 from sim.driving.problems import Problems, Standing
 from sim.driving.reachsets import COLUMNS, NEAR, ReachSets
 from sim.driving.recorded import Recorded
+from sim.driving.skill import Driving
 from sim.driving.witness import Ground, boxes, broken, nearest, time_to_collision
 from sim.tasks.task import Ending
 
@@ -90,6 +93,9 @@ class DriveRecorder:
         self._judged = 0
         self._problem = None if recorded is None else Problems(env, [recorded])
         self._before = self._look()
+        assert isinstance(env.task, Driving)
+        self._wishes = Wishes(env.task.wish)
+        self._note_wish()
         self.over = False
         """Whether the last moment was the drive's last."""
 
@@ -121,7 +127,13 @@ class DriveRecorder:
         self.over = bool(ending)
         if not self.over:
             self._before = self._look()
+            self._note_wish()
         return moment
+
+    def _note_wish(self) -> None:
+        """What is wished when the next step begins: the guard decides in the midst of it."""
+        if self._guard is not None:
+            self._guard.wish = self._wishes.pack()
 
     def _moment(
         self,
@@ -181,7 +193,7 @@ class DriveRecorder:
             ending=ending,
             scan=before.scan,
             scan_age=before.scan_age,
-            decision=None if guard is None else guard.last,
+            decision=None if guard is None or guard.last is None else sparse(guard.last, self._step),
         )
 
     def _look(self) -> _Before:

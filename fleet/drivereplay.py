@@ -19,7 +19,7 @@ import warp as wp
 
 from fleet.codehash import code_hash
 from fleet.difference import Difference, compare
-from fleet.driveguard import Decision, Guard
+from fleet.driveguard import Decision, Guard, assuming
 from fleet.drivelog import GUARD, SHIELD, read_course, unpack_decision
 from fleet.replay import Verdict, same_machine
 from fleet.salvage import BlackBoxError, Recording
@@ -50,12 +50,10 @@ def replay_drive(recording: Recording) -> Verdict:
     if not recording.closed:
         verdict.notes.append("the file was cut; its whole records were replayed")
     try:
-        cpu, versions, bounds = (json.loads(recording.metadata[name]) for name in ("cpu", "versions", "bounds"))
+        cpu, versions = (json.loads(recording.metadata[name]) for name in ("cpu", "versions"))
     except (KeyError, ValueError) as error:
         raise BlackBoxError(f"expected a whole header in {recording.path}, {error} cannot be read") from error
-    names = set(RoadBounds.vars)  # type: ignore[attr-defined]  # of a Warp struct
-    if not isinstance(bounds, dict) or set(bounds) != names:
-        raise BlackBoxError(f"expected the bounds of a shield of this version in {recording.path}, got others")
+    bounds = bounds_of(recording)
     if not same_machine(cpu, versions):
         verdict.notes.append("another CPU or other libraries than it was recorded with: last bits may differ")
     code = recording.metadata.get("code", "")
@@ -64,9 +62,9 @@ def replay_drive(recording: Recording) -> Verdict:
             f"recorded by other code ({code[:12] or 'it does not say which'}, here {code_hash(GUARD)[:12]}): a "
             "difference may come of that"
         )
-    again = _Again(course.road, bounds)
+    again = Again(course.road, bounds)
     last: int | None = None
-    for cycle, decision in _decisions(recording):
+    for cycle, decision in decisions(recording):
         if last is not None:
             verdict.gaps += max(cycle - last - 1, 0)
         try:
@@ -84,47 +82,48 @@ def replay_drive(recording: Recording) -> Verdict:
     return verdict
 
 
-class _Again:
+def bounds_of(recording: Recording) -> dict[str, float]:
+    """What the shield of a drive assumed. Raises BlackBoxError where that cannot be read, or is another version's."""
+    try:
+        bounds = json.loads(recording.metadata["bounds"])
+    except (KeyError, ValueError) as error:
+        raise BlackBoxError(f"expected a whole header in {recording.path}, {error} cannot be read") from error
+    names = set(RoadBounds.vars)  # type: ignore[attr-defined]  # of a Warp struct
+    if not isinstance(bounds, dict) or set(bounds) != names:
+        raise BlackBoxError(f"expected the bounds of a shield of this version in {recording.path}, got others")
+    return bounds
+
+
+class Again:
     """A guard on arrays of its own. Owns what the next step begins with."""
 
     def __init__(self, road: Road, bounds: dict[str, float]) -> None:
         start_warp()
         lane = road.lanes[0]
         atlas = Atlas([road], routes=[[RoutePlan(0, 0.0, 0, lane.length)]])  # a shield reads lanes, never routes
-        assumed = RoadBounds()
-        for name, value in bounds.items():
-            setattr(assumed, name, value)
-        self._guard = Guard(CAR, bounds=assumed)
-        self._inputs = RoadInputs(
+        self._guard = Guard(CAR, bounds=assuming(bounds))
+        inputs = RoadInputs(
             command=wp.zeros((1, 2), dtype=wp.float32, device="cpu"),
             last_command=wp.zeros((1, 2), dtype=wp.float32, device="cpu"),
             view=make_view(1, "cpu"),
             lanes=atlas.lanes,
             conflicts=atlas.conflicts,
         )
-        self._memory, self._out = self._guard.init(1, "cpu"), make_outputs(1)
+        self._arrays = inputs, self._guard.init(1, "cpu"), make_outputs(1)
         self._known = False
         self.steps = 0
         """Decided again"""
 
     def check(self, cycle: int, recorded: Decision, *, follows: bool) -> Difference | None:
         """Decide a recorded step again. Raises ValueError for arrays of another version."""
-        arrays = self._inputs, self._memory, self._out
-        if recorded.memory is not None:
-            if follows and self._known:
-                found = _compare(cycle, "memory", recorded.memory, self._guard.remembered(*arrays))
-                if found is not None:
-                    return found
-            self._known = True
-        elif not follows:
-            self._known = False
-        if not self._known:
+        known = self._known
+        if self.memory(recorded, follows=follows) is None:
             return None  # nothing says what this step began with
-        self._guard.read(recorded, *arrays, cycle)
-        self._guard.decide(*arrays, failed=recorded.failed, remember=False)
-        now = self._guard.last
-        assert now is not None
-        self.steps += 1
+        if recorded.memory is not None and follows and known:
+            found = _compare(cycle, "memory", recorded.memory, self._guard.remembered(*self._arrays))
+            if found is not None:
+                return found
+        now = self.decide(recorded, cycle)
         for name, kind, old, new in (
             ("mode", Mode, recorded.mode, now.mode),
             ("cause", Cause, recorded.cause, now.cause),
@@ -135,6 +134,22 @@ class _Again:
         if found is None and recorded.tried is not None:
             found = compare(cycle, recorded.tried, now.tried, "tried")
         return found
+
+    def memory(self, recorded: Decision, *, follows: bool) -> dict[str, bytes] | None:
+        """What a recorded step began with: as recorded, else as the step before left it; None where nothing says it."""
+        if recorded.memory is not None:
+            self._known = True
+            return recorded.memory
+        self._known = self._known and follows
+        return self._guard.remembered(*self._arrays) if self._known else None
+
+    def decide(self, recorded: Decision, cycle: int) -> Decision:
+        """A recorded step once more, from what `memory` says. Raises ValueError for arrays of another version."""
+        self._guard.read(recorded, *self._arrays, cycle)
+        self._guard.decide(*self._arrays, failed=recorded.failed, remember=False)
+        assert self._guard.last is not None
+        self.steps += 1
+        return self._guard.last
 
 
 def _compare(cycle: int, what: str, recorded: dict[str, bytes], now: dict[str, bytes]) -> Difference | None:
@@ -154,7 +169,7 @@ def _compare(cycle: int, what: str, recorded: dict[str, bytes], now: dict[str, b
     return None
 
 
-def _decisions(recording: Recording) -> Iterator[tuple[int, Decision]]:
+def decisions(recording: Recording) -> Iterator[tuple[int, Decision]]:
     """What the file holds of decisions, by cycle."""
     for number, chunk in enumerate(recording.chunks):
         for message in chunk:

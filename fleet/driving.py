@@ -14,12 +14,13 @@ figures of each drive, `drive.mp4` and `report.html`. The exit code is 0 when no
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -33,6 +34,8 @@ from sim.seeds import check_seed
 if TYPE_CHECKING:
     from fleet.drivefigures import DriveFigures
     from fleet.drivers import Driver
+    from fleet.shadow.cars import Asked
+    from fleet.shadow.drives import DriveShadow
     from fleet.venues import Among, Venue
     from sim.driving.env import RoadConfig
     from sim.perceptron import Layers
@@ -79,6 +82,11 @@ class Config:
     """What fails, and when: policy:SECONDS, or a sensor's fault as lane_lost:SECONDS"""
     lidar: bool = False
     """Give the car a lidar: its scans go into the black box and the picture; nobody drives by it"""
+    shadow: str = ""
+    """A candidate that decides beside `policy` and drives nothing: a run of driving-train, one of its levels, or what
+    the registry knows; empty: none"""
+    registry: Path = Path("registry")
+    """Where versions, releases and aliases are looked up"""
     video: bool = True
     """Draw drive.mp4"""
     video_speed: float = 2.0
@@ -103,7 +111,9 @@ def check(config: Config, made_later: Path | None = None) -> None:
 def checked(config: Config, made_later: Path | None = None) -> list[Venue]:
     """As `check`; the roads, which were read for it, none where nothing is driven."""
     from fleet.roadranges import ranges_of
+    from fleet.shadow.candidate import ShadowError
     from fleet.venues import FaultError, read_fault, read_venues
+    from sim.bodies.specs import CAR
     from sim.driving.film import Look, check_look
 
     check_whole("--drives", config.drives, 1, DRIVES_MAX)
@@ -129,7 +139,22 @@ def checked(config: Config, made_later: Path | None = None) -> list[Venue]:
         from fleet.drivers import driver_of
 
         driver_of(config.policy)
+    if config.shadow:
+        from fleet.shadow import cars
+
+        if not config.shield:
+            raise ShadowError("--shadow: expected a shield, beside which a candidate is judged, got none; switch it on")
+        cars.check(asked_of(config), CAR)
     return venues
+
+
+def asked_of(config: Config, production: Path | None = None) -> Asked:
+    """What is to be in the shadow of these drives; `production`: where the policies that drive are, if not as given."""
+    from fleet.drivers import IDM
+    from fleet.shadow.cars import Asked
+
+    given = None if config.policy in ("", IDM) else Path(config.policy)
+    return Asked(config.shadow, config.registry, production or given)
 
 
 def ports(config: Config) -> dict[str, str]:
@@ -161,7 +186,13 @@ def randomization(config: Config) -> dict[str, Table]:
 def run(config: Config) -> int:
     """Train if asked to, drive, film, report; 0 when no contact was at fault, else 1."""
     from fleet.drivers import driver_of
+    from fleet.served import POLICIES
+    from fleet.shadow.cars import levels_of
+    from fleet.shadow.command import report
+    from fleet.shadow.drives import DriveShadow
+    from fleet.shadow.live import Shadows
     from fleet.venues import Among, read_fault
+    from sim.bodies.specs import CAR
 
     venues = checked(config)
     if config.redraw is not None:
@@ -173,7 +204,11 @@ def run(config: Config) -> int:
         print(trains_first(config), flush=True)
     for line in unread(venues):
         print(line, flush=True)
-    driver = driver_of(config.policy or str(train(config, directory)))
+    trained = None if config.policy else train(config, directory)
+    driver = driver_of(config.policy or str(trained))
+    desk, beside = Shadows(directory.root), None
+    if config.shadow:
+        beside = levels_of(asked_of(config, trained), CAR, directory.root / POLICIES)
     among = Among(
         config.seconds, config.traffic, config.walkers, config.shield, config.body, driver.motor, driver.by_rule,
         read_fault(config.fault, config.lidar),
@@ -182,10 +217,13 @@ def run(config: Config) -> int:
     found: list[DriveFigures] = []
     for number in range(config.drives):
         begin = time.monotonic()
-        figures = drive(venues[number % len(venues)], config.seed + number, driver, among, directory, number)
+        shadowed = None if beside is None else functools.partial(DriveShadow, desk, beside)
+        figures = drive(venues[number % len(venues)], config.seed + number, driver, among, directory, number, shadowed)
         found.append(figures)
         print(f"{line_of(figures)}, driven in {time.monotonic() - begin:.0f} s", flush=True)
     show(config, directory)
+    if config.shadow:
+        report(directory.root)
     contacts = sum(each.at_fault for each in found)
     if contacts:
         print(f"{contacts} contacts at fault", flush=True)
@@ -206,8 +244,19 @@ def unread(venues: Sequence[Venue]) -> list[str]:
     return [f"{name}: not read, and left out: {each}" for name, road in roads.items() for each in road.ignored]
 
 
-def drive(venue: Venue, seed: int, driver: Driver, among: Among, directory: RunDirectory, number: int) -> DriveFigures:
-    """One drive into its black box; its figures. Raises what the environment does for roads that cannot be driven."""
+def drive(
+    venue: Venue,
+    seed: int,
+    driver: Driver,
+    among: Among,
+    directory: RunDirectory,
+    number: int,
+    shadowed: Callable[..., DriveShadow] | None = None,
+) -> DriveFigures:
+    """One drive into its black box; its figures. Raises what the environment does for roads that cannot be driven.
+
+    `shadowed`: makes the shadow of the drive, of environment, road, production's name and the drive's.
+    """
     from fleet.drivefigures import figures
     from fleet.drivelog import recording
     from fleet.driverecord import DriveRecorder
@@ -219,20 +268,26 @@ def drive(venue: Venue, seed: int, driver: Driver, among: Among, directory: RunD
     course = course_of(venue, env, seed, driver.name)
     recorder, moments = DriveRecorder(env, course, venue.recorded), list[Moment]()
     guard = guard_of(env)
+    name = f"drive{number}"
+    beside = None if shadowed is None else shadowed(env, venue.road, driver.name.removeprefix("policy "), name)
     settings = {"body": among.body, "fault": among.fault.name}
     bounds = None if guard is None else guard.assumed
-    with recording(directory.blackbox, course, settings, f"drive{number}", bounds) as box:
+    with recording(directory.blackbox, course, settings, name, bounds) as box:
 
         def watch() -> bool:
             if not recorder.over:
                 moments.append(recorder.take())
                 box.append(moments[-1])
+                if beside is not None:
+                    beside.look()
             return recorder.over or (guard is not None and guard.failed)
 
         driver.drive(env, watch, venue.recorded)
         while not recorder.over:  # the policy has failed: it is asked no more, and the fallback drives
             without_policy(env)
             watch()
+    if beside is not None:
+        beside.close()
     found = figures(course, moments)
     with (directory.root / "drives.jsonl").open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(found.plain()) + "\n")

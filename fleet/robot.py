@@ -40,7 +40,8 @@ from fleet.ros.robotnode import check as check_bus
 from fleet.rundir import ENVIRONMENT, RunDirectory, join_run
 from fleet.seat import Seat
 from fleet.served import POLICIES, Loader, Served, directory_of
-from fleet.shadow.live import Shadows, begin
+from fleet.shadow import floor
+from fleet.shadow.live import Shadows
 from fleet.swap import Desk
 from fleet.wires import Wires, open_wires
 from hierarchy.chooser import Chooser, load_chooser
@@ -140,9 +141,10 @@ def check(config: Config, made_later: Path | None = None) -> None:
     if config.explore and config.meta != "learned":
         raise RobotError("--explore: expected --meta learned, got rules: the coordinator assigns; leave --explore out")
     _ = [seal_key(config.seals, name) for name in _names(config)]
-    load_site(config.site, config.cell)
+    site = load_site(config.site, config.cell)
     spec = named_spec(config.spec).spec
-    permit_of(config, load_site(config.site, config.cell), spec)
+    permit_of(config, site, spec)
+    floor.check(config.shadow, spec, config.registry, site.name)
     place = config.policy or Path(os.environ.get(ENVIRONMENT) or ".")
     if made_later is None or (config.policy is not None and place != made_later.parent):
         policy = Policy.load(place)
@@ -228,7 +230,7 @@ def run(config: Config) -> int:
     if config.metrics_port:
         metrics.serve(config.metrics_port)
     warm(steppers[names[0]])
-    shadows = begin(config.shadow, config.registry, steppers[names[0]].config, names, site, directory.root)
+    shadows = floor.begin(config.shadow, config.registry, steppers[names[0]].config, names, site, directory.root)
     wires = open_wires(config.bus, config.ros_arguments, names, keys, config.plant, config.coordinator, site.hash)
     host = Host(config, directory, wires, names, steppers, site, policy, metrics, chooser)
     host.shadows = shadows

@@ -33,6 +33,7 @@ from fleet.hosted import HostedRobot
 from fleet.metrics import RobotMetrics
 from fleet.permit import Permit
 from fleet.records import Inputs, Memory, Outputs, anew, at_start
+from fleet.shadow.floor import FloorStep
 from fleet.shadow.live import Shadow
 from safety.calibration import Exceeded
 from safety.shield import Reason
@@ -92,7 +93,7 @@ class Seat:
         self.memory: Memory = at_start()
         self.permit = Permit()
         """What the robot may do; a calibration that its monitors found wrong is marked as expired in its file"""
-        self.shadow: Shadow | None = None
+        self.shadow: Shadow[FloorStep] | None = None
         """A candidate that is asked after the command is out; its answers go nowhere but to the records"""
         self.release = ""
         """Release by which a rollout lets it drive, twelve digits; empty for what it was started with"""
@@ -215,7 +216,7 @@ class Seat:
             self.box.append(Step(inputs.cycle, inputs.stamp, inputs, before, outputs, paired))
         self._count(outputs, time.perf_counter() - started, arrived)
         if self.shadow is not None:
-            self.shadow.offer(inputs, before, outputs, late=self._missed_in_row > 0)
+            self.shadow.offer(FloorStep(inputs, before, outputs), late=self._missed_in_row > 0)
 
     @property
     def opened(self) -> str:

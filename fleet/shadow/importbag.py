@@ -28,7 +28,7 @@ from fleet.header import write_header
 from fleet.records import Inputs, Memory
 from fleet.shadow.bag import BagError, open_bag
 from fleet.shadow.bagdrive import Choice, Driven, Tick, pick, read_drive
-from fleet.shadow.pairs import RECORDED
+from fleet.shadow.floor import RECORDED
 from hierarchy.skills import Answer
 from sim.robot import SECOND, RobotSpec
 from sim.site import Site, make_site

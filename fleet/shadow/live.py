@@ -1,10 +1,12 @@
 """A candidate beside a driving robot: after the command is out, in the idle time of the tick, and dropped first.
 
-    seat: step -> command out -> black box -> offer(inputs, memory, outputs)       keeps one reference
-    host: nobody waits for a step     -> work(time left)                           one step of the candidate, or a skip
+    loop: step -> command out -> black box -> offer(step)         keeps one reference
+    idle: nobody waits for a step          -> work(time left)     one step of the candidate, or a skip
 
-A shadow has the step's inputs and memory, a control step of its own, and a sink for pairs. It has no robot, no link and
-no writer: there is no way from it to a motor. Skipped, and counted by why, is a step
+A shadow has what production's step began with and decided, a `Candidate` with a decision of its own, and a sink for
+pairs. It has no robot, no link and no writer: there is no way from it to a motor. What a step is only the candidate
+knows: of a robot on a floor `fleet/shadow/floor.py`, of a car `fleet/shadow/road.py`. Skipped, and counted by why, is
+a step
 
     late      the tick itself was late, or the one before it: the machine is busy
     budget    the candidate has had its share of the tick
@@ -28,16 +30,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
-from fleet.control import LATE, ControlConfig, Stepper
-from fleet.ready import warm
-from fleet.records import Inputs, Memory, Outputs
-from fleet.served import POLICIES, Served, keep
-from fleet.shadow import candidate as candidates
-from fleet.shadow.pairs import DIFFERS, Pair, asked, pair
+import msgspec
+
+from fleet.shadow.pairs import DIFFERS, Pair
 from fleet.shadow.record import FOLDER, Count, write
-from sim.robot import SECOND
-from sim.site import Site
 
 SHARE = 0.04
 """Of the tick; the goal is 0.05, and handing over and looking take some too."""
@@ -54,6 +52,24 @@ QUEUE = 20_000
 
 Sink = Callable[[Pair], None]
 
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Candidate(Protocol[T_contra]):
+    """Who decides beside production. Owns nothing of production's; may raise whatever it likes."""
+
+    hash: str
+    """Of its policy"""
+
+    def asked(self, step: T_contra) -> bool:
+        """Whether production's policy was at the controls, so that there is something to compare."""
+        ...
+
+    def pair(self, step: T_contra, *, hurried: bool) -> Pair:
+        """The step once more with its own answer; `hurried`: it may come too late. Who asks adds robot and time."""
+        ...
+
 
 class Skip(Enum):
     """Why a step was not paired."""
@@ -64,37 +80,33 @@ class Skip(Enum):
     FAULT = "fault"
 
 
-class Shadow:
+class Shadow(Generic[T]):
     """Owns what one robot's candidate is to be asked next, and its budget."""
 
     def __init__(
         self,
         robot: str,
-        stepper: Stepper,
+        candidate: Candidate[T],
         sink: Sink,
         *,
+        tick: float,
         robots: int = 1,
-        tick: float = 0.0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`stepper` is the candidate's own (`candidate.stepper_for`); `robots` share the ticks of one process.
-
-        `tick`: the loop's period, s; that of the specification where it is 0.
-        """
-        assert stepper.policy is not None
-        self.robot, self.candidate = robot, stepper.policy.hash
+        """`tick`: the loop's period, s; `robots` share the ticks of one process."""
+        self.robot, self.candidate = robot, candidate.hash
         self.counts: Counter[str] = Counter()
         """pairs, differing, interventions of both sides, and skips by why"""
         self.seconds = 0.0
         """Of all candidate's steps"""
-        self._stepper, self._sink, self._clock = stepper, sink, clock
+        self._beside, self._sink, self._clock = candidate, sink, clock
         self.lockstep = False
         """Time stands still while robots decide: no tick can be late, and each step is paired"""
-        self._tick = tick or stepper.config.spec.period / SECOND
+        self._tick = tick
         self._robots = robots
         self._budget = 0.0
         self._expected = FIRST
-        self._open: tuple[Inputs, Memory, Outputs] | None = None
+        self._open: T | None = None
         self._newest: Pair | None = None
         self._faults = 0
 
@@ -108,22 +120,23 @@ class Shadow:
         """Whether it raised too often to be asked again."""
         return self._faults >= FAULTS
 
-    def offer(self, inputs: Inputs, memory: Memory, outputs: Outputs, *, late: bool = False) -> None:
+    def offer(self, step: T, *, late: bool = False) -> None:
         """After a step of production: keep it for `work`, or skip it. About a microsecond, and raises nothing."""
         if self._open is not None:
             self._skip(Skip.BUSY)
+        asked = self._beside.asked(step)
         if late:
-            if asked(outputs):
+            if asked:
                 self._skip(Skip.LATE)
             return
         allowance = SHARE * self._tick / self._robots
         self._budget = min(self._budget + allowance, max(allowance, ROOM * self._expected))
-        if self.off or not asked(outputs):
+        if self.off or not asked:
             return
         if self._budget < self._expected and not self.lockstep:
             self._skip(Skip.BUDGET)
         else:
-            self._open = (inputs, memory, outputs)
+            self._open = step
 
     def work(self, left: float = math.inf) -> None:
         """Ask the candidate about what was offered, where `left` s until the next readings suffice."""
@@ -132,10 +145,10 @@ class Shadow:
         if left < ROOM * self._expected:
             self._skip(Skip.BUSY)
             return
-        (inputs, memory, outputs), self._open = self._open, None
+        step, self._open = self._open, None
         begun = self._clock()
         try:
-            theirs, _ = self._stepper.step(inputs, memory, lateness=None if self.lockstep else LATE)
+            found = self._beside.pair(step, hurried=not self.lockstep)
         except Exception:  # the candidate's or ours: production drives on, and knows nothing of it
             self._faults += 1
             self._skip(Skip.FAULT)
@@ -145,8 +158,7 @@ class Shadow:
             return
         seconds = self._clock() - begun
         self._expected = max(seconds, FORGET * self._expected)
-        found = pair(self.robot, outputs, theirs, self._stepper.config.spec, self.candidate, seconds)
-        self._note(found)
+        self._note(msgspec.structs.replace(found, robot=self.robot, seconds=seconds))
         spent = self._clock() - begun
         self._budget -= spent
         self.seconds += spent
@@ -174,7 +186,7 @@ class Shadow:
 class Shadows:
     """Owns the shadows of one process, and what waits to be written to RUN/shadow."""
 
-    def __init__(self, root: Path, shadows: Sequence[Shadow] = ()) -> None:
+    def __init__(self, root: Path, shadows: Sequence[Shadow[Any]] = ()) -> None:  # of robots of any kind
         self.shadows = tuple(shadows)
         self._folder = root / FOLDER
         self._waiting: deque[Pair] = deque(maxlen=QUEUE)
@@ -216,21 +228,3 @@ class Shadows:
                 self._told[shadow.robot] = skips
             if records:
                 write(self._folder / f"{shadow.robot}.jsonl", records)
-
-
-def begin(word: str, registry: Path, config: ControlConfig, robots: Sequence[str], site: Site, root: Path) -> Shadows:
-    """Shadows of a candidate for the robots of one process, ready to answer; its files are kept in RUN/policies.
-
-    They share one control step, which carries nothing from step to step. Raises MusterError, with one line, where the
-    candidate cannot be had or does not fit. Without a `word` nothing is beside them.
-    """
-    if not word:
-        return Shadows(root)
-    place = candidates.find(word, config.spec, registry, root / POLICIES, site.name)
-    policy = candidates.load(place, config.spec, patience=SHARE * config.spec.period / SECOND)
-    keep(Served(policy), place, root / POLICIES)
-    stepper = candidates.stepper_for(config, site, policy)
-    warm(stepper)
-    desk = Shadows(root)
-    desk.shadows = tuple(Shadow(robot, stepper, desk.take, robots=len(robots)) for robot in robots)
-    return desk

@@ -7,31 +7,33 @@ the recorded answers, as `muster replay` does. No production policy is needed fo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from agents.policy import Policy
 from fleet.control import Stepper
 from fleet.header import Header, read_header
 from fleet.records import SCHEMA, Inputs, Memory, Outputs
-from fleet.replay import find_files, recorded_steps
-from fleet.salvage import BlackBoxError, Recording, read_recording
+from fleet.replay import recorded_steps
+from fleet.salvage import BlackBoxError, Recording
 from fleet.shadow.candidate import ShadowError, stepper_for
-from fleet.shadow.pairs import RECORDED, Pair, asked, pair
+from fleet.shadow.floor import RECORDED, asked, pair
+from fleet.shadow.pairs import Pair
 from hierarchy.skills import Answer
 
 
-def logs(path: Path) -> list[tuple[Recording, Header]]:
-    """The black boxes of a log: a run, a folder or a file.
+def headers(recordings: Sequence[Recording], log: Path) -> list[Header]:
+    """What black boxes say of themselves.
 
-    Raises BlackBoxError for what is none, ShadowError where robots differ in kind.
+    Raises BlackBoxError for what is none of a robot on a floor, ShadowError where robots differ in kind.
     """
-    found = [(recording, read_header(recording)) for recording in map(read_recording, find_files(path))]
-    bodies = {header.config.spec.embodiment_hash() for _, header in found}
+    found = [read_header(recording) for recording in recordings]
+    bodies = {header.config.spec.embodiment_hash() for header in found}
     if len(bodies) > 1:
-        raise ShadowError(f"expected logs of one kind of robot in {path}, got {len(bodies)} kinds; give each by itself")
+        raise ShadowError(f"expected logs of one kind of robot in {log}, got {len(bodies)} kinds; give each by itself")
     return found
 
 
@@ -58,7 +60,8 @@ def pairs(recording: Recording, header: Header, policy: Policy) -> Iterator[Pair
                 started = time.perf_counter()
                 theirs, _ = candidate.step(inputs, memory)
                 seconds = time.perf_counter() - started
-                yield pair(header.config.robot, outputs, theirs, header.config.spec, policy.hash, seconds)
+                found = pair(outputs, theirs, header.config.spec, policy.hash, header.config.robot)
+                yield msgspec.structs.replace(found, seconds=seconds)
             memory = _after(production, inputs, memory, outputs)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fleet.charts import Line, line_chart
-from fleet.shadow.pairs import DIFFERS, Pair
+from fleet.shadow.pairs import DIFFERS, FLOOR, ROAD, Pair
 from fleet.shadow.summary import ShadowSummary
 from fleet.sheet import card, cards, sheet, table
 from safety.shield import Reason
@@ -17,6 +17,8 @@ from sim.robot import SECOND
 POINTS = 240
 """Points of a line over time: as many as a page shows apart."""
 KINDS = {"pass": "good", "reject": "bad"}
+PROGRESS = {FLOOR: "m/s", ROAD: "m/s^2 (acceleration)"}
+COMMANDS = {FLOOR: "v in m/s, w in rad/s", ROAD: "acceleration in m/s^2, curvature in 1/m"}
 WORST = 12
 """Steps that are listed"""
 
@@ -66,7 +68,7 @@ def _evidence(found: ShadowSummary) -> str:
     note = (
         f"e-values that hold at any look, {verdict.blocks} blocks; harm rejects at {np.exp(verdict.log_e_needed):.3g} "
         f"together, now {np.exp(min(verdict.log_e, 30.0)):.3g}. Interventions and failures per step as they begin, "
-        "margin in m, progress in m/s, disagreement as the share of steps beside the share that is allowed"
+        f"margin in m, progress in {PROGRESS[found.world]}, disagreement as the share of steps beside what is allowed"
     )
     head = ("evidence", "production", "candidate", "e: worse", "e: within tolerance")
     return card("Evidence", table(head, rows, numbers=4), note, wide=True)
@@ -121,10 +123,7 @@ def _worst(pairs: Sequence[Pair]) -> str:
             (
                 html.escape(one.robot),
                 f"{one.cycle}",
-                _command(p.proposed),
-                _command(c.proposed),
-                _command(p.released),
-                _command(c.released),
+                *(_command(each, one.world) for each in (p.proposed, c.proposed, p.released, c.released)),
                 f"{p.margin:.2f}",
                 f"{c.margin:.2f}",
                 f"{one.disagreement:.2f}",
@@ -136,8 +135,8 @@ def _worst(pairs: Sequence[Pair]) -> str:
         "robot", "cycle", "production proposed", "candidate proposed", "released", "would be released",
         "margin, m", "candidate's", "disagreement",
     )  # fmt: skip
-    return card("Where they differ most", table(head, rows, numbers=3), "v in m/s, w in rad/s", wide=True)
+    return card("Where they differ most", table(head, rows, numbers=3), COMMANDS[pairs[0].world], wide=True)
 
 
-def _command(command: tuple[float, float]) -> str:
-    return f"{command[0]:+.2f} {command[1]:+.2f}"
+def _command(command: tuple[float, float], world: str) -> str:
+    return f"{command[0]:+.2f} {command[1]:+.{2 if world == FLOOR else 4}f}"

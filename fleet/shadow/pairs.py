@@ -8,7 +8,8 @@ drive of the candidate's own. What it would have made of a whole drive only simu
 
 A disagreement is the distance of the two proposals in shares of what the robot can do,
 
-    d = max(|v_c - v_p| / v_max, |w_c - w_p| / w_max)        0: the same command, 1: all of the range apart, 2 at most
+    floor   d = max(|v_c - v_p| / v_max, |w_c - w_p| / w_max)        0: the same command, 1: all of the range apart
+    road    d = max(|a_c - a_p| / a_max, |k_c - k_p| / k(v))         k(v): what lateral acceleration leaves at speed v
 
 Pure; nothing here writes anywhere.
 """
@@ -19,13 +20,10 @@ import math
 
 import msgspec
 
-from fleet.records import Outputs
-from safety.shield import Reason
-from sim.robot import RobotSpec
+from safety.reason import Reason
 
-RECORDED = "recorded"
-"""Source of outputs that came from somebody else's robot (`muster import`): nobody of ours proposed them."""
-FALLBACK = "fallback"
+FLOOR, ROAD = "floor", "road"
+"""Worlds: what a command is, and what margin and progress are judged by."""
 DIFFERS = 0.25
 """Disagreement from which two proposals are different commands: a quarter of the range."""
 MARGIN_MAX = 10.0
@@ -38,7 +36,7 @@ class Side(msgspec.Struct, frozen=True):
     policy: str
     """Hash of the policy, twelve digits; empty where no policy of ours was asked"""
     proposed: tuple[float, float]
-    """v (m/s), w (rad/s); zeros where the proposal is no number"""
+    """v (m/s), w (rad/s); of a car a (m/s^2), curvature (1/m); zeros where the proposal is no number"""
     released: tuple[float, float]
     """What the shield let through, or put in its place"""
     reason: int
@@ -67,52 +65,15 @@ class Pair(msgspec.Struct, frozen=True, tag="pair", tag_field="kind"):
     """Distance of the proposals, 0 to 2"""
     seconds: float = 0.0
     """What the candidate's step took, s of wall time"""
+    world: str = FLOOR
+    """FLOOR or ROAD"""
 
 
-def asked(outputs: Outputs) -> bool:
-    """Whether a policy was at the controls in this step, so that another one can be compared with it.
-
-    Steps in which the robot is stopped, holds its cell, handles a pod or is driven by hand are alike for all policies.
-    """
-    return outputs.answer is not None or outputs.source == RECORDED
+def bounded(margin: float) -> float:
+    """A margin as pairs have it: a number between -MARGIN_MAX and MARGIN_MAX, -1 for none."""
+    return min(max(margin if not math.isnan(margin) else -1.0, -MARGIN_MAX), MARGIN_MAX)
 
 
-def pair(robot: str, production: Outputs, candidate: Outputs, spec: RobotSpec, name: str, seconds: float) -> Pair:
-    """The pair of two outputs on the same inputs; `name` is the candidate's hash."""
-    ours, theirs = side(production), side(candidate)
-    if not theirs.policy:
-        theirs = msgspec.structs.replace(theirs, policy=name[:12])
-    return Pair(
-        robot=robot,
-        cycle=production.cycle,
-        stamp=production.stamp,
-        production=ours,
-        candidate=theirs,
-        disagreement=distance(ours.proposed, theirs.proposed, spec),
-        seconds=seconds,
-    )
-
-
-def side(outputs: Outputs) -> Side:
-    """What one of the two decided."""
-    answer = outputs.answer
-    failed = answer is not None and (answer.late or not all(map(math.isfinite, answer.action)))
-    margin = outputs.margin if not math.isnan(outputs.margin) else -1.0
-    return Side(
-        policy=answer.policy if answer is not None else "",
-        proposed=_finite(outputs.proposed),
-        released=_finite(outputs.released),
-        reason=int(outputs.reason),
-        margin=min(max(margin, -MARGIN_MAX), MARGIN_MAX),
-        failed=failed or outputs.source == FALLBACK,
-    )
-
-
-def distance(one: tuple[float, float], other: tuple[float, float], spec: RobotSpec) -> float:
-    """The largest difference of two commands, in shares of the robot's top speed and turn rate."""
-    drive = spec.diff
-    return max(abs(one[0] - other[0]) / drive.speed_max, abs(one[1] - other[1]) / drive.turn_max)
-
-
-def _finite(command: tuple[float, float]) -> tuple[float, float]:
+def finite(command: tuple[float, float]) -> tuple[float, float]:
+    """A command, or zeros where it is no number."""
     return command if all(map(math.isfinite, command)) else (0.0, 0.0)

@@ -14,9 +14,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from fleet.shadow.pairs import DIFFERS, Pair
+from fleet.shadow.pairs import DIFFERS, FLOOR, Pair
 from fleet.shadow.record import Count, files, read
-from fleet.shadow.verdict import Evidence, Settings, Verdict
+from fleet.shadow.verdict import SETTINGS, Evidence, Settings, Verdict
 
 
 class ShadowSummary(msgspec.Struct, frozen=True):
@@ -48,6 +48,7 @@ class ShadowSummary(msgspec.Struct, frozen=True):
     """A candidate's step, s of wall time"""
     seconds_p99: float
     verdict: Verdict
+    world: str = FLOOR
     muster: int = 1
 
 
@@ -66,7 +67,8 @@ def of_records(records: Iterable[Pair | Count], settings: Settings | None = None
     last = next((one for one in reversed(held) if isinstance(one, Pair)), None)
     name = candidate[:12] or (last.candidate.policy if last is not None else "")
     pairs: list[Pair] = [one for one in held if isinstance(one, Pair) and one.candidate.policy.startswith(name)]
-    evidence = Evidence(settings)
+    world = pairs[0].world if pairs else FLOOR
+    evidence = Evidence(settings or SETTINGS.get(world, Settings()))
     for one in pairs:
         evidence.add(one)
     skipped: Counter[str] = Counter()
@@ -97,4 +99,5 @@ def of_records(records: Iterable[Pair | Count], settings: Settings | None = None
         seconds_p50=float(np.percentile(seconds, 50)),
         seconds_p99=float(np.percentile(seconds, 99)),
         verdict=evidence.look(),
+        world=world,
     )

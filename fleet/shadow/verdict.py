@@ -7,7 +7,7 @@ Pairs of one robot are put together in blocks of BLOCK; a closed block gives, wi
                     nothing), counted as they begin
     failures        the same of answers that could not be used: late, no number, the fallback called
     margin          by how much the released plan of the candidate is nearer to something, in the mean of a block
-    progress        by how much it is slower
+    progress        by how much it is slower; of a car, by how much less it accelerates
     disagreement    steps in which the proposals are further apart than DIFFERS, against the allowed share
 
 The first four are harm, and reject: the weighted mean of their e-values has reached 1 / alpha after some block; that
@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleet.judge import clusters, eprocess
-from fleet.shadow.pairs import DIFFERS, Pair
+from fleet.shadow.pairs import DIFFERS, FLOOR, ROAD, Pair
 
 Array = NDArray[np.float64]
 
@@ -37,8 +37,6 @@ BLOCK = 50
 """Pairs of a robot in a block: 5 s at 10 Hz, about as long as a person or a rack stays in the way."""
 GAP = 5
 """Cycles after which an intervention that goes on is another one: what was between was not seen."""
-NEAR = 1.0
-"""Margins beyond this, m, are alike: nothing is near."""
 PASS, HOLD, REJECT = "pass", "hold", "reject"
 HARMS = ("interventions", "failures", "margin", "progress")
 
@@ -59,11 +57,20 @@ class Settings(msgspec.Struct, frozen=True):
     margin: float = 0.05
     """m by which the candidate may come nearer, in the mean"""
     progress: float = 0.05
-    """m/s by which it may be slower, in the mean"""
+    """m/s by which it may be slower, in the mean; of a car m/s^2 by which it may accelerate less"""
+    near: float = 1.0
+    """Margins beyond this, m, are alike: nothing is near"""
     weights: tuple[float, float, float, float] = (0.5, 0.2, 0.15, 0.15)
     """Shares of alpha, in the order of HARMS"""
     blocks_min: int = 20
     """Blocks before it may pass"""
+
+
+SETTINGS = {
+    FLOOR: Settings(),
+    ROAD: Settings(slack=0.001, margin=0.1, progress=0.1, near=2.0),
+}
+"""By world. A car's steps come twice as often, it passes others at a metre; 0.1 m/s^2 is half a m/s in 5 s."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -118,7 +125,7 @@ class Evidence:
         """Take a pair in, each robot's in order."""
         self.pairs += 1
         block = self._open.setdefault(pair.robot, _Open())
-        p, c = pair.production, pair.candidate
+        p, c, near = pair.production, pair.candidate, self.settings.near
         now = (p.intervened, c.intervened, p.failed, c.failed)
         again = block.before if 0 < pair.cycle - block.cycle <= GAP else (False,) * 4
         begins = tuple(one and not other for one, other in zip(now, again, strict=True))
@@ -131,8 +138,8 @@ class Evidence:
                 float(begins[2] and not now[3]),
                 float(begins[3] and not now[2]),
                 float(pair.disagreement > DIFFERS),
-                min(max(p.margin, -NEAR), NEAR),
-                min(max(c.margin, -NEAR), NEAR),
+                min(max(p.margin, -near), near),
+                min(max(c.margin, -near), near),
                 p.released[0],
                 c.released[0],
             )

@@ -38,6 +38,7 @@ from fleet.control import ControlConfig, Stepper
 from fleet.header import write_header
 from fleet.ready import quieten
 from fleet.shadow.candidate import stepper_for
+from fleet.shadow.floor import FloorCandidate, FloorStep
 from fleet.shadow.live import Shadow, Shadows
 from sim.robot import SECOND
 
@@ -53,7 +54,7 @@ def measure(quick: bool) -> Iterable[Figure]:
         stepper = Stepper(config, SITE, policy)
         candidate = stepper_for(config, SITE, other)
         desk = Shadows(folder)
-        shadow = Shadow("r0", candidate, desk.take, tick=PERIOD)
+        shadow = Shadow("r0", FloorCandidate(candidate), desk.take, tick=PERIOD)
         desk.shadows = (shadow,)
         box = BlackBox(folder, "r0", *write_header(config, SITE, policy))
         prepared = scenes(1000, seed=5)
@@ -104,7 +105,7 @@ def _flush(desk: Shadows, end: threading.Event) -> None:
 
 
 def _run(
-    stepper: Stepper, shadow: Shadow | None, box: BlackBox, prepared: list, ticks: int
+    stepper: Stepper, shadow: Shadow[FloorStep] | None, box: BlackBox, prepared: list, ticks: int
 ) -> tuple[list[list[Span]], list[float]]:
     """The missed ticks in runs without gaps, and what each tick spent on the shadow, s."""
     late: list[float] = []
@@ -132,7 +133,7 @@ def _run(
             missed.append(number)
             runs[-1].append((due, now))
         if shadow is not None:
-            shadow.offer(inputs, memory, outputs, late=behind)
+            shadow.offer(FloorStep(inputs, memory, outputs), late=behind)
             shadow.work(due + PERIOD - time.monotonic())
             spent.append(time.monotonic() - now)
     p50, p99, worst = (1e3 * float(value) for value in np.percentile(late, (50, 99, 100)))

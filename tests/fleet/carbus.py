@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from fleet.carcontrol import CarControl, goal_at, origin_of, pose_of_goal
+from fleet.carlog import CarLog
 from fleet.carnode import CarNode, CarSettings
 from fleet.carplant import CarPlant
 from fleet.carserve import JOINT, CarServer
@@ -14,6 +15,8 @@ from fleet.ros import carmessages as say
 from fleet.ros.bus import Bus
 from fleet.ros.carinputs import CarInputs
 from fleet.ros.carmessages import Frames
+from fleet.shadow.live import Shadow
+from fleet.shadow.road import RoadStep
 from fleet.venues import Among, make_venue
 from sim.bodies.specs import CAR
 from sim.driving.reading import CarReading
@@ -89,12 +92,22 @@ class Pair:
         self.server.close()
 
 
-def make_pair(plant_bus: Bus, car_bus: Bus, plant: CarPlant, levels: DrivingLevels, **settings: object) -> Pair:
+def make_pair(
+    plant_bus: Bus,
+    car_bus: Bus,
+    plant: CarPlant,
+    levels: DrivingLevels,
+    *,
+    beside: Shadow[RoadStep] | None = None,
+    log: CarLog | None = None,
+    **settings: object,
+) -> Pair:
     """In lockstep unless `settings` say otherwise; the car bus needs SIM_TIME."""
     asked = {"drive": True, "lockstep": True} | settings
     server = CarServer(plant_bus, plant, lockstep=bool(asked["lockstep"]), namespace="r1")
     node = CarNode(
-        car_bus, plant.road, levels, CAR, CarSettings(**asked), namespace="r1"  # type: ignore[arg-type]  # its own fields
+        car_bus, plant.road, levels, CAR, CarSettings(**asked),  # type: ignore[arg-type]  # its own fields
+        namespace="r1", log=log, beside=beside,
     )  # fmt: skip
     node.start()
     return Pair(server, node)

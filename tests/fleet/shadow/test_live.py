@@ -19,8 +19,9 @@ from fleet.hardware import FakeRobot
 from fleet.header import write_header
 from fleet.shadow import candidate as candidates
 from fleet.shadow.candidate import stepper_for
-from fleet.shadow.live import FAULTS, FIRST, SHARE, Shadow, Shadows, begin
-from fleet.shadow.pairs import Pair, asked
+from fleet.shadow.floor import FloorCandidate, FloorStep, asked, begin
+from fleet.shadow.live import FAULTS, FIRST, SHARE, Shadow, Shadows
+from fleet.shadow.pairs import Pair
 from fleet.shadow.record import read
 from fleet.shadow.summary import summary
 from sim.robot import SECOND, RobotSpec
@@ -67,13 +68,13 @@ def ticking(seconds: float) -> Callable[[], float]:
 
 def drive(shadow: Shadow, steps: list[Step], *, left: float = math.inf, late: bool = False) -> None:
     for step in steps:
-        shadow.offer(step.inputs, step.memory, step.outputs, late=late)
+        shadow.offer(FloorStep(step.inputs, step.memory, step.outputs), late=late)
         shadow.work(left)
 
 
 def test_it_decides_as_it_would_alone_and_production_is_not_touched(steps: list[Step], stepper: Stepper) -> None:
     found: list[Pair] = []
-    shadow = Shadow("r0", stepper, found.append, clock=ticking(1.0))
+    shadow = Shadow("r0", FloorCandidate(stepper), found.append, tick=TICK, clock=ticking(1.0))
     shadow.lockstep = True
     drive(shadow, steps)
     assert [one.cycle for one in found] == [step.cycle for step in steps]
@@ -86,7 +87,7 @@ def test_it_decides_as_it_would_alone_and_production_is_not_touched(steps: list[
 
 def test_it_is_given_inputs_memory_and_a_sink_and_nothing_that_could_write_a_command() -> None:
     hints = inspect.signature(Shadow.__init__).parameters
-    assert set(hints) == {"self", "robot", "stepper", "sink", "robots", "tick", "clock"}
+    assert set(hints) == {"self", "robot", "candidate", "sink", "robots", "tick", "clock"}
     names = {name for function in (Shadow.offer, Shadow.work) for name in function.__code__.co_names}
     assert not names & {"write", "report", "publish", "plant", "link", "send", "tell"}
 
@@ -97,7 +98,7 @@ def test_its_share_of_the_tick_is_bounded_however_slow_it_is(
     seconds: float, robots: int, steps: list[Step], stepper: Stepper
 ) -> None:
     found: list[Pair] = []
-    shadow = Shadow("r0", stepper, found.append, robots=robots, clock=ticking(seconds))
+    shadow = Shadow("r0", FloorCandidate(stepper), found.append, tick=TICK, robots=robots, clock=ticking(seconds))
     many = steps * 5
     drive(shadow, many)
     assert len(found) > 0
@@ -108,13 +109,13 @@ def test_its_share_of_the_tick_is_bounded_however_slow_it_is(
 
 def test_it_is_dropped_first_when_the_tick_is_late_or_nothing_is_left(steps: list[Step], stepper: Stepper) -> None:
     found: list[Pair] = []
-    shadow = Shadow("r0", stepper, found.append)
+    shadow = Shadow("r0", FloorCandidate(stepper), found.append, tick=TICK)
     drive(shadow, steps[:10], late=True)
     assert shadow.counts == {"late": 10}
     drive(shadow, steps[:10], left=FIRST)
     assert shadow.counts["busy"] == 10
     for step in steps[:4]:
-        shadow.offer(step.inputs, step.memory, step.outputs)  # nobody had time to ask
+        shadow.offer(FloorStep(step.inputs, step.memory, step.outputs))  # nobody had time to ask
     assert shadow.counts["busy"] == 13
     assert not found
 
@@ -122,7 +123,7 @@ def test_it_is_dropped_first_when_the_tick_is_late_or_nothing_is_left(steps: lis
 def test_one_long_step_does_not_keep_it_from_being_asked_for_ever(steps: list[Step], stepper: Stepper) -> None:
     found: list[Pair] = []
     moments = itertools.chain((0.0, TICK, TICK), itertools.count(2 * TICK, 0.0002))  # a hiccup as long as the tick
-    shadow = Shadow("r0", stepper, found.append, clock=lambda: next(moments))
+    shadow = Shadow("r0", FloorCandidate(stepper), found.append, tick=TICK, clock=lambda: next(moments))
     drive(shadow, steps * 12, left=0.5 * TICK)
     assert shadow.counts["budget"] + shadow.counts["busy"] > 30
     assert len(found) > len(steps)
@@ -133,7 +134,7 @@ def test_a_candidate_that_raises_is_off_after_a_few_and_production_hears_nothing
 ) -> None:
     broken = stepper_for(CONFIG, SITE, Policy.load(places[1]))
     monkeypatch.setattr(broken, "step", lambda *_, **__: 1 / 0)
-    shadow = Shadow("r0", broken, pytest.fail)
+    shadow = Shadow("r0", FloorCandidate(broken), pytest.fail, tick=TICK)
     drive(shadow, steps)
     assert shadow.off
     assert shadow.counts == {"fault": FAULTS}
@@ -149,7 +150,7 @@ def test_pairs_and_skips_reach_the_run_and_the_black_box(
     box = BlackBox(tmp_path / "blackbox", "r0", *write_header(CONFIG, SITE, policy))
     for number, step in enumerate(steps):
         box.append(Step(step.cycle, step.stamp, step.inputs, step.memory, step.outputs, shadow.newest()))
-        shadow.offer(step.inputs, step.memory, step.outputs, late=number < 3)
+        shadow.offer(FloorStep(step.inputs, step.memory, step.outputs), late=number < 3)
         desk.work(math.inf)
     desk.flush()
     box.close()
@@ -186,10 +187,10 @@ def test_a_candidate_that_cannot_keep_to_its_share_or_fits_no_robot_is_refused(
 
 def test_a_desk_asks_one_candidate_at_a_time(steps: list[Step], stepper: Stepper, tmp_path: Path) -> None:
     desk = Shadows(tmp_path)
-    desk.shadows = tuple(Shadow(name, stepper, desk.take) for name in ("r0", "r1"))
+    desk.shadows = tuple(Shadow(name, FloorCandidate(stepper), desk.take, tick=TICK) for name in ("r0", "r1"))
     step = steps[0]
     for shadow in desk.shadows:
-        shadow.offer(step.inputs, step.memory, step.outputs)
+        shadow.offer(FloorStep(step.inputs, step.memory, step.outputs))
     desk.work(math.inf)
     assert [shadow.pending for shadow in desk.shadows] == [False, True]
     desk.work(math.inf)

@@ -12,9 +12,12 @@ from fleet import cli
 from fleet.blackbox import BlackBox, Step
 from fleet.control import ControlConfig, Stepper
 from fleet.hardware import FakeRobot
-from fleet.header import write_header
-from fleet.shadow.offline import logs, pairs
-from fleet.shadow.pairs import Pair, asked, distance
+from fleet.header import Header, write_header
+from fleet.replay import find_files
+from fleet.salvage import Recording, read_recording
+from fleet.shadow.floor import asked, distance
+from fleet.shadow.offline import headers, pairs
+from fleet.shadow.pairs import Pair
 from fleet.shadow.summary import summary
 from sim.robot import RobotSpec
 from tests.fleet.episodes import Episode, FakeCoordinator, aisle, delivery, walls
@@ -53,6 +56,11 @@ def faster(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def paired(root: Path, policy: Policy) -> list[Pair]:
     return [one for recording, header in logs(root) for one in pairs(recording, header, policy)]
+
+
+def logs(root: Path) -> list[tuple[Recording, Header]]:
+    recordings = [read_recording(path) for path in find_files(root)]
+    return list(zip(recordings, headers(recordings, root), strict=True))
 
 
 def test_production_beside_itself_agrees_in_every_step(run: tuple[Path, Policy, list[Step]]) -> None:
