@@ -346,6 +346,10 @@ class Lease(msgspec.Struct, frozen=True):
     """The question's; 0 for what was told unasked, which only takes away"""
     span: int = 0
     """ns from `asked` on, by the robot's clock"""
+    fence: tuple[float, float, float, float] | None = None
+    """x, y of the lower left, then of the upper right corner, m, outside of which it does not hold; None: no fence"""
+    speed: float = 0.0
+    """m/s that may be driven by it at most; 0: no bound of its own"""
 
 
 class Picture(msgspec.Struct, frozen=True):

@@ -41,7 +41,7 @@ from hierarchy.options import OptionName
 from hierarchy.pace import Pace
 from hierarchy.skills import Act, version_of
 from safety import fallback
-from safety.calibration import Authority, Calibrated, allowed, least, watch_calibration
+from safety.calibration import Authority, Calibrated, allowed, least, watch_calibration, within
 from safety.dynamics import PLAN_TICKS, stopping_ticks
 from safety.monitors import (
     AgeBounds,
@@ -94,6 +94,8 @@ class ControlConfig:
     """What it may do at most: less than FULL for a robot without a valid calibration"""
     calibrated: Calibrated | None = None
     """The bounds of its calibration, watched while it drives; None for a simulated robot"""
+    leased: bool = False
+    """Whether a rollout's leases say what drives, and how fast: one of the closed course bounds the speed"""
     explore: float = 0.0
     """Share of the answers to offers that are drawn from all that can be done, for learning from logs"""
 
@@ -118,7 +120,8 @@ class Stepper:
         """Why it cannot lift this floor's pods; empty where it can."""
         self._loaded = loaded(self._driven, site) if not self._unable else self._driven
         laden = None if self._unable else self._loaded
-        limited = self._pace.zones or config.calibrated is not None or config.authority is not Authority.FULL
+        bounded = config.leased or config.authority is not Authority.FULL
+        limited = self._pace.zones or config.calibrated is not None or bounded
         self._guard = Guard(spec, self._driven, laden, site, config.person_speed, limited=limited)
         self._no_scan = np.full(spec.lidar.rays, spec.lidar.range_max, np.float32)
 
@@ -214,6 +217,7 @@ class Stepper:
             source, helper = byhand.JOG, fallback.FallbackMemory()
             wish = byhand.wish(jog, inputs.stamp, (self._loaded if laden else self.config.spec).radius)
             proposed, limit = allowed(authority, *self._pace.apply(wish, pose[:2], abs(twist[0]), proposal.way))
+            proposed, limit = within(inputs.speed, proposed, limit)
             verdict, reason = byhand.judge(self._guard, proposed, limit, laden, load)
             changed = Cause.SHIELD if reason is not Reason.NONE else Cause.NONE
             supervisor = transition(memory.supervisor, changed, inputs.stamp, reset=reset, manual=True)
@@ -228,7 +232,7 @@ class Stepper:
                 said = fallback.step(self._fallback_inputs(inputs.stamp, pose, twist, proposal), helper)
                 source, proposed, handed_back, helper = "fallback", (said.v, said.w), said.handed_back, said.memory
             proposed, limit = self._pace.apply(proposed, pose[:2], abs(twist[0]), proposal.way)
-            proposed, limit = allowed(authority, proposed, limit)
+            proposed, limit = within(inputs.speed, *allowed(authority, proposed, limit))
             verdict = self._guard.judge(proposed, limit, laden)
             reason = verdict.reason
             changed = Cause.SHIELD if reason is not Reason.NONE else Cause.NONE

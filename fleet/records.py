@@ -61,10 +61,14 @@ class Inputs(msgspec.Struct, frozen=True):
     """What the loop allows at most (`safety.calibration.Authority`): a calibration whose date is over leaves creep"""
     release: str = ""
     """Release by which a rollout lets the robot drive, twelve digits of its id; empty for what it was started with"""
+    speed: float = 0.0
+    """m/s that the lease of that release leaves at most; 0 for no bound of its own"""
 
 
-def inputs_of(readings: Readings, cycle: int, picture: Picture | None = None, authority: int = 0) -> Inputs:
-    """What a control step gets of these readings: every one with its stamp."""
+def inputs_of(
+    readings: Readings, cycle: int, picture: Picture | None = None, *, authority: int = 0, speed: float = 0.0
+) -> Inputs:
+    """What a control step gets of these readings: every one with its stamp. `speed` is a lease's bound."""
     x, y, yaw = readings.pose.tolist()
     v, w = readings.twist.tolist()
     return Inputs(
@@ -84,6 +88,7 @@ def inputs_of(readings: Readings, cycle: int, picture: Picture | None = None, au
         yaw_rate=readings.yaw_rate,
         yaw_rate_stamp=readings.yaw_rate_stamp,
         authority=authority,
+        speed=speed,
     )
 
 

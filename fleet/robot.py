@@ -224,6 +224,7 @@ def run(config: Config) -> int:
         motor=permit.motor,
         authority=permit.authority,
         calibrated=permit.calibrated,
+        leased=bool(config.rollout),
     )
     steppers = {name: Stepper(replace(shared, robot=name), site, policy, chooser) for name in names}
     metrics = RobotMetrics(names)

@@ -95,7 +95,7 @@ class Seat:
         """What the robot may do; a calibration that its monitors found wrong is marked as expired in its file"""
         self.shadow: Shadow[FloorStep] | None = None
         """A candidate that is asked after the command is out; its answers go nowhere but to the records"""
-        self.release = ""
+        self.release, self.speed = "", 0.0
         """Release by which a rollout lets it drive, twelve digits; empty for what it was started with"""
         self.tally = Tally()
         self.lockstep = True
@@ -197,6 +197,7 @@ class Seat:
             yaw_rate_stamp=readings.yaw_rate_stamp,
             authority=self._authority,
             release=self.release,
+            speed=self.speed,
         )
         started = time.perf_counter()
         before = self.memory
@@ -217,6 +218,11 @@ class Seat:
         self._count(outputs, time.perf_counter() - started, arrived)
         if self.shadow is not None:
             self.shadow.offer(FloorStep(inputs, before, outputs), late=self._missed_in_row > 0)
+
+    @property
+    def place(self) -> tuple[float, float] | None:
+        """Where the newest cycle has the robot, x and y, m; None before the first."""
+        return self.plant.cycle.pose[:2] if self.plant.cycle is not None else None
 
     @property
     def opened(self) -> str:

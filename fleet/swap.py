@@ -165,7 +165,12 @@ class Desk:
 
         Where a lease says what drives, a rollout decides that; a robot whose breaker is open is driven by its fallback.
         """
-        change = (self.serving.take() or self._distrusted()) if self.tether is None else self.tether.keep()
+        if self.tether is None:
+            change = self.serving.take() or self._distrusted()
+        else:
+            change = self.tether.keep([seat.place for seat in self._seats])
+            for seat in self._seats:
+                seat.speed = self.tether.speed
         if change is None:
             return
         served, self._answered = self.serving.current, max(self._answered, change.number)

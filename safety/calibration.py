@@ -119,10 +119,21 @@ def allowed(authority: Authority, command: tuple[float, float], limit: float) ->
         return command, limit
     if authority is Authority.SHADOW:
         return (0.0, 0.0), min(limit, CREEP_SPEED)
+    (v, w), limit = within(CREEP_SPEED, command, limit)
+    return (v, max(-CREEP_TURN, min(CREEP_TURN, w))), limit
+
+
+def within(speed: float, command: tuple[float, float], limit: float) -> tuple[tuple[float, float], float]:
+    """What is left of a command (v, w) and of a speed limit (m/s) where `speed` bounds both; on the same arc.
+
+    0 or less is no bound; what is not finite in a command is left for others to refuse.
+    """
+    if not speed > 0.0:
+        return command, limit
     v, w = command
-    if abs(v) > CREEP_SPEED:  # on the same arc
-        v, w = math.copysign(CREEP_SPEED, v), w * CREEP_SPEED / abs(v)
-    return (v, max(-CREEP_TURN, min(CREEP_TURN, w))), min(limit, CREEP_SPEED)
+    if abs(v) > speed:
+        v, w = math.copysign(speed, v), w * speed / abs(v)
+    return (v, w), min(limit, speed)
 
 
 def watch_calibration(

@@ -240,7 +240,7 @@ class _Grants:
 
 def _inputs(world: World, begin: Inputs, number: int, grants: _Grants) -> Inputs:
     """What the robot senses and hears in the restored world."""
-    inputs = inputs_of(world.readings(0), begin.cycle + number, authority=begin.authority)
+    inputs = inputs_of(world.readings(0), begin.cycle + number, authority=begin.authority, speed=begin.speed)
     inputs = msgspec.structs.replace(inputs, battery=begin.battery, lift=begin.lift)
     others = [(float(a), float(b)) for a, b, _ in world.poses[1:]]
     return msgspec.structs.replace(inputs, picture=grants.picture(inputs, begin, others))

@@ -19,7 +19,7 @@ from sim.tasks.navigate_contract import navigate_contract
 
 SHIELD = "fleet.guard"
 """The module from which the code of the shield on a robot is reached."""
-OF_ONE = ("robot", "authority", "calibrated")
+OF_ONE = ("robot", "authority", "calibrated", "leased")
 """What a robot's own permit and name decide, not the release."""
 
 

@@ -76,7 +76,7 @@ class Conductor:
         for mission in read_missions(run / FILE) if (run / FILE).exists() else ():
             self._count(mission)
         if not self.state.final and self.state.rollout:
-            lessor.deploy(self.state.arms, self.state.candidate.release, self.state.epoch)
+            lessor.follow(self.state)
 
     def take(self, event: AnyEvent) -> State:
         """An event of the service's own."""
@@ -151,7 +151,7 @@ class Conductor:
             if state.final or state.epoch > self.lessor.epoch:
                 self._revoke(state.epoch, state.reason)
             if not state.final:
-                self.lessor.deploy(state.arms, state.candidate.release, state.epoch)
+                self.lessor.follow(state)
         return self.state
 
     def _taken(self, write: Callable[[], tuple[State, tuple[Command, ...]]]) -> State:
@@ -161,17 +161,17 @@ class Conductor:
             return self._doubt(str(error))
         if self.trouble:
             self.trouble = ""
-            self.lessor.deploy(self.state.arms, self.state.candidate.release, self.state.epoch)
+            self.lessor.follow(self.state)
         for command in commands:
             self._act(command)
         return self.state
 
     def _act(self, command: Command) -> None:
         match command:
-            case Deploy(arms, epoch):
+            case Deploy(_, epoch):
                 if epoch > self.lessor.epoch:
                     self._revoke(epoch, self.state.reason)
-                self.lessor.deploy(arms, self.state.candidate.release, epoch)
+                self.lessor.follow(self.state)
             case Revoke(epoch, reason):
                 self._revoke(epoch, reason)
             case Name(release, reason):

@@ -234,17 +234,17 @@ class _Fleet:
             self._gate(conductor, chapter, Stage.SHADOW, trials.shadow(pairs, spec))
 
     def _drive_course(self, conductor: Conductor, chapter: Chapter) -> None:
-        """The named robots alone, slowly, in their fence; then two sign."""
+        """The named robots alone, within the course's fence and speed; then two sign."""
         course, release = conductor.state.plan.course, conductor.state.candidate.release
         lanes = [number for number in range(LANES) if f"r{number:02d}" in course.robots]
         place = str(self._place(release))
         places = tuple(place if lane in lanes else "" for lane in range(LANES))
         wave = Wave(
-            0, TRIALS + 12, self.now, self.config.seed, places, (release,) * LANES, (CANDIDATE,) * LANES, slowly=True
+            0, TRIALS + 12, self.now, self.config.seed, places, (release,) * LANES, (CANDIDATE,) * LANES, course=course
         )
         told = self._driven([wave])
         done = sum(mission.done is True and not mission.contacts for mission in told.missions)
-        reason = f"{done} of {len(lanes)} robots came through at creep speed; signed by {', '.join(SIGNERS)}"
+        reason = f"{done} of {len(lanes)} robots came through inside of the fence at {course.speed:g} m/s at most"
         if done < len(lanes):
             self._order(conductor, "rollback", SIGNERS[0], reason=f"closed course: {reason}")
             return

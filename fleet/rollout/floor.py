@@ -31,9 +31,10 @@ from coordination.messages import Assignment, Grant, Leg, LegKind, Picture
 from fleet.control import ControlConfig, Stepper
 from fleet.judge.missions import Mission
 from fleet.records import Memory, Outputs, at_start, inputs_of
+from fleet.rollout.lease import inside
+from fleet.rollout.plan import Course
 from fleet.world import World
 from hierarchy.skills import Act, Answer
-from safety.calibration import Authority
 from sim.people import PERSON_RADIUS, Profile
 from sim.robot import SECOND, Readings, RobotSpec
 from sim.site import Site, make_site
@@ -74,8 +75,8 @@ class Wave:
     """Directory of the policy that drives each lane; empty: this robot stays where it is"""
     releases: tuple[str, ...]
     arms: tuple[str, ...]
-    slowly: bool = False
-    """At creep speed, as on the closed course"""
+    course: Course | None = None
+    """The closed course, if they drive there: within its speed, and those who leave its fence are stopped"""
     shadow: str = ""
     """Directory of a policy that is asked beside, and drives nothing"""
     explore: bool = False
@@ -147,7 +148,7 @@ class Floor:
     def stepper(self, place: str) -> Stepper:
         """The control step with a policy."""
         if place not in self._steppers:
-            config = ControlConfig(spec=self.spec, person_speed=0.0)
+            config = ControlConfig(spec=self.spec, person_speed=0.0, leased=True)
             self._steppers[place] = Stepper(config, self.site, Policy.load(Path(place)))
         return self._steppers[place]
 
@@ -169,12 +170,12 @@ class Floor:
         told = Told()
         for cycle in range(int(LIMIT * SECOND / self.spec.period)):
             for robot in robots:
-                if not robot.done:
+                if not robot.over:
                     commands[robot.lane] = robot.step(cycle, shadow, told)
                     told.steps += 1
                 else:
                     commands[robot.lane] = 0.0
-            if all(robot.done for robot in robots):
+            if all(robot.over for robot in robots):
                 break
             world.command(commands)
             world.step()
@@ -232,7 +233,7 @@ class _Robot:
         person: NDArray[np.float64],
         draws: np.random.Generator | None,
     ) -> None:
-        self.lane, self.done, self.steps = lane, False, 0
+        self.lane, self.done, self.over, self.steps = lane, False, False, 0
         self._floor, self._wave, self._world, self._person, self._draws = floor, wave, world, person, draws
         self._stepper = floor.stepper(wave.policies[lane])
         self._memory: Memory = at_start()
@@ -248,21 +249,25 @@ class _Robot:
         """One control step; the command that it releases."""
         readings = self._world.readings(self.lane)
         picture = self._picture or self._grant(cycle, readings)  # it waits for no first grant
-        inputs = inputs_of(readings, cycle, picture, int(Authority.CREEP if self._wave.slowly else Authority.FULL))
+        course = self._wave.course
+        if course is not None and not inside(course.fence, [(float(readings.pose[0]), float(readings.pose[1]))]):
+            self.over = True
+            return 0.0, 0.0
+        inputs = inputs_of(readings, cycle, picture, speed=course.speed if course is not None else 0.0)
         began = time.thread_time()
         outputs, self._memory = self._stepper.step(inputs, self._memory, self._act())
         self._seconds.append(time.thread_time() - began)
         self.steps += 1
         self._picture = self._grant(cycle, readings)
         report = outputs.report
-        self.done = report.task != "" and report.legs_done == 1
+        self.done = self.over = report.task != "" and report.legs_done == 1
         if shadow is not None and outputs.observation:
             self._compare(shadow, outputs, told)
         return outputs.released
 
     def look(self) -> None:
         """What the plant says of the period that is over."""
-        if self.done:
+        if self.over:
             return
         spec, pose, twist = self._floor.spec, self._world.poses[self.lane], self._world.twists[self.lane]
         dx, dy = (self._person - pose[:2]).tolist()

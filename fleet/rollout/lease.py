@@ -9,21 +9,31 @@ answer that lay in a queue is as old as it is. Without a lease a robot drives th
 a dead service and a full disk all take a candidate back within SPAN. A revocation is told unasked and counts the epoch
 up: whatever older answers are still on their way hold no more. Its own guard bars a robot from the candidate for that
 epoch.
+
+On the closed course a lease has bounds: a fence, and a speed. A robot that is not inside, or does not know where it
+is, holds none; one that leaves the fence while it drives by the candidate is barred from it as by its own guard.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from coordination.messages import Lease, LeaseAsk
 from fleet.rollout.assign import CANDIDATE
+from fleet.rollout.plan import Course, Stage
+from fleet.rollout.record import State
 
 SECOND = 1_000_000_000
 SPAN = 3 * SECOND // 2
 """ns: 2 s are the goal for a robot that is cut off; the rest is for a step that waits for its turn."""
 ASK = 2 * SECOND // 5
 """ns between two questions: three of them may be lost in a row."""
+
+
+Place = tuple[float, float]
+"""x and y of a robot, m."""
 
 
 @dataclass
@@ -36,10 +46,18 @@ class Lessor:
     epoch: int = 0
     closed: str = ""
     """Why nobody gets a lease any more; empty while they do"""
+    course: Course | None = None
+    """Whose fence and speed bound the leases; None off the closed course"""
 
-    def deploy(self, arms: Mapping[str, str], release: str, epoch: int) -> None:
-        """From now on these robots drive by the candidate."""
+    def deploy(self, arms: Mapping[str, str], release: str, epoch: int, course: Course | None = None) -> None:
+        """From now on these robots drive by the candidate, within the closed course if one is given."""
         self.arms, self.release, self.epoch, self.closed = dict(arms), release, max(epoch, self.epoch), ""
+        self.course = course
+
+    def follow(self, state: State) -> None:
+        """What a rollout that is not over says."""
+        course = state.plan.course if state.stage is Stage.COURSE else None
+        self.deploy(state.arms, state.candidate.release, state.epoch, course)
 
     def close(self, reason: str, epoch: int = 0) -> Lease:
         """Nobody drives by the candidate any more; what is to be told to every robot at once."""
@@ -50,7 +68,14 @@ class Lessor:
     def answer(self, robot: str, ask: LeaseAsk) -> Lease:
         """What a robot that asks is told."""
         release = self.release if self.arms.get(robot) == CANDIDATE and not ask.fallen else ""
-        return Lease(release, self.epoch, ask.asked, SPAN)
+        lease = Lease(release, self.epoch, ask.asked, SPAN)
+        if not release or self.course is None:
+            return lease
+        return Lease(release, self.epoch, ask.asked, SPAN, self.course.fence, self.course.speed)
+
+
+NONE = Lease("", 0)
+"""No lease."""
 
 
 @dataclass
@@ -62,8 +87,8 @@ class Lessee:
     fallen: str = ""
     """Why its own guard took the candidate back; stands until a newer epoch"""
     counts: dict[str, int] = field(default_factory=lambda: {"taken": 0, "refused": 0})
-    _release: str = ""
-    _until: int = 0
+    _lease: Lease = NONE
+    """Newest that holds, or held"""
     _asked: int = -ASK
 
     def ask(self, now: int, drives: str) -> LeaseAsk | None:
@@ -76,21 +101,45 @@ class Lessee:
     def take(self, lease: Lease, now: int) -> None:
         """Hear an answer, or a revocation. One that cannot be (asked later than now, too long) is not taken."""
         told = not lease.asked
-        if lease.epoch < self.epoch or lease.asked > now or lease.span > SPAN or (told and lease.release):
+        bounded = math.isfinite(lease.speed) and lease.speed >= 0.0
+        early, odd = lease.epoch < self.epoch, lease.asked > now or lease.span > SPAN or not bounded
+        if early or odd or (told and lease.release):
             self.counts["refused"] += 1
             return
         if lease.epoch > self.epoch:
-            self.epoch, self.fallen, self._release, self._until = lease.epoch, "", "", 0
+            self.epoch, self.fallen, self._lease = lease.epoch, "", NONE
         self.counts["taken"] += 1
         if told or not lease.release:
-            self._release, self._until = "", 0
-        elif lease.asked + lease.span >= self._until:
-            self._release, self._until = lease.release, lease.asked + lease.span
+            self._lease = NONE
+        elif lease.asked + lease.span >= self._lease.asked + self._lease.span:
+            self._lease = lease
 
     def trip(self, reason: str) -> None:
         """The robot's own guard takes the candidate back, at once."""
-        self.fallen, self._release, self._until = reason or "guard", "", 0
+        self.fallen, self._lease = reason or "guard", NONE
 
-    def release(self, now: int) -> str:
-        """By which it may drive now; empty for the old one."""
-        return self._release if now < self._until and not self.fallen else ""
+    def release(self, now: int, places: Iterable[Place | None] = ()) -> str:
+        """By which it may drive now; empty for the old one.
+
+        `places` are where the robots that drive by it are, None where one does not know: a fence must have all inside.
+        """
+        return self._lease.release if self._holds(now) and not self.strayed(now, places) else ""
+
+    def strayed(self, now: int, places: Iterable[Place | None]) -> bool:
+        """Whether its lease would hold if all were inside its fence."""
+        return self._holds(now) and self._lease.fence is not None and not inside(self._lease.fence, places)
+
+    @property
+    def speed(self) -> float:
+        """m/s that the newest lease leaves at most; 0 for no bound."""
+        return self._lease.speed
+
+    def _holds(self, now: int) -> bool:
+        return now < self._lease.asked + self._lease.span and not self.fallen
+
+
+def inside(fence: tuple[float, float, float, float], places: Iterable[Place | None]) -> bool:
+    """Whether there are robots, and all are within; nan is not."""
+    x0, y0, x1, y1 = fence
+    found = [place is not None and x0 <= place[0] <= x1 and y0 <= place[1] <= y1 for place in places]
+    return bool(found) and all(found)

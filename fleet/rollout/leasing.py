@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -20,7 +20,9 @@ from coordination.keys import Keys
 from coordination.messages import Lease, LeaseAsk
 from coordination.transport import Transport
 from coordination.zmq_transport import ZmqServer
-from fleet.rollout.lease import Lessee, Lessor
+from fleet.rollout.lease import Lessee, Lessor, Place
+from fleet.rollout.plan import Course
+from fleet.rollout.record import State
 from fleet.serving import Change, Named, Outcome, Serving
 
 ROLLOUT = "rollout"
@@ -56,10 +58,15 @@ class LeaseServer:
         """Answer from now on."""
         self._thread.start()
 
-    def deploy(self, arms: dict[str, str], release: str, epoch: int) -> None:
+    def deploy(self, arms: dict[str, str], release: str, epoch: int, course: Course | None = None) -> None:
         """See `Lessor.deploy`."""
         with self._lock:
-            self.lessor.deploy(arms, release, epoch)
+            self.lessor.deploy(arms, release, epoch, course)
+
+    def follow(self, state: State) -> None:
+        """See `Lessor.follow`."""
+        with self._lock:
+            self.lessor.follow(state)
 
     def revoke(self, reason: str, epoch: int = 0) -> None:
         """Take every lease back and tell every robot that was heard."""
@@ -119,6 +126,11 @@ class Tether(Generic[V]):
         name = self._serving.current.name
         return next((each for each, known in self._names.items() if known == name != self._old), "")
 
+    @property
+    def speed(self) -> float:
+        """m/s that the lease leaves what answers now; 0 for no bound: the old release needs no lease."""
+        return self.lessee.speed if self._serving.current.name != self._old else 0.0
+
     def trip(self, reason: str) -> Change | None:
         """The host's own guard speaks: the old release answers from this step on."""
         self.lessee.trip(reason)
@@ -126,8 +138,11 @@ class Tether(Generic[V]):
         self._left = self._serving.current.name
         return change
 
-    def keep(self) -> Change | None:
-        """Ask, hear, and let the right version answer; what changed, if anything did."""
+    def keep(self, places: Sequence[Place | None] = ()) -> Change | None:
+        """Ask, hear, and let the right version answer; what changed, if anything did.
+
+        `places` are where the host's robots are, for a lease with a fence; None for one that does not know.
+        """
         now = self._clock()
         for message in self._link.receive(0.0):
             if isinstance(message.body, Lease):
@@ -137,18 +152,20 @@ class Tether(Generic[V]):
             self._link.send(ROLLOUT, ask, 0)
         if self._left != self._old and self._serving.current.name == self._old:
             self.lessee.trip("guard")
-        change = self.settle(self._serving.take(), now)
+        if self._serving.current.name != self._old and self.lessee.strayed(now, places):
+            self.lessee.trip("outside of the closed course's fence")
+        change = self.settle(self._serving.take(), now, places)
         self._left = self._serving.current.name
         return change
 
-    def settle(self, change: Change | None, now: int) -> Change | None:
+    def settle(self, change: Change | None, now: int, places: Sequence[Place | None] = ()) -> Change | None:
         """Make what answers fit the lease, after what came of a load."""
         if change is not None and self._asked and change.outcome in (Outcome.SWAPPED, Outcome.SAME):
             self._names[self._asked], self._asked = self._serving.current.name, ""
         elif change is not None and change.outcome is Outcome.REFUSED and self._asked:
             self.lessee.trip(change.line)  # what cannot be loaded here is no fault of the lease: it is not asked again
             self._asked = ""
-        release = self.lessee.release(now)
+        release = self.lessee.release(now, places)
         self._drives = release
         if not release:
             return self._home("no lease") or change

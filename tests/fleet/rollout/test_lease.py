@@ -10,8 +10,10 @@ from coordination.messages import Lease, LeaseAsk
 from coordination.zmq_transport import ZmqClient
 from fleet.rollout.lease import ASK, SECOND, SPAN, Lessee, Lessor
 from fleet.rollout.leasing import ROLLOUT, LeaseServer, Tether
+from fleet.rollout.plan import Course, Stage
 from fleet.serving import Serving
 from sim.errors import MusterError
+from tests.fleet.rollout.rollouts import Rollout
 
 START = 50 * SECOND
 
@@ -109,20 +111,20 @@ class Site:
     keys: Keys
     fallen: list[tuple[str, str]]
 
-    def until(self, name: str, patience: float = 5.0) -> float:
+    def until(self, name: str, patience: float = 5.0, place: tuple[float, float] | None = None) -> float:
         """Keep the tether, as a loop does, until a version answers; how long it took, s."""
         began = time.monotonic()
         while self.serving.current.name != name:
             assert time.monotonic() < began + patience, self.serving.current.name
-            self.tether.keep()
+            self.tether.keep([place])
             time.sleep(0.005)
         return time.monotonic() - began
 
-    def stays(self, name: str, seconds: float) -> None:
+    def stays(self, name: str, seconds: float, place: tuple[float, float] | None = None) -> None:
         """Keep it for a while: the version stays."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.tether.keep()
+            self.tether.keep([place])
             assert self.serving.current.name == name
             time.sleep(0.01)
 
@@ -198,3 +200,77 @@ def test_a_stranger_gets_no_lease_and_takes_none_away(site: Site) -> None:
     assert stranger.receive(0.3) == []
     stranger.close()
     assert not site.fallen
+
+
+# the closed course ----------------------------------------------------------------------------------------------------
+
+FENCE = (0.0, 0.0, 5.0, 4.0)
+COURSE = Course(robots=("r0",), fence=FENCE, speed=0.25)
+
+
+def test_leases_of_the_closed_course_alone_have_its_fence_and_speed() -> None:
+    office = Lessor()
+    office.deploy({"r0": "candidate", "r1": "baseline"}, "new", 1, COURSE)
+    lease = office.answer("r0", LeaseAsk(1))
+    assert (lease.fence, lease.speed) == (FENCE, 0.25)
+    assert office.answer("r1", LeaseAsk(1)).fence is None
+    rollout = Rollout()
+    rollout.to(Stage.COURSE)
+    office.follow(rollout.state)
+    assert office.answer("r0", LeaseAsk(1)).fence == rollout.state.plan.course.fence
+    rollout.to(Stage.PART_100)
+    office.follow(rollout.state)
+    driving = next(robot for robot, arm in rollout.state.arms.items() if arm == "candidate")
+    assert office.answer(driving, LeaseAsk(1)).fence is None
+
+
+@pytest.mark.parametrize(
+    ("places", "holds"),
+    [
+        ([(2.0, 2.0)], True),
+        ([(5.0, 4.0)], True),
+        ([(5.01, 2.0)], False),
+        ([(2.0, -0.01)], False),
+        ([(2.0, 2.0), (2.0, 9.0)], False),
+        ([None], False),
+        ([(float("nan"), 2.0)], False),
+        ([], False),
+    ],
+)
+def test_a_lease_with_a_fence_holds_while_all_its_robots_are_known_to_be_inside(places: list, holds: bool) -> None:
+    robot = Lessee()
+    ask = robot.ask(START, "")
+    assert ask is not None
+    robot.take(Lease("new", 1, ask.asked, SPAN, FENCE, 0.25), START + 1)
+    assert robot.release(START + 2, places) == ("new" if holds else "")
+    assert robot.release(START + SPAN, places) == ""
+
+
+@pytest.mark.parametrize("speed", [-1.0, float("nan"), float("inf")])
+def test_a_lease_with_a_speed_that_cannot_be_is_not_taken(speed: float) -> None:
+    robot = Lessee()
+    ask = robot.ask(START, "")
+    assert ask is not None
+    robot.take(Lease("new", 1, ask.asked, SPAN, FENCE, speed), START + 1)
+    assert robot.release(START + 2, [(1.0, 1.0)]) == ""
+    assert robot.counts["refused"] == 1
+
+
+def test_a_robot_that_leaves_the_course_drives_the_old_release_and_comes_back_to_the_candidate_no_more(
+    site: Site,
+) -> None:
+    site.server.deploy({"r0": "candidate"}, "new", 1, COURSE)
+    site.until("new", place=(2.0, 2.0))
+    assert site.tether.speed == 0.25
+    site.tether.keep([(5.2, 2.0)])
+    assert site.serving.current.name == "old"
+    assert site.tether.speed == 0.0
+    site.stays("old", 1.0, place=(2.0, 2.0))
+    assert site.fallen == [("r0", "outside of the closed course's fence")]
+
+
+def test_a_robot_outside_of_the_course_does_not_begin_there_and_is_no_trip(site: Site) -> None:
+    site.server.deploy({"r0": "candidate"}, "new", 1, COURSE)
+    site.stays("old", 1.0, place=(9.0, 2.0))
+    site.until("new", place=(2.0, 2.0))
+    assert site.fallen == []
