@@ -27,8 +27,10 @@ from torch import nn
 
 from agents.exposure import WINDOW, Fields, corrupt
 from agents.normalize import CLIP
-from agents.policy import SCORES
+from agents.policy import RESIDUALS, SCORES
 
+NEW = SCORES[: len(SCORES) - len(RESIDUALS)]
+"""The scores that are computed here."""
 EPSILON = 1e-4
 """Of the log energy: 1 % of a typical change is as good as none."""
 HIDDEN = (128, 64)
@@ -148,11 +150,14 @@ def fit(
 
 
 def add_novelty(graph: bytes, novelty: Novelty, limits: Limits = RAW) -> bytes:
-    """The policy's graph with a second input and output: `before` (rows, n) and `novelty` (rows, 2 SCORES).
+    """The policy's graph with inputs `before` (rows, n), `residuals` (rows, RESIDUALS) and output `novelty`.
+
+    `novelty` is (rows, 2 SCORES): the three scores of novelty, and the residuals, which come as numbers.
 
     Each score is told twice, (score - middle) / (limit - middle): in units of its limit for one step, and of that for a
-    mean. What trips the guard so stands in the graph, under its hash, and needs no other file. `before` may be left out
-    where only the action is asked. Raises ValueError for a graph without muster's normaliser, or one that has novelty.
+    mean. What trips the guard so stands in the graph, under its hash, and needs no other file. Both inputs may be left
+    out where only the action is asked. Raises ValueError for a graph without muster's normaliser, or one that has
+    novelty.
     """
     model = onnx.load_from_string(graph)
     inside = {name for node in model.graph.node for name in node.output}
@@ -161,7 +166,10 @@ def add_novelty(graph: bytes, novelty: Novelty, limits: Limits = RAW) -> bytes:
         raise ValueError("expected a policy's graph as agents/export.py writes it, without novelty")
     size = len(novelty.sigma)
     constants: dict[str, NDArray[np.float32]] = {
-        "before": np.zeros((1, size), np.float32),  # an input with a default: policies are asked without it too
+        # inputs with a default: policies are asked without them too
+        "before": np.zeros((1, size), np.float32),
+        "residuals": np.zeros((1, len(RESIDUALS)), np.float32),
+        "nothing": np.array(0.0, np.float32),
         "sigma": novelty.sigma,
         "pool": novelty.pool,
         "mean": novelty.mean,
@@ -198,13 +206,17 @@ def add_novelty(graph: bytes, novelty: Novelty, limits: Limits = RAW) -> bytes:
     middle, single, lasting = (np.array(each, np.float32) for each in (limits.middle, limits.single, limits.lasting))
     constants["middle"] = np.tile(middle, 2)
     constants["gain"] = (1.0 / (np.concatenate([single, lasting]) - constants["middle"])).astype(np.float32)
+    told = [*NEW, "residuals_each"]
     nodes += [
-        node("Concat", [*SCORES, *SCORES], ["scores"], axis=1),
+        node("Mul", ["distance", "nothing"], ["column"]),  # of zeros, as long as the observations
+        node("Add", ["residuals", "column"], ["residuals_each"]),
+        node("Concat", [*told, *told], ["scores"], axis=1),
         node("Sub", ["scores", "middle"], ["scores_centred"]),
         node("Mul", ["scores_centred", "gain"], ["novelty"]),
     ]
     model.graph.node.extend(nodes)
-    model.graph.input.append(helper.make_tensor_value_info("before", TensorProto.FLOAT, ["pairs", size]))
+    for name, many in (("before", size), ("residuals", len(RESIDUALS))):
+        model.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"{name}_rows", many]))
     model.graph.output.append(helper.make_tensor_value_info("novelty", TensorProto.FLOAT, ["rows", 2 * len(SCORES)]))
     model.graph.initializer.extend(numpy_helper.from_array(array, key) for key, array in constants.items())
     onnx.checker.check_model(model)

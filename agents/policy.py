@@ -29,8 +29,13 @@ MODEL = "policy.onnx"
 MANIFEST = "policy.json"
 MANIFEST_VERSION = 1
 """Of the manifest's layout; stands under `muster`."""
-SCORES = ("alone", "change", "distance")
-"""Of the output `novelty`, where a graph has it (agents/novelty.py): of the observation, of its change, of both."""
+RESIDUALS = ("odometry", "beyond", "rough", "place", "bias", "drift", "still")
+"""Of the input `residuals`, where a graph has it: how much a robot's readings contradict each other and its map."""
+SCORES = ("alone", "change", "distance", *RESIDUALS)
+"""Of the output `novelty`, where a graph has it (agents/novelty.py): of the observation, of its change, of both; and
+the residuals. All in units of their limits. Graphs of 2026-11-22 have the first three alone."""
+CHANGES = (1, 2)
+"""Those of the scores that say nothing without a step before."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +93,26 @@ class Policy:
         """Whether it tells how new an observation is to it (`judge`); policies from before 2026-11-22 do not."""
         return any(output.name == "novelty" for output in self.session.get_outputs())
 
+    @property
+    def sensing(self) -> bool:
+        """Whether its graph takes residuals of the readings too (fleet/guards/senses.py)."""
+        return any(each.name == "residuals" for each in self.session.get_overridable_initializers())
+
     def judge(
-        self, observation: NDArray[np.float32], before: NDArray[np.float32]
+        self,
+        observation: NDArray[np.float32],
+        before: NDArray[np.float32],
+        residuals: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Actions (rows, action), and how new each observation is after the one before it, (rows, 2 SCORES), float32.
+        """Actions (rows, action), and what the guard's scores are, (rows, 2 SCORES), float32.
 
         Each score in units of its limit for one step, then each in units of its limit for a mean over some steps.
+        `residuals` (rows, RESIDUALS) are for graphs that take them; none count as 0.
         """
-        action, novelty = self.session.run(["action", "novelty"], {"observation": observation, "before": before})
+        given = {"observation": observation, "before": before}
+        if residuals is not None:
+            given["residuals"] = residuals
+        action, novelty = self.session.run(["action", "novelty"], given)
         return cast(NDArray[np.float32], action), cast(NDArray[np.float32], novelty)
 
 

@@ -30,7 +30,8 @@ from fleet import byhand
 from fleet.evidence import Evidence
 from fleet.guard import Guard
 from fleet.guards.ask import asker
-from fleet.guards.watch import watch
+from fleet.guards.senses import Sensed, Senses
+from fleet.guards.watch import Reading, watch
 from fleet.records import Inputs, Memory, Outputs, ShieldState, readings_of
 from hierarchy.chooser import TASKS, Choose, answer
 from hierarchy.controller import Answerer, Controller, ControllerInputs, Proposal
@@ -123,6 +124,7 @@ class Stepper:
         bounded = config.leased or config.authority is not Authority.FULL
         limited = self._pace.zones or config.calibrated is not None or bounded
         self._guard = Guard(spec, self._driven, laden, site, config.person_speed, limited=limited)
+        self._senses = Senses(site, spec)
         self._no_scan = np.full(spec.lidar.rays, spec.lidar.range_max, np.float32)
 
     def use(self, policy: Policy, chooser: Choose | None) -> None:
@@ -180,6 +182,7 @@ class Stepper:
         supervisor = transition(memory.supervisor, stop, inputs.stamp, reset=reset, manual=jog is not None)
         stopped = not may_drive(supervisor.mode)
         last_command = np.array(memory.last_command, np.float32)
+        reading = self._reading(inputs, readings) if usable else None
         proposal, controller = self.controller.step(
             ControllerInputs(
                 now=inputs.stamp,
@@ -196,13 +199,13 @@ class Stepper:
                 manual=jog is not None,
             ),
             memory.controller,
-            act or asker(self.policy, lateness, memory.guard, inputs.cycle),
+            act or asker(self.policy, lateness, memory.guard, inputs.cycle, lambda: self.look(inputs, memory)),
             choose or self._choose,
         )
         helper, laden = memory.fallback, inputs.lift >= 0.0
         epoch = inputs.picture.stop_epoch if inputs.picture is not None else 0
         watched = watch(
-            memory.guard, proposal.answer, proposal.observation, inputs.cycle, inputs.stamp,
+            memory.guard, proposal.answer, proposal.observation, inputs.cycle, inputs.stamp, reading,
             jogged=jog is not None, epoch=epoch,
         )  # fmt: skip
 
@@ -284,7 +287,15 @@ class Stepper:
             guard=watched.memory,
         )
 
+    def look(self, inputs: Inputs, memory: Memory) -> Sensed:
+        """What the readings of a step, which are numbers, say of each other and of those before (fleet/guards)."""
+        return self._senses.look(memory.guard, inputs.cycle, self._reading(inputs, readings_of(inputs)))
+
     # the parts, in the order in which the step uses them ------------------------------------------------------
+
+    def _reading(self, inputs: Inputs, readings: Readings) -> Reading:
+        """The readings as the guard of the policy remembers them."""
+        return self._senses.reading(readings.scan, inputs.scan_stamp, inputs.pose, inputs.pose_stamp, inputs.twist)
 
     def _granted(self, picture: Picture | None) -> tuple[int, ...]:
         """The granted cells that are cells of this floor; none when the picture is of another floor or an error."""

@@ -344,11 +344,11 @@ def _check(
     if verdict.difference is None and recorded is not None and policy is not None and asked:
         verdict.asked += 1
         seen = np.frombuffer(asked[0], np.float32).reshape(1, -1)
-        action, novelty = answer(policy, seen, before(memory.guard, cycle, seen))
-        said = np.array((*action, *novelty), np.float32)
-        wanted = np.array((*recorded.action, *recorded.novelty), np.float32)
+        again = answer(policy, seen, before(memory.guard, cycle, seen), lambda: stepper.look(step.inputs, memory))
+        said = np.array((*again.action, *again.novelty, *again.fix), np.float32)
+        wanted = np.array((*recorded.action, *recorded.novelty, *recorded.fix), np.float32)
         if said.tobytes() != wanted.tobytes():
-            error = float(np.max(np.abs(said - wanted)))
+            error = float(np.max(np.abs(said - wanted))) if said.shape == wanted.shape else np.inf
             if strict or not error <= POLICY_TOLERANCE:
                 verdict.difference = Difference(cycle, "policy output", str(wanted.tolist()), str(said.tolist()))
             else:

@@ -41,6 +41,8 @@ class Answer(msgspec.Struct, frozen=True):
     """Hash of the policy that said it, cut to twelve digits; empty where that was not said"""
     novelty: tuple[float, ...] = ()
     """How new the observation was to it (`agents.policy.Policy.judge`), 1 at the limit; empty where it does not tell"""
+    fix: tuple[float, ...] = ()
+    """How far the pose was off by the scan: x, y (m), yaw, of which some scores are; empty where none is"""
 
 
 TRAINED = np.float32(0.5) * np.float32(CELL)

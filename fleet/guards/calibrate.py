@@ -1,7 +1,7 @@
 """`muster calibrate-guard POLICY`: teach a policy's graph to tell what is new to it, and measure what is too much.
 
-    drive, undisturbed     fit the scores (agents/novelty.py)
-    drive on other floors  their limits, for SHARE of one false trip in ten robot-hours (fleet/guards/limits.py)
+    drive, undisturbed     fit the scores of novelty (agents/novelty.py); the readings' need no fit (senses.py)
+    drive on other floors  limits of all, for SHARE of one false trip in ten robot-hours (fleet/guards/limits.py)
     drive on others yet    count the trips of the very rule that serves (fleet/guards/watch.py), bound their rate
 
 The policy is written anew, with the second output, its limits and golden observations in the manifest; its actions stay
@@ -57,8 +57,8 @@ class Config:
     """Robot-hours that the scores are fitted on"""
     limit_hours: float = 20.0
     """Robot-hours on other floors that the limits are taken from"""
-    check_hours: float = 40.0
-    """Robot-hours on others yet on which false trips are counted; with none of them 30 bound the rate"""
+    check_hours: float = 48.0
+    """Robot-hours on others yet on which false trips are counted; 30 bound the rate with none of them, 48 with one"""
     updates: int = 1000
     """Gradient steps of the fit"""
     rows: int = 384
@@ -181,19 +181,22 @@ def find_limits(scored: Policy, both: tuple[Fleet, Fleet], steps: int, period: f
     import numpy as np
 
     from agents.novelty import Limits
-    from agents.policy import SCORES
-    from fleet.guards.limits import SHARE, limit_of
+    from agents.policy import RESIDUALS, SCORES
+    from fleet.guards.limits import SHARE, bounded_limit_of, limit_of
+    from fleet.guards.senses import LEAST
 
     rate = RATE * SHARE / (2 * len(SCORES))
-    scores = _both(lambda fleet: _scores(scored, fleet, steps), both)
-    joined = np.concatenate([single for single, _ in scores], 1)
-    means = np.concatenate([mean for _, mean in scores], 1)
+
+    def limits_of(scores: NDArray[np.float32]) -> tuple[float, ...]:
+        laws = (bounded_limit_of if name in RESIDUALS else limit_of for name in SCORES)
+        found = [law(scores[..., k], rate, period) for k, law in enumerate(laws)]
+        return tuple(max(limit, LEAST.get(name, -np.inf)) for name, limit in zip(SCORES, found, strict=True))
+
+    parts = _both(lambda fleet: _scores(scored, fleet, steps), both)
+    single, means = (np.concatenate([part[index] for part in parts], 1) for index in (0, 1))
     try:
-        return Limits(
-            tuple(float(np.nanmedian(joined[..., k])) for k in range(len(SCORES))),
-            tuple(limit_of(joined[..., k], rate, period) for k in range(len(SCORES))),
-            tuple(limit_of(means[..., k], rate, period) for k in range(len(SCORES))),
-        )
+        middle = tuple(float(np.nanmedian(single[..., k])) for k in range(len(SCORES)))
+        return Limits(middle, limits_of(single), limits_of(means))
     except ValueError as error:
         raise GuardError(f"--limit-hours: {error}") from error
 
@@ -208,8 +211,8 @@ def count_trips(policy: Policy, both: tuple[Fleet, Fleet], steps: int, period: f
     def count(fleet: Fleet) -> tuple[Counter[str], int]:
         watch, found, calm = RowWatch(fleet.rows, period), Counter[str](), [0]
 
-        def look(now: NDArray[np.float32], before: NDArray[np.float32]) -> None:
-            _, novelty = policy.judge(now, before)
+        def look(now: NDArray[np.float32], before: NDArray[np.float32], residuals: NDArray[np.float32]) -> None:
+            _, novelty = policy.judge(now, before, residuals)
             novelty[~fleet.calm] = 0.0
             calm[0] += int(fleet.calm.sum())
             found.update(trip.name for trip in watch.calls(novelty, fleet.first))
@@ -245,16 +248,17 @@ def _scores(scored: Policy, fleet: Fleet, steps: int) -> tuple[NDArray[np.float3
     """Raw scores of each step (steps, rows, SCORES) and their means over LASTING; nan where an episode is too young."""
     import numpy as np
 
-    from agents.policy import SCORES
+    from agents.policy import CHANGES, SCORES
     from fleet.guards.drive import drive
     from fleet.guards.watch import LASTING
 
     told: list[NDArray[np.float32]] = []
 
-    def look(now: NDArray[np.float32], before: NDArray[np.float32]) -> None:
-        _, novelty = scored.judge(now, before)
+    def look(now: NDArray[np.float32], before: NDArray[np.float32], residuals: NDArray[np.float32]) -> None:
+        _, novelty = scored.judge(now, before, residuals)
         kept = novelty[:, : len(SCORES)].copy()
-        kept[fleet.first, 1:] = np.nan  # what needs a step before
+        for column in CHANGES:  # what needs a step before
+            kept[fleet.first, column] = np.nan
         kept[~fleet.calm] = np.nan
         told.append(kept)
 

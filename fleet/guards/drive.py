@@ -3,8 +3,9 @@
 Two fleets, half of the rows each: one robot a world under the shield, and three a world without it, which meet each
 other. Who is touched (a person walks into a robot, and pushes it) is disturbed until its episode ends: a robot's bumper
 would hold it, and nothing of that is driving (`calm`). Campuses are of a range of seeds that no training, check or
-evaluation draws from. What a row's feature code saw is there as `Raw` readings: golden observations are made from them,
-and planted shifts change them (`see`).
+evaluation draws from. Nor does an episode count that begins with somebody inside a robot. What a row's feature code and
+its guard saw is there as `Raw` readings: golden observations are made from them, and planted shifts change them (`see`,
+`sense`).
 """
 
 from __future__ import annotations
@@ -19,16 +20,19 @@ from numpy.typing import NDArray
 from agents.navigation import BLOCKS, shielded_environment
 from agents.policy import Policy
 from fleet.guards.raw import Raw
+from fleet.guards.senses import RowSenses
 from sim.env import BatchEnv
 from sim.generate import generate_campus
 from sim.robot import RobotSpec
 from sim.tasks.navigate import NavigateConfig
-from sim.tasks.navigate_contract import NavigateObserver
+from sim.tasks.navigate_contract import NavigateObserver, bin_hull, bin_rays
 
 GUARDS = 3_000_000
 """First campus seed; trainings, checks and evaluations have a million each below (agents/navigation.py)."""
 TOGETHER = 3
 """Robots of a world of the second fleet."""
+INSIDE = 0.03
+"""m that a range is shorter than its ray's way out of the robot, of somebody inside: three deviations of its noise."""
 
 
 class Fleet:
@@ -45,7 +49,10 @@ class Fleet:
         self.first = np.ones(self.rows, bool)
         """Whose episode has just begun"""
         self.calm = np.ones(self.rows, bool)
-        """Whom nothing has touched in its episode"""
+        """Whom nothing has touched in its episode, and who began it free"""
+        self._senses = RowSenses(site, task.spec, self.rows)
+        self._rays, self._hull = bin_rays(task.spec.lidar.rays), bin_hull(task.spec) - np.float32(INSIDE)
+        self._free()
         self._observer: Any = NavigateObserver(task.spec, self.rows)  # its arrays are views of Warp's, without types
 
     def step(self, action: NDArray[np.float32]) -> None:
@@ -55,6 +62,12 @@ class Fleet:
         self.first = np.logical_or(step.terminated, step.truncated)
         touched = self.environment.plant.state.touching.numpy().any(1)
         self.calm = (self.calm | self.first) & ~touched
+        self._free()
+
+    def _free(self) -> None:
+        """Whoever begins with something inside has been disturbed."""
+        scan = self.environment.plant.state.scan.numpy()[:, self._rays]
+        self.calm &= ~(self.first & (scan < self._hull).any(1))
 
     def raw(self) -> Raw:
         """What the robots read in this step."""
@@ -78,6 +91,10 @@ class Fleet:
             getattr(self._observer, field.name)[...] = getattr(raw, field.name)
         return np.concatenate([self._observer.observe(), self.observation[:, self._observer.out.shape[1] :]], 1)
 
+    def sense(self, raw: Raw) -> NDArray[np.float32]:
+        """The residuals (rows, RESIDUALS) of readings, once in each step: the next are compared with them."""
+        return self._senses.look(raw, self.first)
+
 
 def fleets(task: NavigateConfig, seed: int, rows: int) -> tuple[Fleet, Fleet]:
     """Both fleets, about `rows` robots in all."""
@@ -85,15 +102,17 @@ def fleets(task: NavigateConfig, seed: int, rows: int) -> tuple[Fleet, Fleet]:
     return Fleet(task, seed, half, together=False), Fleet(task, seed + 500_000, half // TOGETHER, together=True)
 
 
-def drive(
-    fleet: Fleet, policy: Policy, steps: int, look: Callable[[NDArray[np.float32], NDArray[np.float32]], None]
-) -> None:
-    """Undisturbed: `look` gets each step's observations and those before (equal where an episode begins), (rows, n)."""
+Look = Callable[[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]], None]
+"""What gets each step's observations and those before (equal where an episode begins), (rows, n), and residuals."""
+
+
+def drive(fleet: Fleet, policy: Policy, steps: int, look: Look) -> None:
+    """Undisturbed."""
     before = fleet.observation
     for _ in range(steps):
         now = fleet.observation
         before = np.where(fleet.first[:, None], now, before)
-        look(now, before)
+        look(now, before, fleet.sense(fleet.raw()))
         before = now
         fleet.step(policy.act(now))
 

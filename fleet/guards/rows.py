@@ -9,9 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.policy import SCORES
-from fleet.guards.watch import HOLD, LASTING, Trip
+from agents.policy import CHANGES, SCORES
+from fleet.guards.watch import HOLD, LASTED, LASTING, SINGLE, Trip
 from sim.robot import SECOND
+
+CODES = np.array([*SINGLE, *LASTED])
+"""The Trip of each column of the scores"""
 
 
 class RowWatch:
@@ -27,7 +30,7 @@ class RowWatch:
         """The Trip of each row in this step, (rows,); `first`: no step before belongs to it."""
         count = len(SCORES)
         known = np.array(novelty, float)
-        late = np.arange(2 * count) % count > 0
+        late = np.isin(np.arange(2 * count) % count, CHANGES)
         known[np.ix_(first, late)] = 0.0
         self._scores[:, np.asarray(first)] = -np.inf  # a mean over fewer steps is none
         self._scores = np.concatenate([self._scores[1:], known[None, :, count:]])
@@ -36,7 +39,7 @@ class RowWatch:
         means = np.where(whole[:, None], np.where(np.isinf(self._scores), 0.0, self._scores).sum(0), 0.0)
         over = np.concatenate([np.logical_not(known[:, :count] < 1.0), np.logical_not(means < LASTING)], 1)
         hit = over.any(1)
-        trip[hit] = Trip.ALONE + over[hit].argmax(1)
+        trip[hit] = CODES[over[hit].argmax(1)]
         return trip
 
     def calls(self, novelty: NDArray[np.float32], first: NDArray[np.bool_]) -> list[Trip]:

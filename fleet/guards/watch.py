@@ -1,6 +1,7 @@
 """The rule of one step: whether a policy may drive on what it has just seen. Pure, recorded, replayed.
 
-    novelty (recorded with the answer), in units of its calibrated limits
+    scores (recorded with the answer), in units of their calibrated limits: how new the observation is
+    (agents/novelty.py), and how much the readings contradict each other (fleet/guards/senses.py)
       -> one score at 1 or more in one step, or its mean over LASTING steps     Trip, the fallback drives
       -> HOLD without a new one                                                 the policy drives again
       -> TRIPS within SPAN                                                      the breaker opens
@@ -16,7 +17,7 @@ import enum
 
 import msgspec
 
-from agents.policy import SCORES
+from agents.policy import CHANGES, SCORES
 from hierarchy.skills import Answer
 from safety.supervisor import Cause
 from sim.robot import SECOND
@@ -32,6 +33,11 @@ START = 3
 """Answers before anything moves: the change needs two, and one more shows noise."""
 LIMIT = 1.0
 """Of actions: contracts bound them to [-1, 1], and graphs clip them."""
+SPAN_STEPS = 5
+"""Steps whose readings are remembered for the next: what a reading's fault does to a way shows in half a second."""
+
+SCANS = 2
+"""Of them, those whose scans are remembered too."""
 
 
 class Trip(enum.IntEnum):
@@ -56,6 +62,55 @@ class Trip(enum.IntEnum):
     """One of the above was not long ago"""
     OPEN = 10
     """The breaker is open"""
+    ODOMETRY = 11
+    """The pose went elsewhere than the odometry says"""
+    BEYOND = 12
+    """The scan sees through walls of the map"""
+    ROUGH = 13
+    """Its ranges scatter about them"""
+    PLACE = 14
+    """It fits the map elsewhere than at the pose"""
+    BIAS = 15
+    """Its ranges are all too long or too short"""
+    DRIFT = 16
+    """It moves over the map otherwise than the pose"""
+    STILL = 17
+    """It is the one before again"""
+    ODOMETRY_LASTING = 18
+    """The same by the mean over LASTING steps"""
+    BEYOND_LASTING = 19
+    ROUGH_LASTING = 20
+    PLACE_LASTING = 21
+    BIAS_LASTING = 22
+    DRIFT_LASTING = 23
+    STILL_LASTING = 24
+
+
+SINGLE = tuple(Trip[name.upper()] for name in SCORES)
+LASTED = tuple(Trip[f"{name.upper()}_LASTING"] for name in SCORES)
+"""In the order of the scores; numbers of trips are recorded, and stay what they were when scores were fewer."""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """A step's readings as the next steps compare theirs with."""
+
+    pose: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """p_WB"""
+    pose_stamp: int = 0
+    """ns"""
+    twist: tuple[float, float] = (0.0, 0.0)
+    scan_stamp: int = 0
+    scan: bytes = b""
+    """Ranges of the observation's bins, float32"""
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """What is remembered of a step."""
+
+    reading: Reading
+    """With its scan where that is one of the last SCANS"""
+    fix: tuple[float, ...]
+    """How far the pose was off by the scan (`Answer.fix`)"""
 
 
 class GuardMemory(msgspec.Struct, frozen=True):
@@ -77,6 +132,8 @@ class GuardMemory(msgspec.Struct, frozen=True):
     """Stamps at which it was called within SPAN"""
     open: bool = False
     """The breaker"""
+    trail: tuple[Trace, ...] = ()
+    """The last steps in a row, at most SPAN_STEPS"""
     epoch: int = 0
     """The fleet's emergency stop when it opened"""
 
@@ -104,11 +161,15 @@ def watch(
     observation: bytes,
     cycle: int,
     stamp: int,
+    reading: Reading | None = None,
     *,
     jogged: bool = False,
     epoch: int = 0,
 ) -> Watched:
-    """Judge one answer. `stamp` in ns; `jogged`: an operator drives; `epoch`: number of the fleet's newest stop."""
+    """Judge one answer. `stamp` in ns; `jogged`: an operator drives; `epoch`: number of the fleet's newest stop.
+
+    `reading` is remembered for the residuals of the steps to come, where the policy's graph takes them.
+    """
     if memory.open and (jogged or epoch > memory.epoch):
         memory = msgspec.structs.replace(memory, open=False, trips=(), until=0)
     if answer is None:
@@ -123,6 +184,14 @@ def watch(
     trips = tuple(each for each in memory.trips if stamp - each < SPAN) + ((stamp,) if calls else ())
     opens = not memory.open and len(trips) >= TRIPS
     seen = min(memory.seen + 1, START)
+    trail: tuple[Trace, ...] = ()
+    if reading is not None and answer.fix:
+        kept = memory.trail if cycle == memory.cycle + 1 else ()
+        trail = (*kept[1 - SPAN_STEPS :], Trace(reading, answer.fix))
+        if len(trail) > SCANS:
+            old = trail[-1 - SCANS]
+            bare = Trace(msgspec.structs.replace(old.reading, scan=b""), old.fix)
+            trail = (*trail[: -1 - SCANS], bare, *trail[-SCANS:])
     after = GuardMemory(
         policy=answer.policy,
         cycle=cycle,
@@ -132,6 +201,7 @@ def watch(
         until=stamp + HOLD if found is not Trip.NONE else memory.until,
         trips=trips,
         open=memory.open or opens,
+        trail=trail,
         epoch=epoch if opens else memory.epoch,
     )
     if found is Trip.NONE and after.open:
@@ -145,15 +215,15 @@ def watch(
 
 def calls(trip: Trip) -> bool:
     """Whether something was found in that very step."""
-    return Trip.START < trip < Trip.HELD
+    return trip not in (Trip.NONE, Trip.START, Trip.HELD, Trip.OPEN)
 
 
 def _split(novelty: tuple[float, ...], follows: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Scores for one step and for the mean; what needs a step before counts nothing without one."""
-    count = len(SCORES)
-    if len(novelty) != 2 * count:
+    count = len(novelty) // 2
+    if len(novelty) % 2 or not 0 < count <= len(SCORES):
         return (), ()
-    known = novelty if follows else tuple(value if i % count == 0 else 0.0 for i, value in enumerate(novelty))
+    known = novelty if follows else tuple(0.0 if i % count in CHANGES else value for i, value in enumerate(novelty))
     return known[:count], known[count:]
 
 
@@ -163,11 +233,11 @@ def _limits(answer: Answer) -> Trip:
 
 def _single(scores: tuple[float, ...]) -> Trip:
     over = [index for index, value in enumerate(scores) if not value < 1.0]
-    return Trip(Trip.ALONE + over[0]) if over else Trip.NONE
+    return SINGLE[over[0]] if over else Trip.NONE
 
 
 def _lasting(scores: tuple[tuple[float, ...], ...]) -> Trip:
     if len(scores) < LASTING:
         return Trip.NONE
     over = [index for index, values in enumerate(zip(*scores, strict=True)) if not sum(values) < LASTING]
-    return Trip(Trip.ALONE_LASTING + over[0]) if over else Trip.NONE
+    return LASTED[over[0]] if over else Trip.NONE

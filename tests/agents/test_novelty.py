@@ -12,7 +12,7 @@ from agents.exposure import WINDOW, corrupt
 from agents.networks import ActorCritic
 from agents.normalize import Moments
 from agents.novelty import Limits, Novelty, add_novelty, fit, normaliser, windows
-from agents.policy import SCORES, Policy, open_session
+from agents.policy import RESIDUALS, SCORES, Policy, open_session
 
 torch = pytest.importorskip("torch")
 
@@ -63,11 +63,17 @@ def test_the_action_stays_bit_for_bit_with_or_without_the_step_before(graph: byt
 
 def test_scores_are_told_in_units_of_their_limits(graph: bytes, novelty: Novelty) -> None:
     seen = driving(2, 3)
-    _, raw = policy(add_novelty(graph, novelty)).judge(seen[1], seen[0])
-    limits = Limits((1.0, 2.0, 3.0), (3.0, 6.0, 4.0), (2.0, 3.0, 5.0))
-    _, told = policy(add_novelty(graph, novelty, limits)).judge(seen[1], seen[0])
+    residuals = np.random.default_rng(1).uniform(0.0, 2.0, (64, len(RESIDUALS))).astype(np.float32)
+    _, raw = policy(add_novelty(graph, novelty)).judge(seen[1], seen[0], residuals)
+    rest = len(RESIDUALS)
+    limits = Limits((1.0, 2.0, 3.0, *[0.5] * rest), (3.0, 6.0, 4.0, *[1.0] * rest), (2.0, 3.0, 5.0, *[0.9] * rest))
+    _, told = policy(add_novelty(graph, novelty, limits)).judge(seen[1], seen[0], residuals)
+    count = len(SCORES)
     np.testing.assert_allclose(told[:, 1], (raw[:, 1] - 2.0) / 4.0, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(told[:, 5], (raw[:, 2] - 3.0) / 2.0, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(told[:, count + 2], (raw[:, 2] - 3.0) / 2.0, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(raw[:, 3:count], residuals)
+    np.testing.assert_allclose(told[:, 3:count], (residuals - 0.5) / 0.5, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(told[:, count + 3 :], (residuals - 0.5) / 0.4, rtol=1e-4, atol=1e-5)
 
 
 def test_what_nobody_drove_scores_higher_than_what_was_driven(graph: bytes, novelty: Novelty) -> None:

@@ -2,6 +2,7 @@
 
     alone = |lateral| / 0.3      change = |lateral - lateral'| / 0.1      distance = 0
 
+and, where it is asked for, the residuals of the readings in units of LIMITS.
 Golden observations are made of readings by the shared feature code, as `muster calibrate-guard` does.
 """
 
@@ -16,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from agents.policy import MANIFEST, MODEL, Policy, graph_hash
+from agents.policy import MANIFEST, MODEL, RESIDUALS, Policy, graph_hash
 from fleet.guards.golden import make
 from fleet.guards.preflight import observed
 from fleet.guards.raw import Raw
@@ -25,10 +26,15 @@ from sim.robot import RobotSpec
 from sim.tasks.navigate_contract import TRACK_AT, navigate_contract
 from tests.fleet.hand_policy import write_hand_policy
 
+LIMITS = {
+    "odometry": 2.5, "beyond": 0.15, "rough": 0.15, "place": 2.5, "bias": 0.02, "drift": 2.5, "still": 0.125,
+}  # fmt: skip
+"""About what calibration finds; more for odometry, whose fake robots obey at once."""
+
 SPEC = replace(RobotSpec(), lidar=replace(RobotSpec().lidar, rays=64))
 
 
-def write_guarded_policy(directory: Path, alone: float = 0.3, change: float = 0.1) -> Policy:
+def write_guarded_policy(directory: Path, alone: float = 0.3, change: float = 0.1, *, sensing: bool = False) -> Policy:
     """Write policy.onnx and policy.json with limits of lateral offset and its change, m."""
     policy = write_hand_policy(directory)
     model = onnx.load(directory / MODEL)
@@ -53,11 +59,19 @@ def write_guarded_policy(directory: Path, alone: float = 0.3, change: float = 0.
             node("Mul", ["offset", "per_alone"], ["alone"]),
             node("Mul", ["offset_change", "per_change"], ["change"]),
             node("Mul", ["offset", "nothing"], ["distance"]),
-            node("Concat", ["alone", "change", "distance", "alone", "change", "distance"], ["novelty"], axis=1),
         ]
     )
+    scores = ["alone", "change", "distance"]
     model.graph.input.append(helper.make_tensor_value_info("before", TensorProto.FLOAT, ["pairs", size]))
-    model.graph.output.append(helper.make_tensor_value_info("novelty", TensorProto.FLOAT, ["rows", 6]))
+    if sensing:
+        constants["residuals"] = np.zeros((1, len(RESIDUALS)), np.float32)
+        constants["per_residual"] = np.array([1.0 / LIMITS[name] for name in RESIDUALS], np.float32)
+        model.graph.input.append(helper.make_tensor_value_info("residuals", TensorProto.FLOAT, [1, len(RESIDUALS)]))
+        model.graph.node.append(node("Mul", ["residuals", "per_residual"], ["contradictions"]))
+        scores.append("contradictions")
+    model.graph.node.append(node("Concat", [*scores, *scores], ["novelty"], axis=1))
+    many = 2 * (3 + len(RESIDUALS)) if sensing else 6
+    model.graph.output.append(helper.make_tensor_value_info("novelty", TensorProto.FLOAT, ["rows", many]))
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
     data = model.SerializeToString(deterministic=True)
     (directory / MODEL).write_bytes(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from fleet.replay import replay_all
 from fleet.served import Served
 from fleet.swap import Desk
 from safety.supervisor import Cause, Mode
-from sim.robot import RobotSpec
+from sim.robot import Readings, RobotSpec
 from tests.fleet.episodes import Episode, FakeCoordinator, aisle, delivery, walls
 from tests.fleet.guarded import write_guarded_policy
 from tests.fleet.test_replay import write_box
@@ -78,6 +79,90 @@ def test_the_fallback_drives_in_the_step_of_the_shift_and_the_box_replays(policy
     (verdict,) = replay_all(tmp_path, Path(policy_place(policy, tmp_path)))
     assert verdict.identical, verdict.line()
     assert verdict.asked > 30
+
+
+@pytest.fixture(scope="module")
+def sensing(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    """Guarded by its readings too, and by hand-made novelty that nothing reaches."""
+    return write_guarded_policy(tmp_path_factory.mktemp("sensing"), alone=5.0, change=5.0, sensing=True)
+
+
+def noisy(episode: Episode) -> None:
+    """A lidar as they are: 0.01 m of noise on each range, drawn by the time."""
+    plain = walls(SITE, SPEC.lidar.rays, SPEC.lidar.range_max)
+
+    def scan(pose: tuple[float, float, float]) -> np.ndarray:
+        noise = np.random.default_rng(episode.robot.stamp).normal(0.0, 0.01, SPEC.lidar.rays)
+        return np.clip(plain(pose) + noise, 0.0, SPEC.lidar.range_max).astype(np.float32)
+
+    episode.robot._scan = scan
+
+
+FIRST_THIRD = np.arange(360) < 120
+READINGS: dict[str, Callable[[Readings, Readings], dict[str, object]]] = {
+    "scan turned": lambda now, then: {"scan": np.roll(now.scan, 8).tobytes()},
+    "scan mirrored": lambda now, then: {"scan": np.ascontiguousarray(now.scan[::-1]).tobytes()},
+    "scan frozen": lambda now, then: {"scan": then.scan.tobytes()},
+    "third of the rays lost": lambda now, then: {"scan": np.where(FIRST_THIRD, np.float32(10.0), now.scan).tobytes()},
+    "localisation 0.2 m aside": lambda now, then: {"pose": tuple(np.add(now.pose, (0.0, 0.2, 0.0)).tolist())},
+    "odometry of 0.5": lambda now, then: {"twist": tuple((0.5 * now.twist).tolist())},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", READINGS)
+def test_readings_that_contradict_each_other_call_the_fallback_within_five_steps(
+    sensing: Policy, tmp_path: Path, fault: str
+) -> None:
+    episode = driven(sensing)
+    noisy(episode)
+    before = episode.run(3.0)
+    assert before[-1].source.startswith("navigate")
+    assert all(each.guard in (Trip.NONE, Trip.START) for each in before)
+    then = episode.robot.read(0.0)
+    assert then is not None
+    episode.robot.stamp -= SPEC.period
+    episode.robot.pose = tuple(then.pose.tolist())
+    told = []
+    for _ in range(5):
+        pose, stamp = episode.robot.pose, episode.robot.stamp
+        now = episode.robot.read(0.0)
+        assert now is not None
+        episode.robot.pose, episode.robot.stamp = pose, stamp
+        episode.spoil = READINGS[fault](now, then)
+        told.append(episode.step())
+    assert any(calls(each.guard) for each in told), [each.guard.name for each in told]
+    assert told[-1].source != sensing.hash
+    assert next(each for each in told if calls(each.guard)).cause is Cause.POLICY
+    write_box(tmp_path, sensing, episode.steps)
+    place = tmp_path / "again"
+    place.mkdir()
+    assert write_guarded_policy(place, alone=5.0, change=5.0, sensing=True).hash == sensing.hash
+    (verdict,) = replay_all(tmp_path, place)
+    assert verdict.identical, verdict.line()
+
+
+def test_an_undisturbed_mission_by_a_noisy_lidar_trips_nothing(sensing: Policy) -> None:
+    episode = driven(sensing)
+    noisy(episode)
+    told = episode.run(25.0)
+    assert {each.guard for each in told} <= {Trip.NONE, Trip.START}
+    assert sum(each.answer is not None and len(each.answer.fix) == 3 for each in told) > 60
+
+
+def test_a_recorded_fix_that_was_edited_is_a_difference(sensing: Policy, tmp_path: Path) -> None:
+    episode = driven(sensing)
+    noisy(episode)
+    episode.run(2.0)
+    at = max(index for index, step in enumerate(episode.steps) if step.outputs.answer)
+    step = episode.steps[at]
+    answer = msgspec.structs.replace(step.outputs.answer, fix=(0.01, 0.0, 0.0))
+    episode.steps[at] = msgspec.structs.replace(step, outputs=msgspec.structs.replace(step.outputs, answer=answer))
+    write_box(tmp_path, sensing, episode.steps)
+    place = tmp_path / "again"
+    place.mkdir()
+    write_guarded_policy(place, alone=5.0, change=5.0, sensing=True)
+    (verdict,) = replay_all(tmp_path, place)
+    assert not verdict.identical
 
 
 def policy_place(policy: Policy, folder: Path) -> Path:
@@ -145,6 +230,8 @@ def test_without_a_version_before_the_fallback_drives_on(tmp_path: Path) -> None
 def test_every_reason_is_told_by_its_name() -> None:
     assert [trip.name for trip in Trip if calls(trip)] == [
         "ALONE", "CHANGE", "DISTANCE", "ALONE_LASTING", "CHANGE_LASTING", "DISTANCE_LASTING", "ACTION",
+        "ODOMETRY", "BEYOND", "ROUGH", "PLACE", "BIAS", "DRIFT", "STILL", "ODOMETRY_LASTING", "BEYOND_LASTING",
+        "ROUGH_LASTING", "PLACE_LASTING", "BIAS_LASTING", "DRIFT_LASTING", "STILL_LASTING",
     ]  # fmt: skip
 
 

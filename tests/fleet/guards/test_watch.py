@@ -8,13 +8,29 @@ import msgspec
 import pytest
 
 from agents.policy import SCORES
-from fleet.guards.watch import HOLD, LASTING, SPAN, START, TRIPS, GuardMemory, Trip, Watched, watch
+from fleet.guards.watch import (
+    HOLD,
+    LASTED,
+    LASTING,
+    SCANS,
+    SINGLE,
+    SPAN,
+    SPAN_STEPS,
+    START,
+    TRIPS,
+    GuardMemory,
+    Reading,
+    Trip,
+    Watched,
+    watch,
+)
 from hierarchy.skills import Answer
 from safety.supervisor import Cause
 from sim.robot import SECOND
 
 PERIOD = SECOND // 10
-CALM = (0.2,) * 6
+COUNT = len(SCORES)
+CALM = (0.2,) * (2 * COUNT)
 SEEN = b"\0" * 8
 
 
@@ -44,10 +60,11 @@ def test_the_first_answers_move_nothing_and_then_the_policy_drives() -> None:
 
 @pytest.mark.parametrize("score", range(len(SCORES)))
 def test_one_score_at_its_limit_calls_the_fallback_in_that_step(score: int) -> None:
-    spiked = [0.0] * 6
+    spiked = [0.0] * (2 * COUNT)
     spiked[score] = 1.0
     (told,) = drive(driving(), [answer(*spiked)], START + 1)
-    assert told.trip is Trip(Trip.ALONE + score)
+    assert told.trip is SINGLE[score]
+    assert told.trip.name == SCORES[score].upper()
     assert told.cause is Cause.POLICY
     spiked[score] = 0.999
     assert drive(driving(), [answer(*spiked)], START + 1)[0].trip is Trip.NONE
@@ -55,27 +72,29 @@ def test_one_score_at_its_limit_calls_the_fallback_in_that_step(score: int) -> N
 
 @pytest.mark.parametrize("score", range(len(SCORES)))
 def test_a_lasting_score_trips_within_five_steps(score: int) -> None:
-    lasting = [0.0] * 6
-    lasting[3 + score] = 2.0
+    lasting = [0.0] * (2 * COUNT)
+    lasting[COUNT + score] = 2.0
     told = drive(driving(), [answer(*lasting)] * 4, START + 1)
-    assert Trip(Trip.ALONE_LASTING + score) in [each.trip for each in told]
-    lasting[3 + score] = 0.99
+    assert LASTED[score] in [each.trip for each in told]
+    assert LASTED[score].name == f"{SCORES[score].upper()}_LASTING"
+    lasting[COUNT + score] = 0.99
     assert all(each.trip is Trip.NONE for each in drive(driving(), [answer(*lasting)] * 9, START + 1))
 
 
 def test_a_score_that_is_no_number_trips() -> None:
-    assert drive(driving(), [answer(*([math.nan] * 6))], START + 1)[0].trip is Trip.ALONE
+    assert drive(driving(), [answer(*([math.nan] * 2 * COUNT))], START + 1)[0].trip is Trip.ALONE
 
 
-def test_without_a_step_before_only_the_observation_alone_counts() -> None:
-    changed = answer(0.0, 9.0, 9.0, 0.0, 9.0, 9.0)
+@pytest.mark.parametrize("count", [3, COUNT])
+def test_without_a_step_before_no_change_counts(count: int) -> None:
+    changed = answer(*2 * (0.0, 9.0, 9.0, *[0.5] * (count - 3)))
     assert drive(driving(), [changed], START + 50)[0].trip is Trip.NONE
     assert drive(driving(), [changed], START + 1)[0].trip is Trip.CHANGE
 
 
 def test_the_fallback_drives_on_until_nothing_was_new_for_a_while() -> None:
     steps = HOLD // PERIOD
-    told = drive(driving(), [answer(*([2.0] * 6)), *[answer()] * (steps + 1)], START + 1)
+    told = drive(driving(), [answer(*([2.0] * 2 * COUNT)), *[answer()] * (steps + 1)], START + 1)
     held = [each.trip is Trip.HELD for each in told[1:]]
     assert sum(held) >= steps - LASTING
     assert told[-1].trip is Trip.NONE
@@ -85,7 +104,7 @@ def test_the_fallback_drives_on_until_nothing_was_new_for_a_while() -> None:
 def opened(policy: str = "p") -> tuple[GuardMemory, int]:
     memory, cycle = driving(), START + 1
     for _ in range(TRIPS):
-        (told,) = drive(memory, [answer(*([2.0] * 6), policy=policy)], cycle)
+        (told,) = drive(memory, [answer(*([2.0] * 2 * COUNT), policy=policy)], cycle)
         memory, cycle = told.memory, cycle + HOLD // PERIOD + 1
     return memory, cycle
 
@@ -101,7 +120,7 @@ def test_the_breaker_opens_after_some_trips_and_no_calm_closes_it() -> None:
 def test_trips_that_lie_far_apart_open_nothing() -> None:
     memory, cycle = driving(), START + 1
     for _ in range(3 * TRIPS):
-        (told,) = drive(memory, [answer(*([2.0] * 6))], cycle)
+        (told,) = drive(memory, [answer(*([2.0] * 2 * COUNT))], cycle)
         memory, cycle = told.memory, cycle + SPAN // PERIOD // (TRIPS - 1) + 1
     assert not memory.open
 
@@ -130,4 +149,25 @@ def test_a_policy_that_tells_no_novelty_is_asked_as_ever() -> None:
 
 def test_the_memory_survives_the_black_box() -> None:
     memory, _ = opened()
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(memory), type=GuardMemory) == memory
+
+
+def test_a_graph_of_three_scores_trips_by_them() -> None:
+    (told,) = drive(driving(), [answer(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, policy="old")], START + 1)
+    assert told.trip is Trip.DISTANCE
+    assert told.memory.trail == ()
+
+
+def test_numbers_of_trips_stay_what_recordings_have() -> None:
+    assert (Trip.ALONE, Trip.DISTANCE_LASTING, Trip.ACTION, Trip.HELD, Trip.OPEN, Trip.ODOMETRY) == (2, 7, 8, 9, 10, 11)
+
+
+def test_the_last_readings_in_a_row_are_remembered_and_two_of_their_scans() -> None:
+    said, memory = msgspec.structs.replace(answer(), fix=(0.01, 0.0, 0.0)), GuardMemory()
+    for cycle in range(SPAN_STEPS + 3):
+        memory = watch(memory, said, SEEN, cycle, 0, Reading(pose_stamp=cycle, scan=b"1234")).memory
+    assert [each.reading.pose_stamp for each in memory.trail] == list(range(3, SPAN_STEPS + 3))
+    assert [bool(each.reading.scan) for each in memory.trail] == [False] * (SPAN_STEPS - SCANS) + [True] * SCANS
+    memory = watch(memory, said, SEEN, SPAN_STEPS + 9, 0, Reading(pose_stamp=99)).memory
+    assert [each.reading.pose_stamp for each in memory.trail] == [99], "after a gap nothing before belongs to it"
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(memory), type=GuardMemory) == memory
