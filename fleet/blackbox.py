@@ -10,26 +10,23 @@ What else is recorded step by step (drives: fleet/drivelog.py) has a `Layout` of
 messages.
 
 The control path only appends a tuple to a deque; frozen records make that safe. A writer thread per process encodes
-and writes one chunk per robot every CHUNK_SECONDS; another one syncs the files every SYNC_SECONDS, so that a slow disk
-does not hold up what a killed process leaves behind. A killed process thus costs at most the newest CHUNK_SECONDS, a
-power cut the newest CHUNK_SECONDS + SYNC_SECONDS, and what a write or a sync took.
+and writes one chunk per robot every 50 ms, another one syncs (fleet/box/recorder.py).
 
 A write that fails (full disk) is counted, its steps are dropped and counted, the file is cut back to its last whole
 chunk, and control goes on; nothing here raises into the control path. What was dropped the log itself says once it can
-be written again. On a full disk the oldest file that no event locks makes room first (fleet/box/keep.py).
+be written again. On a full disk the oldest file that no event locks makes room first (fleet/box/keep.py). Any other
+error is a mistake of ours: it is counted and told, a new file begins, and both threads go on for all boxes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +36,7 @@ from fleet.box.chain import EVENTS, ClockJump, DropOut, Event, Triggered
 from fleet.box.counts import Counts, Head, head_of
 from fleet.box.keep import JUMP, QUOTA_BYTES, Keeper, Place, files_of
 from fleet.box.layout import Message
+from fleet.box.recorder import HEADS, Recorder
 from fleet.box.recover import last_head
 from fleet.box.sealkey import SealKey
 from fleet.box.steps import ROBOT, Layout, Step
@@ -46,18 +44,10 @@ from sim.robot import SECOND
 
 __all__ = ["HEADS", "ROBOT", "BlackBox", "Counts", "Head", "Layout", "Message", "Recorder", "Step"]
 
-CHUNK_SECONDS = 0.05
-"""A chunk is closed this often, s of wall time: a quarter of the 200 ms that may be lost when a process is killed."""
-SYNC_SECONDS = 0.15
-"""And synced this often: with a chunk's time and a slow sync below the 500 ms that a power cut may cost."""
 CHUNK_BYTES = 256 * 1024
 """About the most of one chunk: the interpreter's lock is held for as long as a chunk is encoded."""
 BATCH = 128
 """Steps of one chunk at most; as above."""
-HEADS = "heads.jsonl"
-"""File in a run that says how far each black box has come (muster blackbox verify --heads)"""
-HEADS_SECONDS = 60.0
-"""How often the heads are told to the fleet, s (research goal)."""
 QUEUE_STEPS = 20_000
 """Steps that wait for a stuck disk at most: 20,000 x 3 kB = 60 MB; later ones are dropped and counted."""
 JUMP_PAUSE = 5 * SECOND
@@ -119,7 +109,7 @@ class BlackBox:
         self._dirty = False
         self._latch = threading.Lock()
         """Between the thread that closes files and the one that syncs them"""
-        self._complained = False
+        self._complained: set[str] = set()
 
     @property
     def head(self) -> Head | None:
@@ -154,8 +144,11 @@ class BlackBox:
             steps = [self._queue.popleft() for _ in range(min(waiting, self._batch))]
             waiting -= len(steps)
             self._take(steps)
-        if self._file is not None and (self._asked or self._file.due()):
-            self._take([])
+        try:
+            if self._file is not None and (self._asked or self._file.due()):
+                self._take([])
+        except Exception as error:  # as in `_take`
+            self.fault(error)
 
     def sync(self) -> None:
         """Ask the kernel to put what was written on the disk (fdatasync)."""
@@ -164,7 +157,11 @@ class BlackBox:
             if file is None or not self._dirty:
                 return
             self._dirty = False
-            handle = file.duplicate()
+            try:
+                handle = file.duplicate()
+            except OSError:  # too many files are open
+                self.counts.failed_writes += 1
+                return
         try:
             file.sync(handle)
         except OSError:
@@ -177,24 +174,41 @@ class BlackBox:
         with contextlib.suppress(OSError):
             self._keeper.complete()
 
+    def fault(self, error: Exception, *, half_done: bool = True) -> None:
+        """Count an error that is no disk's and tell it, each kind once; a file that may be half written is left."""
+        self.counts.faults += 1
+        self._complain("the writer made a mistake and goes on", error)
+        if half_done:
+            self._drop_file()
+
     def _take(self, steps: list[Any]) -> None:
         """Encode steps and write them, with what happened besides."""
         try:
             messages = self._layout.messages(steps) if steps else []
             found = self._layout.triggers(self._before, steps) if self._layout.triggers and steps else []
         except Exception as error:  # a step of another kind, a field that cannot be encoded: the rest goes on
-            if not self._complained:
-                self._complained = True
-                print(f"black box of {self.robot}: a step cannot be recorded ({error!r})", file=sys.stderr, flush=True)
+            self._complain("a step cannot be recorded", error)
             self._lost(len(steps), "step")
             return
         self._before = steps[-1] if steps else self._before
         if messages:
             self._batch = max(1, min(BATCH, CHUNK_BYTES * len(steps) // (1 + sum(len(each[3]) for each in messages))))
-        if self._write(messages, found):
+        try:
+            done, why = self._write(messages, found), "disk"
+        except Exception as error:  # whatever it is, the thread must live: every box of the process hangs on it
+            self.fault(error)
+            done, why = False, "fault"
+        if done:
             self.counts.written += len(steps)
         else:
-            self._lost(len(steps), "disk")
+            self._lost(len(steps), why)
+
+    def _complain(self, what: str, error: Exception) -> None:
+        """Say on the console what went wrong, once for each kind of error."""
+        kind = f"{what} {type(error).__name__}"
+        if kind not in self._complained:
+            self._complained.add(kind)
+            print(f"black box of {self.robot}: {what} ({error!r})", file=sys.stderr, flush=True)
 
     def _write(self, messages: list[Message], found: list[Triggered]) -> bool:
         """Write messages as one chunk; whether that succeeded."""
@@ -314,58 +328,6 @@ class BlackBox:
         self._previous = (file.path.name, file.head)
         self._ended = head_of(self.robot, file, closed=True)
         self._keeper.closed(Place(file.path, file.first or 0, file.last, file.head))
-
-
-class Recorder:
-    """The writer threads of one process: one flushes its black boxes, one syncs them, both off the control path."""
-
-    def __init__(
-        self,
-        boxes: Sequence[BlackBox],
-        interval: float = CHUNK_SECONDS,
-        sync_interval: float = SYNC_SECONDS,
-        heads: Path | None = None,
-    ) -> None:
-        """Begin. `heads`: where the heads of all boxes are written each HEADS_SECONDS and at the end."""
-        self._boxes, self._heads = list(boxes), heads
-        self._interval, self._sync_interval = interval, sync_interval
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="blackbox", daemon=True)
-        self._syncer = threading.Thread(target=self._sync, name="blackbox-sync", daemon=True)
-        self._thread.start()
-        self._syncer.start()
-
-    def close(self, timeout: float = 10.0) -> None:
-        """Write everything that waits and finish the files."""
-        self._end.set()
-        self._thread.join(timeout)
-        self._syncer.join(timeout)
-
-    def _work(self) -> None:
-        told = time.monotonic()
-        while not self._end.wait(self._interval):
-            for box in self._boxes:
-                box.flush()
-            if time.monotonic() - told >= HEADS_SECONDS:
-                told = time.monotonic()
-                self._tell()
-        for box in self._boxes:
-            box.close()
-        self._tell()
-
-    def _tell(self) -> None:
-        """Append the heads; several processes of a run share the file, so each line is one write."""
-        if self._heads is None:
-            return
-        lines = (json.dumps(asdict(head) | {"head": head.head.hex()}) for box in self._boxes if (head := box.head))
-        with contextlib.suppress(OSError), self._heads.open("ab", buffering=0) as file:
-            for line in lines:
-                file.write(line.encode() + b"\n")
-
-    def _sync(self) -> None:
-        while not self._end.wait(self._sync_interval):
-            for box in self._boxes:
-                box.sync()
 
 
 def _next_path(directory: Path, robot: str) -> Path:

@@ -37,6 +37,7 @@ class RobotMetrics:
         )
         dropped = Counter("muster_blackbox_dropped_steps", "Steps that no file holds", label, registry=r)
         failed = Counter("muster_blackbox_failed_writes", "Writes or syncs that failed", label, registry=r)
+        faults = Counter("muster_blackbox_faults", "Errors of the writer that are no disk's", label, registry=r)
         written = Counter("muster_blackbox_written_bytes", "Bytes of black box written", label, registry=r)
         messages = Counter(
             "muster_robot_messages", "Messages by what became of them", ("robot", "peer", "kind"), registry=r
@@ -73,6 +74,7 @@ class RobotMetrics:
         self.breaker = {robot: breaker.labels(robot) for robot in robots}
         self.dropped = {robot: dropped.labels(robot) for robot in robots}
         self.failed = {robot: failed.labels(robot) for robot in robots}
+        self.faults = {robot: faults.labels(robot) for robot in robots}
         self.written = {robot: written.labels(robot) for robot in robots}
 
     def intervention(self, robot: str, reason: str) -> None:

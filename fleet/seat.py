@@ -236,7 +236,7 @@ class Seat:
         news: Counter[str] = Counter(skipped=self.plant.skipped)
         if self.box is not None:
             counts = self.box.counts
-            news.update(dropped=counts.dropped, failed=counts.failed_writes, written=counts.bytes)
+            news.update(dropped=counts.dropped, failed=counts.failed_writes, written=counts.bytes, faults=counts.faults)
         for key, value in (news - self._handed).items():
             getattr(metrics, key)[name].inc(value)
         for peer, counts in ((PLANT, self.plant.counts), (COORDINATOR, self.link.transport.counts)):

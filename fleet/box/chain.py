@@ -103,7 +103,8 @@ class DropOut(msgspec.Struct, frozen=True, tag="drop-out", tag_field="kind"):
 
     count: int
     why: str
-    """queue (the disk did not keep up), disk (a write failed), step (a step could not be encoded)"""
+    """queue (the disk did not keep up), disk (a write failed), step (a step could not be encoded), fault (the writer's
+    own mistake)"""
 
 
 class ClockJump(msgspec.Struct, frozen=True, tag="clock", tag_field="kind"):

@@ -17,6 +17,8 @@ class Counts:
     """Steps lost to a failed write or a full queue."""
     failed_writes: int = 0
     """Writes or syncs that failed."""
+    faults: int = 0
+    """Errors of the writer that are no disk's, our own mistakes: it went on, what was at hand is lost"""
     bytes: int = 0
     """Bytes written, all files."""
     unlocked: int = 0

@@ -213,6 +213,11 @@ def _of_process(process: Process) -> list[Condition]:
         found.append(
             Condition(f"metrics:{process.name}", Level.WARNING, text, "look at the process and its log", STALE)
         )
+    if faults := process.said.get("faults", 0.0):
+        text = f"{process.name}: writers of black boxes made {faults:.0f} mistakes and went on"
+        found.append(
+            Condition(f"faults:{process.name}", Level.WARNING, text, "its log says which; tell who maintains it")
+        )
     if lost := process.said.get("lost", 0.0):
         text = f"{process.name}: black boxes have lost {lost:.0f} control steps"
         found.append(Condition(f"lost:{process.name}", Level.WARNING, text, "look at the disk: is it full, or slow?"))

@@ -98,7 +98,7 @@ DIRECT = (
     ("MusterBatteryLow", "muster_battery_ratio < 0.15", "1m", "ticket", "{{ $labels.robot }} is nearly empty"),
     (
         "MusterBlackBoxFails",
-        "increase(muster_blackbox_failed_writes_total[5m]) > 0",
+        "increase(muster_blackbox_failed_writes_total[5m]) + increase(muster_blackbox_faults_total[5m]) > 0",
         "0s",
         "ticket",
         "{{ $labels.robot }} cannot write its black box",

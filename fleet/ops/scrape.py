@@ -26,6 +26,7 @@ COUNTS = {
     "missed": "muster_missed_deadlines",
     "skipped": "muster_skipped_cycles",
     "lost": "muster_blackbox_dropped_steps",
+    "faults": "muster_blackbox_faults",
     "interventions": "muster_shield_interventions",
     "steps": "muster_control_steps",
 }

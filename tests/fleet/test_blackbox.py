@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,8 @@ import pytest
 from mcap.reader import make_reader
 from mcap.stream_reader import StreamReader
 
-from fleet.blackbox import BlackBox, Recorder, Step
+from fleet.blackbox import BlackBox, Message, Recorder, Step
+from fleet.box.boxfile import BoxFile
 from fleet.box.chain import EVENTS, ClockJump, DropOut, Kept, decode
 from fleet.box.keep import files_of
 from fleet.box.recover import scan
@@ -271,6 +273,66 @@ def test_a_step_that_cannot_be_encoded_costs_itself_and_is_told(
     found = scan((tmp_path / "r0-0.mcap").read_bytes())
     own = [decode(record.data) for piece in found.pieces for record in piece.records if record.channel == EVENTS]
     assert own == [Kept("0"), DropOut(1, "step")]
+
+
+def until(true: Callable[[], bool], patience: float = 10.0) -> None:
+    end = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_a_writer_that_makes_a_mistake_goes_on_for_every_box_and_tells_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a step nor a disk: an error that nobody thought of, in the third chunk of one box."""
+    real = BoxFile.write_chunk
+
+    def write_chunk(file: BoxFile, messages: list[Message], closing: bool = False) -> int:
+        if file.path.name == "r0-0.mcap" and file.chunks == 2:
+            raise RuntimeError("nobody thought of it")
+        return real(file, messages, closing)
+
+    monkeypatch.setattr(BoxFile, "write_chunk", write_chunk)
+    boxes = [BlackBox(tmp_path, name, METADATA, {}) for name in ("r0", "r1")]
+    recorder = Recorder(boxes, interval=0.005)
+    for cycle in range(6):
+        for box in boxes:
+            box.append(step(cycle))
+        until(lambda seen=cycle + 1: all(box.counts.written + box.counts.dropped == seen for box in boxes))
+    recorder.close()
+    assert [(box.counts.written, box.counts.dropped, box.counts.faults) for box in boxes] == [(5, 1, 1), (6, 0, 0)]
+    assert "the writer made a mistake and goes on (RuntimeError('nobody thought of it'))" in capsys.readouterr().err
+    second = read_recording(tmp_path / "r0-1.mcap")
+    assert [m.cycle for chunk in second.chunks for m in chunk if m.channel == "inputs"] == [3, 4, 5]
+    records = [record for piece in scan((tmp_path / "r0-1.mcap").read_bytes()).pieces for record in piece.records]
+    assert DropOut(1, "fault") in [decode(each.data) for each in records if each.channel == EVENTS]
+    first, second_report = verify(files_of(tmp_path, "r0"), None)
+    assert second_report.good
+    assert first.faults == []
+    assert any("confirmed by r0-1.mcap" in note for note in first.notes)
+
+
+def test_a_sync_that_makes_a_mistake_is_counted_and_the_next_one_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = os.fdatasync, list[int]()
+
+    def fdatasync(handle: int) -> None:
+        asked.append(handle)
+        if len(asked) == 1:
+            raise RuntimeError("nobody thought of it")
+        real(handle)
+
+    monkeypatch.setattr("os.fdatasync", fdatasync)
+    box = BlackBox(tmp_path, "r0", METADATA, {})
+    recorder = Recorder([box], interval=0.005, sync_interval=0.005)
+    for cycle in range(2):
+        box.append(step(cycle))
+        until(lambda seen=cycle + 1: len(asked) == seen)
+    recorder.close()
+    assert (box.counts.written, box.counts.dropped, box.counts.faults) == (2, 0, 1)
+    assert [path.name for path in files_of(tmp_path, "r0")] == ["r0-0.mcap"]
 
 
 def test_a_clock_that_jumps_back_begins_another_file_and_stands_in_the_log(

@@ -57,6 +57,7 @@ def after(seen: Seen, seconds: float) -> list[str]:
         (look(tasks={"failed": 2}), "failed:2"),
         (look(processes=(Process("host-0", "http://x", False, 9.0),)), "metrics:host-0"),
         (look(processes=(Process("host-0", "http://x", True, 0.0, {"lost": 3.0}),)), "lost:host-0"),
+        (look(processes=(Process("host-0", "http://x", True, 0.0, {"faults": 1.0}),)), "faults:host-0"),
         (look(rollout=Rollout("spring", "part_5", "rolled_back", "near misses")), "rollout:spring:rolled_back"),
         (look(rollout=Rollout("spring", "part_5", "killed")), "rollout:spring:killed"),
         (look(rollout=Rollout("", "", "", error="not as it was written")), "rollout:unreadable"),
