@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
-from coordination.messages import Grant, Picture, Report
+from coordination.messages import BoxHead, Grant, Picture, Report
 from coordination.requests import (
     Cancel,
     FleetState,
@@ -92,11 +92,15 @@ class CoordinatorClient:
         """Newest that a picture came from; a clock that begins anew does not change it"""
         self._report: Report | None = None
         self._reported = 0.0
+        self.box: BoxHead | None = None
+        """Of the robot's black box, to be told with the next report, once"""
 
     def report(self, report: Report) -> bool:
         """Send the robot's state; False when nobody is there to hear it."""
         if self._epoch:
             report = msgspec.structs.replace(report, epoch=self._epoch)
+        if self.box is not None:
+            report, self.box = msgspec.structs.replace(report, box=self.box), None
         self._report, self._reported = report, time.monotonic()
         return self.transport.send(self.server, report, report.stamp)
 

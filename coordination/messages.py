@@ -280,6 +280,21 @@ class Heard(msgspec.Struct, frozen=True):
     """Little-endian: bit k is set when `highest - k` has come."""
 
 
+class BoxHead(msgspec.Struct, frozen=True):
+    """How far a robot's black box has come: the end of its chain then, which nobody makes again from another log."""
+
+    file: str
+    """Name of the file, <robot>-<n>.mcap"""
+    chunks: int
+    count: int
+    """Messages"""
+    head: bytes
+    """SHA-256 of the chain after the last chunk"""
+    stamp: int
+    closed: bool
+    """The file was closed"""
+
+
 class Report(msgspec.Struct, frozen=True):
     """A robot's whole state, every control cycle."""
 
@@ -320,6 +335,8 @@ class Report(msgspec.Struct, frozen=True):
     """It carries a pod: its footprint is the pod's"""
     jog: int = -1
     """Lease by which an operator has it; 0 for none, -1 from a peer that knows none"""
+    box: BoxHead | None = None
+    """Of its black box, about once a minute; the next one says all that this one did, and more"""
 
 
 class LeaseAsk(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from coordination.boxheads import FILE, BoxHeads
 from coordination.client import ADDRESS, COORDINATOR
 from coordination.keys import Keys, keys_of, read_keys
 from coordination.meters import Meters
@@ -152,6 +153,7 @@ def serve(config: Config, opened: Open, at: Callable[[str], None] = nothing) -> 
             site=site.hash,
             meters=meters,
             at=at,
+            heads=BoxHeads(folder / FILE).take,
         )
         print(f"coordinator ready on {links.place}, {len(store.open_tasks())} open tasks", flush=True)
         with ending_signals() as ended:

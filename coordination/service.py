@@ -110,16 +110,17 @@ class Service:
         site: str = "",
         meters: Meters | None = None,
         at: Callable[[str], None] = nothing,
+        heads: Callable[[Received], None] = lambda message: None,
     ) -> None:
         """`plant` is needed in lockstep; in wall mode it gives the site's time, else `moment()` does, ns.
 
         `wait(seconds)` returns early when something has come; needed where the ends are no sockets.
-        `at(point)` is called around every commit and send; tests end the process there.
+        `at(point)` is called around every commit and send; tests end the process there. `heads` gets every report.
         """
         if plant is None and clock == "lockstep":
             raise TransportError("lockstep needs the plant's address; give --plant, or --clock wall")
         self.core, self.store, self.server, self.plant = core, store, server, plant
-        self.clock, self.site, self.at = clock, site, at
+        self.clock, self.site, self.at, self._heads = clock, site, at, heads
         self.meters = meters or Meters()
         sockets = [end for end in (server, plant) if isinstance(end, ZmqServer | ZmqClient)]
         self._moment = moment
@@ -233,6 +234,7 @@ class Service:
         requests: list[Received] = []
         for message in self.server.receive(0.0):
             if isinstance(message.body, Report):
+                self._heads(message)
                 handled = self._handled.get(message.sender, -1)
                 live = self.clock == "wall" and self._joined
                 if self._timely.drops(message, handled, self._site_time() if live else None):

@@ -75,13 +75,17 @@ class BlackBox:
         key: SealKey | None = None,
         quota_bytes: int = QUOTA_BYTES,
         queue_steps: int = 0,
+        previous: tuple[str, bytes] | None = None,
     ) -> None:
         """Open nothing yet: the first flush makes the first file, after the last one that is there.
 
         `key`: what its seals are made with (fleet/box/sealkey.py). `queue_steps`: QUEUE_STEPS where it is 0.
+        `previous`: name and last head of the file that the first one follows on; the robot's own last one if not given.
         """
         self.robot = robot
         self.counts = Counts()
+        self.told: Head | None = None
+        """The head as the writer last told it: for the loop, which passes it on to the fleet"""
         self._directory = directory
         self._metadata = dict(metadata)
         self._attachments = dict(attachments)
@@ -102,7 +106,7 @@ class BlackBox:
         self._dropped: Counter[str] = Counter()
         self._asked: deque[tuple[str, str]] = deque()
         self._before: Any = None  # whatever the layout takes: the last step of the chunk before
-        self._previous: tuple[str, bytes] | None = None
+        self._previous = previous
         self._ended: Head | None = None
         self._file: BoxFile | None = None
         self._jump_time = -JUMP_PAUSE
@@ -110,6 +114,11 @@ class BlackBox:
         self._latch = threading.Lock()
         """Between the thread that closes files and the one that syncs them"""
         self._complained: set[str] = set()
+
+    def tell(self) -> Head | None:
+        """`head`, and `told` from now on."""
+        self.told = self.head
+        return self.told
 
     @property
     def head(self) -> Head | None:

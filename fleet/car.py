@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Suppress
 
+from fleet.box.recorder import HEADS
+from fleet.box.sealkey import SEALED, seal_key
 from fleet.ros.arguments import parse
 from fleet.ros.bus import BusKind, open_bus
 from fleet.rundir import join_run, plain
@@ -60,6 +62,8 @@ class Config:
     """Ends after so many s of wall time; 0: when it is told to"""
     blackbox: bool = True
     """Record every control step"""
+    seals: str = ""
+    """Folder of car.seal (muster blackbox key car), which seals black boxes; empty: they are chained alone"""
     shadow: str = ""
     """A candidate that decides beside `policy` and drives nothing: a run of driving-train, one of its levels, or what
     the registry knows; empty: none"""
@@ -84,6 +88,7 @@ def check(config: Config, made_later: Path | None = None) -> None:
     check_number("--seconds", config.seconds, 0.0, 86_400.0)
     if not config.policy:
         raise CarError("--policy: expected a run of driving-train, got none; a car does not train, name one")
+    _ = seal_key(config.seals, SEALED)
     road_of(config.site)
     if made_later is None:
         read_driving_levels(Path(config.policy))
@@ -119,7 +124,10 @@ def run(config: Config) -> int:
         directory = join_run(parent, arguments=sys.argv[1:], config=plain(config), clock=clock_of(config.lockstep))
         desk = begin(asked_of(config), CAR, road, levels, name_of(config), directory.root)
         if config.blackbox:
-            log = CarLog(directory.blackbox, road, CAR, config.site, levels.name)
+            log = CarLog(
+                directory.blackbox, road, CAR, config.site, levels.name,
+                key=seal_key(config.seals, SEALED), heads=directory.root / HEADS, policies=levels.hashes,
+            )  # fmt: skip
     settings = CarSettings(
         drive=config.drive, lockstep=config.lockstep, dead_man=config.dead_man, joint=config.steering_joint
     )

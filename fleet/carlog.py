@@ -11,6 +11,7 @@ end, the others' reach sets, distances) is worked out by the black box's writer,
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from fleet.blackbox import BlackBox
+from fleet.box.sealkey import SealKey
 from fleet.carcontrol import CarControl, CarOutput
 from fleet.cardecision import CarDecided
 from fleet.carstep import CarStep, kept, lasts, plan_of, reach_of
@@ -47,9 +49,22 @@ class CarLog:
     """Owns the black boxes of one car node."""
 
     def __init__(
-        self, directory: Path, road: Road, spec: RobotSpec, name: str, driver: str, *, lidar: bool = False
+        self,
+        directory: Path,
+        road: Road,
+        spec: RobotSpec,
+        name: str,
+        driver: str,
+        *,
+        lidar: bool = False,
+        key: SealKey | None = None,
+        heads: Path | None = None,
+        policies: Mapping[str, str] | None = None,
     ) -> None:
-        """`name`: of the road, for people; `driver`: of the policies. Nothing is written before `begin`."""
+        """`name`: of the road, for people; `driver`: of the policies. Nothing is written before `begin`.
+
+        `key`, `heads`, `policies`: as `fleet.drivelog.recording` takes them.
+        """
         start_warp()
         car = spec.car
         size = CarSize(spec.length, spec.width, spec.height, car.rear_overhang)
@@ -60,6 +75,7 @@ class CarLog:
         """Black boxes begun"""
         self._directory, self._bounds = directory, Guard(spec).assumed
         self._sets, self._open = ReachSets(road), ExitStack()
+        self._key, self._heads, self._policies = key, heads, policies
         self._box: BlackBox | None = None
 
     def begin(self) -> None:
@@ -67,7 +83,17 @@ class CarLog:
         self.end()
         settings = {"body": "a car on a bus", "fault": ""}
         self._box = self._open.enter_context(
-            recording(self._directory, self.course, settings, f"drive{self.drives}", self._bounds, self.moment)
+            recording(
+                self._directory,
+                self.course,
+                settings,
+                f"drive{self.drives}",
+                self._bounds,
+                self.moment,
+                key=self._key,
+                heads=self._heads,
+                policies=self._policies,
+            )
         )
         self.drives += 1
 

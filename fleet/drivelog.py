@@ -25,6 +25,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -32,6 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleet.blackbox import BlackBox, Layout, Message, Recorder
+from fleet.box.keep import files_of
+from fleet.box.recover import last_head
+from fleet.box.sealkey import SealKey
 from fleet.codehash import code_hash
 from fleet.driveguard import Decision
 from fleet.rundir import cpu, versions
@@ -115,29 +119,50 @@ def recording(
     name: str,
     bounds: Mapping[str, float] | None = None,
     moment_of: Callable[[Any], Moment] | None = None,
+    *,
+    key: SealKey | None = None,
+    heads: Path | None = None,
+    policies: Mapping[str, str] | None = None,
 ) -> Iterator[BlackBox]:
     """A black box `<directory>/<name>-0.mcap` to append moments to; whole when the block ends.
 
     `bounds`: what the shield assumes, where there is one. A moment with a decision is followed by it.
     A moment's arrays must be its own: they are written after the control step that made them.
     `moment_of`: makes a moment of what is appended instead, on the writer's thread.
+    `key`: of the car, with which the drive is sealed; `heads`: file that tells how far the box has come; `policies`:
+    hashes by level. The drive follows on the one before it in the folder: one that is taken away is missed.
     """
     box = BlackBox(
         directory,
         name,
-        describe(course, settings, bounds),
+        describe(course, settings, bounds, policies or {}),
         {"road": pack_road(course.road)},
         layout=layout_of(course, moment_of),
+        key=key,
+        previous=_before(directory, name),
     )
-    recorder = Recorder([box])
+    recorder = Recorder([box], heads=heads)
     try:
         yield box
     finally:
         recorder.close()
 
 
-def describe(course: Course, settings: Mapping[str, Any], bounds: Mapping[str, float] | None = None) -> dict[str, str]:
-    """The metadata of a drive."""
+def _before(directory: Path, name: str) -> tuple[str, bytes] | None:
+    """File and last head of the newest drive in a folder; None where there is none but files of this one."""
+    files = sorted(directory.glob("drive*-*.mcap"), key=_by_number)
+    if not files or files_of(directory, name):
+        return None
+    return files[-1].name, last_head(files[-1])
+
+
+def describe(
+    course: Course,
+    settings: Mapping[str, Any],
+    bounds: Mapping[str, float] | None = None,
+    policies: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
+    """The metadata of a drive; `policies` are hashes by level."""
     stated = {
         "name": course.name,
         "period": course.period,
@@ -152,14 +177,18 @@ def describe(course: Course, settings: Mapping[str, Any], bounds: Mapping[str, f
         "lidar": course.lidar,
     }
     guarded = {} if bounds is None else {"bounds": json.dumps(dict(bounds), sort_keys=True), "code": code_hash(GUARD)}
-    return guarded | {
-        "schema": SCHEMA,
-        "course": json.dumps(stated, sort_keys=True),
-        "settings": json.dumps(dict(settings), sort_keys=True),
-        "road": course.road.hash,
-        "versions": json.dumps(versions(), sort_keys=True),
-        "cpu": json.dumps(cpu(), sort_keys=True),
-    }
+    return (
+        guarded
+        | {f"policy_{level}": digest for level, digest in policies.items()}
+        | {
+            "schema": SCHEMA,
+            "course": json.dumps(stated, sort_keys=True),
+            "settings": json.dumps(dict(settings), sort_keys=True),
+            "road": course.road.hash,
+            "versions": json.dumps(versions(), sort_keys=True),
+            "cpu": json.dumps(cpu(), sort_keys=True),
+        }
+    )
 
 
 def layout_of(course: Course, moment_of: Callable[[Any], Moment] | None = None) -> Layout:

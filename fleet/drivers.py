@@ -6,7 +6,7 @@ control step. Nobody here knows a shield: whatever is proposed goes through it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +36,9 @@ class Driver(Protocol):
     by_rule: bool
     """Whether it drives as traffic does, in an environment made for that"""
 
+    hashes: Mapping[str, str]
+    """Of its policies, by level"""
+
     def drive(self, env: RoadEnv, watch: Callable[[], bool], recorded: Recorded | None = None) -> None:
         """Drive `env`, which has been reset; `watch` is called after every control step and says when it is over.
 
@@ -55,6 +58,7 @@ class Idm:
     def __init__(self) -> None:
         self.name, self.by_rule = "IDM/MOBIL, no policy", True
         self.motor: Layers | None = None
+        self.hashes: Mapping[str, str] = {}
 
     def drive(self, env: RoadEnv, watch: Callable[[], bool], recorded: Recorded | None = None) -> None:
         """As `Driver`. Raises ValueError for an environment that was not made for a driver by rule."""
@@ -82,7 +86,7 @@ class Learned:
         self.by_rule = False
         self.motor: Layers | None = levels.motor
         """What the car that these policies were trained on is corrected by."""
-        self._skills, self._top, self.name = levels.skills, levels.top, levels.name
+        self._skills, self._top, self.name, self.hashes = levels.skills, levels.top, levels.name, levels.hashes
 
     def drive(self, env: RoadEnv, watch: Callable[[], bool], recorded: Recorded | None = None) -> None:
         """As `Driver`."""

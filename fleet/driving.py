@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from coordination.ports import check_free, listeners
+from fleet.box.recorder import HEADS
+from fleet.box.sealkey import SEALED, SealKey, seal_key
 from fleet.learning import check_ranges, check_seconds
 from fleet.rundir import RunDirectory, join_run, open_run, plain
 from sim.bounds import check_number, check_whole
@@ -82,6 +84,8 @@ class Config:
     """What fails, and when: policy:SECONDS, or a sensor's fault as lane_lost:SECONDS"""
     lidar: bool = False
     """Give the car a lidar: its scans go into the black box and the picture; nobody drives by it"""
+    seals: str = ""
+    """Folder of car.seal (muster blackbox key car), which seals black boxes; empty: they are chained alone"""
     shadow: str = ""
     """A candidate that decides beside `policy` and drives nothing: a run of driving-train, one of its levels, or what
     the registry knows; empty: none"""
@@ -131,6 +135,7 @@ def checked(config: Config, made_later: Path | None = None) -> list[Venue]:
     if config.redraw is not None:
         open_run(config.redraw)
         return []
+    _ = seal_key(config.seals, SEALED)
     make_task(config)
     venues = read_venues(config.site, ranges_of(config.randomization))
     if math.isfinite(read_fault(config.fault, config.lidar).fails_at) and not config.shield:
@@ -215,10 +220,13 @@ def run(config: Config) -> int:
         make_task(config, driver.motor).randomization,
     )  # fmt: skip
     found: list[DriveFigures] = []
+    key = seal_key(config.seals, SEALED)
     for number in range(config.drives):
         begin = time.monotonic()
         shadowed = None if beside is None else functools.partial(DriveShadow, desk, beside)
-        figures = drive(venues[number % len(venues)], config.seed + number, driver, among, directory, number, shadowed)
+        figures = drive(
+            venues[number % len(venues)], config.seed + number, driver, among, directory, number, shadowed, key
+        )
         found.append(figures)
         print(f"{line_of(figures)}, driven in {time.monotonic() - begin:.0f} s", flush=True)
     show(config, directory)
@@ -252,10 +260,12 @@ def drive(
     directory: RunDirectory,
     number: int,
     shadowed: Callable[..., DriveShadow] | None = None,
+    key: SealKey | None = None,
 ) -> DriveFigures:
     """One drive into its black box; its figures. Raises what the environment does for roads that cannot be driven.
 
-    `shadowed`: makes the shadow of the drive, of environment, road, production's name and the drive's.
+    `shadowed`: makes the shadow of the drive, of environment, road, production's name and the drive's. `key`: the
+    car's, with which the black box is sealed.
     """
     from fleet.drivefigures import figures
     from fleet.drivelog import recording
@@ -272,7 +282,10 @@ def drive(
     beside = None if shadowed is None else shadowed(env, venue.road, driver.name.removeprefix("policy "), name)
     settings = {"body": among.body, "fault": among.fault.name}
     bounds = None if guard is None else guard.assumed
-    with recording(directory.blackbox, course, settings, name, bounds) as box:
+    with recording(
+        directory.blackbox, course, settings, name, bounds,
+        key=key, heads=directory.root / HEADS, policies=driver.hashes,
+    ) as box:  # fmt: skip
 
         def watch() -> bool:
             if not recorder.over:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.errors import ContractMismatch, PolicyError
@@ -43,6 +43,8 @@ class DrivingLevels:
     skills: Mapping[str, Layers]
     """By name, all of SKILLS"""
     top: Policy
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """sha256 by level"""
 
 
 def contracts_of(spec: RobotSpec = CAR) -> dict[str, Contract]:
@@ -63,7 +65,7 @@ def read_driving_levels(place: Path, spec: RobotSpec = CAR) -> DrivingLevels:
         raise PolicyError(
             f"expected driving policies in {place}, got none in {', '.join(missing)}; give a run of driving-train"
         )
-    read_levels(place)
+    hashes = read_levels(place)
     top = Policy.load(place / TOP)
     for name, contract in contracts_of(spec).items():
         try:
@@ -72,7 +74,7 @@ def read_driving_levels(place: Path, spec: RobotSpec = CAR) -> DrivingLevels:
             said = str(error).partition(" expected: {")[0]  # without both contracts, which are a page each
             raise ContractMismatch(f"{place / name}: {said}") from error
     skills = {name: read_layers(place / name) for name in SKILLS}
-    return DrivingLevels(f"policy {top.hash[:12]}", read_layers(place / "motor"), skills, top)
+    return DrivingLevels(f"policy {top.hash[:12]}", read_layers(place / "motor"), skills, top, hashes)
 
 
 def read_levels(root: Path) -> dict[str, str]:

@@ -105,8 +105,8 @@ class Config:
     """Where versions, releases and aliases are looked up"""
     blackbox: bool = True
     """Record every control step"""
-    seals: Path | None = None
-    """Folder of <robot>.seal (muster blackbox key), which seals black boxes; without it they are chained alone"""
+    seals: str = ""
+    """Folder of <robot>.seal (muster blackbox key), which seals black boxes; empty: they are chained alone"""
     watchdog: bool = True
     """Start a watchdog process that brings the robots to rest should this one die or hang"""
     metrics_port: int = 0
@@ -305,10 +305,12 @@ class Host:
             self.desk.close()
             self.shadows.close()
             for seat in self.seats:
-                seat.close(self._stop or "the robots' process ends")
-            self.wires.close()
+                seat.leave(self._stop or "the robots' process ends")
             if recorder is not None:
                 recorder.close()
+            for seat in self.seats:
+                seat.close()
+            self.wires.close()
             self._write_summary()
         return 1 if silent else 0
 

@@ -23,9 +23,9 @@ import msgspec
 import numpy as np
 
 from coordination.client import COORDINATOR, CoordinatorClient
-from coordination.messages import Report
+from coordination.messages import BoxHead, Report
 from fleet import watchdog
-from fleet.blackbox import BlackBox, Step
+from fleet.blackbox import BlackBox, Head, Step
 from fleet.control import LATE, Stepper
 from fleet.guards.watch import Trip, calls
 from fleet.hardware import PLANT
@@ -115,6 +115,8 @@ class Seat:
         self._last_step = time.monotonic()
         self._last_silent = 0.0
         self._authority = 0
+        self._head: Head | None = None
+        """Of the black box, as the coordinator was told it"""
         self._told = Exceeded.NONE
         self._trip = Trip.NONE
 
@@ -235,6 +237,7 @@ class Seat:
         metrics, name = self.metrics, self.name
         news: Counter[str] = Counter(skipped=self.plant.skipped)
         if self.box is not None:
+            self._tell_head()
             counts = self.box.counts
             news.update(dropped=counts.dropped, failed=counts.failed_writes, written=counts.bytes, faults=counts.faults)
         for key, value in (news - self._handed).items():
@@ -272,10 +275,23 @@ class Seat:
             "messages": {PLANT: dict(self.plant.counts), COORDINATOR: dict(self.link.transport.counts)},
         }
 
-    def close(self, reason: str) -> None:
-        """Leave the plant and let go of both connections."""
+    def leave(self, reason: str) -> None:
+        """Leave the plant: nothing is decided any more."""
         self.plant.close(reason)
+
+    def close(self) -> None:
+        """Tell the coordinator where the black box ended, and let go of it."""
+        self._tell_head()
+        if self._report is not None and self.link.box is not None:
+            self.link.report(self._report)
         self.link.transport.close()
+
+    def _tell_head(self) -> None:
+        """Let the next report say how far the black box has come, if its writer told that."""
+        told = self.box.told if self.box is not None else None
+        if told is not None and told is not self._head:
+            self._head = told
+            self.link.box = BoxHead(told.file, told.chunks, told.count, told.head, told.stamp, told.closed)
 
     def _keep_permit(self) -> None:
         """Look at the calendar, and write down what the monitors found of the calibration."""

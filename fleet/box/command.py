@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,7 @@ from tyro.conf import Positional
 from coordination.keys import NAME
 from fleet.box.keep import files_of, number_of
 from fleet.box.mcapwriter import McapWriter, Options
-from fleet.box.sealkey import SealKeyError, VerifyKey, make_keys
+from fleet.box.sealkey import SEALED, SealKeyError, VerifyKey, make_keys
 from fleet.box.verify import HeadNote, verify
 from fleet.box.window import cut, is_event, read_segment
 from fleet.replay import find_files
@@ -62,7 +63,8 @@ def run(config: Config) -> int:
         if not NAME.fullmatch(str(config.path)):
             raise SealKeyError(f"expected the name of a robot, as r0, got {config.path}; small letters, digits and _")
         seal, verifying = make_keys(str(config.path), config.out or Path())
-        print(f"{seal}  for the robot's own disk (muster robot --seals {seal.parent})")
+        who = "car" if str(config.path) == SEALED else "robot"
+        print(f"{seal}  for the {who}'s own disk (muster {who} --seals {seal.parent})")
         print(f"{verifying}  for whoever verifies: keep it on another computer than the robot's")
         return 0
     if config.action == "verify":
@@ -90,24 +92,39 @@ def _verify(config: Config) -> int:
     if is_event(config.path):
         files = [config.path.parent.parent / name for name in read_segment(config.path).event.files]
     else:
-        files = find_files(config.path)
+        files = _files(config)
     whole = config.path.is_dir()
-    robots: dict[str, list[Path]] = {}
-    for file in files:
-        robots.setdefault(file.stem.rpartition("-")[0], []).append(file)
-    if config.robot:
-        robots = {name: paths for name, paths in robots.items() if name == config.robot}
     heads = _heads(config.heads) if config.heads is not None else []
+    robots: dict[str, list[Path]] = {_keeper_of(each.file): [] for each in heads} if whole else {}
+    for file in files:
+        robots.setdefault(_keeper_of(file.name), []).append(file)
+    if config.robot:
+        robots = {name: paths for name, paths in robots.items() if name in (config.robot, _keeper_of(config.robot))}
     bad = count = 0
     for robot, paths in robots.items():
-        key = _verify_key(config.key, robot)
-        for report in verify(paths, key, [each for each in heads if _robot_of(each.file) == robot], whole=whole):
+        theirs = [each for each in heads if _keeper_of(each.file) == robot]
+        if not paths:
+            missing = ", ".join(dict.fromkeys(each.file for each in theirs))
+            print(f"{robot}: nothing is here, the fleet has heads of {missing}", flush=True)
+            bad += 1
+            continue
+        for report in verify(paths, _verify_key(config.key, robot), theirs, whole=whole):
             print(report.line(), flush=True)
             bad += not report.good
             count += 1
     if count > 1:
         print(f"{count} black boxes, {bad} with something to look at")
     return 1 if bad else 0
+
+
+def _files(config: Config) -> list[Path]:
+    """The files to verify; none where the fleet's heads say that there should be some in a folder that has none."""
+    try:
+        return find_files(config.path)
+    except BlackBoxError:
+        if config.heads is None or not config.path.is_dir():
+            raise
+        return []
 
 
 def _verify_key(place: Path | None, robot: str) -> VerifyKey | None:
@@ -118,6 +135,12 @@ def _verify_key(place: Path | None, robot: str) -> VerifyKey | None:
 
 def _robot_of(name: str) -> str:
     return Path(name).stem.rpartition("-")[0]
+
+
+def _keeper_of(name: str) -> str:
+    """Whose key seals a file: the robot's, or the car's for each of its drives."""
+    robot = _robot_of(name) or name
+    return SEALED if re.fullmatch(r"drive\d+", robot) else robot
 
 
 def _heads(path: Path) -> list[HeadNote]:

@@ -224,10 +224,14 @@ def ranges(numbers: Sequence[int]) -> str:
     return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
 
 
-def by_number(path: Path) -> tuple[str, int, str]:
-    """Sorts black boxes: robots by name, files of each by number."""
+def by_number(path: Path) -> tuple[str, int, int, str]:
+    """Sorts black boxes: robots by name, where r2 comes before r10, files of each by number."""
     match = _NAME.fullmatch(path.name)
-    return (match.group(1), int(match.group(2)), path.name) if match is not None else (path.name, -1, path.name)
+    if match is None:
+        return path.name, -1, -1, path.name
+    digits = len(match[1]) - len(match[1].rstrip("0123456789"))
+    name, number = match[1][: len(match[1]) - digits], match[1][len(match[1]) - digits :]
+    return name, int(number or -1), int(match[2]), path.name
 
 
 def read_event(path: Path) -> Event:

@@ -26,6 +26,8 @@ HEADS = "heads.jsonl"
 """File in a run that says how far each black box has come (muster blackbox verify --heads)"""
 HEADS_SECONDS = 60.0
 """How often the heads are told to the fleet, s (research goal)."""
+FIRST_SECONDS = 5.0
+"""And when first: a log that is taken away within its first minute shows too."""
 
 
 class Recorder:
@@ -54,7 +56,7 @@ class Recorder:
         self._syncer.join(timeout)
 
     def _work(self) -> None:
-        told = time.monotonic()
+        told = time.monotonic() - HEADS_SECONDS + FIRST_SECONDS
         while not self._end.wait(self._interval):
             self._each(lambda box: box.flush())
             if time.monotonic() - told >= HEADS_SECONDS:
@@ -76,9 +78,10 @@ class Recorder:
 
     def _tell(self) -> None:
         """Append the heads; several processes of a run share the file, so each line is one write."""
+        heads = [head for box in self._boxes if (head := box.tell())]
         if self._heads is None:
             return
-        lines = (json.dumps(asdict(head) | {"head": head.head.hex()}) for box in self._boxes if (head := box.head))
+        lines = (json.dumps(asdict(head) | {"head": head.head.hex()}) for head in heads)
         with contextlib.suppress(OSError), self._heads.open("ab", buffering=0) as file:
             for line in lines:
                 file.write(line.encode() + b"\n")

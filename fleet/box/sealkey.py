@@ -22,6 +22,8 @@ from pathlib import Path
 from sim.errors import MusterError
 
 KEY_BYTES = 32
+SEALED = "car"
+"""Name of a car's key: each of its drives is a black box of its own, all are sealed by the car's."""
 
 
 class SealKeyError(MusterError):
@@ -45,9 +47,9 @@ class SealKey:
         return epoch, key
 
 
-def seal_key(folder: Path | None, robot: str) -> SealKey | None:
-    """The seal key of a robot in a folder; None without one. Raises SealKeyError."""
-    return SealKey(folder / f"{robot}.seal") if folder is not None else None
+def seal_key(folder: str | Path, robot: str) -> SealKey | None:
+    """The seal key of a robot in a folder; None where its name is empty. Raises SealKeyError."""
+    return SealKey(Path(folder) / f"{robot}.seal") if folder != "" else None
 
 
 def next_key(key: bytes) -> bytes:

@@ -278,6 +278,8 @@ def _follow(reports: Sequence[Report], whole: bool) -> None:
     for report in reports:
         name, head = report.previous
         before = known.get(name)
+        if whole and name and before is None and _robot_of(name) != _robot_of(report.path.name):
+            report.faults.append(f"{name}, the drive before it, is missing")  # of drives no quota takes any
         if before is not None and before.heads and before.heads[-1].hex() != head:
             report.faults.append(f"it does not follow on {name} as that is now")
             before.faults.append(f"it does not end as {report.path.name} says")
@@ -287,6 +289,10 @@ def _follow(reports: Sequence[Report], whole: bool) -> None:
         newest = reports[-1]
         missing = _expected(newest) - set(known) - set(newest.forgotten)
         newest.faults += [f"{name}, which was there when it was begun, is missing" for name in sorted(missing)]
+
+
+def _robot_of(name: str) -> str:
+    return name.rpartition("-")[0]
 
 
 def _expected(report: Report) -> set[str]:

@@ -138,6 +138,20 @@ def make_task(name: str) -> Task:
     return Task(name, (Leg(1, LegKind.VISIT),))
 
 
+def test_every_report_is_shown_to_who_keeps_heads_of_black_boxes_also_one_that_comes_again(
+    start: Callable[..., Rig],
+) -> None:
+    rig = start("wall", plant=False)
+    seen: list[int] = []
+    rig.service._heads = lambda message: seen.append(message.body.round)
+    robot = rig.client("r1")
+    for number in (1, 2, 2):
+        robot.send("coordinator", make_report(number, rig.service.now + number), rig.service.now + number)
+        rig.turn_until(lambda wanted=number: seen and seen[-1] == wanted)
+    rig.turn_until(lambda: len(seen) == 3)
+    assert seen == [1, 2, 2]
+
+
 def test_a_lockstep_round_ends_when_every_named_robot_has_reported(start: Callable[..., Rig]) -> None:
     rig = start("lockstep", plant=True)
     assert rig.plant is not None
