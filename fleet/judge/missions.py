@@ -99,8 +99,26 @@ def read_missions(path: Path, limit: int | None = None) -> Iterator[Mission]:
     """
     if limit is not None and limit <= 0:
         return
+    yield from (mission for mission, _ in _read(path, 0, limit))
+
+
+def missions_since(path: Path, offset: int) -> tuple[list[Mission], int]:
+    """The missions behind the first `offset` bytes of a file, and how many bytes are read now; for who goes on reading.
+
+    Raises MissionError as `read_missions` does, and where the file has become shorter.
+    """
+    size = path.stat().st_size if path.exists() else 0
+    if size < offset:
+        raise MissionError(f"expected {offset} bytes in {path}, which were judged, it has {size}; restore the file")
+    found = list(_read(path, offset, None)) if size > offset else []
+    return [mission for mission, _ in found], found[-1][1] if found else offset
+
+
+def _read(path: Path, offset: int, limit: int | None) -> Iterator[tuple[Mission, int]]:
+    """Missions, each with where its line ends."""
     try:
         with path.open("rb") as file:
+            file.seek(offset)
             number = 0
             while text := file.readline(LINE_MAX + 1):
                 number += 1
@@ -116,7 +134,8 @@ def read_missions(path: Path, limit: int | None = None) -> Iterator[Mission]:
                     raise MissionError(
                         f"expected a mission in line {number} of {path}, it cannot be read ({printable(str(error))})"
                     ) from error
-                yield check(mission)
+                offset += len(text)
+                yield check(mission), offset
                 if number == limit:
                     return
     except OSError as error:

@@ -1,6 +1,7 @@
 """`muster rollout`: bring a candidate release to a fleet stage by stage, and take it back.
 
     muster rollout start RUN --candidate ID --baseline ID --registry DIR --plan FILE --robots FILE --key FILE
+    muster rollout serve RUN                        robots' leases, the judge, automatic rollback; until a signal
     muster rollout status RUN                       stage, who drives what, what is lacking
     muster rollout promote|confirm RUN --key FILE   the closed course is passed; 100 % is for good
     muster rollout sign RUN ITEM --key FILE         an item of the closed course's checklist was seen
@@ -24,17 +25,22 @@ from typing import Literal, TypeVar
 import msgspec
 from tyro.conf import Positional
 
-from coordination.keys import read_keys
+from coordination.keys import Keys, read_keys
+from fleet.judge.cli import read_settings
+from fleet.judge.settings import Settings
 from fleet.registry.store import Registry
 from fleet.rollout.authority import Signed, sign
 from fleet.rollout.events import FILE, Store
 from fleet.rollout.plan import Plan, RolloutError
 from fleet.rollout.record import Order, Started, State, Target
+from fleet.rollout.serve import ADDRESS, Service, serve
 from fleet.rundir import open_run
-from sim.errors import printable
+from sim.errors import MusterError, printable
 from sim.files import read_file
 
-Action = Literal["start", "status", "promote", "confirm", "sign", "hold", "resume", "rollback", "kill", "log", "verify"]
+Action = Literal[
+    "start", "serve", "status", "promote", "confirm", "sign", "hold", "resume", "rollback", "kill", "log", "verify"
+]
 SIZE_MAX = 1 << 20
 """Bytes of a plan or a list of robots; a fleet of 1,000 has 30,000."""
 T = TypeVar("T")
@@ -66,6 +72,14 @@ class Config:
     """start: what is asked of each stage"""
     robots: Path | None = None
     """start: zone by robot"""
+    address: str = ADDRESS
+    """serve: of the leases, for `muster robot --rollout`; as it is, this computer alone hears it"""
+    settings: Path | None = None
+    """serve: the judge's settings, as `muster judge learn` writes them"""
+    every: float = 60.0
+    """serve: s between two looks of the judge"""
+    site: str = ""
+    """serve: the site whose alias `production` in --registry names what was confirmed; empty: nobody's"""
     name: str = ""
     """start: what the rollout is called; the run directory's name if not given"""
 
@@ -76,6 +90,8 @@ def run(config: Config) -> int:
     if config.action in ("status", "log", "verify"):
         store = Store(root / FILE, read_keys(open_run(config.run).key))
         return {"status": _status, "log": _log, "verify": _verify}[config.action](store)
+    if config.action == "serve":
+        return _serve(config, root, read_keys(open_run(config.run).key))
     if config.key is None:
         raise RolloutError(f"{config.action}: expected --key FILE, the operator's key; see `muster keys derive`")
     keys = read_keys(config.key)
@@ -142,6 +158,27 @@ def _start(config: Config, store: Store, by: str) -> None:
     store.append(
         Started(stamp=0, rollout=name, candidate=candidate, baseline=baseline, robots=robots, plan=plan, by=by), by
     )
+
+
+def _serve(config: Config, root: Path, keys: Keys) -> int:
+    if not 1.0 <= config.every <= 3600.0:
+        raise RolloutError(f"--every: expected 1 to 3600 s, got {config.every:g}; 60 is usual")
+    settings = read_settings(config.settings) if config.settings is not None else Settings()
+
+    def name(release: str, reason: str) -> None:
+        if not config.site:
+            print(f"{release} is confirmed ({reason}); name it production with `muster registry alias`", flush=True)
+            return
+        try:
+            registry = Registry(config.registry)
+            try:
+                registry.name(config.site, "production", release, "rollout", reason)
+            finally:
+                registry.close()
+        except MusterError as error:  # the rollout goes on: what drives is what the leases say
+            print(f"production of {config.site} is not named: {printable(str(error))}", flush=True)
+
+    return serve(Service(root, keys, settings, config.address, name, config.every))
 
 
 def _status(store: Store) -> int:

@@ -20,7 +20,7 @@ import msgspec
 
 from coordination.database import StoreError
 from fleet.judge.judge import Judge
-from fleet.judge.missions import FILE, Mission, append_missions, read_missions
+from fleet.judge.missions import FILE, Mission, append_missions, missions_since
 from fleet.judge.settings import Settings
 from fleet.judge.verdict import Verdict, write_verdict
 from fleet.rollout.assign import CANDIDATE
@@ -61,11 +61,11 @@ class Conductor:
         settings: Settings,
         lessor: Lessor,
         name: Callable[[str, str], None] = lambda release, reason: None,
-        revoke: Callable[[int, str], None] | None = None,
+        revoke: Callable[[int], object] | None = None,
     ) -> None:
         """`name` makes a release production in the registry; `revoke` tells robots that leases are over, at once."""
         self.run, self.store, self.settings, self.lessor = run, store, settings, lessor
-        self._name, self._revoke = name, revoke or self._close
+        self._name, self._revoke = name, revoke or lessor.close
         self.judge = Judge(settings)
         self.verdict: Verdict | None = None
         self.trouble = ""
@@ -73,8 +73,8 @@ class Conductor:
         self._seen = Seen()
         self._stage = Stage.DRAFT
         self.state = store.state()
-        for mission in read_missions(run / FILE) if (run / FILE).exists() else ():
-            self._count(mission)
+        self._offset = 0
+        self.catch_up()
         if not self.state.final and self.state.rollout:
             lessor.follow(self.state)
 
@@ -88,7 +88,7 @@ class Conductor:
             return self._taken(lambda: self.store.order(signed))
         finally:
             if self.trouble and signed.verb in ("kill", "rollback"):
-                self._revoke(self.state.epoch + 1, f"{signed.verb} ({signed.by}), not written: {self.trouble}")
+                self._revoke(self.state.epoch + 1)
 
     def gate(self, stage: Stage, decision: Decision, reason: str, evidence: str = "") -> State:
         """What an evaluation without the fleet said."""
@@ -103,8 +103,14 @@ class Conductor:
             except OSError as error:
                 self._doubt(f"missions cannot be written: {error.strerror}")
                 return
-            for mission in told:
-                self._count(mission)
+            self.catch_up()
+
+    def catch_up(self) -> int:
+        """Count the missions that the run's file has beyond those counted; how many. Raises MissionError."""
+        missions, self._offset = missions_since(self.run / FILE, self._offset)
+        for mission in missions:
+            self._count(mission)
+        return len(missions)
 
     def look(self) -> State:
         """Ask the judge, write what it says and go by it. Also hears what operators said meanwhile."""
@@ -149,7 +155,7 @@ class Conductor:
         if state.number > self.state.number:
             self.state = state
             if state.final or state.epoch > self.lessor.epoch:
-                self._revoke(state.epoch, state.reason)
+                self._revoke(state.epoch)
             if not state.final:
                 self.lessor.follow(state)
         return self.state
@@ -170,20 +176,17 @@ class Conductor:
         match command:
             case Deploy(_, epoch):
                 if epoch > self.lessor.epoch:
-                    self._revoke(epoch, self.state.reason)
+                    self._revoke(epoch)
                 self.lessor.follow(self.state)
-            case Revoke(epoch, reason):
-                self._revoke(epoch, reason)
+            case Revoke(epoch):
+                self._revoke(epoch)
             case Name(release, reason):
                 self._name(release, reason)
-
-    def _close(self, epoch: int, reason: str) -> None:
-        self.lessor.close(reason, epoch)
 
     def _doubt(self, why: str) -> State:
         """Nothing can be decided: nobody drives by the candidate meanwhile."""
         if not self.trouble:
-            self._revoke(self.lessor.epoch, why)
+            self._revoke(self.lessor.epoch)
         self.trouble = why
         return self.state
 

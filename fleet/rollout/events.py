@@ -108,6 +108,13 @@ class Store:
         rows = self.rows()
         return self._fold(rows)
 
+    def newest(self) -> int:
+        """Number of the newest event, without a look at the others; 0 for none."""
+        if not self.path.exists():
+            return 0
+        with closing(self._open(read_only=True)) as file:
+            return file.connection.execute("SELECT COALESCE(MAX(number), 0) FROM events").fetchone()[0]
+
     def rows(self) -> list[Row]:
         """Every event, the oldest first."""
         if not self.path.exists():

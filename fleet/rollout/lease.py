@@ -36,42 +36,54 @@ Place = tuple[float, float]
 """x and y of a robot, m."""
 
 
-@dataclass
-class Lessor:
-    """The rollout's side: what each robot may drive by. Owns the epoch that was last told."""
+@dataclass(frozen=True)
+class Terms:
+    """What the rollout's leases say."""
 
     arms: Mapping[str, str] = field(default_factory=dict)
+    """By robot; empty while nobody gets a lease"""
     release: str = ""
     """The candidate"""
     epoch: int = 0
-    closed: str = ""
-    """Why nobody gets a lease any more; empty while they do"""
     course: Course | None = None
     """Whose fence and speed bound the leases; None off the closed course"""
 
+
+@dataclass
+class Lessor:
+    """The rollout's side: what each robot may drive by. Owns the epoch that was last told.
+
+    One thread changes the terms, all at once; any may answer by them.
+    """
+
+    terms: Terms = Terms()
+
+    @property
+    def epoch(self) -> int:
+        """That was last told."""
+        return self.terms.epoch
+
     def deploy(self, arms: Mapping[str, str], release: str, epoch: int, course: Course | None = None) -> None:
         """From now on these robots drive by the candidate, within the closed course if one is given."""
-        self.arms, self.release, self.epoch, self.closed = dict(arms), release, max(epoch, self.epoch), ""
-        self.course = course
+        self.terms = Terms(dict(arms), release, max(epoch, self.epoch), course)
 
     def follow(self, state: State) -> None:
         """What a rollout that is not over says."""
         course = state.plan.course if state.stage is Stage.COURSE else None
         self.deploy(state.arms, state.candidate.release, state.epoch, course)
 
-    def close(self, reason: str, epoch: int = 0) -> Lease:
+    def close(self, epoch: int = 0) -> Lease:
         """Nobody drives by the candidate any more; what is to be told to every robot at once."""
-        self.epoch = max(epoch, self.epoch + 1)
-        self.closed, self.arms = reason, {}
+        self.terms = Terms(epoch=max(epoch, self.epoch + 1))
         return Lease("", self.epoch)
 
     def answer(self, robot: str, ask: LeaseAsk) -> Lease:
         """What a robot that asks is told."""
-        release = self.release if self.arms.get(robot) == CANDIDATE and not ask.fallen else ""
-        lease = Lease(release, self.epoch, ask.asked, SPAN)
-        if not release or self.course is None:
-            return lease
-        return Lease(release, self.epoch, ask.asked, SPAN, self.course.fence, self.course.speed)
+        terms = self.terms
+        release = terms.release if terms.arms.get(robot) == CANDIDATE and not ask.fallen else ""
+        if not release or terms.course is None:
+            return Lease(release, terms.epoch, ask.asked, SPAN)
+        return Lease(release, terms.epoch, ask.asked, SPAN, terms.course.fence, terms.course.speed)
 
 
 NONE = Lease("", 0)

@@ -22,7 +22,6 @@ from coordination.transport import Transport
 from coordination.zmq_transport import ZmqServer
 from fleet.rollout.lease import Lessee, Lessor, Place
 from fleet.rollout.plan import Course
-from fleet.rollout.record import State
 from fleet.serving import Change, Named, Outcome, Serving
 
 ROLLOUT = "rollout"
@@ -36,7 +35,7 @@ V = TypeVar("V", bound=Named)
 
 
 class LeaseServer:
-    """Owns a socket, and a thread that answers there. `deploy` and `revoke` may be called from any thread."""
+    """Owns a socket, and a thread that answers there. Another one's are the lessor, `deploy` and `revoke`."""
 
     def __init__(
         self, lessor: Lessor, keys: Keys, address: str, fallen: Callable[[str, str], None] | None = None
@@ -60,18 +59,12 @@ class LeaseServer:
 
     def deploy(self, arms: dict[str, str], release: str, epoch: int, course: Course | None = None) -> None:
         """See `Lessor.deploy`."""
-        with self._lock:
-            self.lessor.deploy(arms, release, epoch, course)
+        self.lessor.deploy(arms, release, epoch, course)
 
-    def follow(self, state: State) -> None:
-        """See `Lessor.follow`."""
-        with self._lock:
-            self.lessor.follow(state)
-
-    def revoke(self, reason: str, epoch: int = 0) -> None:
+    def revoke(self, epoch: int = 0) -> None:
         """Take every lease back and tell every robot that was heard."""
         with self._lock:
-            self._news.append(self.lessor.close(reason, epoch))
+            self._news.append(self.lessor.close(epoch))
 
     def close(self) -> None:
         """End; robots fall back when their leases do."""
@@ -94,9 +87,7 @@ class LeaseServer:
 
     def _answer(self, robot: str, ask: LeaseAsk) -> None:
         self.heard[robot] = time.monotonic_ns()
-        with self._lock:
-            lease = self.lessor.answer(robot, ask)
-        self._server.send(robot, lease, 0)
+        self._server.send(robot, self.lessor.answer(robot, ask), 0)
         if ask.fallen and self._told.get(robot) != ask.epoch and self._fallen is not None:
             self._told[robot] = ask.epoch
             self._fallen(robot, ask.fallen)

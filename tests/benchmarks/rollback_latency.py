@@ -125,7 +125,7 @@ def measure(quick: bool) -> Iterable[Figure]:
             site.watch("old")
             time.sleep(4 * PERIOD)
             told = time.monotonic()
-            site.server.revoke("killed", 10 * epoch + 1)
+            site.server.revoke(10 * epoch + 1)
             seconds += [moment - told for moment in site.moments()]
     finally:
         site.close()

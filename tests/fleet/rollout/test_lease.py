@@ -85,7 +85,7 @@ def test_the_rollout_leases_the_candidate_to_those_that_drive_it_and_to_nobody_a
     office.deploy({"r0": "candidate", "r1": "baseline", "r2": "holdout"}, "new", 3)
     assert [office.answer(robot, LeaseAsk(1)).release for robot in ("r0", "r1", "r2", "r9")] == ["new", "", "", ""]
     assert office.answer("r0", LeaseAsk(1, fallen="novelty")).release == ""
-    assert office.close("killed").epoch == 4
+    assert office.close().epoch == 4
     assert office.answer("r0", LeaseAsk(1)) == Lease("", 4, 1, SPAN)
 
 
@@ -151,7 +151,7 @@ def test_a_robot_drives_the_candidate_by_its_lease_and_the_old_release_once_it_i
     site.until("new")
     site.stays("new", 2.5)  # renewed
     assert site.tether.release == "new"
-    site.server.revoke("killed")
+    site.server.revoke()
     assert site.until("old") < 1.0
     assert site.tether.release == ""
     site.stays("old", 1.0)
