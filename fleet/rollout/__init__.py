@@ -7,6 +7,7 @@ most: a robot that hears nothing goes back to the old release by itself, and so 
 
 Read `plan` (what is asked of each stage), `record` (events, commands, state), `stages` (the state machine, pure),
 `assign` (who drives which release), `events` (the store), `authority` (operators and their signatures), `lease` (both
-sides of it, pure), `leasing` (the same over the wire), `conduct` (what runs it), `serve` (as a service), `command` (`muster rollout`); then the
-demo: `makers` (policies), `floor` (simulated robots), `trials` (what precedes the fleet), `demo`, `show` (its page).
+sides of it, pure), `leasing` (the same over the wire), `conduct` (what runs it), `serve` (as a service), `command`
+(`muster rollout`); then the demo: `makers` (policies), `floor` (simulated robots), `trials` (what precedes the fleet),
+`demo`, `show` (its page).
 """
