@@ -33,6 +33,7 @@ from coordination.requests import (
     Submitted,
     Task,
 )
+from coordination.statepages import together
 from coordination.transport import Transport
 from sim.errors import MusterError
 from sim.robot import SECOND
@@ -51,6 +52,9 @@ RESEND = 0.5
 
 TASKS_PER_SUBMIT = 50
 """Tasks in one message: with 16 legs each they stay far below MAX_MESSAGE."""
+
+PAGES_MAX = 64
+"""Of a fleet state: 12,000 robots. More would be a coordinator that never ends."""
 
 Request = Submit | Cancel | Query | StopRaise | StopReset | JogTake | JogRelease
 """What is asked until it is answered."""
@@ -176,8 +180,18 @@ class FleetClient:
         return tuple(accepted)
 
     def query(self, timeout: float = 10.0) -> FleetState:
-        """The fleet's state."""
-        return self._ask(Query(_request()), FleetState, timeout)
+        """The fleet's state, put together of as many pages as it has; of one that is refused the refusal."""
+        deadline = time.monotonic() + timeout
+        found = self._ask(Query(_request()), FleetState, timeout)
+        for _ in range(PAGES_MAX):
+            if found.error or len(found.robots) >= found.of:
+                break
+            left = max(deadline - time.monotonic(), 0.0)
+            more = self._ask(Query(_request(), len(found.robots)), FleetState, left)
+            if more.error or not more.robots:
+                break  # the coordinator began anew, or robots left meanwhile
+            found = together(found, more)
+        return found
 
     def cancel(self, task: str, timeout: float = 10.0) -> None:
         """End a task that has not ended; RefusedError says why it cannot be."""

@@ -48,6 +48,7 @@ from coordination.rightofway import RightOfWay
 from coordination.roadmap import NONE, Roadmap
 from coordination.roster import Roster
 from coordination.rules import Policy, Rules
+from coordination.statepages import PAGE_MOST, page
 from coordination.tasks import Store
 from sim.lifting import with_pod
 from sim.robot import SECOND, RobotSpec
@@ -56,14 +57,8 @@ from sim.site import Site
 Out = list[tuple[str, msgspec.Struct]]
 """Messages to send, each with its receiver."""
 
-WAITING = 80
-"""Tasks in a fleet state that wait for a person: with 400 robots it stays below MAX_MESSAGE."""
-
 ASKING = 20
 """Robots in a fleet state that ask for an operator, and that operators have: a screen of each."""
-
-LISTED = 400
-"""Robots in a fleet state: 400 lines stay below MAX_MESSAGE."""
 
 
 @dataclass
@@ -134,7 +129,7 @@ class Coordinator:
             case JogTake() | JogMove() | JogRelease():
                 return [(sender, self.jogs.handle(sender, message, now))]
             case Query():
-                return [(sender, self.state(message.request, now))]
+                return [(sender, self.state(message.request, now, message.begin))]
             case _:
                 return []
 
@@ -168,11 +163,11 @@ class Coordinator:
             if now - known.heard <= self.policy.pictures
         ]
 
-    def state(self, request: str, now: int) -> FleetState:
-        """The fleet's state as clients see it."""
-        latch, records = self.store.latch(), self.store.open_tasks().values()
+    def state(self, request: str, now: int, begin: int = 0) -> FleetState:
+        """The fleet's state as clients see it, from robot `begin` on, as far as it fits into a message."""
+        latch, records, begin = self.store.latch(), self.store.open_tasks().values(), max(begin, 0)
         lines, modes = [], bytearray()
-        for robot, known in list(self.roster.robots.items())[:LISTED]:
+        for robot, known in list(self.roster.robots.items())[begin : begin + PAGE_MOST]:
             report, live = known.report, self.roster.live.get(robot)
             task = live.task.id if live is not None else known.charge.task if known.charge is not None else ""
             age = (now - known.heard) / SECOND
@@ -180,18 +175,21 @@ class Coordinator:
             status = RobotStatus.OPERATOR if person else report.status
             lines.append(RobotLine(robot, report.pose, status, report.battery, task, age))
             modes += bytes((report.mode & 255, report.reason & 255))  # a stranger's numbers may be any
-        return FleetState(
+        whole = FleetState(
             request,
             now,
             self.store.counts(),
             tuple(lines),
             stopped=latch.stopped,
             stop_epoch=latch.stop_epoch,
-            waiting=(*self.waiting.values(), *self._stranded(), *unserved(records, self._able()))[:WAITING],
+            waiting=(*self.waiting.values(), *self._stranded(), *unserved(records, self._able())),
             asking=tuple(self.jogs.asking(now))[:ASKING],
             jogs=self.jogs.lines()[:ASKING],
             modes=bytes(modes),
+            begin=begin,
+            of=len(self.roster.robots),
         )
+        return page(whole)
 
     def _report(self, robot: str, report: Report, now: int) -> None:
         if self.roster.hear(robot, report, now):

@@ -10,6 +10,7 @@ coordinator is silent (see `client`), and this latch stops them while it speaks.
 
 from __future__ import annotations
 
+from coordination.keys import owner_of
 from coordination.requests import StopRaise, StopReset, StopState
 from coordination.tasks import Store
 
@@ -38,10 +39,11 @@ def reset_stop(store: Store, message: StopReset, sender: str, signed: bool, now:
     elif message.stop_epoch != latch.stop_epoch:
         error = f"stop {message.stop_epoch} is not the one that stands; the newest is {latch.stop_epoch}"
     elif latch.stopped:
-        latch = store.set_latch(False, latch.stop_epoch, now, sender, message.by[:64])
+        latch = store.set_latch(False, latch.stop_epoch, now, owner_of(sender), message.by[:64])
     return StopState(message.request, latch.stopped, latch.stop_epoch, error)
 
 
 def is_operator(sender: str) -> bool:
-    """Whether a proven name is an operator's."""
-    return sender == OPERATOR or sender.startswith(OPERATOR + "_")
+    """Whether a proven name is an operator's, or that of his page, whose key he alone can make."""
+    owner = owner_of(sender)
+    return owner == OPERATOR or owner.startswith(OPERATOR + "_")

@@ -1,10 +1,10 @@
 """Keys of a fleet: one secret for the coordinator and the plant, one derived from it for each robot and person.
 
 A node's key is BLAKE2b(key = fleet key, node's name); a link's key is BLAKE2b(key = client's node key, sender and
-receiver). The key of a robot's watchdog, a node that comes and goes with its process, is BLAKE2b(key = robot's node
-key, watchdog's name): a robot that has its own key alone can start one. So the servers, who hold the fleet key, can
-talk to every node; a node that is broken into betrays its own links alone; and a message made for one receiver or
-direction is worthless on any other.
+receiver). The key of a robot's watchdog or of a person's page, nodes that come and go with their process, is
+BLAKE2b(key = owner's node key, own name): who has one node's key alone can start one beside it. So the servers, who
+hold the fleet key, can talk to every node; a node that is broken into betrays its own links alone; and a message made
+for one receiver or direction is worthless on any other.
 
 A key file is one line, mode 0600: 64 hex digits for a fleet key; a name, a blank and 64 hex digits for a node's key.
 There is no revocation: a lost node key means a new fleet key.
@@ -31,8 +31,12 @@ KEY_BYTES = 32
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 """Names of robots, servers and people on the wire."""
 
-GUARD = re.compile(r"watchdog_\d+_([a-z][a-z0-9_]*)")
-"""Names of watchdogs, with the robot whose key makes theirs; no robot, client or operator should be called so."""
+GUARD = re.compile(r"(?:watchdog|page)_\d+_([a-z][a-z0-9_]*)")
+"""Names of watchdogs and pages, with the node whose key makes theirs; no robot, client or operator should be called so.
+Of two ends with one name the older is not heard any more, so a process beside its owner has a name of its own."""
+
+PAGE_LONGEST = 22
+"""Letters of the longest name of which there can be a page's, which has 32."""
 
 
 class KeyFileError(MusterError):
@@ -69,6 +73,17 @@ class Keys:
             return None
         text = f"{sender}>{receiver}".encode()
         return hashlib.blake2b(text, key=node, digest_size=KEY_BYTES, person=b"muster link").digest()
+
+
+def page_of(owner: str, number: int) -> str:
+    """The name of a page of a person; `number` (0 to 9999) tells two apart. The person's own where that is too long."""
+    return f"page_{number % 10_000:04d}_{owner}" if len(owner) <= PAGE_LONGEST else owner
+
+
+def owner_of(name: str) -> str:
+    """Whose key makes a node's: the person of a page, else the node itself."""
+    found = GUARD.fullmatch(name)
+    return found.group(1) if found is not None and name.startswith("page_") else name
 
 
 def new_keys() -> Keys:

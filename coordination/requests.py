@@ -65,6 +65,8 @@ class Query(msgspec.Struct, frozen=True):
     """Ask for the fleet's state."""
 
     request: str
+    begin: int = 0
+    """From which robot on: a state comes in pages (coordination/statepages.py)"""
 
 
 class RobotLine(msgspec.Struct, frozen=True):
@@ -117,6 +119,12 @@ class FleetState(msgspec.Struct, frozen=True):
     modes: bytes = b""
     """Two for each of `robots`, in their order, as it reported: `safety.supervisor.Mode` and the `Cause` of it; none
     from a coordinator that does not tell. Bytes, because 400 lines leave little room in a message"""
+    begin: int = 0
+    """Which robot is the first of `robots`"""
+    of: int = 0
+    """Robots in all; 0 from a coordinator that has one page"""
+    waits: int = 0
+    """Tasks that wait for an operator in all"""
 
 
 class StopRaise(msgspec.Struct, frozen=True):

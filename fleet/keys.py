@@ -50,7 +50,7 @@ def run(config: Config) -> int:
         if not NAME.fullmatch(name):
             raise KeyFileError(f"{name!r} is no name; expected a letter, then small letters, digits and _ up to 32")
         if GUARD.fullmatch(name):
-            raise KeyFileError(f"{name} is a watchdog's name, whose key comes from its robot's; choose another name")
+            raise KeyFileError(f"{name} is a watchdog's name or a page's, made by its owner's key; choose another")
     if config.action == "derive":
         if not config.names:
             raise KeyFileError("derive expects the names of robots or people; for example `derive r1 operator_ann`")

@@ -3,7 +3,7 @@
     raise          the fleet's emergency stop; unsigned, as `muster estop raise`: no key may keep it from being heard
     reset          of the stop with this number, signed with the operator's key (`muster estop reset`)
     kill           of the rollout: an order signed with the operator's key (`muster rollout kill`)
-    acknowledge    an alarm is known; it stays listed
+    acknowledge    an alarm is known; it stays listed, and stays known where the page is started again
 
 Each act, and what came of it, is a line of RUN/operator.jsonl (wall time, who, what, words, answer), on disk before the
 browser is answered; where there is no run directory, or no room, only the answer says it.
@@ -15,25 +15,32 @@ import contextlib
 import datetime
 import json
 import os
+import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from coordination.client import COORDINATOR, FleetClient
 from coordination.estop import is_operator
-from coordination.keys import Keys, read_keys
-from coordination.requests import StopState
+from coordination.keys import Keys, page_of, read_keys
 from coordination.zmq_transport import ZmqClient
 from fleet.estop import REASON_MAX, WHO_MAX, describe, who
 from fleet.ops.places import Places
 from fleet.ops.rollouts import kill_rollout
+from fleet.rundir import RunDirectory
 from sim.errors import MusterError, printable
+from sim.files import read_file
 
 RECORD = "operator.jsonl"
 """In the run directory."""
 RECORD_MAX = 16 << 20
 """Bytes; 50,000 acts. Beyond it acts are done and not recorded."""
+KEY_MAX = 200
+"""Letters of an alarm's key that are recorded; keys are made of names and numbers."""
+ACKNOWLEDGE, ACKNOWLEDGED, OVER = "acknowledge", "acknowledged", "over"
 TIMEOUT = 4.0
 """s that the coordinator may take to answer an act."""
 
@@ -64,15 +71,8 @@ def read_operator(path: Path, name: str) -> Operator:
 class Acts:
     """Owns the record. Every method raises MusterError with one line, and is recorded either way."""
 
-    def __init__(
-        self,
-        places: Places,
-        operator: Operator,
-        reset: Callable[[str, int, float], StopState] | None = None,
-    ) -> None:
-        """`reset` is used where the page already speaks under the operator's name: two ends of one name starve."""
+    def __init__(self, places: Places, operator: Operator) -> None:
         self.places, self.operator = places, operator
-        self._reset = reset
         self._turn = threading.Lock()
 
     def raise_stop(self, reason: str) -> str:
@@ -89,9 +89,8 @@ class Acts:
         """Reset the stop of that number; how it stands then."""
 
         def act() -> str:
-            if self._reset is not None:
-                return describe(self._reset(self._by(), epoch, TIMEOUT))
-            name, keys = self.operator.name, self.operator.keys
+            # under a page's name, made by the operator's key: his other ends (muster jog) are heard on
+            name, keys = page_of(self.operator.name, secrets.randbelow(10_000)), self.operator.keys
             with contextlib.closing(ZmqClient(name, COORDINATOR, keys, self.places.coordinator)) as end:
                 return describe(FleetClient(end).reset(self._by(), epoch, TIMEOUT))
 
@@ -104,9 +103,15 @@ class Acts:
             "kill", words, lambda: kill_rollout(self.places.run, self.operator.name, self.operator.keys, words)
         )
 
-    def acknowledge(self, key: str) -> None:
-        """Note that an alarm is known."""
-        self._recorded("acknowledge", printable(key)[:200], lambda: "acknowledged")
+    def acknowledge(self, key: str) -> str:
+        """Note that an alarm is known; what to answer."""
+        if self._note(ACKNOWLEDGE, printable(key)[:KEY_MAX], ACKNOWLEDGED):
+            return ACKNOWLEDGED
+        return "acknowledged, but there is no place to record it: it is forgotten when the page ends"
+
+    def over(self, key: str) -> None:
+        """Note that an acknowledged alarm is over: it is not known if it comes again."""
+        self._note(OVER, printable(key)[:KEY_MAX], "the alarm is over")
 
     def _by(self) -> str:
         return f"{self.operator.name} ({who()})"[:WHO_MAX]
@@ -120,17 +125,52 @@ class Acts:
         self._note(act, words, answer)
         return answer
 
-    def _note(self, act: str, words: str, answer: str) -> None:
+    def _note(self, act: str, words: str, answer: str) -> bool:
+        """Whether the line is on disk."""
         if self.places.run is None:
-            return
+            return False
         moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"at": moment, "by": self.operator.name, "act": act, "words": words, "answer": answer})
-        with (
-            self._turn,
-            contextlib.suppress(OSError),
-            open(self.places.run.root / RECORD, "a", encoding="utf-8") as file,
-        ):
-            if file.tell() < RECORD_MAX:
-                file.write(line + "\n")
+        try:
+            with self._turn, open(self.places.run.root / RECORD, "a+b") as file:
+                size = file.tell()
+                if size >= RECORD_MAX:
+                    return False
+                if size and file.seek(size - 1) and file.read(1) != b"\n":
+                    file.write(b"\n")  # a line was torn: this one must not hang on it
+                file.write(line.encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
+        except OSError:
+            return False
+        return True
+
+
+def acknowledged(run: RunDirectory | None) -> dict[str, str]:
+    """Which alarms of a run were acknowledged and not over when its page ended, and by whom; a torn line is none."""
+    found: dict[str, str] = {}
+    if run is None:
+        return found
+    try:
+        data = read_file(run.root / RECORD, 2 * RECORD_MAX)
+    except MusterError:
+        return found
+    for text in data.splitlines():
+        try:
+            line = msgspec.json.decode(text, type=_Line)
+        except msgspec.MsgspecError:
+            continue
+        if line.act == ACKNOWLEDGE and line.answer == ACKNOWLEDGED:
+            found[line.words] = line.by
+        elif line.act == OVER:
+            found.pop(line.words, None)
+    return found
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """A line of the record."""
+
+    by: str
+    act: str
+    words: str
+    answer: str

@@ -6,7 +6,8 @@
 An alarm begins once its condition has held for as long as it may (`after`), keeps its key and its beginning while it
 holds, and is over in the first look without it; if it comes again it is another one, which nobody has acknowledged.
 Where the fleet cannot be seen (`blind`) nothing that is known of it is over. Acknowledging quiets an alarm and changes
-nothing else. Both functions are pure; times are s of one clock, given by the caller.
+nothing else; a page that is started again knows what was acknowledged (fleet/ops/acts.py). Both functions are pure;
+times are s of one clock, given by the caller.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ STALE = 5.0
 """s without an answer of a metrics page: it is asked every 2 s."""
 BATTERY = 0.15
 """An idle robot is sent to charge at 0.25 (coordination/rules.py): whoever comes here could not get to a charger."""
+RECALLS = 20.0
+"""s after the page's start: longer than any condition takes to be an alarm. What comes later is another one."""
 STANDING_MAX, OVER_MAX = 200, 50
 """Alarms that are kept: more than a person reads, and a bound on what a browser is sent."""
 
@@ -79,6 +82,10 @@ class Memory:
     """The newest first"""
     pending: Mapping[str, float] = field(default_factory=dict)
     """Since when conditions hold that are no alarms yet"""
+    recalled: Mapping[str, str] = field(default_factory=dict)
+    """By whom alarms were acknowledged that stood when the page ended, until they are seen again"""
+    recalls: float = 0.0
+    """Until when one that comes is taken for the one that stood"""
 
 
 def conditions(seen: Seen) -> list[Condition]:
@@ -136,6 +143,7 @@ def step(memory: Memory, now_wrong: Sequence[Condition], now: float, *, blind: b
     wrong = {condition.key: condition for condition in now_wrong}
     standing: dict[str, Alarm] = {}
     pending: dict[str, float] = {}
+    recalled = dict(memory.recalled) if now <= memory.recalls else {}
     for key, condition in wrong.items():
         known = memory.standing.get(key)
         if known is not None:
@@ -143,7 +151,8 @@ def step(memory: Memory, now_wrong: Sequence[Condition], now: float, *, blind: b
             continue
         since = memory.pending.get(key, now)
         if now - since >= condition.after:
-            standing[key] = Alarm(key, condition.level, condition.text, condition.remedy, since)
+            by = recalled.pop(key, "")
+            standing[key] = Alarm(key, condition.level, condition.text, condition.remedy, since, acknowledged=by)
         else:
             pending[key] = since
     over = list(memory.over)
@@ -155,7 +164,9 @@ def step(memory: Memory, now_wrong: Sequence[Condition], now: float, *, blind: b
         else:
             over.insert(0, replace(alarm, over=now))
     kept = sorted(standing.values(), key=lambda alarm: (bool(alarm.acknowledged), -alarm.level, -alarm.begun))
-    return Memory({alarm.key: alarm for alarm in kept[:STANDING_MAX]}, tuple(over[:OVER_MAX]), pending)
+    return Memory(
+        {alarm.key: alarm for alarm in kept[:STANDING_MAX]}, tuple(over[:OVER_MAX]), pending, recalled, memory.recalls
+    )
 
 
 def acknowledge(memory: Memory, key: str, by: str) -> Memory:

@@ -23,7 +23,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from fleet.ops.access import Access
-from fleet.ops.acts import Acts, Operator, read_operator
+from fleet.ops.acts import Acts, Operator, acknowledged, read_operator
 from fleet.ops.live import Live
 from fleet.ops.places import Places, find
 from fleet.rundir import ENVIRONMENT
@@ -92,12 +92,13 @@ def _serve(config: Config, places: Places, operator: Operator | None, listener: 
     from sim.readers import load_site
 
     site = load_site(places.site, places.cell) if places.site else None
-    live = Live(time.monotonic)
+    live = Live(time.monotonic, acknowledged(places.run))
     watcher = Watcher(places, live.show)
     access = acts = None
     if operator is not None:
         access = Access(time.monotonic)
-        acts = Acts(places, operator, watcher.reset if places.name == operator.name else None)
+        acts = Acts(places, operator)
+        live.ended = acts.over
     port = int(listener.getsockname()[1])
     place = f"http://{_shown(config.host)}:{port}/"
 

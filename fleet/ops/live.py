@@ -7,7 +7,7 @@ browsers watch; each is sent the newest when it is ready for one, so a slow one 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -42,12 +42,14 @@ class View(msgspec.Struct, frozen=True):
 class Live:
     """Owns the alarms and the newest view; safe in any thread. `clock` gives s."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """No look yet."""
+    def __init__(self, clock: Callable[[], float], acknowledged: Mapping[str, str] | None = None) -> None:
+        """No look yet; `acknowledged`: alarms that were known, and to whom, when the page ended."""
         self._clock = clock
         self._told: Callable[[], None] = lambda: None
+        self.ended: Callable[[str], None] = lambda key: None
+        """Called with the key of each acknowledged alarm that is over"""
         self._lock = threading.Lock()
-        self._memory = Memory()
+        self._memory = Memory(recalled=acknowledged or {}, recalls=clock() + alarms.RECALLS)
         self._seen = Seen(answered=False, error="nothing was asked yet")
         self._number = 0
         self.newest = (0, b"{}")
@@ -60,10 +62,13 @@ class Live:
     def show(self, seen: Seen) -> None:
         """Take a look in."""
         with self._lock:
-            wrong = alarms.conditions(seen)
+            wrong, before = alarms.conditions(seen), self._memory
             self._memory = alarms.step(self._memory, wrong, self._clock(), blind=alarms.blind(seen))
             self._seen = seen
+            over = [alarm for alarm in self._memory.over if alarm.acknowledged and alarm not in before.over]
             self._publish()
+        for alarm in over:
+            self.ended(alarm.key)
         self._told()
 
     def acknowledge(self, key: str, by: str) -> bool:

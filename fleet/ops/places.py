@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from coordination.client import ADDRESS
-from coordination.keys import Keys, read_keys
+from coordination.keys import Keys, page_of, read_keys
 from fleet.rundir import RunDirectory, open_run, read_record
 from sim.errors import MusterError
 from sim.site import CELL
@@ -63,7 +63,8 @@ def find(
     keys, name = None, f"page_{secrets.token_hex(3)}"
     if read_key is not None:
         keys = read_keys(read_key)
-        name = name if keys.fleet is not None else next(iter(keys.nodes))
+        # beside its owner: under his name, his other ends (muster jog) would not be heard any more
+        name = name if keys.fleet is not None else page_of(next(iter(keys.nodes)), secrets.randbelow(10_000))
     elif directory is not None and directory.key.exists():
         keys = read_keys(directory.key)
     cell = _option(commands, "coordinate", "--cell") or _option(commands, "sim", "--cell")

@@ -140,8 +140,7 @@ def application(board: Board, host: str) -> ASGIApp:
         def act(acts: Acts) -> str:
             if not board.live.acknowledge(key, acts.operator.name):
                 return "no such alarm stands"
-            acts.acknowledge(key)
-            return "acknowledged"
+            return acts.acknowledge(key)
 
         return await _signed(request, act)
 

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from coordination.client import COORDINATOR, FleetClient, NoAnswerError
 from coordination.database import StoreError
-from coordination.requests import FleetState, StopState, TaskState
+from coordination.requests import FleetState, TaskState
 from coordination.schema import Latch
 from coordination.tasks import Store
 from coordination.zmq_transport import ZmqClient
@@ -52,8 +52,6 @@ class Watcher:
         """Whether somebody looks at the page."""
         self._told, self._ended = told, ended or (lambda: ended_as(places.run))
         self._end = threading.Event()
-        self._link = threading.Lock()
-        """One question at a time on the one end"""
         self._client = self._connect() if places.keys is not None else None
         self._last = Seen(answered=False, error="nothing was asked yet")
         self._pages: tuple[Process, ...] = tuple(Process(*page, False, -1.0) for page in places.metrics[:PAGES_MAX])
@@ -75,12 +73,6 @@ class Watcher:
         if self._client is not None:
             self._client.transport.close()
 
-    def reset(self, by: str, epoch: int, timeout: float) -> StopState:
-        """Reset a stop on the watcher's own end, whose name is the operator's; raises MusterError."""
-        assert self._client is not None
-        with self._link:
-            return self._client.reset(by, epoch, timeout)
-
     def look(self) -> Seen:
         """One look, from this thread."""
         now = time.monotonic()
@@ -101,8 +93,7 @@ class Watcher:
             why = "no key to ask it with; give --read-key"
             return _unanswered(self._last, why)
         try:
-            with self._link:
-                state = self._client.query(ANSWER)
+            state = self._client.query(ANSWER)
         except NoAnswerError:
             return _unanswered(self._last, f"silent at {self.places.coordinator}")
         except MusterError as error:

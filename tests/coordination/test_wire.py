@@ -219,7 +219,7 @@ def test_each_kind_of_bad_message_is_counted_as_itself(changes: dict[str, object
 
 def test_an_unknown_field_is_ignored_and_counted() -> None:
     robot, server = make_pair()
-    body = msgspec.msgpack.encode({"request": "q", "mood": "fine"})
+    body = msgspec.msgpack.encode({"request": "q", "begin": 0, "mood": "fine"})
     received = server.decode(make_frame(robot, body=body))
     assert received is not None
     assert received.body == Query("q")

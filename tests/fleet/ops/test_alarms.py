@@ -159,3 +159,18 @@ def test_modes_and_their_causes_come_as_words() -> None:
     assert (three.mode, three.cause) == ("unknown", "unknown")
     (old, *_) = robots_of(FleetState("q", 1, {}, lines))  # an older coordinator tells no modes
     assert (old.mode, old.cause) == ("unknown", "none")
+
+
+def test_what_was_acknowledged_before_the_page_began_again_is_known_and_what_comes_later_is_not() -> None:
+    wrong = [Condition("latched:r1", Level.CRITICAL, "r1", "go"), Condition("late", Level.WARNING, "x", "y", 10.0)]
+    memory = Memory(recalled={"latched:r1": "ann", "late": "ben", "gone": "cat"}, recalls=20.0)
+    memory = step(memory, wrong, 1.0)
+    assert memory.standing["latched:r1"].acknowledged == "ann"
+    memory = step(memory, wrong, 12.0)
+    assert memory.standing["late"].acknowledged == "ben"
+    memory = step(memory, wrong[1:], 13.0)  # over
+    memory = step(memory, wrong, 14.0)
+    assert memory.standing["latched:r1"].acknowledged == "", "it came again"
+    memory = step(memory, [*wrong, Condition("gone", Level.WARNING, "x", "y")], 21.0)
+    assert memory.standing["gone"].acknowledged == "", "it did not stand when the page began"
+    assert not memory.recalled

@@ -33,6 +33,10 @@ def page(fleet: SmallFleet) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def operator(page: Served) -> dict[str, str]:
+    return signed_in(page)
+
+
+def signed_in(page: Served) -> dict[str, str]:
     """The headers of the browser that opened the link."""
     status, headers, text = page.ask("POST", "/login", {"token": page.token})
     assert status == 200, text
