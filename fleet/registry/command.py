@@ -9,7 +9,8 @@
     muster registry log                                who changed what when
     muster registry verify                             everything that is wrong with it; exit code 1 where something is
 
-Ids may be cut to eight digits or more.
+Where operators have keys, `alias --key FILE` signs the change; from then on that site takes signed changes alone, and
+`verify --key FLEET_KEY` proves who made them. Ids may be cut to eight digits or more.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import msgspec
 from tyro.conf import Positional
 
 from agents.policy import MODEL
+from coordination.keys import read_keys
 from fleet.control import ControlConfig
 from fleet.registry.manifest import FIRMWARE, Manifest, RegistryError, Release, describe
 from fleet.registry.pins import contracts, pins
@@ -68,6 +70,8 @@ class Config:
     """add, release: the versions or releases that it comes from"""
     reason: str = ""
     """alias: why, for the log"""
+    key: Path | None = None
+    """alias: the operator's key file, which signs the change; verify: the fleet's, to prove who named what"""
     by: str = ""
     """Who does it, for the log; the user's name if not given"""
 
@@ -138,7 +142,9 @@ def _release(registry: Registry, config: Config) -> int:
 def _alias(registry: Registry, config: Config) -> int:
     site, alias, release = config.words
     found = registry.find(release, releases=True)
-    registry.name(site, alias, found, _who(config), config.reason)
+    keys = read_keys(config.key) if config.key is not None else None
+    who = config.by or next(iter(keys.nodes), "") if keys is not None else _who(config)
+    registry.name(site, alias, found, who, config.reason, keys)
     print(f"{found}  {alias} on {site}")
     return 0
 
@@ -183,7 +189,7 @@ def _log(registry: Registry, config: Config) -> int:
 
 
 def _verify(registry: Registry, config: Config) -> int:
-    faults = registry.check()
+    faults = registry.check(read_keys(config.key) if config.key is not None else None)
     for fault in faults:
         print(fault)
     log = registry.log()

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from agents.policy import Policy
 from coordination.database import Database, StoreError
-from fleet.registry.audit import Entry, broken, following
+from coordination.keys import Keys
+from fleet.registry.audit import GENESIS, Entry, broken, following
+from fleet.registry.authority import SIGNATURE, proven, signed
 from fleet.registry.manifest import (
     Manifest,
     RegistryError,
@@ -49,6 +51,8 @@ CREATE TABLE IF NOT EXISTS audit (
 )
 """
 
+ALIASED = ("alias", "unalias")
+"""Deeds that change what a name means."""
 ALIASES = ("production", "candidate", "shadow")
 """What a release can be called for a site and an embodiment."""
 WAIT = 5.0
@@ -130,8 +134,11 @@ class Registry(Database):
                 self._note(who, "release", {"release": release.id, "name": release.name})
         return release.id
 
-    def name(self, site: str, alias: str, release: str, who: str, reason: str = "") -> None:
-        """Call a release `alias` on a site, for the robots that it is for; the one before is in the log."""
+    def name(self, site: str, alias: str, release: str, who: str, reason: str = "", keys: Keys | None = None) -> None:
+        """Call a release `alias` on a site, for the robots that it is for; the one before is in the log.
+
+        `keys` are those of `who`, who signs the change; a site whose aliases were signed once takes no others.
+        """
         check_name(site, "a site's name")
         if alias not in ALIASES:
             raise RegistryError(f"expected one of {', '.join(ALIASES)}, got {alias!r}; give one of them")
@@ -142,9 +149,11 @@ class Registry(Database):
                 "INSERT OR REPLACE INTO aliases VALUES (?, ?, ?, ?)", (site, found.embodiment, alias, release)
             )
             what = {"site": site, "embodiment": found.embodiment, "alias": alias, "release": release, "before": before}
-            self._note(who, "alias", {**what, "reason": reason})
+            self._note_alias(who, "alias", {**what, "reason": reason}, keys)
 
-    def unname(self, site: str, embodiment: str, alias: str, who: str, reason: str = "") -> None:
+    def unname(
+        self, site: str, embodiment: str, alias: str, who: str, reason: str = "", keys: Keys | None = None
+    ) -> None:
         """Nothing is called so there any more."""
         with self.transaction():
             before = self.named(site, embodiment, alias)
@@ -154,7 +163,7 @@ class Registry(Database):
                 "DELETE FROM aliases WHERE site = ? AND embodiment = ? AND alias = ?", (site, embodiment, alias)
             )
             what = {"site": site, "embodiment": embodiment, "alias": alias, "before": before, "reason": reason}
-            self._note(who, "unalias", what)
+            self._note_alias(who, "unalias", what, keys)
 
     def version(self, version: str) -> Manifest:
         """The manifest of a version (whole id)."""
@@ -205,8 +214,11 @@ class Registry(Database):
         rows = self.connection.execute("SELECT * FROM audit ORDER BY number").fetchall()
         return [Entry(row[0], row[1], row[2], row[3], json.loads(row[4]), row[5], row[6]) for row in rows]
 
-    def check(self) -> list[str]:
-        """Everything that is wrong: files altered or gone, releases that do not close, a broken log."""
+    def check(self, keys: Keys | None = None) -> list[str]:
+        """Everything that is wrong: files altered or gone, releases that do not close, a broken log.
+
+        With the fleet's `keys`: also every alias whose last change nobody signed.
+        """
         faults = []
         for table in ("versions", "releases"):
             for (each,) in self.connection.execute(f"SELECT id FROM {table} ORDER BY rowid").fetchall():
@@ -223,6 +235,13 @@ class Registry(Database):
         if fault := broken(self.log()):
             faults.append(f"the log: {fault}")
         faults += self._unexplained()
+        if keys is not None:
+            last = {(e.what["site"], e.what["embodiment"], e.what["alias"]): e for e in self.log() if e.deed in ALIASED}
+            faults += [
+                f"{alias} of {site}: line {entry.number} of the log is not signed by {entry.who}"
+                for (site, _, alias), entry in sorted(last.items())
+                if not proven(entry, keys)
+            ]
         return faults
 
     def checkout(self, release: str, place: Path) -> None:
@@ -255,7 +274,7 @@ class Registry(Database):
                 told["versions"].add(what["version"])
             elif entry.deed == "release":
                 told["releases"].add(what["release"])
-            elif entry.deed in ("alias", "unalias"):
+            elif entry.deed in ALIASED:
                 names[what["site"], what["embodiment"], what["alias"]] = what.get("release", "")
         faults = []
         for table, known in told.items():
@@ -268,9 +287,23 @@ class Registry(Database):
                 faults.append(f"{key[2]} of {key[0]} is {there.get(key, 'none')[:12]}, the log says otherwise")
         return faults
 
-    def _note(self, who: str, deed: str, what: dict[str, str]) -> None:
+    def _note_alias(self, who: str, deed: str, what: dict[str, str], keys: Keys | None) -> None:
+        """A line about an alias, signed where there are keys. Raises RegistryError where there should be."""
+        if keys is not None:
+            last = self._last()
+            what = signed(who, deed, what, last.hash if last is not None else GENESIS, keys)
+        elif any(SIGNATURE in e.what for e in self.log() if e.deed in ALIASED and e.what["site"] == what["site"]):
+            raise RegistryError(
+                f"expected an operator's signature, as earlier ones of {what['site']}'s aliases have; give --key FILE"
+            )
+        self._note(who, deed, what)
+
+    def _last(self) -> Entry | None:
         row = self.connection.execute("SELECT * FROM audit ORDER BY number DESC LIMIT 1").fetchone()
-        last = Entry(row[0], row[1], row[2], row[3], json.loads(row[4]), row[5], row[6]) if row else None
+        return Entry(row[0], row[1], row[2], row[3], json.loads(row[4]), row[5], row[6]) if row else None
+
+    def _note(self, who: str, deed: str, what: dict[str, str]) -> None:
+        last = self._last()
         entry = following(last, self._wall(), who, deed, what)
         values: Sequence[object] = (
             entry.number,

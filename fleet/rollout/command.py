@@ -172,7 +172,7 @@ def _serve(config: Config, root: Path, keys: Keys) -> int:
         try:
             registry = Registry(config.registry)
             try:
-                registry.name(config.site, "production", release, "rollout", reason)
+                registry.name(config.site, "production", release, "rollout", reason, keys)
             finally:
                 registry.close()
         except MusterError as error:  # the rollout goes on: what drives is what the leases say

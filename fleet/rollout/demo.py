@@ -180,7 +180,7 @@ class _Fleet:
             )
             registry.checkout(release, self.root / RELEASES / release)
             if not parent:
-                registry.name(SITE, "production", release, "demo", "what drives at the start")
+                registry.name(SITE, "production", release, "demo", "what drives at the start", self.keys)
         finally:
             registry.close()
         return release
@@ -354,7 +354,7 @@ class _Fleet:
     def _name(self, release: str, reason: str) -> None:
         registry = Registry(self.root / "registry")
         try:
-            registry.name(SITE, "production", release, "rollout", reason)
+            registry.name(SITE, "production", release, "rollout", reason, self.keys)
         finally:
             registry.close()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from coordination.keys import Keys, new_keys, write_keys
 from fleet.cli import main
 from hierarchy.chooser import META
 from sim.robot import DiffDrive, RobotSpec
@@ -92,3 +93,24 @@ def test_a_registry_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest
     assert code == 2
     assert "does not exist" in err
     assert not (tmp_path / "none").exists()
+
+
+def test_an_operator_signs_an_alias_and_the_fleets_key_proves_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy(tmp_path / "run", 1)
+    fleet = new_keys()
+    write_keys(tmp_path / "fleet.key", fleet)
+    write_keys(tmp_path / "ann.key", Keys(nodes={"ann": fleet.node("ann") or b""}))
+    place, key = f"--registry={tmp_path / 'registry'}", f"--key={tmp_path / 'ann.key'}"
+    release = muster(capsys, "release", "spring", str(tmp_path / "run"), place)[1].split()[-2]
+    assert muster(capsys, "alias", "hall2", "production", release, place, key)[0] == 0
+    code, _, err = muster(capsys, "alias", "hall2", "production", release, place, "--by=ann")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "operator's signature" in err
+    assert "ann  alias" in muster(capsys, "log", place)[1]
+    assert muster(capsys, "verify", place, f"--key={tmp_path / 'fleet.key'}")[0] == 0
+    write_keys(tmp_path / "other.key", new_keys())
+    code, out, _ = muster(capsys, "verify", place, f"--key={tmp_path / 'other.key'}")
+    assert code == 1
+    assert "production of hall2: line 3 of the log is not signed by ann" in out
