@@ -27,6 +27,9 @@ from sim.pods import Pods
 from sim.scene import Scene
 from sim.site import Site
 
+HANDLINGS = 1000
+"""Motor periods within which a lift is up: it takes 2 s."""
+
 
 class OneWorld:
     """A simulation as `sim.pods.Pods` needs a backend: its arrays with a leading dimension of one world."""
@@ -70,6 +73,8 @@ class FleetPods:
         self._width = 7 if scene.falls else 3
         first = scene.robots * scene.qpos_stride
         self._at = data.qpos[first : first + self.count * self._width].reshape(self.count, self._width)
+        first, wide = scene.robots * scene.qvel_stride, 6 if scene.falls else 3
+        self._speeds = data.qvel[first : first + self.count * wide].reshape(self.count, wide)
         self._wanted: NDArray[np.uint8] = self.pods.state.wanted.numpy()
         self._raised: NDArray[np.float32] = self.pods.state.raised.numpy()
         self.carried: NDArray[np.int32] = self.pods.state.carried.numpy()
@@ -84,6 +89,32 @@ class FleetPods:
     def handle(self) -> None:
         """One motor period of the lifts."""
         self.pods.handle.launch()
+
+    def put_one(self, pod: int, pose: NDArray[np.floating]) -> None:
+        """Let a pod stand at x, y (m), yaw in W, (3,), at rest: for who restores a floor of the past."""
+        x, y, yaw = (float(value) for value in pose)
+        self._at[pod, :2] = x, y
+        if self._width == 3:
+            self._at[pod, 2] = yaw
+        else:
+            self._at[pod, 3:7] = np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)
+        self._speeds[pod] = 0.0
+
+    def take(self, robot: int, raised: float) -> int:
+        """Let a robot that stands at rest under a pod hold it `raised` m up, without time going on; the pod, or -1."""
+        self._wanted[robot] = True
+        for _ in range(HANDLINGS):
+            self.handle()
+            if self.carried[robot] < 0 or self._raised[robot] >= raised - 1e-6:
+                break
+        pod = int(self.carried[robot])
+        if pod >= 0 and self._width == 7:
+            self._at[pod, 2] += self._raised[robot]
+        return pod
+
+    def drift(self, pod: int, velocity: tuple[float, float, float]) -> None:
+        """A pod moves by vx, vy (m/s) in W and turns by rad/s, with who holds it."""
+        self._speeds[pod, [0, 1, 2 if self._width == 3 else 5]] = velocity
 
     def lift(self, robot: int) -> float:
         """How far a robot's lift with a pod is up, m; -1 without one."""

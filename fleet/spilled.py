@@ -53,6 +53,11 @@ class Spilled:
         first = scene.robots * scene.qpos_stride + scene.pods * width
         self.count = scene.boxes
         self._at = data.qpos[first : first + self.count * width].reshape(self.count, width)
+        self.put(places)
+
+    def put(self, places: NDArray[np.floating]) -> None:
+        """Lay them at x, y (m), yaw, (boxes, 3)."""
+        width = self._at.shape[1]
         x, y, yaw = np.asarray(places).T
         self._at[:, 0], self._at[:, 1] = x, y
         if width == 3:

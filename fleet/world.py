@@ -266,6 +266,11 @@ class World:
                 self.data.qvel[speed : speed + 6] = *moves, 0.0, 0.0, 0.0, w
         self.observe_bodies()
 
+    def resume_doors(self, open_: NDArray[np.bool_]) -> None:
+        """Let the automatic doors stand as at a moment of the past, (doors,)."""
+        self.doors.stand(open_)
+        self._move_doors()
+
     def write(self, folder: Path, names: tuple[str, ...], **notes: Any) -> None:
         """Write plant.npz (poses, for pictures) and plant.json (counts, and `notes`: plain JSON values) into `folder`.
 

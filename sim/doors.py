@@ -241,6 +241,15 @@ class Doors:
         wp.launch(step_doors, dim=(1, len(self.open)), inputs=inputs, device="cpu")
         return bool((before != self.open).any())
 
+    def stand(self, open_: NDArray[np.bool_]) -> None:
+        """Let automatic doors stand as at a moment of the past, (doors,): open ones as if somebody had just left."""
+        for number, door in enumerate(self.site.fixtures.doors):
+            if door.state is DoorState.AUTOMATIC:
+                passable = bool(open_[number])
+                self.open[number] = passable
+                self._state.progress.numpy()[0, number] = door.opening if passable else 0.0
+                self._state.lonely.numpy()[0, number] = 0.0 if passable else LONG
+
     def shut_cells(self) -> NDArray[np.int64]:
         """Cells in which a door stands now."""
         shut = [

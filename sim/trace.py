@@ -49,6 +49,8 @@ class Trace:
 
     pods: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 3), np.float32))
     """(periods, pods, 3): x, y, yaw in W of pods that robots lift; no columns without such pods."""
+    boxes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    """(boxes, 3): x, y, yaw in W of spilled boxes, where they lay last."""
 
     @property
     def seconds(self) -> NDArray[np.float64]:
@@ -100,6 +102,7 @@ def read_trace(source: Path) -> Trace:
                 if "forklifts" in content
                 else np.zeros((len(content["stamps"]), 0, 3), np.float32),
                 pods=content["pods"] if "pods" in content else np.zeros((len(content["stamps"]), 0, 3), np.float32),
+                boxes=content["boxes"] if "boxes" in content else np.zeros((0, 3), np.float32),
                 truck=(truck[0], truck[1], truck[2]),
                 footprint=(length, width, height),
                 names=tuple(content["names"].tolist()),

@@ -23,6 +23,7 @@ from coordination.messages import Chosen, Grant, Offer, Picture
 from fleet.control import Stepper
 from fleet.incident import policies
 from fleet.incident.restore import Situation, from_record, from_sight, record_of
+from fleet.incident.stage import others_at, restored
 from fleet.incident.walk import Log, Walked, log_at, of_one_robot, walk
 from fleet.incident.whatif import QuestionError
 from fleet.oracle import Contact
@@ -32,7 +33,7 @@ from fleet.world import World
 from hierarchy.corridors import cells_under
 from safety.reason import Reason
 from safety.supervisor import Mode
-from sim.people import Profile
+from sim.lifting import loaded
 from sim.robot import SECOND
 from sim.site import Site
 
@@ -40,8 +41,6 @@ SECONDS = 10.0
 """s that are played unless told otherwise."""
 LONGEST = 600.0
 """s at most: what was recorded of others and of grants says nothing of so much later."""
-FOREVER = 1.0e9
-"""s, of a pause that does not end."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,6 @@ def play_on(
     if not steps:
         raise QuestionError(f"expected whole steps from the moment on in {log.path}, there are none")
     first = steps[0]
-    if first.inputs.lift >= 0.0:
-        raise QuestionError(f"expected {config.robot} without a pod, it carries one then; choose another moment")
     if not all(map(math.isfinite, (*first.inputs.pose, *first.inputs.twist))):
         raise QuestionError(f"expected a pose at that moment, {config.robot} had none; choose another")
     trace = record_of(policies.run_of(log.path))
@@ -130,7 +127,8 @@ def play_on(
     if situation is None:
         situation = from_sight(site, config.spec, first, config.robot, config.person_speed, walk_unknown)
     world = restored(log, situation, seed)
-    grants = _Grants(site, config.spec.radius + config.spec.localisation_bound, steps)
+    body = config.spec if first.inputs.lift < 0.0 else loaded(config.spec, site)
+    grants = _Grants(site, body.radius + config.spec.localisation_bound, steps)
     stepper, memory = Stepper(config, site, policy), first.memory
     done: list[tuple[Inputs, Outputs]] = []
     truth = [world.poses[0].copy()]
@@ -139,10 +137,10 @@ def play_on(
         outputs, memory = stepper.step(inputs, memory, choose=_nothing)
         done.append((inputs, outputs))
         if world.robots > 1:
-            poses, twists = _others(situation, world.stamp, period)
+            poses, twists = others_at(situation, world.stamp, period / SECOND)
             world.resume(poses, twists, begin=1)
-        commands = _commands(world, outputs)
-        world.command(commands)
+        world.command(_commands(world, outputs))
+        world.lift(np.array([outputs.lift, *([False] * (world.robots - 1))]))
         world.step()
         truth.append(world.poses[0].copy())
     engine, geometry = (
@@ -153,51 +151,11 @@ def play_on(
     return played, [step.recorded for step in steps[: len(done)]]
 
 
-def restored(log: Log, situation: Situation, seed: int) -> World:
-    """The plant's world, everybody placed and moving as the situation says."""
-    config = log.header.config
-    people = situation.people
-    profile = Profile.WALKING if config.person_speed > 0.0 else Profile.STILL
-    world = World(
-        log.header.site,
-        config.spec,
-        len(situation.poses),
-        len(people),
-        profile=profile,
-        seed=seed,
-        body="wheeled" if config.body == "wheeled" else "planar",
-    )
-    world.stamp = situation.stamp
-    world.resume(situation.poses, situation.twists)
-    arrays = world.traffic.people
-    for number, person in enumerate(people):
-        arrays.position.numpy()[0, number] = person.position
-        arrays.origin.numpy()[0, number] = person.origin
-        arrays.target.numpy()[0, number] = person.target
-        arrays.walked.numpy()[0, number] = person.walked
-        arrays.speed.numpy()[0, number] = person.speed
-        arrays.pause.numpy()[0, number] = FOREVER if person.stands else 0.0
-        world.data.mocap_pos[number, :2] = person.position
-    return world
-
-
 def _commands(world: World, outputs: Outputs) -> NDArray[np.float32]:
     """Commands of all robots, (robots, 2): the others keep theirs."""
     commands = world.twists[:, :2].copy()
     commands[0] = outputs.released
     return commands
-
-
-def _others(situation: Situation, stamp: int, period: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the other robots are at a stamp, and what leads to where they are a period later; at the end they stand."""
-    last = max((each for each in situation.later if each <= stamp), default=None)
-    now = situation.poses[1:] if last is None else situation.later[last]
-    then = situation.later.get(stamp + period, now)
-    turn = np.arctan2(np.sin(then[:, 2] - now[:, 2]), np.cos(then[:, 2] - now[:, 2]))
-    heading = now[:, 2] + turn / 2
-    moved = then[:, :2] - now[:, :2]
-    along = moved[:, 0] * np.cos(heading) + moved[:, 1] * np.sin(heading)
-    return now, np.stack([along, turn], axis=-1) / (period / SECOND)
 
 
 class _Grants:
@@ -241,7 +199,6 @@ class _Grants:
 def _inputs(world: World, begin: Inputs, number: int, grants: _Grants) -> Inputs:
     """What the robot senses and hears in the restored world."""
     inputs = inputs_of(world.readings(0), begin.cycle + number, authority=begin.authority, speed=begin.speed)
-    inputs = msgspec.structs.replace(inputs, battery=begin.battery, lift=begin.lift)
     others = [(float(a), float(b)) for a, b, _ in world.poses[1:]]
     return msgspec.structs.replace(inputs, picture=grants.picture(inputs, begin, others))
 

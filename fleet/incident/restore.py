@@ -1,11 +1,14 @@
 """A floor as it was at a recorded moment: who stood where and moved how, from the plant's record or from what was seen.
 
-    with plant.npz     robots and people where they truly were; other robots go on as recorded, people walk on
-    without            the robot where it took itself to be; other robots as the picture told, standing; and whatever
-                       the lidar met that is neither map nor a told robot: a person each, who stands, or walks to it
+    with plant.npz     robots, people, forklifts, doors, pods and boxes as they truly were; other robots, what they
+                       carry, and forklifts go on as recorded; people walk on
+    without            the robot where it took itself to be, with its pod if it carries one; other robots as the picture
+                       told, standing; doors open where somebody is near; whatever the lidar met that is neither map nor
+                       a told robot: a person each, who stands, or walks to it
 
 A black box has no plan of anybody else, so nobody can answer the way in which another policy drives but by the site's
-profile. People of the plant walk on along their cells, with the speed that they had shown, and choose their ways anew.
+profile. People of the plant walk on along their cells, with the speed that they had shown, and choose their ways anew;
+who keeps to no cells (a social-force crowd) goes on as recorded.
 """
 
 from __future__ import annotations
@@ -17,17 +20,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from coordination.messages import LegKind
 from fleet.incident.walk import Walked
 from fleet.words import scan_points
+from sim.fixtures import DoorState
 from sim.people import PERSON_RADIUS
 from sim.robot import SECOND, RobotSpec
 from sim.site import MOVES, Site
-from sim.trace import Trace, read_trace
+from sim.trace import Trace, blend, read_trace
 
 EXPLAINED = 0.2
 """m around racks and told robots within which a lidar's point is theirs: localisation, noise and a rack's corner."""
 APART = 0.4
 """m between two points of the lidar that begin another body: nearly the width of a person."""
+HELD = 0.1
+"""m between a robot and the pod on its lift, which is welded to it in the pose in which it was taken."""
+DOORWAY = 0.6
+"""m from an automatic door's cells within which somebody may stand in it, so that it is not shut on him."""
 ON_LANE = 0.02
 """m from the line between two cells' centres within which somebody walks along it: float32 on a large floor."""
 
@@ -44,6 +53,50 @@ class Walker:
     """m/s"""
     stands: bool
     """For good: somebody of whom nothing else is known"""
+    recorded: bool = False
+    """Goes on as the plant's record says"""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where everything is that goes on as recorded."""
+
+    robots: NDArray[np.float64]
+    """The others, (robots - 1, 3), W"""
+    people: NDArray[np.float64]
+    """(people, 2)"""
+    forklifts: NDArray[np.float64]
+    """(forklifts, 3)"""
+    pods: NDArray[np.float64]
+    """(pods, 3)"""
+
+
+@dataclass(frozen=True)
+class After:
+    """The record from a moment on; the first row is the moment itself."""
+
+    stamps: NDArray[np.int64]
+    """(n,), ns"""
+    robots: NDArray[np.float64]
+    """(n, robots - 1, 3)"""
+    people: NDArray[np.float64]
+    """(n, people, 2)"""
+    forklifts: NDArray[np.float64]
+    """(n, forklifts, 3)"""
+    pods: NDArray[np.float64]
+    """(n, pods, 3)"""
+
+    def at(self, stamp: int) -> Places:
+        """Between the two rows around a stamp; after the last one everything stands."""
+        one = int(np.clip(np.searchsorted(self.stamps, stamp, "right") - 1, 0, len(self.stamps) - 1))
+        two = min(one + 1, len(self.stamps) - 1)
+        share = float(np.clip((stamp - self.stamps[one]) / max(self.stamps[two] - self.stamps[one], 1), 0.0, 1.0))
+        return Places(
+            blend(self.robots[one], self.robots[two], share),
+            self.people[one] + share * (self.people[two] - self.people[one]),
+            blend(self.forklifts[one], self.forklifts[two], share),
+            blend(self.pods[one], self.pods[two], share),
+        )
 
 
 @dataclass(frozen=True)
@@ -59,8 +112,25 @@ class Situation:
     people: tuple[Walker, ...]
     source: str
     """What it was restored from, in words"""
-    later: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    """Recorded poses of the other robots by later stamps, (robots - 1, 3)"""
+    after: After | None = None
+    """What was recorded from then on; None: everything else stands"""
+    doors: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    """Which of them could be passed, (doors,)"""
+    boxes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
+    """Spilled ones, (boxes, 3)"""
+    lift: float = -1.0
+    """How far the robot's lift with a pod is up, m; -1 without a pod"""
+    carried: int = -1
+    """Number of that pod; -1 where nothing says which, or without one"""
+    battery: float = 1.0
+    """Charge of the robot"""
+
+    def places_at(self, stamp: int) -> Places:
+        """Where everything is at a stamp that goes on as recorded."""
+        if self.after is not None:
+            return self.after.at(stamp)
+        people = np.array([person.position for person in self.people], np.float64).reshape(-1, 2)
+        return Places(self.poses[1:], people, np.zeros((0, 3)), np.zeros((0, 3)))
 
 
 def record_of(run: Path) -> Trace | None:
@@ -81,10 +151,31 @@ def from_record(trace: Trace, site: Site, step: Walked, robot: str) -> Situation
     twists = np.stack([_twist(poses[before, k], poses[at, k], dt) for k in range(len(order))])
     twists[0] = step.inputs.twist
     people = _people(trace, site, at)
-    words = f"the plant's record: {len(order)} robots and {len(people)} people; other robots go on as recorded"
-    later = {int(trace.stamps[k]): poses[k, 1:] for k in range(at + 1, len(trace.stamps))}
-    names = tuple(trace.names[number] for number in order)
-    return Situation(step.inputs.stamp, names, poses[at], twists, people, words, later)
+    after = After(
+        trace.stamps[at:], poses[at:, 1:], trace.people[at:].astype(np.float64),
+        trace.forklifts[at:].astype(np.float64), trace.pods[at:].astype(np.float64),
+    )  # fmt: skip
+    carried = -1
+    if step.inputs.lift >= 0.0 and trace.pods.shape[1]:
+        away = np.hypot(*(trace.pods[at, :, :2] - poses[at, 0, :2]).T)
+        carried = int(away.argmin()) if away.min() < HELD else -1
+    counts = ((trace.forklifts.shape[1], "forklifts"), (trace.doors.shape[1], "doors"), (trace.pods.shape[1], "pods"),
+              (len(trace.boxes), "boxes"))  # fmt: skip
+    beside = "".join(f", {count} {what}" for count, what in counts if count)
+    return Situation(
+        stamp=step.inputs.stamp,
+        names=tuple(trace.names[number] for number in order),
+        poses=poses[at],
+        twists=twists,
+        people=people,
+        source=f"the plant's record: {len(order)} robots, {len(people)} people{beside}; other robots go on as recorded",
+        after=after,
+        doors=trace.doors[at].copy(),
+        boxes=trace.boxes.astype(np.float64),
+        lift=step.inputs.lift,
+        carried=carried,
+        battery=_charge(step),
+    )
 
 
 def from_sight(site: Site, spec: RobotSpec, step: Walked, robot: str, speed: float, walk: bool) -> Situation:
@@ -103,7 +194,42 @@ def from_sight(site: Site, spec: RobotSpec, step: Walked, robot: str, speed: flo
         f"lidar met, as people who {f'walk at {speed:g} m/s' if walk else 'stand'}"
     )
     names = (robot, *(f"other{number}" for number in range(len(told))))
-    return Situation(inputs.stamp, names, poses, twists, people, words)
+    carried = _pod_of(site, step)
+    if carried >= 0:
+        words += ", and the pod that its work says"
+    doors = np.array([_stands_open(site, number, poses[:, :2]) for number in range(len(site.fixtures.doors))], bool)
+    return Situation(
+        inputs.stamp, names, poses, twists, people, words,
+        doors=doors, lift=inputs.lift, carried=carried, battery=_charge(step),
+    )  # fmt: skip
+
+
+def _charge(step: Walked) -> float:
+    charge = step.inputs.battery
+    return min(max(charge, 0.0), 1.0) if math.isfinite(charge) else 1.0
+
+
+def _pod_of(site: Site, step: Walked) -> int:
+    """The pod that a robot carries, by the cell at which its work let it take one; -1 without."""
+    picture = step.inputs.picture
+    work = picture.assignment if picture is not None else None
+    if step.inputs.lift < 0.0 or work is None or not site.fixtures.pods:
+        return -1
+    taken = [leg.cell for leg in work.legs if leg.kind is LegKind.LIFT]
+    if not taken:
+        return -1
+    away = np.hypot(*(site.centre(np.array(site.fixtures.pods)) - site.centre(taken[-1])).T)
+    return int(away.argmin())
+
+
+def _stands_open(site: Site, number: int, places: NDArray[np.floating]) -> bool:
+    """Whether a door must have been open for who is at `places` (n, 2): somebody stands in what opens it."""
+    door = site.fixtures.doors[number]
+    if door.state is not DoorState.AUTOMATIC:
+        return door.state is DoorState.OPEN
+    middles = site.centre(np.array(door.cells)).reshape(-1, 1, 2)
+    gaps = np.maximum(np.abs(middles - places[None]) - site.cell / 2, 0.0)
+    return bool((np.hypot(gaps[..., 0], gaps[..., 1]) < DOORWAY).any())
 
 
 def unexplained(
@@ -168,15 +294,15 @@ def _people(trace: Trace, site: Site, at: int) -> tuple[Walker, ...]:
 
 
 def _walking(site: Site, here: NDArray[np.float64], way: NDArray[np.float64], speed: float) -> Walker:
-    """Somebody at `here` who goes along `way`: along the line of cells there, else standing for good."""
+    """Somebody at `here` who goes along `way`: along the line of cells there, else as recorded."""
     position = (float(here[0]), float(here[1]))
     cell = int(site.cell_at(here[None])[0])
     if not 0 <= cell < site.blocked.size:
-        return Walker(position, 0, 0, 0.0, 0.0, True)
+        return Walker(position, 0, 0, 0.0, 0.0, stands=True, recorded=True)
     centre = np.asarray(site.centre(cell), np.float64)
     off = here - centre
     if np.abs(off).min() > ON_LANE:
-        return Walker(position, cell, cell, 0.0, 0.0, True)  # a crowd that keeps to no cells
+        return Walker(position, cell, cell, 0.0, 0.0, stands=True, recorded=True)  # a crowd that keeps to no cells
     if np.abs(off).max() <= ON_LANE:
         return Walker(position, cell, cell, 0.0, speed, False)
     along = int(np.abs(off).argmax())

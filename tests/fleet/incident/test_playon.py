@@ -89,7 +89,8 @@ def test_people_of_a_plants_record_are_put_back_on_their_way(tmp_path: Path, inc
     assert situation is not None
     assert situation.names == ("r1", "r0")
     assert situation.poses[1].tolist() == pytest.approx(trace.poses[30, 0].tolist())
-    assert len(situation.later) == len(trace.stamps) - 31
+    assert situation.after is not None
+    assert len(situation.after.stamps) == len(trace.stamps) - 30
     walked = 0
     for number, person in enumerate(situation.people):
         origin, target = (np.asarray(site.centre(cell)) for cell in (person.origin, person.target))
