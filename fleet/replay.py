@@ -63,8 +63,8 @@ class Config:
     path: Positional[Path]
     """A black box (.mcap), or a run directory: all of its black boxes"""
     policy: Path | None = None
-    """Directory or version of a policy; that of the run if not given. With another than drove: what it would have
-    proposed at each step, and what the shield would have released"""
+    """Directory, version, release or alias of a policy; that of the run if not given. With another than drove: what it
+    would have proposed at each step, and what the shield would have released"""
     speed_assumption: float | None = None
     """What the shield would have released had people been assumed to walk at this speed, m/s"""
     sim: float | None = None

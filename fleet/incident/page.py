@@ -127,7 +127,7 @@ def _tallies(config: Config, moment: Moment, folder: Path) -> Iterator[Tally]:
     what = f"people assumed at {speed:g} m/s instead of {was:g}"
     yield whatif.tally(what, whatif.other_speed(log, speed, begin, end))
     if config.policy is not None:
-        policy = policies.find(config.policy, folder, config.registry)
+        policy = policies.find(config.policy, folder, config.registry, log.header)
         what = f"policy {policy.hash[:12]} instead of {log.header.policy_hash[:12] or 'none'}"
         yield whatif.tally(what, whatif.other_policy(log, policy, begin, end))
 

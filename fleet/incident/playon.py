@@ -88,7 +88,7 @@ def play(config: Config) -> int:
     log = log_at(logs, zero + round(config.sim * SECOND), zero)
     run = policies.run_of(log.path)
     if config.policy is not None:
-        policy = policies.find(config.policy, run, config.registry)
+        policy = policies.find(config.policy, run, config.registry, log.header)
     else:
         found = policies.drove(log.header, run)
         if found is None:

@@ -44,7 +44,7 @@ def answer(config: Config) -> int | Policy:
             )
         return 0
     assert config.policy is not None
-    policy = policies.find(config.policy, policies.run_of(logs[0].path), config.registry)
+    policy = policies.find(config.policy, policies.run_of(logs[0].path), config.registry, logs[0].header)
     if all(log.header.policy_hash == policy.hash for log in logs):
         return policy
     for log in logs:
