@@ -295,7 +295,8 @@ class Stepper:
 
     def _reading(self, inputs: Inputs, readings: Readings) -> Reading:
         """The readings as the guard of the policy remembers them."""
-        return self._senses.reading(readings.scan, inputs.scan_stamp, inputs.pose, inputs.pose_stamp, inputs.twist)
+        stamps = (inputs.scan_stamp, inputs.pose_stamp, inputs.twist_stamp)
+        return self._senses.reading(readings.scan, inputs.pose, inputs.twist, stamps)
 
     def _granted(self, picture: Picture | None) -> tuple[int, ...]:
         """The granted cells that are cells of this floor; none when the picture is of another floor or an error."""

@@ -182,20 +182,24 @@ def find_limits(scored: Policy, both: tuple[Fleet, Fleet], steps: int, period: f
 
     from agents.novelty import Limits
     from agents.policy import RESIDUALS, SCORES
-    from fleet.guards.limits import SHARE, bounded_limit_of, limit_of
+    from fleet.guards.limits import SHARE, bounded_limit_of, limit_of, with_headroom
     from fleet.guards.senses import LEAST
 
     rate = RATE * SHARE / (2 * len(SCORES))
 
-    def limits_of(scores: NDArray[np.float32]) -> tuple[float, ...]:
-        laws = (bounded_limit_of if name in RESIDUALS else limit_of for name in SCORES)
-        found = [law(scores[..., k], rate, period) for k, law in enumerate(laws)]
-        return tuple(max(limit, LEAST.get(name, -np.inf)) for name, limit in zip(SCORES, found, strict=True))
-
     parts = _both(lambda fleet: _scores(scored, fleet, steps), both)
     single, means = (np.concatenate([part[index] for part in parts], 1) for index in (0, 1))
+    middle = tuple(float(np.nanmedian(single[..., k])) for k in range(len(SCORES)))
+
+    def limits_of(scores: NDArray[np.float32]) -> tuple[float, ...]:
+        found = []
+        for k, name in enumerate(SCORES):
+            law = bounded_limit_of if name in RESIDUALS else limit_of
+            limit = with_headroom(law(scores[..., k], rate, period), scores[..., k], middle[k], name)
+            found.append(max(limit, LEAST.get(name, -np.inf)))
+        return tuple(found)
+
     try:
-        middle = tuple(float(np.nanmedian(single[..., k])) for k in range(len(SCORES)))
         return Limits(middle, limits_of(single), limits_of(means))
     except ValueError as error:
         raise GuardError(f"--limit-hours: {error}") from error

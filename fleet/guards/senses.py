@@ -70,7 +70,9 @@ class Window:
     """The last steps of some robots, the newest last: up to SPAN_STEPS before it."""
 
     time: Rows
-    """s, (rows, steps)"""
+    """Of the pose, s, (rows, steps)"""
+    late: Rows
+    """How much later the twist was measured, s, (rows, steps)"""
     pose: Rows
     """(rows, steps, 3)"""
     twist: Rows
@@ -103,30 +105,31 @@ def residuals(window: Window, found: NDArray[np.float32], still: Rows) -> NDArra
 def odometry(window: Window) -> Rows:
     """Along, across and in heading: the pose's way less the twist's, in tolerances; the largest of the three, (rows,).
 
-    The twist between two readings is their mean; the tolerance grows by the odometry's scale error and by SLEW.
+    The twist between two readings is their mean; what lies between the pose's instants and the twist's is taken off at
+    the end and put on at the begin. The tolerance grows by the odometry's scale error and by SLEW.
     """
-    run = window.valid[:, :-1]
-    dt = np.diff(window.time, axis=1)
+    run, rows = window.valid[:, :-1], np.arange(len(window.valid))
+    if run.shape[1] == 0:
+        return np.zeros(len(run))
+    begin = window.valid.argmax(1)
+    dt = np.diff(window.time + window.late, axis=1)
     step = np.diff(window.pose, axis=1)
     turned = wrapped(step[..., 2])
     heading = window.pose[:, :-1, 2] + 0.5 * turned
     c, s = np.cos(heading), np.sin(heading)
     told = 0.5 * (window.twist[:, 1:] + window.twist[:, :-1]) * dt[..., None]
-    wrong = np.stack(
-        [
-            c * step[..., 0] + s * step[..., 1] - told[..., 0],
-            c * step[..., 1] - s * step[..., 0],
-            turned - told[..., 1],
-        ],
-        -1,
-    )
-    wrong = np.abs(np.where(run[..., None], wrong, 0.0).sum(1))
+    along, across = c * step[..., 0] + s * step[..., 1], c * step[..., 1] - s * step[..., 0]
+    wrong = np.where(run[..., None], np.stack([along - told[..., 0], across, turned - told[..., 1]], -1), 0.0).sum(1)
+    first, last = window.twist[rows, begin], window.twist[:, -1]
+    if window.late.any():
+        over = _between(window, -1, -2) - _between(window, begin, np.minimum(begin + 1, dt.shape[1]))
+        wrong[:, [0, 2]] += np.where(run[:, -1:], over, 0.0)
+    wrong = np.abs(wrong)
     way = np.where(run[..., None], np.abs(told), 0.0).sum(1)
-    rows = np.arange(len(run))
-    change = np.abs(window.twist[:, -1] - window.twist[rows, window.valid.argmax(1)])
+    change = np.abs(last - first)
     room = ODOMETRY_SCALE * way + SLEW * change
-    along = wrong[:, 0] / (WAY + room[:, 0])
-    return np.maximum(np.maximum(along, wrong[:, 1] / WAY), wrong[:, 2] / (ANGLE + room[:, 1]))
+    tolerance = np.stack([WAY + room[:, 0], np.full(len(run), WAY), ANGLE + room[:, 1]], 1)
+    return (wrong / tolerance).max(1)
 
 
 def repeated(scans: Sequence[NDArray[np.float32]] | NDArray[np.float32], range_max: float) -> Rows:
@@ -140,6 +143,15 @@ def repeated(scans: Sequence[NDArray[np.float32]] | NDArray[np.float32], range_m
         return np.zeros(len(met))
     same = np.logical_and.reduce([met, *(newest == before for before in scans[-REPEATS:-1])])
     return same.sum(1) / np.maximum(met.sum(1), FEW)
+
+
+def _between(window: Window, at: int | NDArray[np.intp], beside: int | NDArray[np.intp]) -> Rows:
+    """The way of the twist between a step's pose and its own instant, by the slope to the step beside it, (rows, 2)."""
+    rows = np.arange(len(window.valid))
+    late = window.late[rows, at][:, None]
+    apart = (window.time + window.late)[rows, at] - (window.time + window.late)[rows, beside]
+    slope = (window.twist[rows, at] - window.twist[rows, beside]) / np.where(apart == 0.0, np.inf, apart)[:, None]
+    return late * (window.twist[rows, at] - 0.5 * late * slope)
 
 
 def wrapped(angle: Rows) -> Rows:
@@ -163,13 +175,14 @@ class Senses:
     def reading(
         self,
         scan: NDArray[np.float32],
-        scan_stamp: int,
         pose: tuple[float, float, float],
-        pose_stamp: int,
         twist: tuple[float, float],
+        stamps: tuple[int, int, int],
     ) -> Reading:
-        """What the guard remembers of a step's readings; `scan` is of all rays."""
-        return Reading(pose, pose_stamp, twist, scan_stamp, scan[self._rays].astype(np.float32).tobytes())
+        """What the guard remembers of a step's readings; `scan` is of all rays, the stamps are of all three, ns."""
+        scan_stamp, pose_stamp, twist_stamp = stamps
+        bins = scan[self._rays].astype(np.float32).tobytes()
+        return Reading(pose, pose_stamp, twist, twist_stamp, scan_stamp, bins)
 
     def look(self, memory: GuardMemory, cycle: int, now: Reading) -> Sensed:
         """The residuals of a step after those that are remembered, each with one row."""
@@ -182,6 +195,7 @@ class Senses:
         steps = [*((each.reading, each.fix) for each in trail), (now, fix[0].tolist())]
         window = Window(
             time=np.array([[(each.pose_stamp - now.pose_stamp) / SECOND for each, _ in steps]]),
+            late=np.array([[(each.twist_stamp - each.pose_stamp) / SECOND for each, _ in steps]]),
             pose=np.array([[each.pose for each, _ in steps]]),
             twist=np.array([[each.twist for each, _ in steps]]),
             fix=np.array([[each for _, each in steps]]),
@@ -218,6 +232,7 @@ class RowSenses:
         time = np.asarray(-self._period * back, np.float64)
         window = Window(
             time=np.broadcast_to(time, (len(first), len(back))),
+            late=np.zeros((len(first), len(back))),
             pose=steps[..., :3],
             twist=steps[..., 3:5],
             fix=steps[..., 5:],

@@ -99,6 +99,7 @@ class Reading(msgspec.Struct, frozen=True):
     pose_stamp: int = 0
     """ns"""
     twist: tuple[float, float] = (0.0, 0.0)
+    twist_stamp: int = 0
     scan_stamp: int = 0
     scan: bytes = b""
     """Ranges of the observation's bins, float32"""

@@ -42,7 +42,7 @@ from agents.errors import AgentError
 from agents.navigation import training_task
 from agents.policy import Policy
 from fleet.guards import calibrate
-from fleet.guards.drive import Fleet, fleets, task_of
+from fleet.guards.drive import Fleet, drive, fleets, task_of
 from fleet.guards.limits import rate_bound
 from fleet.guards.preflight import observed, preflight
 from fleet.guards.raw import Raw
@@ -64,6 +64,8 @@ MOVING = 0.15
 """m/s or rad/s: a robot that stands is about to do nothing that the baseline would do better."""
 WARM = 30
 """Steps before the shifts: the readings of late shifts come from there."""
+REST = 100
+"""Steps without a shift before that: whom the one before drove into something begins a new episode meanwhile."""
 
 
 @dataclass
@@ -299,6 +301,7 @@ def plant(shift: Shift, policy: Policy, fleet: Fleet, trials: Trials, *, only_fe
     One whose episode ends before five steps are over, untripped, is no trial; nor is one that was touched, or that
     the guard took over within the warm-up; nor, with `only_felt`, one that did not feel the shift in any of the steps.
     """
+    drive(fleet, policy, REST, lambda now, before, residuals: None)
     watch, past, before = RowWatch(fleet.rows, 0.1), History(), fleet.observation
     tripped, tried = np.zeros(fleet.rows, bool), np.zeros(fleet.rows, bool)
     reached, touched = np.zeros(fleet.rows, np.int64), np.full(fleet.rows, not only_felt)
@@ -339,7 +342,7 @@ def step_cost(site: Site, spec: RobotSpec) -> float:
     said, taken = Answer((0.0, 0.0), policy="p", novelty=(0.0,) * 20, fix=(0.0, 0.0, 0.0)), []
     for cycle in range(2000):
         stamp, begin = cycle * SECOND // 10, time.perf_counter()
-        reading = senses.reading(scan, stamp, (x + 0.001 * cycle % 0.5, y, 0.3), stamp, (0.1, 0.2))
+        reading = senses.reading(scan, (x + 0.001 * cycle % 0.5, y, 0.3), (0.1, 0.2), (stamp, stamp, stamp))
         senses.look(memory, cycle, reading)
         memory = watch(memory, said, b"1234", cycle, stamp, reading).memory
         taken.append(time.perf_counter() - begin)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fleet.guards.limits import BLOCK, block_maxima, fit_tail, limit_of, rate_bound
+from fleet.guards.limits import BLOCK, block_maxima, bounded_limit_of, fit_tail, limit_of, rate_bound, with_headroom
 
 
 def test_no_trip_in_thirty_hours_bounds_the_rate_by_one_in_ten() -> None:
@@ -41,3 +41,17 @@ def test_what_is_no_number_counts_in_no_block() -> None:
 def test_too_little_driving_is_said() -> None:
     with pytest.raises(ValueError, match="drive longer"):
         fit_tail(np.zeros(10))
+
+
+def test_readings_are_given_no_heavier_tail_than_an_exponential_one() -> None:
+    heavy = np.random.default_rng(3).pareto(3.0, (BLOCK * 40, 30)).astype(np.float32)
+    assert bounded_limit_of(heavy, 0.001, 0.1) < limit_of(heavy, 0.001, 0.1)
+    light = np.random.default_rng(3).exponential(1.0, (BLOCK * 40, 30)).astype(np.float32)
+    assert bounded_limit_of(light, 0.001, 0.1) == pytest.approx(limit_of(light, 0.001, 0.1), rel=0.2)
+
+
+def test_a_limit_lies_beyond_the_farthest_that_was_seen() -> None:
+    scores = np.array([[0.2, 0.4], [np.nan, 1.2]], np.float32)
+    assert with_headroom(0.5, scores, 0.2, "rough") == pytest.approx(0.2 + 2.0)
+    assert with_headroom(0.5, scores, 0.2, "odometry") == pytest.approx(0.2 + 1.2)
+    assert with_headroom(9.0, scores, 0.2, "rough") == 9.0

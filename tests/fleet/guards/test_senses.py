@@ -30,7 +30,14 @@ def drive(speed: float = 0.5, turn: float = 0.3, noise: float = 0.003) -> Reads:
     for step in range(STEPS):
         scan = seen((x, y, yaw)) + generator.normal(0.0, noise, (1, 64))
         told.append(
-            Reading((x, y, yaw), step * PERIOD, (speed, turn), step * PERIOD, scan.astype(np.float32).tobytes())
+            Reading(
+                (x, y, yaw),
+                step * PERIOD,
+                (speed, turn),
+                step * PERIOD,
+                step * PERIOD,
+                scan.astype(np.float32).tobytes(),
+            )
         )
         x += 0.1 * speed * math.cos(yaw + 0.05 * turn)
         y += 0.1 * speed * math.sin(yaw + 0.05 * turn)
@@ -150,3 +157,16 @@ def test_rows_in_simulation_are_judged_as_a_robot_is() -> None:
         first = np.zeros(3, bool)
     again = np.array([True, False, False])
     assert rows.look(replace(raw, pose=raw.pose + np.float32(0.2)), again)[:, 0].tolist()[0] == 0.0
+
+
+def test_odometry_of_another_instant_than_the_pose_is_moved_to_it() -> None:
+    speeding = []
+    for step in range(STEPS):
+        at, told = 0.1 * step, 0.1 * step + 0.08  # the twist is 0.08 s newer
+        turned = 0.5 * at**2
+        scan = seen((2.2, 2.2, 0.1 + turned)).astype(np.float32).tobytes()
+        stamp = step * PERIOD
+        speeding.append(Reading((2.2, 2.2, 0.1 + turned), stamp, (0.0, told), stamp + 8 * PERIOD // 10, stamp, scan))
+    assert scores(speeding)["odometry"].max() < 0.1
+    unstamped = [with_(each, twist_stamp=each.pose_stamp) for each in speeding]
+    assert scores(unstamped)["odometry"].max() > 0.8
