@@ -20,7 +20,7 @@ from tyro.conf import Positional
 
 from fleet.judge.history import learn
 from fleet.judge.judge import HOLD, PROMOTE, judge
-from fleet.judge.missions import FILE, Mission, MissionError, read_missions
+from fleet.judge.missions import FILE, INT64, Mission, MissionError, read_missions
 from fleet.judge.settings import Settings, SettingsError, checked
 from fleet.judge.summary import Summary
 from fleet.judge.verdict import Verdict, replay, write_verdict
@@ -61,7 +61,12 @@ def run(config: Config) -> int:
     if config.action == "learn":
         return _learn(config, source, missions)
     settings = read_settings(config.settings) if config.settings is not None else Settings()
-    verdict = judge(settings, missions, None if config.now is None else int(config.now * 1e9))
+    now = config.now
+    if now is not None and not abs(now) < INT64 / 1e9:
+        raise SettingsError(
+            f"--now: expected s of the site clock, got {now:g}; leave it out for the last mission's end"
+        )
+    verdict = judge(settings, missions, None if now is None else int(now * 1e9))
     for line in described(verdict):
         print(line)
     if config.write and config.path.is_dir():

@@ -9,11 +9,15 @@ Channels. Counted metrics are event channels as they come: events per mission, a
 above the baseline's 95 % (99 %) quantile t" and value channels "y, held between fences" and "y's excess over t", each
 for a scale s of SCALES: under "the candidate is s times the baseline" y_c / s is distributed as y_b is. s = 1 is what
 rolls back; the tolerance is what a promotion must rule out; all of them together are the bounds.
+
+What did not arrive is no evidence for a rollback, and none for a promotion: there a candidate's missing count is taken
+as an event and its missing value as the worst there is, so that nothing is gained by not telling.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +67,26 @@ class Grouped:
         return self._sums[: len(self._index), 0], self._sums[: len(self._index), 1]
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """A block's values of both arms: candidate, baseline."""
+
+    held: list[Array]
+    """(missions, channels, scales) between the fences"""
+    known: list[NDArray[np.bool_]]
+    """(missions, channels)"""
+    n: list[Array]
+    """(channels, 1): values that count"""
+    means: list[Array]
+    """(channels, scales)"""
+    both: NDArray[np.bool_]
+    """(channels, 1): both arms have values"""
+    unit: Array
+    """(channels, 1): standard deviation of the difference of the means"""
+    z: Array
+    """(channels, scales): that difference, standardised"""
+
+
 class Evidence:
     """Owns the sums. `add` takes a closed block; everything else reads."""
 
@@ -91,9 +115,14 @@ class Evidence:
         """Log-likelihoods of the ratio of rates."""
         self.exceeded = np.zeros((len(self.tails), scales, ratios))
         """The same of rates above a quantile, for each scale."""
+        self.counted_at_worst = np.zeros_like(self.counted)
+        self.exceeded_at_worst = np.zeros_like(self.exceeded)
+        """Both, with what is missing of the candidate taken as events: for a promotion."""
+        self.missing = np.zeros(len(self.rates))
+        """Missions of the candidate whose count is not known, by channel of a counted metric."""
         self.up = np.zeros((len(self.means), scales, bets))
         self.down = np.zeros((len(self.means), scales, bets))
-        """Scores of being more, and of being less, than each scale."""
+        """Scores of being more than each scale, and of being less, what is missing taken as the most there is."""
         self.totals = np.zeros((2, 2, self.events))
         """Of candidate and baseline: missions (or what counts as such) and events of each event channel."""
         self.blocks = 0
@@ -116,27 +145,30 @@ class Evidence:
         """Take a block in: missions of both arms that were driven side by side, their robots, their shifts."""
         self.blocks += 1
         arms = [np.array(arm) for arm in rows]
+        worst, silent = self._at_worst(arms[0])
         first, ones = len(COUNTED), np.ones_like(self.scales)
         bounds = np.array([self._quantile(metric, kind) for metric, kind in self.tails])
-        n = np.empty((2, len(self.tails), 1))
-        above = np.empty((2, len(self.tails), len(self.scales)))
+        n = np.empty((3, len(self.tails), 1))
+        above = np.empty((3, len(self.tails), len(self.scales)))
         there, events = [], []
-        for a, arm in enumerate(arms):
+        for a, arm in enumerate((*arms, worst)):
             y = arm[:, self._tail_columns]
-            over = y[:, :, None] > bounds[:, None] * (self.scales if a == 0 else ones)  # nan: never
+            over = y[:, :, None] > bounds[:, None] * (ones if a == 1 else self.scales)  # nan: never
             in_tail = ~(np.isnan(y) | np.isnan(bounds))
             n[a, :, 0], above[a] = in_tail.sum(axis=0), over.sum(axis=0)
             counts = arm[:, self._rate_columns]
-            exposure = np.where(np.isnan(counts), np.nan, 1.0)
-            for channel, column, unit in self._exposures:
-                exposure[:, channel] *= arm[:, column] / unit
-            known = exposure > 0.0  # nan: never
+            exposure = self._exposure((arms[0], arms[1], arms[0])[a])
+            known = ~np.isnan(counts) & (exposure > 0.0)  # nan: never
             there.append(np.concatenate([np.where(known, exposure, 0.0), in_tail], axis=1))
             events.append(np.concatenate([np.where(known, counts, 0.0), over[:, :, self.one]], axis=1))
         self.exceeded += eprocess.two_arms(above[0], above[1], n[0], n[1])
-        sums = np.array([[there[a].sum(axis=0), events[a].sum(axis=0)] for a in (0, 1)])
+        self.exceeded_at_worst += eprocess.two_arms(above[2], above[1], n[2], n[1])
+        sums = np.array([[there[a].sum(axis=0), events[a].sum(axis=0)] for a in (0, 1, 2)])
         rates = len(self.rates)
         self.counted += eprocess.two_arms(*(sums[a, i, :rates] for i in (1, 0) for a in (0, 1)))
+        self.counted_at_worst += eprocess.two_arms(*(sums[a, i, :rates] for i in (1, 0) for a in (2, 1)))
+        self.missing += silent
+        sums = sums[:2]
         self.totals += sums
         self._times.append(sums)
         for a in (0, 1):
@@ -145,6 +177,7 @@ class Evidence:
                 for one, other in ((events[a], events[a]), (there[a], events[a]), (there[a],) * 2)
             ]
         residuals = self._add_means(arms)
+        self.down += eprocess.score(-self._compare([worst, arms[1]]).z)
         for a in (0, 1):
             known, residual = residuals[a]
             self._shifts[a].add(list(zip(robots[a], shifts[a], strict=True)), there[a], events[a])
@@ -157,8 +190,30 @@ class Evidence:
             new = arms[1][:, first + i]
             self._past[i] = np.sort(np.concatenate([self._past[i], new[~np.isnan(new)]]))
 
-    def _add_means(self, arms: list[Array]) -> list[tuple[Array, Array]]:
-        """Scores of a block's values; per arm which values (rows, channels) count, and their residuals."""
+    def _exposure(self, arm: Array) -> Array:
+        """What each mission (rows) counts as in each channel of a counted metric; nan where nothing is known of it.
+
+        A mission whose steps or time did not arrive counts as the others of its block do: its events are not lost.
+        """
+        exposure = np.ones((len(arm), len(self.rates)))
+        for channel, column, unit in self._exposures:
+            told = arm[:, column]
+            known = ~np.isnan(told)
+            usual = told[known].mean() if known.any() else math.nan
+            exposure[:, channel] = np.where(known, told, usual) / unit
+        return exposure
+
+    def _at_worst(self, arm: Array) -> tuple[Array, Array]:
+        """The candidate's missions with the worst in place of what is missing, and how many that is by channel."""
+        first = len(COUNTED)
+        worst = arm.copy()
+        worst[:, :first] = np.where(np.isnan(arm[:, :first]), 1.0, arm[:, :first])
+        measured = slice(first, first + len(MEASURED))
+        worst[:, measured] = np.where(np.isnan(arm[:, measured]), math.inf, arm[:, measured])
+        return worst, np.isnan(arm[:, self._rate_columns]).sum(axis=0)
+
+    def _compare(self, arms: list[Array]) -> _Compared:
+        """The arms' means of a block's values, side by side."""
         shapes = np.array([self._shape(metric, kind) for metric, kind in self.means]).reshape(-1, 3)
         low, high, scale = shapes.T
         held, known = [], []
@@ -174,11 +229,16 @@ class Evidence:
         n = [counts.sum(axis=0)[:, None] for counts in known]
         means = [np.where(known[a][:, :, None], held[a], 0.0).sum(axis=0) / np.maximum(n[a], 1) for a in (0, 1)]
         both = (n[0] > 0) & (n[1] > 0)
-        unit = scale[:, None] * np.sqrt(1.0 / np.maximum(n[0], 1) + 1.0 / np.maximum(n[1], 1))
-        z = np.where(both, (means[0] - means[1]) / np.where(both, unit, 1.0), 0.0)
+        unit = np.where(both, scale[:, None] * np.sqrt(1.0 / np.maximum(n[0], 1) + 1.0 / np.maximum(n[1], 1)), 1.0)
+        z = np.where(both, (means[0] - means[1]) / unit, 0.0)
+        return _Compared(held, known, n, means, both, unit, z)
+
+    def _add_means(self, arms: list[Array]) -> list[tuple[Array, Array]]:
+        """Scores of a block's values; per arm which values (rows, channels) count, and their residuals."""
+        block = self._compare(arms)
+        held, known, n, means, both, z = block.held, block.known, block.n, block.means, block.both, block.z
         self.up += eprocess.score(z)
-        self.down += eprocess.score(-z)
-        self._series.append((z[:, self.one], np.where(both, 1.0 / np.where(both, unit, 1.0), 0.0)[:, 0]))
+        self._series.append((z[:, self.one], np.where(both, 1.0 / block.unit, 0.0)[:, 0]))
         self._add_apart(held, known, n, means)
         middle = 0.5 * (means[0][:, self.one] + means[1][:, 0])
         found = []

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from fleet.codehash import code_hash
 from fleet.judge import eprocess
 from fleet.judge.evidence import Evidence, Rows
-from fleet.judge.missions import Mission, check, line
+from fleet.judge.missions import INT64, Mission, MissionError, check, line
 from fleet.judge.settings import ACTIONS, COUNTED, HOUR, MEASURED, MISSION, Guardrail, Settings, checked
 from fleet.judge.summary import STEPS, Arm
 from fleet.judge.verdict import Finding, Verdict
@@ -186,13 +186,17 @@ class Judge:
             events = min(events, known.rate * known.missions / known.dispersion)
         return events / known.rate, events
 
-    def _against_history(self, guardrail: Guardrail) -> Array | None:
-        """Log-likelihoods (ratios,) of the candidate beside baseline and history; None where no rate is known."""
+    def _against_history(self, guardrail: Guardrail, missing: float = 0.0) -> Array | None:
+        """Log-likelihoods (ratios,) of the candidate beside baseline and history; None where no rate is known.
+
+        `missing` missions of the candidate more, each with an event.
+        """
         remembered = self._remembered(guardrail.metric)
         if remembered is None or guardrail.kind != MISSION:
             return None
         i = COUNTED.index(guardrail.metric)
         (n_c, c), (n_b, b) = (arm[:, i] for arm in self._evidence.totals)
+        c, n_c = c + missing, n_c + missing
         return eprocess.two_arms(np.array(c), np.array(b + remembered[1]), np.array(n_c), np.array(n_b + remembered[0]))
 
     def _alone(self, guardrail: Guardrail, dispersion: float) -> float | None:
@@ -218,6 +222,8 @@ class Judge:
 
     def look(self, now: int) -> Verdict:
         """The verdict at `now` (ns of the site clock); asking changes nothing."""
+        if not -INT64 <= now < INT64:
+            raise MissionError("expected now as ns of the site clock, got more digits than one has; correct it")
         evidence, settings = self._evidence, self.settings
         events, means = self._at_least_known(evidence.event_dispersion(), evidence.mean_dispersion())
         against = self._against(events, means)
@@ -298,19 +304,26 @@ class Judge:
         i = evidence.tails.index(key)
         dispersion = float(events[len(evidence.rates) + i])
         found = [
-            eprocess.log_mixture(evidence.exceeded[i], eprocess.STEPS, weights, dispersion)
-            for weights in (eprocess.WORSE, eprocess.better(eprocess.STEPS))
+            eprocess.log_mixture(likelihood, eprocess.STEPS, weights, dispersion)
+            for likelihood, weights in (
+                (evidence.exceeded[i], eprocess.WORSE),
+                (evidence.exceeded_at_worst[i], eprocess.better(eprocess.STEPS)),
+            )
         ]
         return found[0], found[1], dispersion
 
     def _rate_passed(self, guardrail: Guardrail, dispersion: float) -> float:
-        """Log e-value of a rate below the larger of tolerance times the baseline's and the slack: their mean."""
+        """Log e-value of a rate below the larger of tolerance times the baseline's and the slack: their mean.
+
+        A mission of the candidate without the count has had an event.
+        """
         i = self._evidence.rates.index((guardrail.metric, guardrail.kind))
         null = eprocess.ratio_index(guardrail.tolerance)
         weights = eprocess.better(null)
-        found = [float(eprocess.log_mixture(self._evidence.counted[i], null, weights, dispersion))]
-        n, count = self._evidence.totals[0, :, i]
-        likelihood = self._against_history(guardrail)
+        found = [float(eprocess.log_mixture(self._evidence.counted_at_worst[i], null, weights, dispersion))]
+        missing = float(self._evidence.missing[i])
+        n, count = self._evidence.totals[0, :, i] + (0.0, missing)
+        likelihood = self._against_history(guardrail, missing)
         if likelihood is not None:
             found.append(float(eprocess.log_mixture(likelihood, null, weights, dispersion)))
         if guardrail.slack > 0.0:

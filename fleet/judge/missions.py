@@ -20,6 +20,8 @@ ARMS = ("candidate", "baseline", "holdout")
 """What a mission may have been driven as; a holdout drives the old release, as the baseline does."""
 LINE_MAX = 1 << 16
 """Bytes of a line; a mission has some 400."""
+INT64 = 2**63
+"""What counts and stamps stay below: ns since 1970 reach it in 2262."""
 COUNTS = ("steps", "interventions", "contacts", "near_misses")
 VALUES = ("energy", "latency_p99")
 
@@ -65,9 +67,15 @@ def check(mission: Mission) -> Mission:
     for name, count in zip(
         COUNTS, (mission.steps, mission.interventions, mission.contacts, mission.near_misses), strict=True
     ):
-        if count is not None and count < 0:
+        if count is not None and not 0 <= count < INT64:
             raise MissionError(
-                f"expected {name} of 0 or more, mission {mission.id} has {count}; leave out what is unknown"
+                f"expected {name} of 0 or more, mission {printable(mission.id)} has {_short(count)}; "
+                "leave out what is unknown"
+            )
+    for name, stamp in (("begin", mission.begin), ("end", mission.end)):
+        if not -INT64 <= stamp < INT64:
+            raise MissionError(
+                f"expected {name} in ns of a clock, mission {printable(mission.id)} has {_short(stamp)}; correct it"
             )
     for name, value in zip(VALUES, (mission.energy, mission.latency_p99), strict=True):
         if value is not None and not 0.0 <= value < math.inf:
@@ -75,6 +83,11 @@ def check(mission: Mission) -> Mission:
                 f"expected {name} finite and 0 or more, mission {mission.id} has {value:g}; leave out what is unknown"
             )
     return mission
+
+
+def _short(number: int) -> str:
+    """A number, as far as a line has room for it."""
+    return str(number) if abs(number) < 10**20 else "a number of more than 20 digits"
 
 
 _ENCODER = msgspec.json.Encoder()

@@ -23,6 +23,8 @@ RATES = (MISSION, ACTIONS, HOUR)
 """What of a count is compared: events per mission, per 1,000 control steps, per hour of one robot."""
 VALUES = ("mean", "p95", "p99", "cvar")
 """What of a value is compared: the mean, quantiles, the mean excess over the 95 % quantile."""
+STALE_MAX = 366 * 86400.0
+"""s; longer than any silence that a judge could wait through."""
 QUANTILES = {"p95": 0.95, "p99": 0.99, "cvar": 0.95}
 
 
@@ -109,6 +111,13 @@ def checked(settings: Settings) -> Settings:
         raise SettingsError("expected at least one guardrail, got none; leave them out for the usual ones")
     if settings.block < 1 or settings.missions_min < 1 or settings.robots_min < 1 or settings.missing_max < 1:
         raise SettingsError("expected block, missions_min, robots_min and missing_max of 1 or more")
+    if not 0.0 < settings.stale <= STALE_MAX or not 0.0 <= settings.period <= STALE_MAX:
+        raise SettingsError(
+            f"expected stale above 0 and period of 0 s or more, a year at most, got {settings.stale:g} and "
+            f"{settings.period:g}"
+        )
+    if not 0.0 <= settings.missing_share < 1.0:
+        raise SettingsError(f"expected a missing_share of 0 or more and below 1, got {settings.missing_share:g}")
     names = [guardrail.name for guardrail in settings.guardrails]
     for guardrail in settings.guardrails:
         kinds = RATES if guardrail.metric in COUNTED else VALUES
@@ -134,6 +143,8 @@ def checked(settings: Settings) -> Settings:
             raise SettingsError(
                 f"history of {metric}: expected a rate above 0, got {known.rate:g}; leave out what is unknown"
             )
+        if known.missions < 0:
+            raise SettingsError(f"history of {metric}: expected 0 missions or more, got {known.missions}")
         if not (math.isfinite(known.dispersion) and known.dispersion >= 1.0):
             raise SettingsError(f"history of {metric}: expected a dispersion of 1 or more, got {known.dispersion:g}")
     return settings

@@ -139,6 +139,52 @@ def test_a_metric_that_arrives_for_every_second_mission_is_a_hold() -> None:
     assert any("energy of the candidate is missing in" in hold for hold in verdict.holds)
 
 
+def hushed(changes: dict[str, object], seed: int = 3) -> list[Mission]:
+    """Missions of a candidate that needs help three times as often and does not tell all of a mission that it did."""
+    return [
+        msgspec.structs.replace(one, **changes) if one.arm == "candidate" and one.interventions else one
+        for one in missions(seed, candidate=0.06)
+    ]
+
+
+def test_a_candidate_gains_nothing_by_missions_of_which_it_does_not_tell_the_count() -> None:
+    told = hushed({"interventions": None})
+    silent = sum(one.interventions is None for one in told)
+    assert silent < KNOWN.missing_share * len(told) / 2  # the share alone lets that pass
+    verdict = judge(KNOWN, told, END)
+    assert (verdict.decision, verdict.guardrail) == ("hold", "interventions.rate")
+
+
+def test_a_candidate_gains_nothing_by_the_values_that_it_does_not_tell() -> None:
+    told = missions(3)
+    slowest = sorted(one.latency_p99 or 0.0 for one in told if one.arm == "candidate")[-len(told) // 30]
+    held = [
+        msgspec.structs.replace(one, latency_p99=None)
+        if one.arm == "candidate" and one.latency_p99 is not None and one.latency_p99 > slowest
+        else one
+        for one in told
+    ]
+    assert any(one.latency_p99 is None for one in held)
+    assert judge(KNOWN, told, END).decision == "promote"
+    assert judge(KNOWN, held, END).guardrail.startswith("latency.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "slack", "changes"), [("per_1000_actions", 0.02, {"steps": None}), ("per_robot_hour", 0.5, {"begin": -1})]
+)
+def test_a_mission_that_loses_its_steps_or_its_time_does_not_lose_its_events(
+    kind: str, slack: float, changes: dict[str, object]
+) -> None:
+    settings = Settings(guardrails=(Guardrail("interventions", kind, 1.0, 2.0, slack),))
+    assert judge(settings, hushed(changes), END).decision == "rollback"
+    assert judge(settings, hushed({}), END).decision == "rollback"
+
+
+def test_now_is_of_a_clock() -> None:
+    with pytest.raises(MissionError, match="site clock"):
+        Judge(KNOWN).look(10**400)
+
+
 def test_silence_is_a_hold() -> None:
     verdict = judge(KNOWN, missions(3), END + HOUR)
     assert verdict.decision == "hold"
@@ -260,6 +306,11 @@ def test_numbers_stand_as_counts_rates_per_action_and_per_hour() -> None:
         (Settings(guardrails=(Guardrail("time", "p99", -1.0, 2.0),)), "weight above 0"),
         (Settings(guardrails=(Guardrail("time", "p99", 1.0, 1.0),)), "tolerance above 1"),
         (Settings(guardrails=(Guardrail("time", "p99", 1.0, 1.2),) * 2), "each guardrail once"),
+        (Settings(stale=1e300), "stale above 0"),
+        (Settings(stale=-1.0), "stale above 0"),
+        (Settings(period=-1.0), "period of 0 s or more"),
+        (Settings(missing_share=9.0), "missing_share of 0 or more"),
+        (Settings(history={"interventions": Known(0.1, -5)}), "0 missions or more"),
         (Settings(history={"interventions": Known(0.0)}), "rate above 0"),
         (Settings(history={"interventions": Known(0.1, 0, 0.5)}), "dispersion of 1 or more"),
     ],
@@ -271,6 +322,7 @@ def test_settings_that_make_no_sense_are_refused(wrong: Settings, said: str) -> 
 
 def test_a_mission_that_cannot_be_is_refused() -> None:
     mission = missions(3, hours=0.1)[0]
-    for change in ({"arm": "control"}, {"interventions": -1}, {"energy": float("inf")}, {"energy": -1.0}):
+    wrong = ({"arm": "control"}, {"interventions": -1}, {"energy": float("inf")}, {"energy": -1.0})
+    for change in (*wrong, {"contacts": 10**400}, {"steps": 2**63}, {"end": 10**400}, {"begin": -(10**40)}):
         with pytest.raises(MissionError, match="expected"):
             Judge(KNOWN).add(msgspec.structs.replace(mission, **change))

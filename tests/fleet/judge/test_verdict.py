@@ -118,3 +118,9 @@ def test_settings_with_an_unknown_field_are_one_line(run: Path, capsys: pytest.C
     (run / "judge.json").write_text('{"alpah": 0.01}')
     assert cli.main(["judge", "look", str(run), "--settings", str(run / "judge.json")]) == 2
     assert "alpah" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("now", ["inf", "-inf", "1e300"])
+def test_a_now_that_no_clock_shows_is_one_line(run: Path, now: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["judge", "look", str(run), f"--now={now}"]) == 2
+    assert "--now: expected s of the site clock" in capsys.readouterr().err
