@@ -83,14 +83,17 @@ class Judge:
         self._shares = np.array([guardrail.weight / total for guardrail in settings.guardrails])
         self._fired: tuple[str, int] | None = None
 
-    def add(self, mission: Mission) -> None:
-        """Take a mission in, in the order in which they end or are heard of; what was told already says nothing."""
+    def add(self, mission: Mission) -> bool:
+        """Take a mission in, in the order in which they end or are heard of; what was told already says nothing.
+
+        Whether it is new.
+        """
         text = line(check(mission))
         self._hash.update(text)
         self.missions += 1
         key = hash(text)
         if key in self._seen:
-            return
+            return False
         self._seen.add(key)
         baseline = mission.arm != "candidate"
         values = self._arms[baseline].add(mission)
@@ -110,6 +113,7 @@ class Judge:
             self._evidence.add(waiting.rows, waiting.robots, waiting.shifts)
             if self._fired is None:
                 self._fire()
+        return True
 
     @property
     def rolled_back(self) -> bool:

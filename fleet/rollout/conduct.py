@@ -7,7 +7,11 @@ One judge sees every mission of the fleet's stages, so its level of false rollba
 stage asks at least (missions, robots) is put into its settings before each look, and stands in the verdict.
 
 Everything is written before it acts. Where it cannot be written (the disk is full) nothing new is decided and the
-leases are taken back: what nobody could look up later does not drive. A kill needs no disk.
+leases are taken back: what nobody could look up later does not drive. A kill that could not be written is written
+before anything else is, once that can be: the candidate does not come back in between.
+
+A mission that is told twice counts once, in what a stage asks as in the judge. A stage does not end while more of the
+candidate's robots are silent than are in repair at a time: those that hang tell of no mission, and the others are fine.
 """
 
 from __future__ import annotations
@@ -32,6 +36,10 @@ from fleet.rollout.record import AnyEvent, Command, Decision, Deploy, Gate, Look
 
 SECOND = 1_000_000_000
 HOUR = 3600.0
+FEW = 2
+"""Robots of which none may be silent."""
+SILENT = 0.2
+"""Of the candidate's robots that may have told of no mission in a stage: some charge, some are in repair."""
 
 
 @dataclass
@@ -42,6 +50,7 @@ class Seen:
     seconds: float = 0.0
     heard: int = 0
     robots: set[str] = field(default_factory=set)
+    """That told of a mission"""
 
     def add(self, mission: Mission) -> None:
         """One mission of the candidate."""
@@ -70,6 +79,8 @@ class Conductor:
         self.verdict: Verdict | None = None
         self.trouble = ""
         """Why nothing can be decided; empty while it can"""
+        self._owed: tuple[Signed, int] | None = None
+        """A kill or rollback that is to be written yet, and when it was heard (ns)"""
         self._seen = Seen()
         self._stage = Stage.DRAFT
         self.state = store.state()
@@ -84,11 +95,12 @@ class Conductor:
 
     def order(self, signed: Signed) -> State:
         """An operator's order. A kill or rollback that is proven but cannot be written is still done."""
-        try:
-            return self._taken(lambda: self.store.order(signed))
-        finally:
-            if self.trouble and signed.verb in ("kill", "rollback"):
-                self._revoke(self.state.epoch + 1)
+        heard = self.store.now()
+        state = self._taken(lambda: self.store.order(signed))
+        if self.trouble and signed.verb in ("kill", "rollback"):
+            self._owed = self._owed or (signed, heard)
+            self._revoke(self.state.epoch + 1)
+        return state
 
     def gate(self, stage: Stage, decision: Decision, reason: str, evidence: str = "") -> State:
         """What an evaluation without the fleet said."""
@@ -138,7 +150,7 @@ class Conductor:
                 stage=state.stage,
                 decision=decision,
                 reason=verdict.reason,
-                lacking=verdict.holds,
+                lacking=(*verdict.holds, *self._silent()),
                 missions=seen.missions,
                 hours=seen.seconds / HOUR,
                 heard=seen.heard,
@@ -156,21 +168,42 @@ class Conductor:
             self.state = state
             if state.final or state.epoch > self.lessor.epoch:
                 self._revoke(state.epoch)
-            if not state.final:
+            if not state.final and not self.trouble:
                 self.lessor.follow(state)
         return self.state
 
     def _taken(self, write: Callable[[], tuple[State, tuple[Command, ...]]]) -> State:
         try:
-            self.state, commands = write()
+            self.state, commands = self._paid() or write()
         except StoreError as error:
             return self._doubt(str(error))
         if self.trouble:
             self.trouble = ""
-            self.lessor.follow(self.state)
+            if not self.state.final:
+                self.lessor.follow(self.state)
         for command in commands:
             self._act(command)
         return self.state
+
+    def _paid(self) -> tuple[State, tuple[Command, ...]] | None:
+        """Write the kill that is owed, which ends the rollout; None where none is, or somebody else ended it."""
+        if self._owed is None:
+            return None
+        try:
+            written = self.store.order(*self._owed)
+        except RolloutError:  # taken or refused by now: the store says what holds
+            written = None
+        self._owed = None
+        return written
+
+    def _silent(self) -> tuple[str, ...]:
+        """What is lacking where too many of the candidate's robots have told of no mission since the stage began."""
+        state = self.state
+        driving = [each for each, arm in state.arms.items() if arm == CANDIDATE and each not in state.tripped]
+        silent = sorted(each for each in driving if each not in self._seen.robots)
+        if len(silent) <= (SILENT * len(driving) if len(driving) > FEW else 0):
+            return ()
+        return (f"no mission of {', '.join(silent[:3])} in this stage, of {len(silent)} of the candidate's robots",)
 
     def _act(self, command: Command) -> None:
         match command:
@@ -191,7 +224,8 @@ class Conductor:
         return self.state
 
     def _count(self, mission: Mission) -> None:
-        self.judge.add(mission)
+        if not self.judge.add(mission):
+            return
         if self.state.stage is not self._stage:
             self._stage, self._seen = self.state.stage, Seen()
         if mission.arm == CANDIDATE and mission.end >= self.state.began:

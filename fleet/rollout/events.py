@@ -87,10 +87,13 @@ class Store:
             raise RolloutError("expected an operator's order to be signed, this one is not; use `order`")
         return self._add(event, who, "")
 
-    def order(self, signed: Signed) -> tuple[State, tuple[Command, ...]]:
-        """Take an operator's order; what is not proven, or refused, is noted and raises RolloutError."""
+    def order(self, signed: Signed, heard: int | None = None) -> tuple[State, tuple[Command, ...]]:
+        """Take an operator's order; what is not proven, or refused, is noted and raises RolloutError.
+
+        `heard`: when it came (ns), for one that could not be written then.
+        """
         try:
-            order = authority.proven(signed, self._keys, self._clock())
+            order = authority.proven(signed, self._keys, self._clock() if heard is None else heard)
             rollout = self.state().rollout
             if signed.rollout != rollout:
                 raise RolloutError(f"the order is for {signed.rollout[:32]}, this rollout is {rollout}; give its run")

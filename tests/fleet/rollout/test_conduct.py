@@ -1,3 +1,4 @@
+from collections.abc import Set
 from pathlib import Path
 
 import msgspec
@@ -7,9 +8,10 @@ from coordination.database import StoreFull
 from coordination.keys import Keys, new_keys
 from coordination.messages import LeaseAsk
 from fleet.judge.missions import FILE as MISSIONS
-from fleet.judge.missions import Mission
+from fleet.judge.missions import Mission, read_missions
 from fleet.judge.settings import Guardrail, Settings
 from fleet.judge.verdict import replay
+from fleet.rollout import conduct
 from fleet.rollout.authority import Signed, sign
 from fleet.rollout.conduct import Conductor
 from fleet.rollout.events import FILE, Store
@@ -66,8 +68,8 @@ class Site:
         ask = LeaseAsk(1)
         return {robot for robot in self.conductor.state.robots if self.lessor.answer(robot, ask).release}
 
-    def wave(self, slower: float = 1.0, helped: bool = False, **missing: None) -> None:
-        """One mission of every robot; the candidate's take `slower` times as long, and need help if `helped`."""
+    def wave(self, slower: float = 1.0, helped: bool = False, hung: Set[str] = frozenset(), **missing: None) -> None:
+        """One mission of every robot but the hung; `slower` and `helped` are the candidate's."""
         leased = self.leased()
         missions = []
         for index, (robot, arm) in enumerate(sorted(self.conductor.state.arms.items())):
@@ -84,7 +86,8 @@ class Site:
                 end=self.now + int(seconds * SECOND),
                 **{**values, **(missing if mine else {})},
             )
-            missions.append(mission)
+            if robot not in hung:
+                missions.append(mission)
         self.number += 1
         self.now = max(mission.end for mission in missions)
         self.conductor.heard(missions)
@@ -195,10 +198,52 @@ def test_on_a_full_disk_the_candidate_is_taken_back_and_a_kill_still_kills(
     site.order("kill")
     assert site.lessor.epoch > epoch
     assert not site.leased()
+    site.now += 3600 * SECOND  # longer than an order may be on its way
     monkeypatch.undo()
     site.conductor.look()
     assert not site.conductor.trouble
+    assert site.conductor.state.status == "killed"
+    assert not site.leased()
+    assert site.store.state().status == "killed"
+
+
+def test_a_kill_that_nobody_proved_is_not_remembered_on_a_full_disk(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.to_fleet()
+
+    def full(*_: object, **__: object) -> None:
+        raise StoreFull("cannot write: the disk takes no more; free some space")
+
+    monkeypatch.setattr(site.store, "_add", full)
+    site.wave()
+    site.conductor.look()
+    with pytest.raises(RolloutError, match="not signed"):
+        site.order("kill", keys=Keys(nodes={"anna": b"x" * 32}))
+    monkeypatch.undo()
+    site.conductor.look()
     assert site.leased()  # what could not be written was not decided: the events still say 1 %
+
+
+def test_an_order_that_can_be_written_gives_nobody_a_lease_while_verdicts_cannot(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.to_fleet()
+    site.wave()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(conduct, "write_verdict", full)
+    site.conductor.look()
+    assert not site.leased()
+    key = FLEET.node("bert")
+    assert key is not None
+    signed = Signed(rollout="spring", verb="hold", by="bert", seen=site.store.state().number, stamp=site.now)
+    site.store.order(sign(signed, Keys(nodes={"bert": key})))
+    for _ in range(3):
+        site.conductor.look()
+        assert not site.leased()
 
 
 def test_a_stranger_neither_kills_nor_promotes(site: Site) -> None:
@@ -208,6 +253,33 @@ def test_a_stranger_neither_kills_nor_promotes(site: Site) -> None:
         with pytest.raises(RolloutError, match="not signed"):
             site.order(verb, keys=Keys(nodes={"anna": b"x" * 32}))
     assert site.leased() == leased
+
+
+def test_a_mission_that_is_told_again_and_again_ends_no_stage(site: Site) -> None:
+    site.to_fleet()
+    site.wave()
+    told = list(read_missions(site.run / MISSIONS))
+    for _ in range(30):
+        site.conductor.heard(told)
+    state = site.conductor.look()
+    assert state.stage is Stage.PART_1
+    assert state.look is not None
+    assert state.look.missions == 1
+
+
+def test_a_stage_does_not_end_while_half_of_the_candidates_robots_tell_of_nothing(site: Site) -> None:
+    site.to_fleet()
+    while site.conductor.state.stage < Stage.PART_25:
+        site.wave()
+        site.conductor.look()
+    hung = set(sorted(site.leased())[::2])
+    for _ in range(40):
+        site.wave(hung=hung)
+        state = site.conductor.look()
+    assert state.stage is Stage.PART_25
+    assert state.look is not None
+    assert any(f"of {len(hung)} of the candidate's robots" in each for each in state.look.lacking)
+    assert state.look.decision == "promote"
 
 
 def test_missions_of_stages_without_a_fleet_are_not_judged(site: Site) -> None:
