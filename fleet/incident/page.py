@@ -1,13 +1,14 @@
 """`muster incident RUN --at T`: what happened to a robot around a moment, on one page that loads nothing.
 
-The steps around the moment are decided again and shown from above, as a video that can be stopped at any step: what
-the lidar met, the granted ground, the stopping plan, and where everybody truly was if the run says so. Below it, on one
-time axis, margin, speeds, mode, cause, the shield's reasons and who proposed; then each proposal that was rejected,
-what another assumption or policy would have changed, and the hashes of all that decided.
+A film (fleet/incident/film.py), and the steps around the moment, decided again, from above, to be walked through: what
+the lidar met, the granted ground, the stopping plan, and where everybody truly was if the run says so. On one time
+axis margin, speeds, mode, cause, the shield's reasons and who proposed; then each proposal that was rejected and what
+was tried instead, what another assumption or policy would have changed, and the hashes of all that decided.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
 import json
@@ -63,6 +64,8 @@ class Config:
     """Another speed that people are assumed to walk at, m/s"""
     registry: Path = Path("registry")
     """Where a policy named by its version is looked for besides the run"""
+    film: bool = True
+    """Put a film of it on the page"""
     output: Path | None = None
     """The page; incident-ROBOT-SECOND.html in the run directory if not given"""
 
@@ -79,23 +82,30 @@ def run(config: Config) -> int:
     tallies = list(_tallies(config, moment, folder))
     seconds = (stamp - zero) / SECOND
     output = config.output or folder / f"incident-{log.robot}-{seconds:.1f}s.html"
-    write_atomic(output, render(moment, tallies))
+    shot, note = b"", ""
+    if config.film:
+        from fleet.incident.film import film
+
+        shot, note = film(moment, frames(moment), folder)
+        print(note, end="\n" if note else "", flush=True)
+    write_atomic(output, render(moment, tallies, shot, note))
     print(output)
     return 0
 
 
-def render(moment: Moment, tallies: list[Tally]) -> str:
-    """The page."""
+def render(moment: Moment, tallies: list[Tally], film: bytes = b"", lacks: str = "") -> str:
+    """The page; `film` is an mp4 that stands in it, `lacks` what it does not show."""
     log, step = moment.log, moment.steps[moment.at]
     title = f"{log.robot} at {moment.seconds(step):.1f} s"
     begin, end = moment.seconds(moment.steps[0]), moment.seconds(moment.steps[-1])
     subtitle = f"{log.path.name} · {begin:.1f} to {end:.1f} s · {len(moment.steps)} control steps, decided again"
     data = json.dumps(frames(moment), separators=(",", ":")).replace("</", "<\\/")
     found = [
+        _film(film, lacks),
         _video(moment),
         _axis(moment),
-        _decisions(moment),
         _refused(moment),
+        _decisions(moment),
         _whatifs(tallies, moment),
         _hashes(log),
     ]
@@ -151,7 +161,19 @@ def _tiles(moment: Moment) -> str:
         f'<div class="tile"><b class="{kind}">{html.escape(value)}</b><span>{html.escape(text)}</span></div>'
         for value, text, kind in tiles
     )
-    return f'<div class="tiles">{"".join(shown)}</div>'
+    columns = "grid-template-columns:repeat(auto-fit,minmax(150px,1fr))"
+    return f'<div class="tiles" style="{columns}">{"".join(shown)}</div>'
+
+
+def _film(film: bytes, lacks: str) -> str:
+    """The film in the page itself: it loads nothing."""
+    if not film:
+        return ""
+    data = base64.b64encode(film).decode()
+    source = f'src="data:video/mp4;base64,{data}"'
+    content = f'<video controls muted playsinline style="width:100%;border-radius:6px" {source}></video>'
+    words = "left: what the robot knew, decided again; right: the floor as it was, from behind the robot; real time"
+    return card("The film", content, lacks or words, wide=True)
 
 
 def _video(moment: Moment) -> str:
@@ -174,7 +196,7 @@ def _video(moment: Moment) -> str:
     words = "from the replay, in real time; arrow keys go step by step"
     if moment.trace is None:
         words += "; the run has no plant's record: shown is what the robot itself knew"
-    return card("What happened", content + "</div>", words, wide=True)
+    return card("Step by step", content + "</div>", words, wide=True)
 
 
 def _axis(moment: Moment) -> str:
@@ -209,7 +231,7 @@ def _refused(moment: Moment) -> str:
     ]
     note = _more(rows) or "v in m/s, w in rad/s; candidates by the reason for which they were refused"
     head = ("time", "why", "rejected", "released", "what that is")
-    return card("Rejected proposals", table(head, rows[:ROWS]) if rows else "<p>none</p>", note)
+    return card("Rejected proposals", table(head, rows[:ROWS]) if rows else "<p>none</p>", note, wide=True)
 
 
 def _instead(step: Walked) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from fleet.cli import main
+from fleet.incident.film import BAR, HEIGHT, WIDTH, pictures
 from fleet.incident.moment import frames, read_moment
 from fleet.incident.page import render
 from fleet.incident.walk import read_log
@@ -21,7 +24,8 @@ from tests.fleet.incident.conftest import Run, write_box
 
 def page_of(run: Run, folder: Path, *options: str) -> str:
     output = folder / "page.html"
-    assert main(["incident", str(run.root), "--at", "6.5", "--output", str(output), *options]) == 0
+    film = () if "--film" in options else ("--no-film",)
+    assert main(["incident", str(run.root), "--at", "6.5", "--output", str(output), *film, *options]) == 0
     return output.read_text()
 
 
@@ -77,6 +81,45 @@ def test_a_browser_shows_the_moment_and_steps_through_it(incident_run: Run, tmp_
     assert "scan stale" in before
     assert "6.5 s" in before
     assert "6.6 s" in after
+
+
+@needs_chromium
+def test_the_film_stands_in_the_page_plays_there_and_says_what_it_lacks(incident_run: Run, tmp_path: Path) -> None:
+    text = page_of(incident_run, tmp_path, "--film", "--before", "1", "--after", "0.5")
+    assert "no plant&#x27;s record: only what the robot knew is shown" in text
+    assert re.findall(r'src="([^,]*),', text) == ["data:video/mp4;base64"]  # it loads nothing
+    size = "(() => { const v = document.querySelector('video'); return [v.videoWidth, v.videoHeight, v.duration]; })()"
+    with browse((tmp_path / "page.html").as_uri(), tmp_path / "profile") as tab:
+
+        def shown() -> list[float]:
+            return tab.ask("Runtime.evaluate", expression=size, returnByValue=True)["result"].get("value") or [0]
+
+        tab.wait(lambda _: shown()[0] > 0)
+        answer = shown()
+    assert answer == [WIDTH, HEIGHT + BAR, pytest.approx(1.6, abs=0.11)]
+
+
+def test_every_frame_of_the_film_shows_its_own_step(incident_run: Run) -> None:
+    log = read_log(incident_run.box)
+    data = frames(read_moment(log, log.span[0] + 6_500_000_000, log.span[0], 1.0, 0.5))
+    found = list(pictures(data, []))
+    assert len(found) == len(data["steps"]) == 16
+    assert all(frame.shape == (HEIGHT + BAR, WIDTH, 3) for frame in found)
+    assert all((one != two).any() for one, two in itertools.pairwise(found))
+    reds = [int((np.abs(frame[BAR:].astype(int) - (192, 57, 43)).sum(axis=-1) < 60).sum()) for frame in found]
+    assert min(reds) > 100  # what the lidar met
+    behind = [np.full((HEIGHT, WIDTH // 2, 3), number, np.uint8) for number in range(16)]
+    both = list(pictures(data, behind))
+    assert [int(frame[-1, -1, 0]) for frame in both] == list(range(16))
+
+
+def test_without_what_a_film_needs_the_page_says_so(
+    incident_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fleet.incident.film.find_spec", lambda name: None)
+    text = page_of(incident_run, tmp_path, "--film")
+    assert "<video" not in text
+    assert "no film: imageio_ffmpeg and PIL not installed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
