@@ -6,8 +6,12 @@ shift share floor, battery, wear and traffic; (robot, shift) is their cluster.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import math
+import os
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
 
 import msgspec
@@ -99,10 +103,31 @@ def line(mission: Mission) -> bytes:
 
 
 def append_missions(path: Path, missions: Iterable[Mission]) -> None:
-    """Add missions to a file, which is made when it is not there."""
+    """Add missions to a file, which is made when it is not there: all of them or, where OSError is raised, none.
+
+    A last line without its end, of a writer that was killed, is cut off: behind it no mission could be read.
+    """
     lines = b"".join(line(check(mission)) for mission in missions)
-    with path.open("ab") as file:
-        file.write(lines)
+    with path.open("ab+", buffering=0) as file:
+        end = _ended(file)
+        try:
+            file.truncate(end)
+            if file.write(lines) != len(lines):  # the disk has filled
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(end)
+            raise
+
+
+def _ended(file: FileIO) -> int:
+    """Bytes of a file up to the end of its last whole line."""
+    size = file.seek(0, os.SEEK_END)
+    begin = max(0, size - LINE_MAX)
+    file.seek(begin)
+    tail = file.read(size - begin)
+    end = tail.rfind(b"\n") + 1
+    return size if tail.endswith(b"\n") or (begin and not end) else begin + end  # without any: no file of missions
 
 
 def read_missions(path: Path, limit: int | None = None) -> Iterator[Mission]:

@@ -109,7 +109,11 @@ def write_verdict(verdict: Verdict, run: Path) -> Path:
         except FileExistsError:
             number += 1
             continue
-        write_atomic(path, encode(verdict).decode())
+        try:
+            write_atomic(path, encode(verdict).decode())
+        except BaseException:
+            path.unlink(missing_ok=True)  # the number was taken and nothing stands there
+            raise
         return path
 
 

@@ -33,6 +33,7 @@ from fleet.rollout.events import Store
 from fleet.rollout.lease import Lessor
 from fleet.rollout.plan import DRIVEN, RolloutError, Stage
 from fleet.rollout.record import AnyEvent, Command, Decision, Deploy, Gate, Looked, Name, Revoke, State
+from sim.files import FileError
 
 SECOND = 1_000_000_000
 HOUR = 3600.0
@@ -139,7 +140,7 @@ class Conductor:
         verdict = self.verdict = self.judge.look(self.store.now())
         try:
             evidence = str(write_verdict(verdict, self.run).relative_to(self.run))
-        except (OSError, StoreError) as error:
+        except (OSError, FileError) as error:
             return self._doubt(f"a verdict cannot be written: {error}")
         decision: Decision = "promote" if verdict.decision == "promote" else "hold"
         if verdict.decision == "rollback":

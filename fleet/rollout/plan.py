@@ -16,6 +16,9 @@ from sim.errors import MusterError
 HOLDOUT = 0.05
 """Of the fleet, on the old release until 100 % is confirmed: what a season or a new site does to both shows there."""
 
+YEAR = 366 * 86400.0
+"""s; no clock that jumps by more is set right again."""
+
 
 class RolloutError(MusterError):
     """A rollout refuses something, or cannot go on."""
@@ -135,8 +138,15 @@ def checked(plan: Plan) -> Plan:
         raise RolloutError(f"expected a holdout above 0 and below 0.5, got {plan.holdout:g}; the usual one is 0.05")
     if plan.trips < 1 or not plan.silence > 0.0 or not plan.jump > 0.0 or not plan.back >= 0.0:
         raise RolloutError("expected trips of 1 or more and times above 0; correct the plan")
+    if max(plan.silence, plan.jump, plan.back) > YEAR:
+        raise RolloutError("expected silence, jump and back of a year at most, in s; correct the plan")
     if not plan.course.robots or not plan.course.checklist or plan.course.signers < 1:
         raise RolloutError("expected robots, a checklist and a signer for the closed course; name them")
+    if plan.course.signers > len(set(plan.course.checklist)):
+        raise RolloutError(
+            f"expected an item of the checklist for each of {plan.course.signers} signers, it has "
+            f"{len(set(plan.course.checklist))}; nobody could ever pass the closed course"
+        )
     x0, y0, x1, y1 = plan.course.fence
     if not (x0 < x1 and y0 < y1 and all(map(math.isfinite, plan.course.fence))):
         raise RolloutError(f"expected a fence with an inside, got {plan.course.fence}; give x0, y0, x1, y1 in m")

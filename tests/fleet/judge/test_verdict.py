@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from fleet.judge.judge import judge
 from fleet.judge.missions import FILE, MissionError, append_missions, line, read_missions
 from fleet.judge.settings import Known, Settings
 from fleet.judge.verdict import VerdictError, encode, read_verdict, replay, write_verdict
+from sim.files import FileError
 from tests.fleet.judge.worlds import missions
 
 SETTINGS = Settings(history={"interventions": Known(0.02)})
@@ -43,6 +46,36 @@ def test_line_that_is_not_finished_is_left_out_and_one_that_is_none_is_named(tmp
         file.write(b"\n")
     with pytest.raises(MissionError, match=f"line {whole + 1} "):
         list(read_missions(tmp_path / FILE))
+
+
+def test_a_line_that_a_killed_writer_left_unfinished_spoils_no_later_mission(tmp_path: Path) -> None:
+    made = missions(3, hours=0.1)
+    append_missions(tmp_path / FILE, made[:3])
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(b'{"id": "half')
+    append_missions(tmp_path / FILE, made[3:])
+    assert list(read_missions(tmp_path / FILE)) == made
+
+
+def test_on_a_full_disk_missions_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    made = missions(3, hours=0.5)
+    append_missions(tmp_path / FILE, made[:3])
+    room = (tmp_path / FILE).stat().st_size + 2 * len(line(made[3])) + 10
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    told = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            append_missions(tmp_path / FILE, made[3:])
+        with pytest.raises(FileError, match="cannot write"):
+            write_verdict(judge(SETTINGS, made), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, told)
+    assert list(read_missions(tmp_path / FILE)) == made[:3]
+    append_missions(tmp_path / FILE, made[3:])
+    assert list(read_missions(tmp_path / FILE)) == made
+    assert not list((tmp_path / "verdicts").iterdir())
 
 
 def test_verdict_replays_to_the_same_bytes(run: Path) -> None:

@@ -1,3 +1,4 @@
+import tempfile
 from collections.abc import Set
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from fleet.judge.missions import FILE as MISSIONS
 from fleet.judge.missions import Mission, read_missions
 from fleet.judge.settings import Guardrail, Settings
 from fleet.judge.verdict import replay
-from fleet.rollout import conduct
 from fleet.rollout.authority import Signed, sign
 from fleet.rollout.conduct import Conductor
 from fleet.rollout.events import FILE, Store
@@ -231,11 +231,12 @@ def test_an_order_that_can_be_written_gives_nobody_a_lease_while_verdicts_cannot
     site.to_fleet()
     site.wave()
 
-    def full(*_: object) -> None:
+    def full(**_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(conduct, "write_verdict", full)
+    monkeypatch.setattr(tempfile, "mkstemp", full)
     site.conductor.look()
+    assert "a verdict cannot be written" in site.conductor.trouble
     assert not site.leased()
     key = FLEET.node("bert")
     assert key is not None

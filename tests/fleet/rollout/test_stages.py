@@ -119,6 +119,32 @@ def test_a_clock_that_jumps_holds_and_an_operator_resumes(jump: float) -> None:
     assert rollout.look().stage is Stage.PART_50
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"jump": 1e300}, "a year at most"), ({"silence": 1e300}, "a year at most"), ({"trips": 0}, "trips of 1 or more")],
+)
+def test_a_plan_with_times_beyond_every_clock_is_refused(changes: dict[str, float], said: str) -> None:
+    with pytest.raises(RolloutError, match=said):
+        checked(msgspec.structs.replace(PLAN, **changes))
+
+
+def test_a_course_that_asks_for_more_signers_than_it_has_items_is_refused() -> None:
+    course = msgspec.structs.replace(PLAN.course, signers=len(PLAN.course.checklist) + 1)
+    with pytest.raises(RolloutError, match="each of 3 signers"):
+        checked(msgspec.structs.replace(PLAN, course=course))
+
+
+@pytest.mark.parametrize("by", ["r0", "watchdog_7_r0"])
+def test_a_robot_is_no_operator_whatever_it_can_sign(by: str) -> None:
+    rollout = Rollout()
+    rollout.to(Stage.COURSE)
+    for verb in ("sign", "promote", "kill", "hold"):
+        with pytest.raises(RolloutError, match="key of the robot r0"):
+            rollout.order(verb, by, "stops")
+    with pytest.raises(RolloutError, match="key of the robot r0"):
+        handle(State(), started(by=by))
+
+
 def test_a_rollback_is_heard_although_the_clock_jumped() -> None:
     rollout = Rollout()
     rollout.to(Stage.PART_25)
