@@ -231,6 +231,7 @@ class BlackBox:
                     self._drop_file()
                 full = error.errno in (errno.ENOSPC, errno.EDQUOT)
                 if attempt or not full or not self._make_room():
+                    self._complain("a write failed, steps are lost until one succeeds", error)
                     return False
         return False
 

@@ -190,7 +190,8 @@ def _recover(config: Config, recordings: list[Recording]) -> int:
 def _export(config: Config, recordings: list[Recording], first: int) -> int:
     if config.out is None or config.out.suffix not in (".mcap", ".csv"):
         raise BlackBoxError(f"expected --out FILE.mcap or FILE.csv, got {config.out or 'none'}")
-    begin = first + round(config.begin * SECOND)
+    # all from the start on, also what a clock that went back stamped as earlier
+    begin = first + round(config.begin * SECOND) if config.begin > 0.0 else -(2**63)
     end = first + round(config.end * SECOND) if config.end != float("inf") else 2**64
     parts = [cut(recording, begin, end) for recording in recordings]
     if not any(part.chunks for part in parts):

@@ -65,6 +65,7 @@ def make_keys(robot: str, folder: Path) -> tuple[Path, Path]:
             raise SealKeyError(f"{path} exists; a key in use is never replaced: name another folder with --out")
     key = secrets.token_bytes(KEY_BYTES)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         _write(seal, "seal", 0, key)
         _write(verify, "verify", 0, key)
     except OSError as error:

@@ -377,6 +377,45 @@ def test_heads_are_told_at_the_end_and_verify_asks_for_them(tmp_path: Path) -> N
     assert "r0-1.mcap, whose head the fleet has, is missing" in report.line()
 
 
+def test_a_disk_that_fills_while_a_robot_drives_costs_records_alone_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The loop appends on; the file system has no room for a while, as `writev` says."""
+    real, room = os.writev, [True]
+
+    def writev(handle: int, views: list[memoryview]) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(handle, views)
+
+    monkeypatch.setattr("os.writev", writev)
+    box = BlackBox(tmp_path, "r0", METADATA, {})
+    recorder = Recorder([box], interval=0.002)
+    longest = 0.0
+    for cycle in range(60):
+        room[0] = not 20 <= cycle < 40
+        began = time.thread_time()
+        box.append(step(cycle))
+        longest = max(longest, time.thread_time() - began)
+        until(lambda seen=cycle + 1: box.counts.written + box.counts.dropped == seen)
+    recorder.close()
+    assert longest < 0.001
+    assert (box.counts.written, box.counts.dropped, box.counts.failed_writes) == (40, 20, 20)
+    said = capsys.readouterr().err
+    assert said.count("a write failed, steps are lost until one succeeds") == 1
+    assert "No space left on device" in said
+    (path,) = files_of(tmp_path, "r0")
+    own = [
+        decode(each.data)
+        for piece in scan(path.read_bytes()).pieces
+        for each in piece.records
+        if each.channel == EVENTS
+    ]
+    assert own == [Kept("0"), DropOut(20, "disk")]
+    (report,) = verify([path], None)
+    assert report.good
+
+
 def test_a_full_disk_takes_the_oldest_file_that_nothing_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk has room for so many bytes, whatever the files are; `writev` says so as the kernel does."""
     real, room = os.writev, 60_000
