@@ -3,7 +3,7 @@
     reached          share of the robots whose guard lets the baseline drive within 5 steps of the shift's begin
     <shift>          the same of each shift
     held_out_*       the same of seventeen more shifts, which were written down before the guard was made to see any
-                     (2026-11-22): no limit and no score was chosen by them
+                     (2026-11-22); one number was chosen with them in view (docs/benchmarks.md)
     false_fallbacks  of undisturbed driving, an hour of one robot; `robot_hours` how many were driven, `rate_bound` the
                      upper bound of the rate (95 %, exact)
     found_at_start   share of the planted skews of the feature code (units, order, normaliser, ...) that are refused

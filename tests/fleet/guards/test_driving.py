@@ -141,6 +141,18 @@ def test_readings_that_contradict_each_other_call_the_fallback_within_five_steps
     assert verdict.identical, verdict.line()
 
 
+def test_a_lidar_that_was_mounted_turned_lets_the_policy_never_move_the_robot(sensing: Policy) -> None:
+    episode = driven(sensing)
+    noisy(episode)
+    straight = episode.robot._scan
+    episode.robot._scan = lambda pose: np.roll(straight(pose), 8)
+    told = episode.run(3.0)
+    asked = [each.guard for each in told if each.answer is not None]
+    assert len(asked) > 20
+    assert set(asked) <= {Trip.PLACE, Trip.ROUGH}
+    assert all(each.released == (0.0, 0.0) or each.source == "fallback" for each in told)
+
+
 def test_an_undisturbed_mission_by_a_noisy_lidar_trips_nothing(sensing: Policy) -> None:
     episode = driven(sensing)
     noisy(episode)
