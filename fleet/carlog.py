@@ -43,6 +43,15 @@ class Logged:
     step: CarStep
     reading: CarReading
     decided: CarDecided
+    time: float
+    """Since the drive began, s"""
+    contact: str = ""
+    """Nobody tells a car"""
+
+    @property
+    def mode(self) -> str:
+        """Who proposed."""
+        return self.decided.mode.name.lower()
 
 
 class CarLog:
@@ -100,7 +109,8 @@ class CarLog:
     def append(self, control: CarControl, reading: CarReading, output: CarOutput) -> None:
         """A control step that was decided; some tens of microseconds."""
         if self._box is not None and output.decided is not None:
-            self._box.append(Logged(kept(control), reading, output.decided))
+            step = kept(control)
+            self._box.append(Logged(step, reading, output.decided, step.number * self.course.period))
 
     def end(self) -> None:
         """Close what is open; safe to call twice."""

@@ -36,6 +36,7 @@ from fleet.blackbox import BlackBox, Layout, Message, Recorder
 from fleet.box.keep import files_of
 from fleet.box.recover import last_head
 from fleet.box.sealkey import SealKey
+from fleet.box.trigger import drive_triggers
 from fleet.codehash import code_hash
 from fleet.driveguard import Decision
 from fleet.rundir import cpu, versions
@@ -193,9 +194,10 @@ def describe(
 
 def layout_of(course: Course, moment_of: Callable[[Any], Moment] | None = None) -> Layout:
     """How moments of a course, or what `moment_of` makes moments of, become messages."""
+    triggers = functools.partial(drive_triggers, period=course.period)
     if moment_of is None:
-        return Layout(CHANNELS, functools.partial(drive_messages, period=course.period))
-    return Layout(CHANNELS, lambda steps: drive_messages([moment_of(each) for each in steps], course.period))
+        return Layout(CHANNELS, functools.partial(drive_messages, period=course.period), triggers)
+    return Layout(CHANNELS, lambda steps: drive_messages([moment_of(each) for each in steps], course.period), triggers)
 
 
 def drive_messages(moments: Sequence[Moment], period: float) -> list[Message]:

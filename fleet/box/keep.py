@@ -1,6 +1,7 @@
 """Which files of a robot stay: quota, and events that are locked.
 
-    <folder>/<robot>-<n>.mcap             the ring: the oldest go when all together are larger than the quota
+    <folder>/<robot>-<n>.mcap             the ring: the oldest go when all together are larger than the quota;
+                                          all drives of a car are one ring
     <folder>/events/<robot>-<k>.json      an event: what happened, its window, and the files that hold it
 
 A file that an event names is never deleted here, whatever the quota says: whoever wants its room removes the event. So
@@ -39,6 +40,8 @@ JUMP = 60 * SECOND
 LOCKED_SHARE = 0.75
 """Of the quota that events may lock: the rest goes on as a ring."""
 
+DRIVE = re.compile(r"drive\d+")
+"""Names of drives, each of which is a black box of its own; all of a folder are one car's, and one ring."""
 _NAME = re.compile(r"(.+)-(\d+)\.mcap")
 
 
@@ -148,7 +151,7 @@ class Keeper:
 
     def tidy(self, current: str) -> list[Forgotten]:
         """Delete the oldest files until the rest fits the quota; what went."""
-        total = sum(map(_size, files_of(self._folder, self._robot)))
+        total = sum(map(_size, ring_of(self._folder, self._robot)))
         gone = []
         while total - self.deleted_bytes > self._quota and (one := self.free(current)) is not None:
             gone.append(one)
@@ -162,7 +165,7 @@ class Keeper:
     def free(self, current: str) -> Forgotten | None:
         """Delete the oldest file that nothing locks; None where there is none."""
         locked = self._locked()
-        for path in files_of(self._folder, self._robot):
+        for path in ring_of(self._folder, self._robot):
             if path.name == current or path.name in locked:
                 continue
             size, known = _size(path), {each.path.name: each.head for each in self._places}
@@ -178,7 +181,8 @@ class Keeper:
     def _locked(self) -> set[str]:
         """Names in events, those of damaged events too: a file that cannot be read locks what it still names."""
         names: set[str] = set()
-        for path in (self._folder / EVENTS).glob(f"{self._robot}-*.json"):
+        whose = "drive*" if DRIVE.fullmatch(self._robot) else self._robot
+        for path in (self._folder / EVENTS).glob(f"{whose}-*.json"):
             with contextlib.suppress(OSError):
                 names |= {name.decode() for name in re.findall(rb"[a-z0-9_]+-\d+\.mcap", path.read_bytes())}
         return names
@@ -206,6 +210,14 @@ def files_of(folder: Path, robot: str) -> list[Path]:
         if match is not None and match.group(1) == robot:
             found.append((int(match.group(2)), path))
     return [path for _, path in sorted(found)]
+
+
+def ring_of(folder: Path, robot: str) -> list[Path]:
+    """Files that share a quota, oldest first: those of a robot, or all drives of a car."""
+    if DRIVE.fullmatch(robot) is None:
+        return files_of(folder, robot)
+    files = (path for path in folder.glob("drive*-*.mcap") if DRIVE.fullmatch(path.stem.rpartition("-")[0]))
+    return sorted(files, key=by_number)
 
 
 def number_of(path: Path) -> int:

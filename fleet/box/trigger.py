@@ -10,6 +10,7 @@ from typing import Any
 
 from fleet.box.chain import Triggered
 from safety.supervisor import Cause, Mode
+from sim.robot import SECOND
 
 WORTH = {
     Mode.FALLBACK: {Cause.POLICY},
@@ -34,6 +35,25 @@ def robot_triggers(before: Any, steps: Sequence[Any]) -> list[Triggered]:  # ste
                 found.append(Triggered(mode.name.lower(), detail, step.cycle, step.stamp))
         was = now
     return found
+
+
+def drive_triggers(before: Any, steps: Sequence[Any], period: float) -> list[Triggered]:  # moments of a drive
+    """Where a car's fallback took over, or it touched somebody; `before`: the moment before the first, or None.
+
+    Moments have a `time` (s), a `mode` and a `contact` (`sim.driving.moment.Moment`); `period` is between two, s.
+    """
+    found, was = list[Triggered](), dict[str, str]() if before is None else _happens(before)
+    for step in steps:
+        now = _happens(step)
+        cycle, stamp = round(step.time / period), round(step.time * SECOND)
+        found += [Triggered(cause, detail, cycle, stamp) for cause, detail in now.items() if cause not in was]
+        was = now
+    return found
+
+
+def _happens(step: Any) -> dict[str, str]:  # as above
+    contact = {"contact": f"contact: {step.contact}"} if step.contact else {}
+    return contact | ({"fallback": "the policy has failed"} if step.mode == "fallback" else {})
 
 
 def _mode_of(step: Any) -> tuple[Mode, Cause] | None:  # as above; other records than a robot's have no mode

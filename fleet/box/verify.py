@@ -275,11 +275,16 @@ def _own(record: Message) -> chain.Own | None:
 def _follow(reports: Sequence[Report], whole: bool) -> None:
     """Whether each file names the one before it with its last head, and whether all are there that should be."""
     known = {report.path.name: report for report in reports}
+    gone = {name for report in reports for name in report.forgotten}
+    newest = max((by_number(Path(name)) for name in gone), default=None)
     for report in reports:
         name, head = report.previous
         before = known.get(name)
-        if whole and name and before is None and _robot_of(name) != _robot_of(report.path.name):
-            report.faults.append(f"{name}, the drive before it, is missing")  # of drives no quota takes any
+        drive = name and _robot_of(name) != _robot_of(report.path.name)
+        # where the quota took what is newer than a locked drive, it took what is older, and may have taken its note
+        passed = newest is not None and by_number(report.path) < newest
+        if whole and drive and before is None and name not in gone and not passed:
+            report.faults.append(f"{name}, the drive before it, is missing")
         if before is not None and before.heads and before.heads[-1].hex() != head:
             report.faults.append(f"it does not follow on {name} as that is now")
             before.faults.append(f"it does not end as {report.path.name} says")

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from fleet.blackbox import BlackBox
+from fleet.box.keep import by_number, read_event
 from fleet.box.recorder import HEADS
-from fleet.box.sealkey import SEALED, SealKey
+from fleet.box.recover import last_head
+from fleet.box.sealkey import SEALED, SealKey, VerifyKey
+from fleet.box.verify import verify
 from fleet.cli import main
-from fleet.drivelog import recording
+from fleet.drivelog import layout_of, recording
 from fleet.salvage import read_recording
 from tests.fleet import drives
 from tests.fleet.box.tampering import apart, forged
@@ -118,8 +122,41 @@ def test_a_disk_that_was_taken_as_a_whole_is_missed_by_its_heads(
 
 
 def test_robots_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    from fleet.box.keep import by_number
-
     names = ["r10-0.mcap", "r2-1.mcap", "drive10-0.mcap", "r2-0.mcap", "drive9-0.mcap", "other.mcap"]
     assert [path.name for path in sorted(map(Path, names), key=by_number)] == [
         "drive9-0.mcap", "drive10-0.mcap", "other.mcap", "r2-0.mcap", "r2-1.mcap", "r10-0.mcap"]  # fmt: skip
+
+
+def test_a_fallback_and_a_contact_of_a_drive_are_events_that_the_quota_spares(tmp_path: Path) -> None:
+    box = tmp_path / "blackbox"
+    key = tmp_path / "keys"
+    assert main(["blackbox", "key", SEALED, "--out", str(key)]) == 0
+    seal = SealKey(key / "car.seal")
+    size = 0
+    for number in range(6):
+        moments = [replace(moment, contact="", mode="policy") for moment in drives.moments(1.0)]
+        if number == 1:
+            moments[5] = replace(moments[5], mode="fallback")
+            moments[6] = replace(moments[6], mode="fallback", contact="car")
+        quota = 0 if number == 0 else 7 * size // 2
+        layout = layout_of(drives.course())
+        before = max(box.glob("*.mcap"), key=by_number, default=None)
+        made = BlackBox(
+            box, f"drive{number}", {}, {}, layout=layout, key=seal, quota_bytes=quota or 1 << 30,
+            previous=(before.name, last_head(before)) if before is not None else None,
+        )  # fmt: skip
+        for moment in moments:
+            made.append(moment)
+        made.close()
+        size = size or (box / "drive0-0.mcap").stat().st_size
+    left = sorted((path.name for path in box.glob("*.mcap")), key=lambda name: by_number(Path(name)))
+    assert left[0] == "drive1-0.mcap", "the event's"
+    assert left[-1] == "drive5-0.mcap"
+    assert len(left) == 4
+    event = read_event(box / "events" / "drive1-0.json")
+    assert [trigger.cause for trigger in event.triggers] == ["fallback", "contact"]
+    reports = verify([box / name for name in left], VerifyKey(key / "car.verify"))
+    assert [report.faults for report in reports] == [[], [], [], []]
+    (box / "drive4-0.mcap").unlink()
+    reports = verify([box / name for name in left if name != "drive4-0.mcap"], VerifyKey(key / "car.verify"))
+    assert reports[-1].faults == ["drive4-0.mcap, the drive before it, is missing"]
