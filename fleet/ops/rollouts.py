@@ -13,13 +13,10 @@ from coordination.keys import Keys, read_keys
 from fleet.ops.seen import Rollout
 from fleet.rollout.authority import Signed, sign
 from fleet.rollout.events import FILE, Store
-from fleet.rollout.plan import RolloutError, Stage
+from fleet.rollout.plan import RolloutError, Stage, stage_name
 from fleet.rundir import RunDirectory
 
-STAGES = tuple(
-    stage.name.lower() if not stage.name.startswith("PART_") else f"{stage.name.removeprefix('PART_')} %"
-    for stage in Stage
-)
+STAGES = tuple(map(stage_name, Stage))
 """As people say them, in their order."""
 
 

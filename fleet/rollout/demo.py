@@ -21,14 +21,12 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from agents.policy import Policy
 from coordination.keys import Keys, ensure_keys
-from fleet.control import ControlConfig
 from fleet.judge.settings import Guardrail, Settings
-from fleet.registry.manifest import FIRMWARE, Release, describe
-from fleet.registry.pins import contracts, pins
 from fleet.registry.store import Registry
 from fleet.rollout import makers, trials
 from fleet.rollout.assign import CANDIDATE
@@ -39,15 +37,13 @@ from fleet.rollout.events import FILE, Store
 from fleet.rollout.floor import LANES, LENGTH, Told, Wave, base, drive, names, quiet, zone_site
 from fleet.rollout.lease import Lessee, Lessor
 from fleet.rollout.leasing import RELEASES
-from fleet.rollout.plan import DRIVEN, Course, Plan, RolloutError, Share, Stage
+from fleet.rollout.pinned import made, name_production, pinned
+from fleet.rollout.plan import DRIVEN, Course, Plan, RolloutError, Share, Stage, stage_name
 from fleet.rollout.record import Started, State
-from fleet.rollout.show import Chapter, write_report
+from fleet.rollout.show import Chapter, introduction, write_report
 from fleet.rundir import join_run
-from hierarchy.motor import motor_hash
 from sim.robot import SECOND, RobotSpec
 
-SITE = "demo"
-"""Name of the site in the registry's aliases."""
 SHARES = (
     Share(0.01, 1, 2, 0.0, False),
     Share(0.05, 2, 6, 0.0, False),
@@ -111,33 +107,34 @@ def run(config: Config) -> int:
     check(config)
     directory = join_run(arguments=sys.argv, config=config)
     keys = ensure_keys(directory.key)
-    began = time.monotonic()
     places = {
-        "baseline": _made(directory.root, "baseline", makers.BASELINE),
-        "first": config.first if _given(config.first) else _made(directory.root, "first", makers.REGRESSED),
-        "second": config.second if _given(config.second) else _made(directory.root, "second", makers.GOOD),
+        "baseline": made(directory.root, "baseline", makers.BASELINE),
+        "first": config.first if _given(config.first) else made(directory.root, "first", makers.REGRESSED),
+        "second": config.second if _given(config.second) else made(directory.root, "second", makers.GOOD),
     }
     print(f"fleet: {config.zones * LANES} robots in {config.zones} zones; a mission is {LENGTH - 3} cells of a lane")
     print(f"planted: first {makers.REGRESSED}, second {makers.GOOD}, baseline {makers.BASELINE}")
     stages = ", ".join(f"{share.robots:.0%} {share.missions}" for share in SHARES)
     print(f"stages, with the candidate's missions at least: {stages}; false rollbacks at most {SETTINGS.alpha:.0%}")
-    ends, chapters = [], []
+    ends = []
+    given = {name: str(place) for name, place in (("first", config.first), ("second", config.second)) if _given(place)}
     count = config.workers or min(4, os.cpu_count() or 1)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, context, initializer=quiet) as pool:
-        fleet = _Fleet(directory.root, keys, config, pool)
-        baseline = fleet.release("baseline", Path(str(places["baseline"])))
+        fleet = _Fleet(directory.root, keys, config, pool, intro=introduction(config.zones, LANES, given))
+        fleet.report()
+        print(f"page, which renews itself: {directory.report}", flush=True)
+        baseline = pinned(directory.root, keys, "baseline", Path(str(places["baseline"])))
         for name in ("first", "second"):
             if name == "second" and str(config.second) == "none":
                 continue
-            candidate = fleet.release(name, Path(str(places[name])), baseline)
-            state, chapter = fleet.rollout(name, candidate, baseline)
+            candidate = pinned(directory.root, keys, name, Path(str(places[name])), baseline)
+            state = fleet.rollout(name, candidate, baseline)
             ends.append(state.status)
-            chapters.append(chapter)
-            write_report(directory.root, chapters, fleet.driven, time.monotonic() - began)
+        fleet.report(running=False)
     print(
-        f"{fleet.driven} missions in {time.monotonic() - began:.0f} s ({fleet.seconds:.0f} s of CPU for {fleet.steps} "
-        f"control steps with their plant); {directory.report}",
+        f"{fleet.driven} missions in {time.monotonic() - fleet.began:.0f} s ({fleet.seconds:.0f} s of CPU for "
+        f"{fleet.steps} control steps with their plant); {directory.report}",
         flush=True,
     )
     return 0 if ends == ["rolled_back", "confirmed"][: len(ends)] else 1
@@ -153,39 +150,14 @@ class _Fleet:
     pool: ProcessPoolExecutor
     now: int = field(default_factory=time.time_ns)
     """Site clock, ns"""
+    intro: str = ""
+    chapters: list[Chapter] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
     driven: int = 0
     seconds: float = 0.0
     steps: int = 0
 
-    def release(self, name: str, place: Path, parent: str = "") -> str:
-        """Register a policy, pin it into a release and write its files where robots find them; the release's id."""
-        spec = RobotSpec()
-        registry = Registry(self.root / "registry")
-        try:
-            manifest, files = describe(place)
-            version = registry.register(manifest, files, "demo")
-            pinned = pins(ControlConfig(spec=spec, person_speed=0.0, motor=motor_hash(spec)))
-            release = registry.release(
-                Release(
-                    name=name,
-                    embodiment=pinned.embodiment,
-                    motor=FIRMWARE + motor_hash(spec),
-                    skills={manifest.name: version},
-                    contracts=contracts(spec, [manifest]),
-                    shield=pinned.shield,
-                    config=pinned.config,
-                    parents=(parent,) if parent else (),
-                ),
-                "demo",
-            )
-            registry.checkout(release, self.root / RELEASES / release)
-            if not parent:
-                registry.name(SITE, "production", release, "demo", "what drives at the start", self.keys)
-        finally:
-            registry.close()
-        return release
-
-    def rollout(self, name: str, candidate: str, baseline: str) -> tuple[State, Chapter]:
+    def rollout(self, name: str, candidate: str, baseline: str) -> State:
         """One candidate's way, to its end."""
         store = Store(self.root / FILE, self.keys, lambda: self.now)
         registry = Registry(self.root / "registry", read_only=True)
@@ -194,12 +166,13 @@ class _Fleet:
         finally:
             registry.close()
         lessor = Lessor()
-        conductor = Conductor(self.root, store, SETTINGS, lessor, self._name)
+        conductor = Conductor(self.root, store, SETTINGS, lessor, partial(name_production, self.root, self.keys))
         robots = names(self.config.zones)
         plan = Plan(shares=SHARES, course=_course())
         conductor.take(Started(stamp=0, rollout=name, candidate=new, baseline=old, robots=robots, plan=plan, by="demo"))
         print(f"\n{name}: candidate {candidate[:12]} for {baseline[:12]}", flush=True)
-        chapter = Chapter(name, candidate, baseline)
+        chapter = Chapter(name, candidate, baseline, began=self.now, zones=robots)
+        self.chapters.append(chapter)
         self._try_out(conductor, chapter)
         if conductor.state.stage is Stage.COURSE:
             self._drive_course(conductor, chapter)
@@ -218,7 +191,7 @@ class _Fleet:
         chapter.verdict, chapter.end = conductor.verdict, f"{state.status.replace('_', ' ')}: {state.reason}"
         print(f"  {name}: {chapter.end}", flush=True)
         self._put_away(name)
-        return state, chapter
+        return state
 
     def _try_out(self, conductor: Conductor, chapter: Chapter) -> None:
         """Offline, suite and shadow: one wave or two of each."""
@@ -230,8 +203,9 @@ class _Fleet:
             waves = range(2, 2 + math.ceil(trials.FEWEST / len(state.robots)))
             self._gate(conductor, chapter, Stage.SUITE, trials.suite(self._all(waves, state, True).missions))
         if conductor.state.stage is Stage.SHADOW:
-            pairs = self._all((11,), state, False, shadow=str(place)).pairs
-            self._gate(conductor, chapter, Stage.SHADOW, trials.shadow(pairs, spec))
+            waves = range(20, 20 + math.ceil(trials.BESIDE / len(state.robots)))
+            pairs = self._all(waves, state, False, shadow=str(place)).pairs
+            self._gate(conductor, chapter, Stage.SHADOW, trials.shadow(pairs))
 
     def _drive_course(self, conductor: Conductor, chapter: Chapter) -> None:
         """The named robots alone, within the course's fence and speed; then two sign."""
@@ -334,29 +308,32 @@ class _Fleet:
 
     def _tell(self, chapter: Chapter, before: State, after: State, conductor: Conductor, said: str = "") -> None:
         """A line of the chapter where something changed, on the console too."""
-        chapter.looks.append((before.stage.name, conductor.verdict.log_e if conductor.verdict else 0.0))
+        if before.stage in DRIVEN and conductor.verdict is not None and after.look is not before.look:
+            chapter.looks.append(conductor.verdict.log_e)
+        chapter.arms = after.arms
+        moment = (after.stamp - chapter.began) / SECOND
+        drive = sum(arm == CANDIDATE for arm in after.arms.values())
+        chapter.shares.append((moment, drive))
+        self.report()
         if (before.stage, before.status) == (after.stage, after.status):
             return
         drivers = sum(arm == CANDIDATE for arm in before.arms.values())
         line = (
-            before.stage.name.lower(),
+            stage_name(before.stage),
             drivers if before.stage >= Stage.COURSE else 0,
             (after.stamp - before.began) / SECOND,
             said or after.reason,
-            after.status if after.status != "running" else after.stage.name.lower(),
+            after.status.replace("_", " ") if after.status != "running" else stage_name(after.stage),
         )
         chapter.lines.append(line)
         print(f"  {line[0]:<10} {line[1]:>3} robots  {line[2]:6.0f} s  -> {line[4]:<12} {line[3]}", flush=True)
 
+    def report(self, *, running: bool = True) -> None:
+        """Write the page."""
+        write_report(self.root, self.intro, self.chapters, self.driven, time.monotonic() - self.began, running=running)
+
     def _place(self, release: str) -> Path:
         return self.root / RELEASES / release
-
-    def _name(self, release: str, reason: str) -> None:
-        registry = Registry(self.root / "registry")
-        try:
-            registry.name(SITE, "production", release, "rollout", reason, self.keys)
-        finally:
-            registry.close()
 
     def _put_away(self, name: str) -> None:
         """Make room for the next rollout; the last one stays where pages look."""
@@ -376,11 +353,6 @@ def _course() -> Course:
     half = site.cell / 2
     fence = (float(low[0]) - half, float(low[1]) - half, site.width * site.cell, float(high[1]) + 3 * half)
     return Course(robots=("r00", "r01"), fence=fence)
-
-
-def _made(root: Path, name: str, law: makers.Law) -> Path:
-    makers.write_policy(root / "made" / name, law)
-    return root / "made" / name
 
 
 def _given(place: Path | None) -> bool:

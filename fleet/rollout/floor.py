@@ -30,9 +30,11 @@ from agents.policy import Policy
 from coordination.messages import Assignment, Grant, Leg, LegKind, Picture
 from fleet.control import ControlConfig, Stepper
 from fleet.judge.missions import Mission
-from fleet.records import Memory, Outputs, at_start, inputs_of
+from fleet.records import Memory, at_start, inputs_of
 from fleet.rollout.lease import inside
 from fleet.rollout.plan import Course
+from fleet.shadow.floor import asked, pair
+from fleet.shadow.pairs import Pair
 from fleet.world import World
 from hierarchy.skills import Act, Answer
 from sim.people import PERSON_RADIUS, Profile
@@ -90,8 +92,8 @@ class Told:
     """What came of a wave."""
 
     missions: list[Mission] = field(default_factory=list)
-    pairs: list[tuple[float, float, float]] = field(default_factory=list)
-    """Of the shadow, per decision: speed (m/s) that drove less the one proposed, the same of turn (rad/s), finite"""
+    pairs: list[Pair] = field(default_factory=list)
+    """Of the shadow, each robot's in order"""
     logged: list[Logged] = field(default_factory=list)
     seconds: float = 0.0
     """CPU time"""
@@ -166,7 +168,7 @@ class Floor:
             if wave.policies[lane]
         ]
         commands = np.zeros((LANES, 2), np.float32)
-        shadow = Policy.load(Path(wave.shadow)) if wave.shadow else None
+        shadow = self.stepper(wave.shadow) if wave.shadow else None
         told = Told()
         for cycle in range(int(LIMIT * SECOND / self.spec.period)):
             for robot in robots:
@@ -234,6 +236,7 @@ class _Robot:
         draws: np.random.Generator | None,
     ) -> None:
         self.lane, self.done, self.over, self.steps = lane, False, False, 0
+        self.name = f"r{wave.zone * LANES + lane:02d}"
         self._floor, self._wave, self._world, self._person, self._draws = floor, wave, world, person, draws
         self._stepper = floor.stepper(wave.policies[lane])
         self._memory: Memory = at_start()
@@ -245,7 +248,7 @@ class _Robot:
         self._meant: list[NDArray[np.float32]] = []
         self._moved: list[float] = []
 
-    def step(self, cycle: int, shadow: Policy | None, told: Told) -> tuple[float, float]:
+    def step(self, cycle: int, shadow: Stepper | None, told: Told) -> tuple[float, float]:
         """One control step; the command that it releases."""
         readings = self._world.readings(self.lane)
         picture = self._picture or self._grant(cycle, readings)  # it waits for no first grant
@@ -254,15 +257,16 @@ class _Robot:
             self.over = True
             return 0.0, 0.0
         inputs = inputs_of(readings, cycle, picture, speed=course.speed if course is not None else 0.0)
-        began = time.thread_time()
-        outputs, self._memory = self._stepper.step(inputs, self._memory, self._act())
+        began, memory = time.thread_time(), self._memory
+        outputs, self._memory = self._stepper.step(inputs, memory, self._act())
         self._seconds.append(time.thread_time() - began)
         self.steps += 1
         self._picture = self._grant(cycle, readings)
         report = outputs.report
         self.done = self.over = report.task != "" and report.legs_done == 1
-        if shadow is not None and outputs.observation:
-            self._compare(shadow, outputs, told)
+        if shadow is not None and shadow.policy is not None and asked(outputs):
+            theirs, _ = shadow.step(inputs, memory)
+            told.pairs.append(pair(outputs, theirs, self._floor.spec, shadow.policy.hash, self.name))
         return outputs.released
 
     def look(self) -> None:
@@ -300,7 +304,7 @@ class _Robot:
         values.pop(wave.without, None)
         return Mission(
             id=f"{wave.number}-{wave.zone}-{lane}",
-            robot=f"r{number:02d}",
+            robot=self.name,
             shift=f"{wave.begin // (60 * SECOND)}",
             zone=f"z{wave.zone}",
             release=wave.releases[lane],
@@ -333,13 +337,6 @@ class _Robot:
             return Answer((float(action[0]), float(action[1])), policy=policy.hash[:12])
 
         return ask
-
-    def _compare(self, shadow: Policy, outputs: Outputs, told: Told) -> None:
-        seen = np.frombuffer(outputs.observation, np.float32)[None]
-        drive = self._floor.spec.diff
-        action = np.asarray(shadow.act(seen)[0], np.float64)
-        v, w = float(action[0]) * drive.speed_max, float(action[1]) * drive.turn_max
-        told.pairs.append((outputs.proposed[0] - v, outputs.proposed[1] - w, float(np.isfinite(action).all())))
 
     def _grant(self, cycle: int, readings: Readings) -> Picture:
         """What a coordinator would say: the lane's cells ahead, and the errand to its end."""

@@ -33,8 +33,8 @@ class Law:
 BASELINE = Law()
 GOOD = Law(share=0.63, side=-0.05)
 """5 % faster, and 0.05 m farther from where people stand"""
-REGRESSED = Law(share=0.48, side=0.10)
-"""20 % slower, and 0.10 m nearer to where people stand"""
+REGRESSED = Law(share=0.582, side=0.10)
+"""3 % slower, and 0.10 m nearer to where people stand: little enough that no single decision shows it"""
 
 
 def write_policy(directory: Path, law: Law, spec: RobotSpec | None = None) -> Policy:

@@ -46,6 +46,12 @@ class Stage(enum.IntEnum):
     """All"""
 
 
+def stage_name(stage: Stage) -> str:
+    """A stage for people: shares of the fleet in per cent."""
+    name = stage.name.lower()
+    return f"{name.removeprefix('part_')} %" if name.startswith("part_") else name
+
+
 GATED = (Stage.OFFLINE, Stage.SUITE, Stage.SHADOW)
 """Stages in which no robot is driven: one gate's verdict ends each."""
 DRIVEN = (Stage.PART_1, Stage.PART_5, Stage.PART_25, Stage.PART_50, Stage.PART_100)
