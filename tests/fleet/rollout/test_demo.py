@@ -8,8 +8,8 @@ from fleet import cli
 from fleet.judge.verdict import replay
 from fleet.registry.store import Registry
 from fleet.rollout import demo, makers
-from fleet.rollout.pinned import SITE
 from fleet.rollout.events import FILE, Store
+from fleet.rollout.pinned import SITE
 from fleet.rollout.record import State
 from fleet.rundir import ENVIRONMENT, create_run
 
