@@ -17,7 +17,6 @@ import dataclasses
 import importlib
 import importlib.util
 import io
-import math
 import os
 import signal
 import sys
@@ -111,6 +110,8 @@ COMMANDS = {
 }
 
 
+LARGEST = 1e15
+"""Of any number on a command line, unless it is that option's own default: as ns it is still one, seconds for ever."""
 ROS_OPTIONS = ("-r", "--remap", "-p", "--param", "--params-file", "--log-level", "--enclave")
 """Options of ROS's that stand behind `--ros-args` and are most often forgotten there."""
 
@@ -269,8 +270,8 @@ def parse(name: str, config: type, arguments: Sequence[str]) -> Any:  # an insta
             raise UsageError(f'{name}: unknown option "{word}"{near} (muster {name} --help)')
         raise UsageError(f'{name}: unexpected argument "{word}" (muster {name} --help)')
     for option, value in _floats(parsed):
-        if math.isnan(value):
-            raise UsageError(f'{name}: --{option}: expected a number, got "nan" (muster {name} --help)')
+        if not abs(value) <= LARGEST and (option, value) not in _floats(config):
+            raise UsageError(f'{name}: --{option}: expected a number, got "{value:g}" (muster {name} --help)')
     return parsed
 
 
@@ -314,11 +315,11 @@ def _shown(config: type) -> list[str]:
     return [name for name in _options(config) if name != "ros-arguments"]
 
 
-def _floats(config: Any, prefix: str = "") -> list[tuple[str, float]]:  # any dataclass
-    """Every float of a Config with its option's name."""
+def _floats(config: Any, prefix: str = "") -> list[tuple[str, float]]:  # any dataclass, or its class
+    """Every float of a Config with its option's name; of its class those that it has by default."""
     found = []
     for field in dataclasses.fields(config):
-        name, value = prefix + field.name.replace("_", "-"), getattr(config, field.name)
+        name, value = prefix + field.name.replace("_", "-"), getattr(config, field.name, None)
         if dataclasses.is_dataclass(value):
             found += _floats(value, f"{name}.")
         elif isinstance(value, float):

@@ -72,7 +72,7 @@ class Config:
     to_test: Path | None = None
     """Make a regression test in this directory, of what was decided around --at"""
     robot: str = ""
-    """Which robot of a run, for --sim and --to-test"""
+    """Which robot of a run; all if not given, one alone for --sim and --to-test"""
     at: float | None = None
     """--to-test: the second of the recording; where this code first decides otherwise if not given"""
     seconds: float | None = None
@@ -131,7 +131,7 @@ def run(config: Config) -> int:
         if not isinstance(answered, Policy):
             return answered
         given = answered
-    verdicts = list(replay_all(config.path, config.policy, given))
+    verdicts = list(replay_all(config.path, config.policy, given, config.robot))
     for verdict in verdicts:
         print(verdict.line(), flush=True)
     different = sum(not verdict.identical for verdict in verdicts)
@@ -141,15 +141,22 @@ def run(config: Config) -> int:
     return 1 if different else 0
 
 
-def replay_all(path: Path, policy: Path | None = None, known: Policy | None = None) -> Iterator[Verdict]:
-    """The verdict of every black box under `path`; raises BlackBoxError when there is none.
+def replay_all(
+    path: Path, policy: Path | None = None, known: Policy | None = None, robot: str = ""
+) -> Iterator[Verdict]:
+    """The verdict of every black box under `path`, of one robot where it is named; raises BlackBoxError for none.
 
     `policy` is where to look for what drove; `known` was loaded already.
     """
-    files = find_files(path)
     policies = {known.hash: known} if known is not None else {}
-    for file in files:
+    others: set[str] = set()
+    named = not robot
+    for file in find_files(path):
         recording = read_recording(file)
+        if robot and (name := recording.metadata.get("robot", "none")) != robot:
+            others.add(name)
+            continue
+        named = True
         if recording.metadata.get("schema", "").startswith(DRIVES):
             yield _replay_drive(recording)
             continue
@@ -162,6 +169,10 @@ def replay_all(path: Path, policy: Path | None = None, known: Policy | None = No
         if header.policy_hash and header.policy_hash not in policies:
             policies[header.policy_hash] = find_policy(file, header, policy)
         yield replay(recording, header, policies.get(header.policy_hash))
+    if not named:
+        raise BlackBoxError(
+            f"expected a black box of {robot} in {path}, there are those of {', '.join(sorted(others))}"
+        )
 
 
 def _replay_drive(recording: Recording) -> Verdict:

@@ -28,7 +28,7 @@ from fleet.shadow.pairs import FLOOR, Pair
 from fleet.shadow.record import Count
 from fleet.shadow.summary import ShadowSummary, of_records
 from fleet.shadow.verdict import REJECT, SETTINGS, Settings
-from sim.files import write_atomic
+from sim.files import replacing, write_atomic
 
 DRIVE = "drive 2"
 """Schema of a car's black box: `fleet.drivelog.SCHEMA`, without its rooms."""
@@ -108,7 +108,7 @@ def _settings(config: Config, world: str) -> Settings:
 
 def _tell(name: str, found: ShadowSummary, held: Sequence[Pair | Count], out: Path) -> int:
     pairs = [one for one in held if isinstance(one, Pair) and one.candidate.policy == found.candidate]
-    out.mkdir(parents=True, exist_ok=True)
+    _made(out)
     write_atomic(out / "shadow.json", msgspec.json.format(msgspec.json.encode(found), indent=1).decode() + "\n")
     write_atomic(out / "shadow.html", render(name, found, pairs))
     print("\n".join(words(found)))
@@ -149,11 +149,19 @@ def _pair(config: Config) -> tuple[ShadowSummary, list[Pair], Path]:
             f"expected steps in which a policy was asked in {config.log}, there are none; give a log of a driving robot"
         )
     held.sort(key=lambda one: one.stamp)
+    _made(out)
     for robot in sorted({one.robot for one in held}):
-        path = out / f"{robot}.jsonl"
-        path.unlink(missing_ok=True)
-        record.write(path, (one for one in held if one.robot == robot))
+        with replacing(out / f"{robot}.jsonl") as path:
+            record.write(path, (one for one in held if one.robot == robot))
     return of_records(held, _settings(config, held[0].world)), held, out
+
+
+def _made(out: Path) -> None:
+    """Make the folder of the pairs and the report. Raises ShadowError where it cannot be."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ShadowError(f"--out: expected a folder that can be made, got {out} ({error.strerror})") from error
 
 
 def _candidate(config: Config, recordings: Sequence[Recording], keep: Path) -> _Beside:

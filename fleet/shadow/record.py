@@ -59,7 +59,7 @@ def read(path: Path) -> Iterator[Pair | Count]:
         for chunk in read_recording(path).chunks:
             for message in chunk:
                 if message.channel == CHANNEL:
-                    yield msgspec.msgpack.decode(message.data, type=Pair)
+                    yield _pair(path, message.data)
         return
     decoder = msgspec.json.Decoder(Pair | Count)
     number = 0
@@ -76,6 +76,13 @@ def read(path: Path) -> Iterator[Pair | Count]:
         raise ShadowError(
             f"expected a pair in line {number} of {path}, it is none ({printable(str(error))}); is it another file?"
         ) from error
+
+
+def _pair(path: Path, data: bytes) -> Pair:
+    try:
+        return msgspec.msgpack.decode(data, type=Pair)
+    except msgspec.MsgspecError as error:
+        raise ShadowError(f"expected pairs in {path}, one cannot be read ({printable(str(error))})") from error
 
 
 def write(path: Path, records: Iterable[Pair | Count]) -> None:

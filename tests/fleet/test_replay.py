@@ -160,6 +160,17 @@ def test_a_policy_that_answers_otherwise_is_found(
     assert not only(path, root).identical
 
 
+def test_a_robot_that_is_named_is_replayed_alone(
+    recorded: tuple[Path, Policy, list[Step]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, policy, steps = recorded
+    write_box(tmp_path, policy, steps[:20])
+    assert run(Config(tmp_path, policy=root, robot="r0")) == 0
+    capsys.readouterr()
+    with pytest.raises(BlackBoxError, match=r"expected a black box of r7 .* there are those of r0"):
+        list(replay_all(tmp_path, root, robot="r7"))
+
+
 def test_a_cut_file_is_replayed_as_far_as_it_is_whole(
     recorded: tuple[Path, Policy, list[Step]], tmp_path: Path
 ) -> None:

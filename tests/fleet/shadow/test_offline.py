@@ -131,6 +131,8 @@ def test_the_command_writes_pairs_summary_and_page(
         (["RUN"], "run the robots with --shadow"),
         (["RUN", "--policy", "FASTER", "--alpha", "2"], "--alpha: expected a share between 0 and 1, got 2"),
         (["RUN", "--policy", "TRUCK"], "embodiment"),
+        (["RUN", "--policy", "FASTER", "--out", "FILE/below"], "--out: expected a folder that can be made"),
+        (["RUN", "--policy", "FASTER", "--out", "n" * 300], "--out: expected a folder that can be made"),
     ],
 )
 def test_what_cannot_be_paired_is_one_line(
@@ -145,7 +147,14 @@ def test_what_cannot_be_paired_is_one_line(
     truck.mkdir()
     write_hand_policy(truck, replace(SPEC, length=2.0 * SPEC.length))
     (tmp_path / "empty").mkdir()
-    names = {"RUN": run[0], "EMPTY": tmp_path / "empty", "FASTER": faster, "TRUCK": truck}
+    (tmp_path / "file").touch()
+    names = {
+        "FILE/below": tmp_path / "file" / "below",
+        "RUN": run[0],
+        "EMPTY": tmp_path / "empty",
+        "FASTER": faster,
+        "TRUCK": truck,
+    }
     code = cli.main(["shadow", *(str(names.get(word, word)) for word in words)])
     errors = capsys.readouterr().err
     assert code == 2
