@@ -35,9 +35,19 @@ Array = NDArray[np.float64]
 
 BLOCK = 50
 """Pairs of a robot in a block: 5 s at 10 Hz, about as long as a person or a rack stays in the way."""
+FIRST, SHOWN = 5.7, 48
+"""Dispersion that is assumed at first, an AR(1) of 0.7, and the blocks until which it is assumed less and less: four
+times as many as are needed to measure one."""
 GAP = 5
 """Cycles after which an intervention that goes on is another one: what was between was not seen."""
 PASS, HOLD, REJECT = "pass", "hold", "reject"
+COLUMNS = (
+    "interventions_production", "interventions_candidate", "failures_production", "failures_candidate",
+    "interventions_production_alone", "interventions_candidate_alone",
+    "failures_production_alone", "failures_candidate_alone",
+    "differing", "margin_production", "margin_candidate", "progress_production", "progress_candidate",
+)  # fmt: skip
+"""Of a block, over its pairs: what begins, in each arm and in that one alone; sums of margins and of progress."""
 HARMS = ("interventions", "failures", "margin", "progress")
 
 
@@ -145,11 +155,20 @@ class Evidence:
             )
         )
         if len(block.rows) == BLOCK:
-            self._blocks.append(np.array(block.rows).sum(axis=0))
-            self._robots.append(pair.robot)
+            self.close(pair.robot, np.array(block.rows).sum(axis=0))
             block.rows = []
-            if not self._fired:
-                self._fire()
+
+    def close(self, robot: str, sums: Array) -> None:
+        """Take a whole block of a robot in, by the sums of its COLUMNS; `add` makes these of pairs."""
+        self._blocks.append(sums)
+        self._robots.append(robot)
+        if not self._fired:
+            self._fire()
+
+    @property
+    def rejected(self) -> bool:
+        """Whether it was harm beyond doubt after some block."""
+        return bool(self._fired)
 
     def look(self) -> Verdict:
         """The verdict now."""
@@ -209,7 +228,7 @@ class Evidence:
             found[name] = float(eprocess.log_mixture(likelihood, eprocess.STEPS, eprocess.WORSE, spread)[0])
         found["disagreement"] = self._rate(rows[:, 8], self.settings.disagreement, eprocess.WORSE, dispersed=dispersed)
         for name, z, _ in self._shifts(rows):
-            spread = clusters.of_series(z[:, None])[0] if dispersed else 1.0
+            spread = self._series_dispersion(z) if dispersed else 1.0
             found[name] = float(eprocess.log_symmetric(eprocess.score(z).sum(axis=0), spread))
         return found
 
@@ -226,9 +245,8 @@ class Evidence:
             alone = self._rate(rows[:, c], settings.slack, eprocess.better(eprocess.STEPS), dispersed=True)
             found[name] = max(beside, alone) - math.log(2.0)  # either suffices, at half of the level
         for name, _, z in self._shifts(rows):
-            found[name] = float(
-                eprocess.log_symmetric(eprocess.score(z).sum(axis=0), clusters.of_series(z[:, None])[0])
-            )
+            spread = self._series_dispersion(z)
+            found[name] = float(eprocess.log_symmetric(eprocess.score(z).sum(axis=0), spread))
         less = eprocess.better(eprocess.STEPS)
         found["disagreement"] = self._rate(rows[:, 8], settings.disagreement, less, dispersed=True)
         return found
@@ -258,7 +276,9 @@ class Evidence:
     def _count_dispersion(self, arms: list[Array]) -> float:
         """Of counts per block, over stretches of time and over robots."""
         n = np.full((len(self._blocks), 1), float(BLOCK))
-        spread = [1.0, float(clusters.over_time([(n, arm[:, None]) for arm in arms])[0])]
+        spread = [self._unknown()]
+        for order in self._orders():
+            spread.append(float(clusters.over_time([(n, arm[order, None]) for arm in arms])[0]))
         names = sorted(set(self._robots))
         if len(names) > 3:
             index = np.array([names.index(robot) for robot in self._robots])
@@ -268,6 +288,20 @@ class Evidence:
             ]
             spread.append(float(clusters.of_counts(groups, clusters.few(len(names) - 1))[0]))
         return max(spread)
+
+    def _series_dispersion(self, z: Array) -> float:
+        """Of standardised shifts, over time and along each robot's own."""
+        return max(self._unknown(), *(float(clusters.of_series(z[order, None])[0]) for order in self._orders()))
+
+    def _orders(self) -> list[NDArray[np.intp]]:
+        """Blocks as they came, and robot by robot: what hangs together in one robot is far apart among many."""
+        names, index = np.unique(self._robots, return_inverse=True)
+        came = np.arange(len(self._robots))
+        return [came] if len(names) == 1 else [came, np.argsort(index, kind="stable")]
+
+    def _unknown(self) -> float:
+        """The dispersion that is assumed while few blocks can show any."""
+        return 1.0 + (FIRST - 1.0) * max(0.0, 1.0 - len(self._blocks) / SHOWN)
 
     def _means(self) -> dict[str, tuple[float, float]]:
         means = np.array(self._blocks).sum(axis=0) / (BLOCK * len(self._blocks))
