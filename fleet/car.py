@@ -12,6 +12,7 @@ its drive to stop before. The exit code is 0.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
@@ -111,6 +112,7 @@ def run(config: Config) -> int:
 
     from fleet.carlog import CarLog
     from fleet.carnode import CarNode, CarSettings
+    from fleet.carstatus import telling
     from fleet.drivinglevels import read_driving_levels
     from fleet.shadow.cars import begin, writing
     from fleet.shadow.live import Shadows
@@ -118,7 +120,7 @@ def run(config: Config) -> int:
 
     check(config)
     road, levels = road_of(config.site), read_driving_levels(Path(config.policy))
-    log, desk = None, Shadows(Path())
+    log, directory, desk = None, None, Shadows(Path())
     if config.blackbox or config.shadow:
         parent = Path("runs") if config.out is None else config.out
         directory = join_run(parent, arguments=sys.argv[1:], config=plain(config), clock=clock_of(config.lockstep))
@@ -140,13 +142,15 @@ def run(config: Config) -> int:
             does = "drives" if node.settings.drive else "is in shadow: it commands nobody"
             print(f"{node.node.fully_qualified} {does}, {levels.name}, on {config.site}", flush=True)
             end = time.monotonic() + (config.seconds or 1.0e9)
-            with writing(desk):
+            name = name_of(config)
+            told = telling(directory.root, lambda: node.status(name)) if directory else contextlib.nullcontext()
+            with writing(desk), told:
                 while time.monotonic() < end:
                     node.poll(0.05)
         finally:
             node.close()
             print(f"{node.steps} control steps", flush=True)
-            if beside is not None:
+            if beside is not None and directory is not None:
                 paired, root = beside.counts["pairs"], directory.root
                 print(
                     f"shadow {beside.candidate[:12]}: {paired} steps paired; muster shadow {root} says more", flush=True

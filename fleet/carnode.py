@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from fleet.carcontrol import CarControl, CarOutput, goal_at, origin_of
 from fleet.carlog import CarLog
 from fleet.carshow import lane_of, markers_of, path_of, state_of, status_of
+from fleet.carstatus import CarStatus
 from fleet.carstep import kept, lasts, plan_of, reach_of
 from fleet.drivinglevels import DrivingLevels
 from fleet.ros.bus import Bus, Level, Publisher, Subscription
@@ -322,6 +323,23 @@ class CarNode(Behaviour):
         """What is wrong now, in words; nothing where all is well."""
         found = () if self.last is None else self.last.doubts
         return ((self._distrust,) if self._distrust else ()) + found
+
+    def status(self, name: str) -> CarStatus | None:
+        """How the car is, for a file; safe in any thread, None before its first control step."""
+        output, control = self.last, self.control
+        if output is None or control is None:
+            return None
+        decided, seen = output.decided, control.view.seen
+        x, y, yaw = (float(value) for value in seen["pose"][0])
+        origin, speed = origin_of(self.road), float(seen["motion"][0, 0])
+        mode = "HELD" if decided is None else "STOPPED" if decided.margin < 0.0 else decided.mode.name
+        reason = decided.reason.name.lower().replace("_", " ") if decided is not None and decided.reason else ""
+        pose = (x + origin[0], y + origin[1], yaw) if math.isfinite(x + y + yaw) else (0.0, 0.0, 0.0)
+        doubts = self.doubts()
+        return CarStatus(
+            name, output.stamp, pose, mode, reason, speed if math.isfinite(speed) else 0.0,
+            self.settings.drive, doubts[0] if doubts else "",
+        )  # fmt: skip
 
     def _tell(self) -> None:
         self._told = self._clock()

@@ -26,6 +26,7 @@ import msgspec
 from coordination.client import COORDINATOR, FleetClient
 from coordination.estop import is_operator
 from coordination.keys import Keys, page_of, read_keys
+from coordination.requests import StopState
 from coordination.zmq_transport import ZmqClient
 from fleet.estop import REASON_MAX, WHO_MAX, describe, who
 from fleet.ops.places import Places
@@ -77,11 +78,11 @@ class Acts:
 
     def raise_stop(self, reason: str) -> str:
         """Raise the emergency stop; how it stands then."""
-        words = printable(reason)[:REASON_MAX] or "raised from the operator page"
+        words = printable(reason)[:REASON_MAX] or "from the operator page"
 
         def act() -> str:
             with contextlib.closing(ZmqClient(self.operator.name, COORDINATOR, None, self.places.coordinator)) as end:
-                return describe(FleetClient(end).stop(self._by(), words, TIMEOUT))
+                return _latched(FleetClient(end).stop(self._by(), words, TIMEOUT))
 
         return self._recorded("raise", words, act)
 
@@ -144,6 +145,11 @@ class Acts:
         except OSError:
             return False
         return True
+
+
+def _latched(state: StopState) -> str:
+    """How the stop stands, for who has the button to reset it before him."""
+    return f"STOPPED: emergency stop {state.stop_epoch} is latched" if state.stopped else describe(state)
 
 
 def acknowledged(run: RunDirectory | None) -> dict[str, str]:

@@ -111,7 +111,9 @@ def conditions(seen: Seen) -> list[Condition]:
                 f"stop:{seen.stop.epoch}", Level.CRITICAL, text, "clear its cause, then reset it with an operator's key"
             )
         )
-    if seen.answered and seen.robots:  # another key with every stamp: it holds for STILL only where the stamp stays
+    if (
+        seen.answered and seen.coordinated and seen.robots
+    ):  # another key with every stamp: it holds for STILL only where the stamp stays
         remedy = "look at the plant, or at what keeps the site's time: robots stand when it does"
         found.append(Condition(f"still:{seen.stamp}", Level.CRITICAL, "The site's clock stands still", remedy, STILL))
     for robot in seen.robots:
@@ -210,7 +212,7 @@ def _of_robot(robot: Robot, seen: Seen) -> list[Condition]:
                 f"asks:{name}", Level.WARNING, f"{name} asks for a person", f"drive it by hand: muster jog {name}"
             )
         )
-    if robot.battery < BATTERY and robot.status != "working":
+    if 0.0 <= robot.battery < BATTERY and robot.status != "working":
         text = f"{name} has {100.0 * robot.battery:.0f} % of charge left"
         found.append(Condition(f"battery:{name}", Level.WARNING, text, "bring it to a charger", 10.0))
     return found

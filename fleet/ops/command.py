@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
@@ -28,6 +29,10 @@ from fleet.ops.live import Live
 from fleet.ops.places import Places, find
 from fleet.rundir import ENVIRONMENT
 from sim.errors import MusterError
+
+if TYPE_CHECKING:
+    from sim.road import Road
+    from sim.site import Site
 
 HOST = "127.0.0.1"
 """The page is for whoever sits at this machine."""
@@ -86,14 +91,16 @@ def run(config: Config) -> int:
 def _serve(config: Config, places: Places, operator: Operator | None, listener: socket.socket) -> int:
     import uvicorn
 
-    from fleet.ops.floorplan import floorplan
+    from fleet.ops.floorplan import floorplan, on_road, roadplan
     from fleet.ops.server import Board, application
     from fleet.ops.watch import Watcher
-    from sim.readers import load_site
 
-    site = load_site(places.site, places.cell) if places.site else None
+    road = road_of(places)
+    plan = roadplan(road) if road is not None else floorplan(site_of(places))
     live = Live(time.monotonic, acknowledged(places.run))
     watcher = Watcher(places, live.show)
+    if road is not None:
+        watcher.moved = on_road(road)
     access = acts = None
     if operator is not None:
         access = Access(time.monotonic)
@@ -111,7 +118,7 @@ def _serve(config: Config, places: Places, operator: Operator | None, listener: 
     def watched(anybody: bool) -> None:
         watcher.watched = anybody
 
-    board = Board(live, floorplan(site), places.title, acts, access, watched, opened)
+    board = Board(live, plan, places.title, acts, access, watched, opened)
     settings = uvicorn.Config(
         application(board, config.host),
         log_level="critical",
@@ -145,6 +152,22 @@ def _serve(config: Config, places: Places, operator: Operator | None, listener: 
     finally:
         watcher.close()
     return 0
+
+
+def site_of(places: Places) -> Site | None:
+    """The floor, where it is known. Raises MusterError for one that cannot be read."""
+    from sim.readers import load_site
+
+    return load_site(places.site, places.cell) if places.site else None
+
+
+def road_of(places: Places) -> Road | None:
+    """The road that cars are on; None where the run's place is a floor, or not known."""
+    if places.coordinated or not places.site:
+        return None
+    from fleet.venues import read_venues
+
+    return read_venues(places.site)[0].road
 
 
 def _ring(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:

@@ -1,10 +1,16 @@
-"""The floor as a browser draws it: coloured boxes seen from above, sent once."""
+"""The floor or the road as a browser draws it: coloured boxes or outlines seen from above, sent once."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from fleet.ops.cars import Moved
+from sim.bodies.specs import CAR
 from sim.drawing import FLOOR, Colour, drawn_floor, tint
+from sim.driving.drawn import COLOURS, GRASS, Ground, drawn_road
+from sim.road import Road
 from sim.robot import RobotSpec
 from sim.site import Site
 
@@ -34,6 +40,35 @@ def floorplan(site: Site | None) -> dict[str, Any]:  # JSON
         "floor": _hex(tint(FLOOR, PALE)),
         "robot": robot,
     }
+
+
+def roadplan(road: Road) -> dict[str, Any]:  # JSON
+    """The same of a road: outlines [colour, x, y, x, y, ...], m, from the lower left corner of what is drawn."""
+    drawn = drawn_road(road)
+    low_x, low_y, high_x, high_y = drawn.bounds
+    shapes = [
+        [_hex(tint(COLOURS[strip.ground], PALE)), *np.round(strip.outline - (low_x, low_y), 2).ravel().tolist()]
+        for strip in drawn.strips
+        if strip.ground is not Ground.PAINT
+    ]
+    return {
+        "known": True,
+        "name": road.name,
+        "width": high_x - low_x,
+        "height": high_y - low_y,
+        "boxes": [],
+        "shapes": shapes[:BOXES],
+        "floor": _hex(tint(GRASS, PALE)),
+        "robot": {"length": CAR.length, "width": CAR.width},
+        "car": True,
+    }
+
+
+def on_road(road: Road) -> Moved:
+    """How a pose in the road's own coordinates is moved onto its plan."""
+    drawn = drawn_road(road)
+    dx, dy = (drawn.origin[axis] + drawn.bounds[axis] for axis in (0, 1))
+    return lambda pose: (pose[0] - dx, pose[1] - dy, pose[2])
 
 
 def _hex(colour: Colour) -> str:

@@ -1,15 +1,15 @@
 // The operator page: draws the newest view of /events, and asks for what the operator may do. It asks no other host.
 "use strict";
 
-const MODES = ["policy", "shielded", "fallback", "stopped", "latched", "manual", "unknown"];
+const MODES = ["policy", "shielded", "fallback", "stopped", "latched", "manual", "held", "unknown"];
 const MODE_WORDS = {
-  policy: "driving", shielded: "shielded", fallback: "fallback", stopped: "stopped", latched: "latched", manual: "by hand", unknown: "unknown",
+  policy: "driving", shielded: "shielded", fallback: "fallback", stopped: "stopped", latched: "latched", manual: "by hand", held: "held", unknown: "unknown",
 };
 const MODE_COLOURS = {
-  policy: "#1f8f4d", shielded: "#d98300", fallback: "#8e44ad", stopped: "#d91e18", latched: "#8e1710", manual: "#0087b5", unknown: "#7b8594",
+  policy: "#1f8f4d", shielded: "#d98300", fallback: "#8e44ad", stopped: "#d91e18", latched: "#8e1710", manual: "#0087b5", held: "#b96a00", unknown: "#7b8594",
 };
 const TASKS = { done: "#1f8f4d", running: "#2262ad", assigned: "#6aa5ea", queued: "#a9b4c2", suspended: "#b96a00", cancelled: "#7b8594", failed: "#c8281e" };
-const TROUBLE = { latched: 0, stopped: 1, fallback: 2, manual: 3, unknown: 5 };
+const TROUBLE = { latched: 0, stopped: 1, fallback: 2, manual: 3, held: 4, unknown: 5 };
 const LABELS = 60; // robots up to which each has its name on the floor
 const ROWS = 150; // rows of the table: more are counted
 const SILENT = 2; // s; as fleet/ops/alarms.py
@@ -52,6 +52,9 @@ function show() {
   document.body.classList.toggle("stale", dead || (!seen.answered && !seen.ended));
   showState(seen, dead);
   showAlarms(view.alarms, view.over, seen);
+  document.querySelector(".tasks").hidden = !seen.coordinated;
+  document.querySelector(".floor").hidden = document.querySelector(".robots.card").hidden = !seen.coordinated && !seen.robots.length && !(floor && floor.known);
+  document.querySelector("main").classList.toggle("narrow", document.querySelector(".floor").hidden);
   showTasks(seen.tasks);
   showRollout(seen.rollout);
   showProcesses(seen.processes);
@@ -77,7 +80,7 @@ function showState(seen, dead) {
   banner.hidden = !text;
   banner.classList.toggle("old", dead || Boolean(seen.ended));
   const live = acts && !dead && !seen.ended;
-  at("stop").hidden = !live || seen.stop.latched;
+  at("stop").hidden = !live || seen.stop.latched || !seen.coordinated;
   at("reset").hidden = !live || !seen.stop.latched || !session.operator;
   at("reset").textContent = "Reset stop " + seen.stop.epoch;
   const rollout = seen.rollout;
@@ -155,6 +158,11 @@ function showRollout(rollout) {
   const here = rollout.stages.indexOf(rollout.stage), back = ["rolled_back", "killed"].includes(rollout.status);
   keep("stages", [rollout.stages, rollout.stage, rollout.status], rollout.stages.map((stage, number) =>
     element("li", stage, number < here || rollout.status === "confirmed" ? "done" : number === here ? "here" + (back ? " back" : rollout.status === "held" ? " held" : "") : "")));
+  keep("fleet", rollout.robots, Object.entries(rollout.robots).map(([name, arm]) => {
+    const dot = element("li", "", arm);
+    dot.title = name + ": " + arm;
+    return dot;
+  }));
   const arms = Object.entries(rollout.arms);
   keep("arms", arms, arms.map(([name, count]) => element("li", plural(count, "robot") + " on " + name)));
 }
@@ -285,6 +293,12 @@ function drawFloor(canvas, ratio, x, y, area) {
   paper.setTransform(ratio, 0, 0, ratio, 0, 0);
   paper.fillStyle = floor.floor;
   paper.fillRect(x(area[0]), y(area[3]), x(area[2]) - x(area[0]), y(area[1]) - y(area[3]));
+  for (const [colour, ...points] of floor.shapes || []) {
+    paper.fillStyle = colour;
+    paper.beginPath();
+    for (let k = 0; k < points.length; k += 2) paper.lineTo(x(points[k]), y(points[k + 1]));
+    paper.fill();
+  }
   for (const [x0, y0, x1, y1, colour] of floor.boxes) {
     paper.fillStyle = colour;
     paper.fillRect(x(x0), y(y1), x(x1) - x(x0), y(y0) - y(y1));
@@ -386,7 +400,7 @@ function ask(title, text, reason, word) {
 }
 
 // A stop is raised at once: whoever presses it has no time for a question. Why can be said where it is reset.
-at("stop").addEventListener("click", () => act("/stop", { reason: session.operator ? "raised by " + session.operator + " from the operator page" : "raised from the operator page" }, at("stop")));
+at("stop").addEventListener("click", () => act("/stop", { reason: "from the operator page" }, at("stop")));
 
 at("reset").addEventListener("click", async () => {
   const epoch = view.seen.stop.epoch; // of the stop that was read: one raised meanwhile stays
@@ -416,6 +430,7 @@ async function begin() {
   if (token) history.replaceState(null, "", location.pathname); // it is good once, and is not to stand in the history
   const known = await (await fetch("/floor")).json();
   floor = known.floor;
+  if (floor.car) [at("floor-word").textContent, at("robot-word").textContent] = ["Road", "Cars"];
   acts = known.acts;
   at("title").textContent = known.title;
   session = await (await fetch("/session")).json();

@@ -19,6 +19,11 @@ from fleet.rundir import RunDirectory, open_run, read_record
 from sim.errors import MusterError
 from sim.site import CELL
 
+MAPPED = ("coordinate", "sim", "road", "car")
+"""Commands whose floor or road is the run's, the first that is there."""
+ALONE = frozenset(("rollout-demo", "car", "road", "drive"))
+"""Commands of runs without a coordinator."""
+
 
 class PlacesError(MusterError):
     """It is not known where the fleet is, or it cannot be read."""
@@ -41,6 +46,8 @@ class Places:
     metrics: tuple[tuple[str, str], ...] = ()
     """Name and URL of each metrics page"""
     run: RunDirectory | None = None
+    coordinated: bool = True
+    """Whether there is a coordinator to ask: a rollout's demo and cars have none"""
 
 
 def find(
@@ -72,12 +79,13 @@ def find(
     return Places(
         title=directory.root.name if directory is not None else coordinator,
         coordinator=coordinator or str(own) or ADDRESS,
-        site=site or _option(commands, "coordinate", "--site") or _option(commands, "sim", "--site"),
+        site=site or next(filter(None, (_option(commands, name, "--site") for name in MAPPED)), ""),
         cell=_number(cell),
         name=name,
         keys=keys,
         metrics=tuple(pages),
         run=directory,
+        coordinated=bool(coordinator) or not ALONE.intersection(each[0] for each in commands.values() if each),
     )
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 
 from coordination.database import StoreError
 from coordination.keys import Keys, read_keys
-from fleet.ops.seen import Rollout
+from fleet.ops.seen import ROBOTS_SHOWN, Rollout
 from fleet.rollout.authority import Signed, sign
 from fleet.rollout.events import FILE, Store
 from fleet.rollout.plan import RolloutError, Stage, stage_name
@@ -43,6 +43,7 @@ def read_rollout(run: RunDirectory | None, keys: Keys | None) -> Rollout | None:
         number=state.number,
         stages=STAGES,
         arms=dict(Counter(state.arms.values())),
+        robots=dict(sorted(state.arms.items(), key=lambda each: (len(each[0]), each[0]))[:ROBOTS_SHOWN]),
     )
 
 

@@ -32,6 +32,8 @@ CAUSES = {
 """Why a mode holds, for people who do not read code."""
 
 UNKNOWN = "unknown"
+ROBOTS_SHOWN = 300
+"""Robots of a rollout that are sent one by one."""
 _MODES, _CAUSES = set(map(int, Mode)), set(map(int, Cause))
 
 
@@ -92,6 +94,8 @@ class Rollout(msgspec.Struct, frozen=True):
     """All of them, in their order"""
     arms: Mapping[str, int] = {}
     """Robots by what they drive"""
+    robots: Mapping[str, str] = {}
+    """What each drives, by name, ROBOTS_SHOWN at most"""
     error: str = ""
     """Why it cannot be read"""
 
@@ -116,6 +120,8 @@ class Seen(msgspec.Struct, frozen=True):
     """Robots that ask for an operator"""
     processes: tuple[Process, ...] = ()
     rollout: Rollout | None = None
+    coordinated: bool = True
+    """Whether there is a coordinator, so that there are tasks and a stop"""
 
 
 def robots_of(state: FleetState) -> tuple[Robot, ...]:

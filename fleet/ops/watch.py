@@ -16,12 +16,16 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
+
 from coordination.client import COORDINATOR, FleetClient, NoAnswerError
 from coordination.database import StoreError
 from coordination.requests import FleetState, TaskState
 from coordination.schema import Latch
 from coordination.tasks import Store
 from coordination.zmq_transport import ZmqClient
+from fleet.ops import cars
+from fleet.ops.cars import Moved
 from fleet.ops.places import Places
 from fleet.ops.rollouts import read_rollout
 from fleet.ops.scrape import scrape
@@ -50,9 +54,11 @@ class Watcher:
         self.places = places
         self.watched = False
         """Whether somebody looks at the page."""
+        self.moved: Moved = lambda pose: pose
+        """From a road's coordinates onto the page's map"""
         self._told, self._ended = told, ended or (lambda: ended_as(places.run))
         self._end = threading.Event()
-        self._client = self._connect() if places.keys is not None else None
+        self._client = self._connect() if places.keys is not None and places.coordinated else None
         self._last = Seen(answered=False, error="nothing was asked yet")
         self._pages: tuple[Process, ...] = tuple(Process(*page, False, -1.0) for page in places.metrics[:PAGES_MAX])
         self._rollout: Rollout | None = None
@@ -82,13 +88,18 @@ class Watcher:
             self._rollout = read_rollout(self.places.run, self.places.keys)
         if how := self._ended():
             if not self._last.ended:
-                self._last = look_back(self.places.run, how)
+                left = look_back(self.places.run, how)
+                self._last = msgspec.structs.replace(left, coordinated=self.places.coordinated)
             processes = tuple(page for page in self._pages if page.answered)
             return _with(self._last, processes, self._rollout)
         self._last = _with(self._ask(), self._pages, self._rollout)
         return self._last
 
     def _ask(self) -> Seen:
+        if not self.places.coordinated:
+            run = self.places.run
+            robots = () if run is None else cars.robots_of(run.root, self.moved)
+            return Seen(answered=True, robots=robots, coordinated=False)
         if self._client is None:
             why = "no key to ask it with; give --read-key"
             return _unanswered(self._last, why)
@@ -173,32 +184,11 @@ def ended_as(run: RunDirectory | None) -> str:
 
 def _unanswered(last: Seen, why: str) -> Seen:
     """The look before, marked as old."""
-    return Seen(
-        answered=False,
-        error=why,
-        stamp=last.stamp,
-        tasks=last.tasks,
-        robots=last.robots,
-        stop=last.stop,
-        waiting=last.waiting,
-        asking=last.asking,
-    )
+    return msgspec.structs.replace(last, answered=False, ended="", error=why)
 
 
 def _with(seen: Seen, processes: tuple[Process, ...], rollout: Rollout | None) -> Seen:
-    return Seen(
-        answered=seen.answered,
-        ended=seen.ended,
-        error=seen.error,
-        stamp=seen.stamp,
-        tasks=seen.tasks,
-        robots=seen.robots,
-        stop=seen.stop,
-        waiting=seen.waiting,
-        asking=seen.asking,
-        processes=processes,
-        rollout=rollout,
-    )
+    return msgspec.structs.replace(seen, processes=processes, rollout=rollout)
 
 
 def _stored_latch(run: RunDirectory) -> Latch:

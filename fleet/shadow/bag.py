@@ -10,6 +10,7 @@ or lz4; whole files (.zstd) and single messages of zstd, as rosbag2_compression 
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import struct
 import tempfile
@@ -101,7 +102,12 @@ def open_bag(path: Path) -> Bag:
 def _files(path: Path) -> tuple[Path, ...]:
     if path.is_file():
         return (path,) if _kind(path) else ()
-    return tuple(sorted(one for one in path.glob("*") if one.is_file() and _kind(one)))
+    return tuple(sorted((one for one in path.glob("*") if one.is_file() and _kind(one)), key=_in_turn))
+
+
+def _in_turn(path: Path) -> list[tuple[int, str]]:
+    """By the numbers in a name as numbers: rosbag2 splits a recording into name_0, ..., name_10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
 def _kind(path: Path) -> str:

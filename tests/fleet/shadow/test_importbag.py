@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zstandard
-from mcap.writer import CompressionType
+from mcap.writer import CompressionType, Writer
 
 from fleet import cli
 from fleet.recordings import read_steps
+from fleet.ros.cdr import serialise
+from fleet.ros.kinds import name_of
+from fleet.ros.messages.geometry_msgs import Twist, TwistStamped
+from fleet.ros.messages.nav_msgs import Odometry
+from fleet.ros.messages.sensor_msgs import LaserScan
+from fleet.ros.messages.std_msgs import Header
+from fleet.ros.planar import time_of
 from fleet.shadow.bag import open_bag
 from fleet.shadow.summary import summary
 from sim.robot import SECOND, RobotSpec
 from tests.fleet.episodes import walls
 from tests.fleet.hand_policy import write_hand_policy
-from tests.fleet.shadow.bags import BEGIN, SITE, drive, write_mcap, write_sqlite
+from tests.fleet.shadow.bags import BEAMS, BEGIN, SITE, Message, drive, write_mcap, write_sqlite
 
 SPEC = RobotSpec()
 REAL = Path(__file__).parents[4] / "shared" / "data" / "safety" / "nav2" / "cm_moving_obstacle.mcap.zstd"
@@ -165,3 +175,102 @@ def test_a_real_recording_without_lidar_is_read_and_refused_with_what_it_holds(
     errors = capsys.readouterr().err
     assert "expected a topic of sensor_msgs/msg/LaserScan, the recording has /clock" in errors
     assert errors.count("\n") == 1
+
+
+def test_a_recording_in_many_files_is_read_in_their_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, messages = tmp_path / "bag", drive()
+    folder.mkdir()
+    parts = np.array_split(np.arange(len(messages)), 12)  # bag_10 is not after bag_1
+    for number, part in enumerate(parts):
+        write_mcap(folder / f"bag_{number}.mcap", [messages[one] for one in part])
+    (folder / "metadata.yaml").write_text("rosbag2_bagfile_information:\n  version: 9\n  storage_identifier: mcap\n")
+    assert imported(folder, tmp_path / "log") == 0
+    said = capsys.readouterr().out
+    assert "200 steps of 19.9 s" in said
+    assert "went back" not in said
+
+
+def _stamped(messages: list[Message]) -> list[Message]:
+    """Commands with stamps, as Nav2's since Jazzy."""
+    return [
+        (topic, stamp, TwistStamped(Header(time_of(stamp), "base_link"), one) if isinstance(one, Twist) else one)
+        for topic, stamp, one in messages
+    ]
+
+
+def _narrow(messages: list[Message]) -> list[Message]:
+    """A lidar that sees 270 degrees with 541 beams, some of which are nowhere or no number, from right to left."""
+    for _, _, message in messages:
+        if isinstance(message, LaserScan):
+            kept = np.array(message.ranges[90:631])[::-1].copy()
+            kept[::7], kept[3::11], kept[5::13], kept[6::17] = np.nan, np.inf, -np.inf, 0.0
+            message.ranges, message.intensities = kept, np.ones(0, np.float32)
+            message.angle_min, message.angle_max = 0.75 * math.pi, -0.75 * math.pi
+            message.angle_increment = -2.0 * math.pi / BEAMS
+    return messages
+
+
+def _other_frames(messages: list[Message]) -> list[Message]:
+    for _, _, message in messages:
+        if isinstance(message, Odometry):
+            message.header.frame_id, message.child_frame_id = "robot7/odom", "robot7/base_footprint"
+        if isinstance(message, LaserScan):
+            message.header.frame_id = "robot7/base_scan"
+    return messages
+
+
+def _no_numbers(messages: list[Message]) -> list[Message]:
+    for number, (_, _, message) in enumerate(messages):
+        if isinstance(message, Odometry) and number % 50 == 1:
+            message.pose.pose.position.x = math.nan
+    return messages
+
+
+@pytest.mark.parametrize(
+    ("change", "steps", "said"),
+    [
+        (_stamped, 200, "/scan, /odom, /cmd_vel"),
+        (_narrow, 200, "/scan, /odom, /cmd_vel"),
+        (_other_frames, 200, "/scan, /odom, /cmd_vel"),
+        (_no_numbers, 100, "were left out"),
+    ],
+)
+def test_what_other_robots_record_is_read(
+    change: Callable[[list[Message]], list[Message]],
+    steps: int,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert imported(write_mcap(tmp_path / "bag.mcap", change(drive())), tmp_path / "log") == 0
+    assert said in capsys.readouterr().out
+    _, rows = read_steps(next((tmp_path / "log" / "blackbox").glob("*.mcap")))
+    assert steps <= len(rows) <= 200
+    assert all(np.isfinite(np.frombuffer(inputs.scan, np.float32)).all() for inputs, _ in rows)
+    assert rows[50][1].released[0] == pytest.approx(0.5)
+    if change is _narrow:
+        near = np.frombuffer(rows[50][0].scan, np.float32)
+        behind = near[: SPEC.lidar.rays // 10]  # where no beam went nothing is known to be
+        assert (behind == SPEC.lidar.range_max).all()
+        assert near[SPEC.lidar.rays // 4] < 3.0  # the wall to the right
+
+
+def test_commands_in_big_endian_are_read(tmp_path: Path) -> None:
+    with (tmp_path / "bag.mcap").open("wb") as file:
+        writer = Writer(file)
+        writer.start("ros2")
+        channels: dict[str, int] = {}
+        for topic, stamp, message in drive(5.0):
+            if topic not in channels:
+                schema = writer.register_schema(name_of(type(message)), "ros2msg", b"")
+                channels[topic] = writer.register_channel(topic, "cdr", schema)
+            data = serialise(message)
+            if isinstance(message, Twist):
+                linear, angular = message.linear, message.angular
+                numbers = (linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)
+                data = b"\0\0\0\0" + struct.pack(">6d", *numbers)
+            writer.add_message(channels[topic], stamp, data, stamp)
+        writer.finish()
+    assert imported(tmp_path / "bag.mcap", tmp_path / "log") == 0
+    _, rows = read_steps(next((tmp_path / "log" / "blackbox").glob("*.mcap")))
+    assert rows[20][1].released[0] == pytest.approx(0.5)
