@@ -350,6 +350,10 @@ class LeaseAsk(msgspec.Struct, frozen=True):
     """Newest that it heard"""
     fallen: str = ""
     """Why it went back to the old release by itself; empty unless its own guard tripped"""
+    embodiment: str = ""
+    """Hash of the robot's specification; empty where it does not say"""
+    shield: str = ""
+    """Hash of its shield's parameters and code"""
 
 
 class Lease(msgspec.Struct, frozen=True):

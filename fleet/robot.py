@@ -34,6 +34,7 @@ from fleet.header import write_header
 from fleet.metrics import RobotMetrics
 from fleet.permit import Asked, Permit, permit_for
 from fleet.ready import quieten, warm
+from fleet.registry.pins import pins
 from fleet.rollout.leasing import RELEASES, ROLLOUT, Tether
 from fleet.ros.bus import BusKind
 from fleet.ros.robotnode import check as check_bus
@@ -240,7 +241,10 @@ def run(config: Config) -> int:
         seat.plant.shadow = permit.authority is Authority.SHADOW
     if config.rollout:
         link = ZmqClient(names[0], ROLLOUT, keys, config.rollout)
-        host.desk.tether = Tether(host.desk.serving, link, directory.root / RELEASES)
+        pinned = pins(shared)
+        host.desk.tether = Tether(
+            host.desk.serving, link, directory.root / RELEASES, pinned=(pinned.embodiment, pinned.shield)
+        )
     return host.run(key)
 
 

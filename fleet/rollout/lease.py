@@ -47,6 +47,8 @@ class Terms:
     epoch: int = 0
     course: Course | None = None
     """Whose fence and speed bound the leases; None off the closed course"""
+    pinned: tuple[str, str] = ("", "")
+    """Embodiment and shield with which the candidate was driven on the closed course; empty: whoever asks"""
 
 
 @dataclass
@@ -63,14 +65,27 @@ class Lessor:
         """That was last told."""
         return self.terms.epoch
 
-    def deploy(self, arms: Mapping[str, str], release: str, epoch: int, course: Course | None = None) -> None:
+    def deploy(
+        self,
+        arms: Mapping[str, str],
+        release: str,
+        epoch: int,
+        course: Course | None = None,
+        pinned: tuple[str, str] = ("", ""),
+    ) -> None:
         """From now on these robots drive by the candidate, within the closed course if one is given."""
-        self.terms = Terms(dict(arms), release, max(epoch, self.epoch), course)
+        self.terms = Terms(dict(arms), release, max(epoch, self.epoch), course, pinned)
 
     def follow(self, state: State) -> None:
         """What a rollout that is not over says."""
         course = state.plan.course if state.stage is Stage.COURSE else None
-        self.deploy(state.arms, state.candidate.release, state.epoch, course)
+        candidate = state.candidate
+        self.deploy(state.arms, candidate.release, state.epoch, course, (candidate.embodiment, candidate.shield))
+
+    def differs(self, robot: str, ask: LeaseAsk) -> bool:
+        """Whether a robot that is to drive the candidate is not what the candidate was shown on."""
+        terms, told = self.terms, (ask.embodiment, ask.shield)
+        return terms.arms.get(robot) == CANDIDATE and all(told) and all(terms.pinned) and told != terms.pinned
 
     def close(self, epoch: int = 0) -> Lease:
         """Nobody drives by the candidate any more; what is to be told to every robot at once."""
@@ -80,7 +95,8 @@ class Lessor:
     def answer(self, robot: str, ask: LeaseAsk) -> Lease:
         """What a robot that asks is told."""
         terms = self.terms
-        release = terms.release if terms.arms.get(robot) == CANDIDATE and not ask.fallen else ""
+        may = terms.arms.get(robot) == CANDIDATE and not ask.fallen and not self.differs(robot, ask)
+        release = terms.release if may else ""
         if not release or terms.course is None:
             return Lease(release, terms.epoch, ask.asked, SPAN)
         return Lease(release, terms.epoch, ask.asked, SPAN, terms.course.fence, terms.course.speed)
@@ -98,6 +114,8 @@ class Lessee:
     """Newest that was heard: older leases are not taken"""
     fallen: str = ""
     """Why its own guard took the candidate back; stands until a newer epoch"""
+    pinned: tuple[str, str] = ("", "")
+    """Hashes of its embodiment and shield; empty where it does not say"""
     counts: dict[str, int] = field(default_factory=lambda: {"taken": 0, "refused": 0})
     _lease: Lease = NONE
     """Newest that holds, or held"""
@@ -108,7 +126,7 @@ class Lessee:
         if now - self._asked < ASK:
             return None
         self._asked = now
-        return LeaseAsk(now, drives, self.epoch, self.fallen)
+        return LeaseAsk(now, drives, self.epoch, self.fallen, *self.pinned)
 
     def take(self, lease: Lease, now: int) -> None:
         """Hear an answer, or a revocation. One that cannot be (asked later than now, too long) is not taken."""

@@ -38,15 +38,23 @@ class LeaseServer:
     """Owns a socket, and a thread that answers there. Another one's are the lessor, `deploy` and `revoke`."""
 
     def __init__(
-        self, lessor: Lessor, keys: Keys, address: str, fallen: Callable[[str, str], None] | None = None
+        self,
+        lessor: Lessor,
+        keys: Keys,
+        address: str,
+        fallen: Callable[[str, str], None] | None = None,
+        differs: Callable[[str, LeaseAsk], None] | None = None,
     ) -> None:
-        """`fallen` is told the robots whose own guards tripped, with the reason, once each and epoch."""
+        """`fallen` is told the robots whose own guards tripped, with the reason, once each and epoch.
+
+        `differs` is told robots that are not what the candidate was shown on, each time that they ask.
+        """
         self.lessor = lessor
         self.heard: dict[str, int] = {}
         """Robots, and when they last asked, ns of CLOCK_MONOTONIC"""
         self._server = ZmqServer(ROLLOUT, keys, address)
         self.address = self._server.address
-        self._fallen = fallen
+        self._fallen, self._differs = fallen, differs
         self._told: dict[str, int] = {}
         self._lock = threading.Lock()
         self._news: list[Lease] = []
@@ -88,6 +96,8 @@ class LeaseServer:
     def _answer(self, robot: str, ask: LeaseAsk) -> None:
         self.heard[robot] = time.monotonic_ns()
         self._server.send(robot, self.lessor.answer(robot, ask), 0)
+        if self._differs is not None and self.lessor.differs(robot, ask):
+            self._differs(robot, ask)
         if ask.fallen and self._told.get(robot) != ask.epoch and self._fallen is not None:
             self._told[robot] = ask.epoch
             self._fallen(robot, ask.fallen)
@@ -97,10 +107,18 @@ class Tether(Generic[V]):
     """Owns a host's lease and decides by it which of its versions answers. The control loop calls it."""
 
     def __init__(
-        self, serving: Serving[V], link: Transport, folder: Path, clock: Callable[[], int] = time.monotonic_ns
+        self,
+        serving: Serving[V],
+        link: Transport,
+        folder: Path,
+        clock: Callable[[], int] = time.monotonic_ns,
+        pinned: tuple[str, str] = ("", ""),
     ) -> None:
-        """`folder` has the releases (RELEASES of the run); what `serving` has now is the old one."""
-        self.lessee = Lessee()
+        """`folder` has the releases (RELEASES of the run); what `serving` has now is the old one.
+
+        `pinned` are the hashes of the robots' embodiment and shield (`fleet.registry.pins`).
+        """
+        self.lessee = Lessee(pinned=pinned)
         self._serving, self._link, self._folder, self._clock = serving, link, folder, clock
         self._old = serving.current.name
         self._names: dict[str, str] = {}

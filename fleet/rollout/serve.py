@@ -26,13 +26,14 @@ from types import FrameType
 
 from coordination.database import StoreError
 from coordination.keys import Keys
+from coordination.messages import LeaseAsk
 from fleet.judge.settings import Settings
 from fleet.rollout.conduct import Conductor
 from fleet.rollout.events import FILE, Store
 from fleet.rollout.lease import Lessor
 from fleet.rollout.leasing import LeaseServer
-from fleet.rollout.plan import RolloutError
-from fleet.rollout.record import State, Tripped
+from fleet.rollout.plan import DRIVEN, RolloutError
+from fleet.rollout.record import Changed, State, Target, Tripped
 from sim.errors import MusterError, printable
 
 ADDRESS = "tcp://127.0.0.1:7420"
@@ -59,10 +60,11 @@ class Service:
         store = Store(run / FILE, keys)
         if not store.state().rollout:
             raise RolloutError(f"expected a rollout in {run}, there is none; begin with `muster rollout start`")
+        self._others: queue.SimpleQueue[Changed] = queue.SimpleQueue()
         self._lock = _locked(run)
         self._fallen: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         try:
-            self.server = LeaseServer(Lessor(), keys, address, lambda robot, why: self._fallen.put((robot, why)))
+            self.server = LeaseServer(Lessor(), keys, address, self._take_fallen, self._take_other)
         except MusterError:
             os.close(self._lock)
             raise
@@ -85,6 +87,11 @@ class Service:
             robot, why = self._fallen.get()
             tripped = Tripped(stamp=0, robot=robot, reason=why)
             self._unless_over(partial(conductor.take, tripped))
+        while not self._others.empty():
+            changed = self._others.get()
+            told = Target(conductor.state.candidate.release, changed.embodiment, changed.shield)
+            if conductor.state.stage in DRIVEN and told != conductor.state.candidate:
+                self._unless_over(partial(conductor.take, changed))
         conductor.catch_up()
         found = conductor.judge.rolled_back and not conductor.state.final and not conductor.trouble
         if found or now - self._looked >= self._every:
@@ -108,6 +115,13 @@ class Service:
         """End; robots fall back when their leases do."""
         self.server.close()
         os.close(self._lock)
+
+    def _take_fallen(self, robot: str, why: str) -> None:
+        self._fallen.put((robot, why))
+
+    def _take_other(self, robot: str, ask: LeaseAsk) -> None:
+        """A robot that is to drive the candidate has another specification or shield than the closed course had."""
+        self._others.put(Changed(stamp=0, embodiment=ask.embodiment, shield=ask.shield))
 
     def _unless_over(self, act: Callable[[], object]) -> None:
         """Do it; an operator who ended the rollout in this moment was first."""

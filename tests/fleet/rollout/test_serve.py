@@ -61,14 +61,14 @@ class Site:
         return self.store.order(sign(signed, keys or Keys(nodes={by: key})))[0]
 
     @contextlib.contextmanager
-    def robot(self, name: str, address: str) -> Iterator["Robot"]:
+    def robot(self, name: str, address: str, pinned: tuple[str, str] = ("", "")) -> Iterator["Robot"]:
         """A robot's versions with its lease."""
         key = self.keys.node(name)
         assert key is not None
         link = ZmqClient(name, ROLLOUT, Keys(nodes={name: key}), address)
         serving = Serving(Version("old"), lambda place: Version(place.name))
         serving.start()
-        yield Robot(serving, Tether(serving, link, Path()))
+        yield Robot(serving, Tether(serving, link, Path(), pinned=pinned))
         link.close()
         serving.close()
 
@@ -219,3 +219,24 @@ def test_a_file_of_missions_that_cannot_be_gone_by_ends_the_service(site: Site) 
         (site.run / MISSIONS).write_text("{}\n")
         with pytest.raises(MissionError, match="line 1"):
             service.turn(0.1)
+
+
+@pytest.mark.parametrize("pinned", [("d" * 64, NEW.shield), (NEW.embodiment, "4" * 64)], ids=["spec", "shield"])
+def test_a_robot_with_another_specification_or_shield_gets_no_candidate_and_all_return_to_the_closed_course(
+    site: Site, pinned: tuple[str, str]
+) -> None:
+    with served(site) as service:
+        service.turn(0.0)
+        with site.robot(site.driver, service.server.address, (NEW.embodiment, NEW.shield)) as same:
+            same(NEW.release, 10.0)
+        with site.robot(site.driver, service.server.address, pinned) as other:
+            deadline = time.monotonic() + 10.0
+            while service.turn(0.1).stage is not Stage.COURSE:
+                assert time.monotonic() < deadline
+                other.tether.keep()
+                assert other.serving.current.name == "old"
+                time.sleep(0.02)
+        state = site.store.state()
+        assert (state.candidate.embodiment, state.candidate.shield) == pinned
+        assert state.signed == {}
+        assert state.epoch > site.state.epoch
