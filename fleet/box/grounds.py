@@ -28,6 +28,8 @@ WIDE = 118
 INDENT = " " * 12
 NAMES = ("policy", "meta", "motor", "contract", "embodiment", "shield", "pinned", "site", "road", "code")
 """Hashes of a header, in the order in which they are told."""
+LEVEL = "policy_"
+"""How the names of a car's policies begin there."""
 NEVER = 3600 * SECOND
 """ns: an age beyond it is of something that never came."""
 
@@ -86,7 +88,9 @@ def of_release(
     words = [f"release {release}" if release else "no release by a rollout: as it was started"]
     words += [f"policy {answered} answered"] if answered else []
     yield "  release   " + "; ".join(words)
-    named = ", ".join(f"{name} {stated[name][:12]}" for name in NAMES if stated.get(name))
+    levels = sorted(name for name in stated if name.startswith(LEVEL))  # of a car
+    shown = [(name, stated.get(name, "")) for name in (*levels, *NAMES)]
+    named = ", ".join(f"{name.removeprefix(LEVEL)} {digest[:12]}" for name, digest in shown if digest)
     yield from textwrap.wrap(named, WIDE, initial_indent="  versions  ", subsequent_indent=INDENT)
 
 

@@ -129,7 +129,8 @@ def timeline(recordings: Sequence[Recording]) -> Iterator[str]:
     by: tuple[str, str] | None = None
     for recording in recordings:
         stated = recording.metadata
-        named = (stated.get("policy", "")[:12], stated.get("release", "")[:12])
+        policy = stated.get("policy") or stated.get("policy_manoeuvre", "")
+        named = (policy[:12], stated.get("release", "")[:12])
         noted = sorted(events(recording.path), key=lambda each: each[0])
         first: Told | None = None
         last: Told | None = None

@@ -31,6 +31,7 @@ from fleet.replay import replay_all
 from fleet.rundir import ENVIRONMENT, RunDirectory, create_run, is_unused
 from fleet.salvage import read_recording
 from fleet.served import POLICIES, Served, keep
+from fleet.serving import Change, Outcome
 from fleet.swap import REQUEST, Config, Desk, Request, Status, SwapError, read_request, version_before
 from sim.files import write_atomic
 from sim.robot import RobotSpec
@@ -296,3 +297,21 @@ def test_a_status_that_cannot_be_read_is_no_host(run: RunDirectory) -> None:
     (run.root / "serving-r0.json").write_text("{")
     with pytest.raises(SwapError, match="expected robots that drive in"):
         swap.run(Config(run.root, back=True))
+
+
+def test_each_step_knows_the_release_by_which_a_lease_lets_it_drive(run: RunDirectory) -> None:
+    stated: list[dict[str, str]] = []
+    seat = types.SimpleNamespace(
+        name="r0", opened="", release="", place=None, speed=0.0,
+        metrics=types.SimpleNamespace(swap=lambda name, outcome: None),
+        stepper=types.SimpleNamespace(use=lambda policy, chooser: None),
+        box=types.SimpleNamespace(restate=lambda **said: stated.append(said)),
+    )  # fmt: skip
+    served = Served(types.SimpleNamespace(hash="a" * 64, contract_hash="c" * 64))  # type: ignore[arg-type]
+    desk = Desk(run.root, [seat], served, lambda place: served)  # type: ignore[list-item]
+    for release, outcome in (("de" * 32, Outcome.SWAPPED), ("", Outcome.BACK)):
+        change = Change(outcome, 1, "said")
+        desk.tether = types.SimpleNamespace(keep=lambda places, change=change: change, release=release, speed=0.0)  # type: ignore[assignment]
+        desk.swap()
+        assert seat.release == release[:12]
+    assert [said["release"] for said in stated] == ["de" * 32, ""]

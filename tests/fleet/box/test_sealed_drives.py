@@ -55,6 +55,10 @@ def test_drives_that_nobody_touched_are_intact_by_the_cars_key(run: Path, capsys
     assert code == 0, text
     assert text.count("intact") == 3
     assert "no key" not in text
+    assert main(["blackbox", "why", str(run / "blackbox" / "drive1-0.mcap"), "--at", "0.5"]) == 0
+    assert "versions  manoeuvre abababababab" in capsys.readouterr().out
+    assert main(["blackbox", "timeline", str(run / "blackbox" / "drive1-0.mcap")]) == 0
+    assert "RELEASE   policy abababababab" in capsys.readouterr().out
     assert read_recording(run / "blackbox" / "drive1-0.mcap").metadata["policy_manoeuvre"] == "ab" * 32
 
 
