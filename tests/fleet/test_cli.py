@@ -12,6 +12,7 @@ import pytest
 import tyro
 
 from fleet import cli
+from fleet.commands import COMMANDS, Command
 from sim.errors import MusterError
 
 
@@ -47,7 +48,7 @@ def command(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException = 0) -
     module = types.ModuleType("probe")
     vars(module).update(Config=Config, run=run)
     monkeypatch.setitem(sys.modules, "fleet.probe_for_tests", module)
-    monkeypatch.setitem(cli.COMMANDS, "probe", cli.Command("fleet.probe_for_tests", "a probe"))
+    monkeypatch.setitem(COMMANDS, "probe", Command("fleet.probe_for_tests", "a probe"))
     return calls
 
 
@@ -151,7 +152,7 @@ def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(cli.COMMANDS, "probe", cli.Command("fleet.needs_tensors_for_tests", "a probe", "sim,train"))
+    monkeypatch.setitem(COMMANDS, "probe", Command("fleet.needs_tensors_for_tests", "a probe", "sim,train"))
     real = cli.importlib.import_module
 
     def without_tensors(name: str) -> types.ModuleType:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import cli
+from fleet.commands import COMMANDS
 from fleet.rundir import ENVIRONMENT, RunDirectory, create_run
 from tests.fleet.baseinstall import Environment, make_environment
 from tests.fleet.drivepolicies import write_driving_policies
@@ -23,7 +23,7 @@ HEAVY = (
     "torch", "mujoco", "mujoco_warp", "gymnasium", "pettingzoo", "numba", "networkx", "scipy", "onnx", "tensorboard",
     "imageio", "viser", "starlette", "z3", "stable_baselines3", "highway_env", "pytest", "hypothesis",
 )  # fmt: skip
-OURS = sorted(name for name, command in cli.COMMANDS.items() if not command.extra)
+OURS = sorted(name for name, command in COMMANDS.items() if not command.extra)
 """Commands that say of themselves that they need no extra."""
 
 LOADED = """
@@ -71,10 +71,10 @@ def test_a_command_that_names_no_extra_needs_none(environment: Environment) -> N
 
 
 def test_a_command_that_needs_an_extra_names_it_or_can_be_read_without(base: Environment) -> None:
-    others = sorted(set(cli.COMMANDS) - set(OURS))
+    others = sorted(set(COMMANDS) - set(OURS))
     said = loaded(base, others)
     for name, text in said.items():
-        wanted = f"pip install 'muster[{cli.COMMANDS[name].extra}]'"
+        wanted = f"pip install 'muster[{COMMANDS[name].extra}]'"
         assert text.endswith(wanted) or text.startswith(f"{name}: "), text
     assert "not installed" in said["sim"]
     assert said["replay"].startswith("replay: "), "only --sim of it needs the simulator"

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from fleet import cli
+from fleet.commands import COMMANDS
 from fleet.launchfile import read_plan, split_assignments
 from fleet.launchpackages import OWN, PROGRAMS
 
@@ -98,7 +99,7 @@ def test_every_command_that_a_page_shows_can_be_typed(page: str, monkeypatch: py
 @pytest.mark.parametrize("page", pages())
 def test_every_command_that_a_page_names_is_there(page: str) -> None:
     for name, rest in NAMED.findall((ROOT / page).read_text(encoding="utf-8")):
-        assert name in cli.COMMANDS, f"{page}: `muster {name}`"
+        assert name in COMMANDS, f"{page}: `muster {name}`"
         named = set(re.findall(r"(?<!\S)(--[a-z][a-z-]*)", rest.partition("--ros-args")[0]))
         assert named <= options(name), f"{page}: `muster {name}{rest}`: {named - options(name)}"
 

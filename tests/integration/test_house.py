@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from fleet import cli
+from fleet.commands import COMMANDS
 
 PACKAGES = ("sim", "safety", "coordination", "agents", "hierarchy", "fleet")
 HEAVY = ("torch", "mujoco", "gymnasium", "numba", "networkx", "scipy")
@@ -145,7 +146,7 @@ def test_every_pin_is_exact_and_torch_is_the_one_that_was_tested(root: Path) -> 
     assert all(line.count("==") == 1 for line in pins)
 
 
-@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_can_be_asked_for_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.parse(name, cli.load(name).Config, ["--help"])
@@ -153,7 +154,7 @@ def test_every_command_can_be_asked_for_help(name: str, capsys: pytest.CaptureFi
     assert f"muster {name}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_command_line_is_read_without_heavy_imports(name: str) -> None:
     """`muster train --helpp` must not cost the 3 s of importing torch."""
-    assert not loaded_by(cli.COMMANDS[name].module) & {"torch", "numba", "scipy"}
+    assert not loaded_by(COMMANDS[name].module) & {"torch", "numba", "scipy"}

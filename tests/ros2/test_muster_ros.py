@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from fleet import cli
+from fleet.commands import COMMANDS
 from fleet.launchpackages import OWN, PROGRAMS, share
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,7 +135,7 @@ def test_a_manifest_and_its_setup_agree(asked: dict[str, Any]) -> None:
 def test_every_program_is_a_command_of_the_installed_muster(asked: dict[str, Any], programs: Any) -> None:
     scripts = dict(script.split(" = ") for script in asked["entry_points"]["console_scripts"])
     assert set(scripts) == set(PROGRAMS)
-    assert set(PROGRAMS.values()) <= set(cli.COMMANDS)
+    assert set(PROGRAMS.values()) <= set(COMMANDS)
     for place in scripts.values():
         module, _, function = place.partition(":")
         assert callable(getattr(importlib.import_module(module), function))
