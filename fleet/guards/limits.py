@@ -26,7 +26,7 @@ TAIL = 200
 SHARE = 0.1
 """Of the allowed rate that the limits aim at, one in a hundred robot-hours: what is left is for the law's own error,
 and for the count, which then finds at most one in 48 hours nine times in ten."""
-HEADROOM = {"beyond": 2.0, "rough": 2.0, "alone": 1.5, "change": 1.5, "distance": 1.5}
+HEADROOM = {"beyond": 2.0, "rough": 2.0, "alone": 3.0, "change": 3.0, "distance": 1.5}
 """How many times as far from the usual as the farthest that was seen a limit lies at least. Shares grow in steps of
 one ray, which is no tail, and stay up for as long as somebody stands beside a wall; novelty finds what is far
 outside anyway. In 48 hours they tripped with laws alone, three times and once (2026-11)."""

@@ -36,6 +36,8 @@ WAY, ANGLE = 0.02, 0.02
 """m and rad of odometry and localisation over half a second (their largest errors in 5 robot-hours, 2026-11)."""
 SLEW = 0.02
 """s; of a change of speed, what two samples 0.1 s apart leave open (measured, 2026-11)."""
+WHEELS = 0.02
+"""Largest difference of the two wheels' scales: each is worn by 1 % (`sim.sensorspec.Odometry`)."""
 PLACE, TURN = 0.03, 0.005
 """m: the default robot's localisation bound. rad: the largest misfit of a heading, measured likewise."""
 AGE_MAX = 0.2
@@ -88,10 +90,13 @@ class Window:
         return np.asarray((np.abs(self.twist[:, -REPEATS:]) > MOVES).any((1, 2)))
 
 
-def residuals(window: Window, found: NDArray[np.float32], still: Rows) -> NDArray[np.float32]:
-    """The scores (rows, RESIDUALS) of the newest step; `found` is the fit of its scan (rows, walls.FOUND)."""
+def residuals(window: Window, found: NDArray[np.float32], still: Rows, track: float) -> NDArray[np.float32]:
+    """The scores (rows, RESIDUALS) of the newest step; `found` is the fit of its scan (rows, walls.FOUND).
+
+    `track` is the distance of the driven wheels, m.
+    """
     scores = {
-        "odometry": odometry(window),
+        "odometry": odometry(window, track),
         "beyond": found[:, BEYOND_AT],
         "rough": found[:, ROUGH_AT],
         "place": _off(found[:, X_AT : YAW_AT + 1].astype(float)),
@@ -102,11 +107,12 @@ def residuals(window: Window, found: NDArray[np.float32], still: Rows) -> NDArra
     return np.stack([scores[name] for name in RESIDUALS], 1).astype(np.float32)
 
 
-def odometry(window: Window) -> Rows:
+def odometry(window: Window, track: float) -> Rows:
     """Along, across and in heading: the pose's way less the twist's, in tolerances; the largest of the three, (rows,).
 
     The twist between two readings is their mean; what lies between the pose's instants and the twist's is taken off at
-    the end and put on at the begin. The tolerance grows by the odometry's scale error and by SLEW.
+    the end and put on at the begin. The tolerance grows by the odometry's scale error, by wheels of two sizes (a turn
+    of their difference over the track) and by SLEW.
     """
     run, rows = window.valid[:, :-1], np.arange(len(window.valid))
     if run.shape[1] == 0:
@@ -128,6 +134,7 @@ def odometry(window: Window) -> Rows:
     way = np.where(run[..., None], np.abs(told), 0.0).sum(1)
     change = np.abs(last - first)
     room = ODOMETRY_SCALE * way + SLEW * change
+    room[:, 1] += WHEELS / track * way[:, 0]
     tolerance = np.stack([WAY + room[:, 0], np.full(len(run), WAY), ANGLE + room[:, 1]], 1)
     return (wrong / tolerance).max(1)
 
@@ -170,7 +177,7 @@ class Senses:
     def __init__(self, site: Site, spec: RobotSpec) -> None:
         self._walls = Walls(site, spec)
         self._rays = bin_rays(spec.lidar.rays)
-        self._range_max = spec.lidar.range_max
+        self._range_max, self._track = spec.lidar.range_max, spec.diff.track
 
     def reading(
         self,
@@ -207,7 +214,7 @@ class Senses:
                 break  # the same scan, told again: its age says so
             scan_stamp = each.reading.scan_stamp
             scans.insert(0, np.frombuffer(each.reading.scan, np.float32)[None])
-        return Sensed(residuals(window, found, repeated(scans, self._range_max)), fix)
+        return Sensed(residuals(window, found, repeated(scans, self._range_max), self._track), fix)
 
 
 class RowSenses:
@@ -217,6 +224,7 @@ class RowSenses:
         self._walls = Walls(site, spec, rows)
         self._rays = bin_rays(spec.lidar.rays)
         self._range_max, self._period = spec.lidar.range_max, spec.period / SECOND
+        self._track = spec.diff.track
         self._steps = np.zeros((rows, SPAN_STEPS + 1, 8))
         self._age = np.zeros(rows, np.int64)
         self._scans = np.zeros((REPEATS, rows, len(self._rays)), np.float32)
@@ -240,7 +248,7 @@ class RowSenses:
         )
         self._scans = np.concatenate([self._scans[1:], scan[None]])
         still = np.where(self._age >= REPEATS - 1, repeated(self._scans, self._range_max), 0.0)
-        return residuals(window, found, still)
+        return residuals(window, found, still, self._track)
 
 
 def _at_scan(now: Reading) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace as with_
 
 from agents.policy import RESIDUALS
 from fleet.guards.raw import Raw
-from fleet.guards.senses import RowSenses, Senses
+from fleet.guards.senses import WHEELS, RowSenses, Senses
 from fleet.guards.watch import GuardMemory, Reading, watch
 from hierarchy.skills import Answer
 from sim.geometry import CORRIDOR_POINTS
@@ -170,3 +170,11 @@ def test_odometry_of_another_instant_than_the_pose_is_moved_to_it() -> None:
     assert scores(speeding)["odometry"].max() < 0.1
     unstamped = [with_(each, twist_stamp=each.pose_stamp) for each in speeding]
     assert scores(unstamped)["odometry"].max() > 0.8
+
+
+def test_wheels_of_two_sizes_are_no_fault() -> None:
+    reads = drive(1.0, 0.1)
+    worn = [with_(each, twist=(1.0, 0.1 + WHEELS * 1.0 / SPEC.diff.track)) for each in reads]
+    assert scores(worn)["odometry"].max() < 0.8
+    slow = [with_(each, twist=(0.1, 0.1 + WHEELS * 1.0 / SPEC.diff.track)) for each in drive(0.1, 0.1)]
+    assert scores(slow)["odometry"].max() > 0.9, "a slow robot's wheels turn it less"
