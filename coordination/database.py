@@ -140,6 +140,11 @@ class Database:
         for read in self._followers:
             read()
 
+    def rows(self, query: str, values: tuple[str | int, ...] = ()) -> list[tuple]:
+        """What a SELECT finds. Raises StoreError where the file cannot be read, or is not as it must be."""
+        with self._explained("read"):
+            return self.connection.execute(query, values).fetchall()
+
     def pragma(self, name: str) -> int | str:
         """The value of a pragma, as SQLite reports it."""
         return self.connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -186,7 +191,8 @@ class Database:
         if self.read_only:
             if not self.path.exists():
                 raise StoreError(f"{self.path} does not exist; name the {self.place} of a {self.holder}")
-            return sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None, timeout=2.0)
+            place = f"{self.path.absolute().as_uri()}?mode=ro"  # quoted: a name may hold `?`, `#` and `%`
+            return sqlite3.connect(place, uri=True, isolation_level=None, timeout=2.0)
         return sqlite3.connect(os.fspath(self.path), isolation_level=None, timeout=2.0)
 
     def _check(self, schema: str, version: int) -> None:
@@ -194,6 +200,8 @@ class Database:
         tables = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if tables and application != APPLICATION_ID:
             raise StoreError(f"{self.path} is a database of another program; name another {self.place}")
+        if self.read_only and not tables:
+            raise StoreError(f"{self.path} holds nothing; restore it, or name another {self.place}")
         if found > version:
             raise StoreError(
                 f"{self.path} has schema {found} and this muster knows schemas up to {version}; "

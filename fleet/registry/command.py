@@ -33,6 +33,7 @@ from fleet.registry.pins import contracts, pins
 from fleet.registry.store import Registry
 from hierarchy.chooser import META
 from hierarchy.motor import motor_hash
+from sim.errors import printable
 from sim.specfile import named_spec
 
 Action = Literal["add", "release", "alias", "list", "show", "checkout", "log", "verify"]
@@ -184,7 +185,7 @@ def _log(registry: Registry, config: Config) -> int:
         what = " ".join(
             f"{key}={value[:12] if len(value) == 64 else value}" for key, value in entry.what.items() if value
         )
-        print(f"{entry.number:>5}  {when}Z  {entry.who}  {entry.deed}  {what}  {entry.hash[:12]}")
+        print(printable(f"{entry.number:>5}  {when}Z  {entry.who}  {entry.deed}  {what}  {entry.hash[:12]}"))
     return 0
 
 

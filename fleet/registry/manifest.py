@@ -137,7 +137,9 @@ def describe(place: Path, name: str = "", parents: tuple[str, ...] = ()) -> tupl
     told, contract = policy.manifest, policy.manifest["contract"]
     task = str(contract.get("task", ""))
     level = TASK_LEVELS.get(task, "skill")
-    training = dict(told.get("training", {}))
+    training, evaluation = _told(told, "training", directory), _told(told, "evaluation", directory)
+    below = _told(training, "below", directory)
+    training.pop("below", None)
     manifest = Manifest(
         level=level,
         name=name or (task if level == "skill" else level),
@@ -149,13 +151,28 @@ def describe(place: Path, name: str = "", parents: tuple[str, ...] = ()) -> tupl
             f"{each['name']} {each['unit']}".strip(): (float(each["low"]), float(each["high"]))
             for each in contract.get("actions", ())
         },
-        below={str(key): str(value) for key, value in training.pop("below", {}).items()},
+        below={str(key): str(value) for key, value in below.items()},
         training=training,
-        evaluation=dict(told.get("evaluation", {})),
+        evaluation=evaluation,
         parents=parents,
     )
     check_manifest(manifest, str(directory))
     return manifest, files
+
+
+def _told(manifest: Mapping[str, Any], name: str, directory: Path) -> dict[str, Any]:  # JSON values
+    """What a policy's manifest says under a name. Raises RegistryError where a registry could not keep it."""
+    found = manifest.get(name, {})
+    try:
+        if not isinstance(found, dict):
+            raise TypeError(f"it is {type(found).__name__}")
+        json.dumps(found, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise RegistryError(
+            f'expected "{name}" in {directory / MANIFEST} to be an object of finite numbers and text ({error}); '
+            "export the policy again"
+        ) from error
+    return dict(found)
 
 
 def close(release: Release, versions: Mapping[str, Manifest]) -> list[str]:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from agents.policy import Policy
 from coordination.database import Database, StoreError
 from coordination.keys import Keys
@@ -33,6 +35,7 @@ from fleet.registry.manifest import (
 )
 from fleet.registry.objects import Objects
 from hierarchy.chooser import META
+from sim.errors import printable
 from sim.files import write_atomic
 
 SCHEMA_VERSION = 1
@@ -84,7 +87,7 @@ class Registry(Database):
         self.objects = Objects(root / "objects")
         self._wall = wall
         if not read_only:
-            root.mkdir(parents=True, exist_ok=True)
+            _make(root, "--registry")
         deadline = time.monotonic() + wait
         while True:
             try:
@@ -177,19 +180,17 @@ class Registry(Database):
 
     def named(self, site: str, embodiment: str, alias: str) -> str:
         """The id of the release that is called so; empty for none."""
-        row = self.connection.execute(
+        found = self.rows(
             "SELECT release FROM aliases WHERE site = ? AND embodiment = ? AND alias = ?", (site, embodiment, alias)
-        ).fetchone()
-        return row[0] if row else ""
+        )
+        return found[0][0] if found else ""
 
     def find(self, text: str, *, releases: bool = False) -> str:
         """The whole id that begins with `text`; raises RegistryError where none or several do."""
         table, what = ("releases", "release") if releases else ("versions", "version")
         if len(text) < SHORT:
             raise RegistryError(f"expected {SHORT} digits of a {what}'s id at least, got {text!r}; give more")
-        rows = self.connection.execute(
-            f"SELECT id FROM {table} WHERE substr(id, 1, ?) = ? LIMIT 3", (len(text), text)
-        ).fetchall()
+        rows = self.rows(f"SELECT id FROM {table} WHERE substr(id, 1, ?) = ? LIMIT 3", (len(text), text))
         if len(rows) != 1:
             count = "several" if rows else "none"
             raise RegistryError(f"expected one {what} that begins with {text}, there are {count}; see `registry list`")
@@ -197,22 +198,19 @@ class Registry(Database):
 
     def versions(self) -> list[Manifest]:
         """Every version, in the order of registration."""
-        rows = self.connection.execute("SELECT id FROM versions ORDER BY rowid").fetchall()
-        return [self.version(row[0]) for row in rows]
+        return [self.version(row[0]) for row in self.rows("SELECT id FROM versions ORDER BY rowid")]
 
     def releases(self) -> list[Release]:
         """Every release, in the order of registration."""
-        return [self.released(row[0]) for row in self.connection.execute("SELECT id FROM releases ORDER BY rowid")]
+        return [self.released(row[0]) for row in self.rows("SELECT id FROM releases ORDER BY rowid")]
 
     def aliases(self) -> list[Alias]:
         """Every name."""
-        rows = self.connection.execute("SELECT * FROM aliases ORDER BY site, embodiment, alias").fetchall()
-        return [Alias(*row) for row in rows]
+        return [Alias(*row) for row in self.rows("SELECT * FROM aliases ORDER BY site, embodiment, alias")]
 
     def log(self) -> list[Entry]:
         """Every change, the oldest first."""
-        rows = self.connection.execute("SELECT * FROM audit ORDER BY number").fetchall()
-        return [Entry(row[0], row[1], row[2], row[3], json.loads(row[4]), row[5], row[6]) for row in rows]
+        return [_entry(row) for row in self.rows("SELECT * FROM audit ORDER BY number")]
 
     def check(self, keys: Keys | None = None) -> list[str]:
         """Everything that is wrong: files altered or gone, releases that do not close, a broken log.
@@ -221,7 +219,7 @@ class Registry(Database):
         """
         faults = []
         for table in ("versions", "releases"):
-            for (each,) in self.connection.execute(f"SELECT id FROM {table} ORDER BY rowid").fetchall():
+            for (each,) in self.rows(f"SELECT id FROM {table} ORDER BY rowid"):
                 try:
                     if table == "versions":
                         for data in self.version(each).files.values():
@@ -232,11 +230,15 @@ class Registry(Database):
                         faults += [f"release {each[:12]}: {fault}" for fault in close(release, known)]
                 except RegistryError as error:
                     faults.append(str(error))
-        if fault := broken(self.log()):
+        try:
+            log = self.log()
+        except RegistryError as error:
+            return [*faults, str(error)]
+        if fault := broken(log):
             faults.append(f"the log: {fault}")
-        faults += self._unexplained()
+        faults += self._unexplained(log)
         if keys is not None:
-            last = {(e.what["site"], e.what["embodiment"], e.what["alias"]): e for e in self.log() if e.deed in ALIASED}
+            last = {_place(e.what): e for e in log if e.deed in ALIASED}
             faults += [
                 f"{alias} of {site}: line {entry.number} of the log is not signed by {entry.who}"
                 for (site, _, alias), entry in sorted(last.items())
@@ -258,27 +260,27 @@ class Registry(Database):
             places.append((found.meta, place / META))
         for version, directory in places:
             manifest = self.version(version)
-            directory.mkdir(parents=True, exist_ok=True)
+            _make(directory, "checkout")
             for name, data in sorted(manifest.files.items(), reverse=True):  # policy.onnx before its manifest
                 write_atomic(directory / name, self.objects.get(data))
             Policy.load(directory)
         write_atomic(place / "release.json", canonical(found))
 
-    def _unexplained(self) -> list[str]:
+    def _unexplained(self, log: Sequence[Entry]) -> list[str]:
         """Rows that the log does not tell of, or tells otherwise: somebody wrote past it."""
         told: dict[str, set[str]] = {"versions": set(), "releases": set()}
         names: dict[tuple[str, str, str], str] = {}
-        for entry in self.log():
+        for entry in log:
             what = entry.what
             if entry.deed == "register":
-                told["versions"].add(what["version"])
+                told["versions"].add(what.get("version", ""))
             elif entry.deed == "release":
-                told["releases"].add(what["release"])
+                told["releases"].add(what.get("release", ""))
             elif entry.deed in ALIASED:
-                names[what["site"], what["embodiment"], what["alias"]] = what.get("release", "")
+                names[_place(what)] = what.get("release", "")
         faults = []
         for table, known in told.items():
-            there = {row[0] for row in self.connection.execute(f"SELECT id FROM {table}")}
+            there = {row[0] for row in self.rows(f"SELECT id FROM {table}")}
             faults += [f"{each[:12]} is in {table} and not in the log" for each in sorted(there - known)]
             faults += [f"{each[:12]} is in the log and not in {table}" for each in sorted(known - there)]
         there = {(one.site, one.embodiment, one.alias): one.release for one in self.aliases()}
@@ -292,7 +294,7 @@ class Registry(Database):
         if keys is not None:
             last = self._last()
             what = signed(who, deed, what, last.hash if last is not None else GENESIS, keys)
-        elif any(SIGNATURE in e.what for e in self.log() if e.deed in ALIASED and e.what["site"] == what["site"]):
+        elif any(SIGNATURE in e.what for e in self.log() if e.deed in ALIASED and e.what.get("site") == what["site"]):
             raise RegistryError(
                 f"expected an operator's signature, as earlier ones of {what['site']}'s aliases have; give --key FILE"
             )
@@ -317,9 +319,32 @@ class Registry(Database):
         self.connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def _is(self, table: str, each: str) -> bool:
-        return self.connection.execute(f"SELECT 1 FROM {table} WHERE id = ?", (each,)).fetchone() is not None
+        return bool(self.rows(f"SELECT 1 FROM {table} WHERE id = ?", (each,)))
 
     def _expect(self, table: str, each: str) -> None:
         if not self._is(table, each):
             what = table.removesuffix("s")
             raise RegistryError(f"expected a registered {what}, {each[:12]} is none; see `muster registry list`")
+
+
+def _entry(row: Sequence) -> Entry:  # what SQLite gives
+    """A row of the log. Raises RegistryError for one that this module did not write."""
+    names = ("number", "when", "who", "deed", "what", "before", "hash")
+    try:
+        return msgspec.convert({**dict(zip(names, row, strict=True)), "what": json.loads(row[4])}, Entry)
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        why = printable(str(error))
+        raise RegistryError(f"line {row[0]} of the log cannot be read ({why}); restore the registry") from error
+
+
+def _place(what: Mapping[str, str]) -> tuple[str, str, str]:
+    """Site, embodiment and alias of a line of the log."""
+    return what.get("site", ""), what.get("embodiment", ""), what.get("alias", "")
+
+
+def _make(folder: Path, what: str) -> None:
+    """Make a folder. Raises RegistryError where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RegistryError(f"{what}: expected a folder that can be made, got {folder} ({error.strerror})") from error

@@ -222,6 +222,8 @@ def _told(event: object) -> str:
 
 
 def _moment(stamp: int) -> str:
+    if not isinstance(stamp, int):  # SQLite keeps whatever it is given
+        return "no moment"
     return datetime.fromtimestamp(stamp / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
 
 

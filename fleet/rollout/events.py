@@ -116,7 +116,7 @@ class Store:
         if not self.path.exists():
             return 0
         with closing(self._open(read_only=True)) as file:
-            return file.connection.execute("SELECT COALESCE(MAX(number), 0) FROM events").fetchone()[0]
+            return file.rows("SELECT COALESCE(MAX(number), 0) FROM events")[0][0]
 
     def rows(self) -> list[Row]:
         """Every event, the oldest first."""
@@ -130,7 +130,7 @@ class Store:
         if not self.path.exists():
             return []
         with closing(self._open(read_only=True)) as file:
-            return [Refusal(*row) for row in file.connection.execute("SELECT * FROM refused ORDER BY rowid")]
+            return [Refusal(*row) for row in file.rows("SELECT * FROM refused ORDER BY rowid")]
 
     def _add(self, event: AnyEvent, who: str, signature: str) -> tuple[State, tuple[Command, ...]]:
         with closing(self._open()) as file, file.transaction():
@@ -193,7 +193,7 @@ class Store:
 
 def _rows(file: Database) -> list[Row]:
     found = []
-    for number, stamp, who, text, signature, before, digest in file.connection.execute(
+    for number, stamp, who, text, signature, before, digest in file.rows(
         "SELECT number, stamp, who, event, signature, before, hash FROM events ORDER BY number"
     ):
         try:

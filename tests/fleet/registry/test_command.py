@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -114,3 +117,83 @@ def test_an_operator_signs_an_alias_and_the_fleets_key_proves_it(
     code, out, _ = muster(capsys, "verify", place, f"--key={tmp_path / 'other.key'}")
     assert code == 1
     assert "production of hall2: line 3 of the log is not signed by ann" in out
+
+
+@pytest.fixture
+def spring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, Path, str]:
+    """A registry with a release: its option, its folder, the release."""
+    policy(tmp_path / "run", 1)
+    place = f"--registry={tmp_path / 'a#b%20c?d'}"
+    code, out, _ = muster(capsys, "release", "spring", str(tmp_path / "run"), place, "--by=x\n\x1b[31m")
+    assert code == 0
+    return place, tmp_path / "a#b%20c?d", out.split()[0]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "said"),
+    [
+        ("UPDATE audit SET what = '{bad'", "line 1 of the log cannot be read"),
+        ("UPDATE audit SET what = '[]'", "line 1 of the log cannot be read"),
+        ("UPDATE audit SET stamp = 1e30", "line 1 of the log cannot be read"),
+        ("DROP TABLE audit", "no such table"),
+    ],
+)
+def test_a_log_that_cannot_be_read_is_one_line(
+    tamper: str, said: str, spring: tuple[str, Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, folder, release = spring
+    with contextlib.closing(sqlite3.connect(folder / "registry.sqlite")) as file, file:
+        file.execute(tamper)
+    for words in (("log",), ("alias", "hall2", "production", release)):
+        code, _, errors = muster(capsys, *words, place)
+        assert code == 2
+        assert said in errors
+        assert errors.count("\n") == 1
+    code, out, errors = muster(capsys, "verify", place)
+    assert code in (1, 2)
+    assert said in out + errors
+
+
+def test_an_empty_file_in_the_registrys_place_is_one_line(
+    spring: tuple[str, Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, folder, _ = spring
+    (folder / "registry.sqlite").write_bytes(b"")
+    for words in ("list", "verify", "log"):
+        code, _, errors = muster(capsys, words, place)
+        assert (code, errors.count("\n")) == (2, 1)
+        assert "holds nothing" in errors
+
+
+def test_a_name_in_the_log_writes_no_line_of_its_own(
+    spring: tuple[str, Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = muster(capsys, "log", spring[0])
+    assert out.count("\n") == 2
+    assert "\x1b" not in out
+
+
+def test_folders_that_cannot_be_made_are_one_line(
+    spring: tuple[str, Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, _, release = spring
+    (tmp_path / "file").touch()
+    for words in (
+        ("checkout", release, str(tmp_path / "file"), place),
+        ("add", str(tmp_path / "run"), f"--registry={tmp_path / 'file'}"),
+    ):
+        code, _, errors = muster(capsys, *words)
+        assert (code, errors.count("\n")) == (2, 1)
+        assert "expected a folder that can be made" in errors
+
+
+@pytest.mark.parametrize("wrong", [{"training": 5}, {"training": {"below": [1]}}, {"evaluation": {"score": math.nan}}])
+def test_a_policy_whose_manifest_tells_what_no_registry_can_keep_is_one_line(
+    wrong: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy(tmp_path / "run", 1)
+    manifest = tmp_path / "run" / "policy.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **wrong}))
+    code, _, errors = muster(capsys, "add", str(tmp_path / "run"), f"--registry={tmp_path / 'registry'}")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "to be an object of finite numbers and text" in errors
