@@ -6,8 +6,11 @@ import pytest
 
 from coordination.keys import Keys, ensure_keys, write_keys
 from fleet.cli import main
+from fleet.registry.store import Registry
 from fleet.rollout.events import FILE, Store
+from fleet.rollout.plan import Course, Plan
 from fleet.rundir import create_run
+from tests.fleet.registry.test_registry import OTHER, SPEC, kept, policy, release_of
 from tests.fleet.rollout.rollouts import started
 
 
@@ -82,3 +85,47 @@ def test_a_rollout_starts_from_files_and_says_what_of_them_is_wrong(
     words[-1] = str(tmp_path / "stranger.key")
     assert main(words) == 2
     assert "not that of an operator anna" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "said"),
+    [
+        ("", "offline, running"),
+        ("embodiment", "another embodiment is another fleet"),
+        ("manifest", "it was altered; restore it"),
+        ("unknown", "expected one release that begins with 0000000000"),
+    ],
+)
+def test_a_candidate_that_is_altered_unknown_or_for_another_robot_does_not_start(
+    tmp_path: Path, spoilt: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = create_run(tmp_path, arguments=["test"], config={}, seed=1, clock="lockstep")
+    monkeypatch.setattr("fleet.rundir._made", [])
+    key = ensure_keys(directory.key).node("anna")
+    assert key is not None
+    write_keys(tmp_path / "anna.key", Keys(nodes={"anna": key}))
+    registry = Registry(tmp_path / "registry")
+    spec = OTHER if spoilt == "embodiment" else SPEC
+    policy(tmp_path / "old", 1)
+    policy(tmp_path / "new", 2, spec=spec)
+    old = registry.release(release_of(kept(registry, tmp_path / "old")), "ann")
+    new = registry.release(release_of(kept(registry, tmp_path / "new"), spec=spec), "ann")
+    if spoilt == "manifest":
+        place = registry.objects.path(new)
+        place.chmod(0o600)
+        place.write_bytes(place.read_bytes().replace(b"spring", b"sprung"))
+    registry.close()
+    (tmp_path / "robots.json").write_text(json.dumps({f"r{number}": "hall" for number in range(10)}))
+    course = Course(robots=("r0",), fence=(0.0, 0.0, 5.0, 5.0))
+    (tmp_path / "plan.json").write_bytes(msgspec.json.encode(Plan(course=course)))
+    words = {"key": "anna.key", "registry": "registry", "robots": "robots.json", "plan": "plan.json"}
+    options = [f"--{option}={tmp_path / name}" for option, name in words.items()]
+    candidate = "0" * 10 if spoilt == "unknown" else new
+    code = main(["rollout", "start", str(directory.root), f"--candidate={candidate}", f"--baseline={old}", *options])
+    told = capsys.readouterr()
+    assert code == (2 if spoilt else 0)
+    assert said in told.err + told.out
+    if spoilt:
+        assert len(told.err.splitlines()) == 1
+        assert main(["rollout", "status", str(directory.root)]) in (0, 2)
+        assert "running" not in capsys.readouterr().out
