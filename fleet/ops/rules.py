@@ -111,6 +111,27 @@ DIRECT = (
         "{{ $labels.robot }} refused a policy",
     ),
     (
+        "MusterGuardOpen",
+        "muster_guard_open == 1",
+        "0s",
+        "page",
+        "{{ $labels.robot }} took a policy back: its breaker is open",
+    ),
+    (
+        "MusterGuardTrips",
+        "increase(muster_guard_trips_total[1h]) > 1",
+        "0s",
+        "ticket",
+        "{{ $labels.robot }} saw what is new to its policy ({{ $labels.reason }}) more than once in an hour",
+    ),
+    (
+        "MusterShadowOff",
+        'increase(muster_shadow_skipped_total{why="fault"}[10m]) > 2',
+        "0s",
+        "ticket",
+        "{{ $labels.robot }}: the candidate in the shadow raised and is off",
+    ),
+    (
         "MusterForgedMessages",
         'increase(muster_coordinator_messages_total{kind=~"forged|replayed|unsigned"}[10m]) > 100',
         "0s",

@@ -128,7 +128,7 @@ def test_every_rule_has_a_name_an_expression_a_severity_and_words() -> None:
                 assert rule["annotations"]["summary"]
                 assert (rule["alert"], rule["labels"]["severity"]) not in seen
                 seen.add((rule["alert"], rule["labels"]["severity"]))
-    assert len(seen) == 2 * len(OBJECTIVES) + 13
+    assert len(seen) == 2 * len(OBJECTIVES) + 16
 
 
 def test_every_metric_is_on_the_dashboard_and_every_panel_lies_beside_the_others() -> None:
@@ -148,6 +148,56 @@ def test_every_metric_is_on_the_dashboard_and_every_panel_lies_beside_the_others
         taken |= cells
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
     assert json.loads(json.dumps(board)) == board
+
+
+def test_every_expression_is_promql_whose_types_fit() -> None:
+    """Parsed by Prometheus's grammar; promtool itself is no Python package."""
+    promql = pytest.importorskip("promql_parser", reason="promql-parser is missing: pip install 'muster[dev]'")
+    asked = [rule["expr"] for group in rules()["groups"] for rule in group["rules"]]
+    asked += [target["expr"] for panel in dashboard()["panels"] for target in panel.get("targets", [])]
+    for expression in asked:
+        promql.parse(expression.replace("$__rate_interval", "1m"))
+    assert len(asked) > 90
+    for wrong in ("rate(muster_control_steps_total)", "sum by (le (x)", "muster_guard_open = 1"):
+        with pytest.raises(ValueError, match=r"\S"):
+            promql.parse(wrong)
+
+
+def test_every_rule_is_as_prometheus_reads_it() -> None:
+    """https://prometheus.io/docs/prometheus/latest/configuration: fields, names of labels, durations, templates."""
+    duration = re.compile(r"(\d+(ms|s|m|h|d|w|y))+")
+    names = [group["name"] for group in rules()["groups"]]
+    assert len(set(names)) == len(names)
+    for group in rules()["groups"]:
+        for rule in group["rules"]:
+            assert set(rule) <= {"alert", "record", "expr", "for", "labels", "annotations"}
+            assert ("alert" in rule) != ("record" in rule)
+            assert all(re.fullmatch(r"[a-zA-Z_]\w*", label) for label in rule.get("labels", {}))
+            assert all(isinstance(value, str) for value in rule.get("labels", {}).values())
+            if "record" in rule:
+                assert re.fullmatch(r"[a-zA-Z_:][\w:]*", rule["record"])
+                continue
+            assert duration.fullmatch(rule.get("for", "0s"))
+            for text in rule["annotations"].values():
+                left = re.sub(r"\{\{\s*\$(labels\.\w+|value)\s*\}\}", "", text)
+                assert "{{" not in left
+                assert "}}" not in left
+
+
+def test_every_panel_is_as_grafana_reads_it() -> None:
+    """Of its dashboard schema: types it has, a data source that the dashboard defines, references apart."""
+    board = dashboard()
+    (source,) = board["templating"]["list"]
+    for panel in board["panels"]:
+        assert panel["type"] in ("row", "stat", "timeseries")
+        assert panel["title"]
+        if panel["type"] == "row":
+            assert panel["panels"] == []
+            continue
+        assert panel["datasource"]["uid"] == "${" + source["name"] + "}"
+        references = [target["refId"] for target in panel["targets"]]
+        assert len(set(references)) == len(references) > 0
+        assert panel["fieldConfig"]["defaults"]["unit"] in ("none", "short", "s", "bytes", "Bps", "cps", "percentunit")
 
 
 def test_a_metric_that_is_not_served_cannot_be_named() -> None:
