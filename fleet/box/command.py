@@ -13,12 +13,14 @@ changed, damaged or not closed; 2: it cannot be done.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal, TypeVar
 
 from tyro.conf import Positional
 
@@ -31,6 +33,8 @@ from fleet.box.window import cut, is_event, read_segment
 from fleet.replay import find_files
 from fleet.salvage import BlackBoxError, Recording, read_recording
 from sim.robot import SECOND, RobotSpec
+
+F = TypeVar("F", bound=IO)
 
 
 @dataclass(frozen=True)
@@ -208,25 +212,22 @@ def _write(out: Path, recordings: list[Recording]) -> None:
     """Recordings as one MCAP file without a chain; chunks stay chunks, so that it can be replayed."""
     names = list(dict.fromkeys(message.channel for each in recordings for chunk in each.chunks for message in chunk))
     numbers = {name: number for number, name in enumerate(names, 1)}
-    try:
-        with out.open("xb") as stream:
-            writer = McapWriter(stream, Options(chunk_bytes=1 << 62), "muster", "muster 1")
-            writer.metadata("muster", recordings[0].metadata)
-            for name, data in recordings[0].attachments.items():
-                writer.attachment(0, 0, name, "application/msgpack", data)
-            for name, number in numbers.items():
-                writer.schema(number, f"muster/{name}", "", b"")
-                writer.channel(number, number, name, "msgpack", {})
-            writer.close_chunk()
-            for recording in recordings:
-                for chunk in recording.chunks:
-                    for message in chunk:
-                        place = numbers[message.channel]
-                        writer.message(place, message.cycle, message.stamp, message.stamp, message.data)
-                    writer.close_chunk()
-            writer.finish()
-    except OSError as error:
-        raise BlackBoxError(f"cannot write {out}: {error.strerror}; name another file with --out") from None
+    with _new(out, lambda: out.open("xb")) as stream:
+        writer = McapWriter(stream, Options(chunk_bytes=1 << 62), "muster", "muster 1")
+        writer.metadata("muster", recordings[0].metadata)
+        for name, data in recordings[0].attachments.items():
+            writer.attachment(0, 0, name, "application/msgpack", data)
+        for name, number in numbers.items():
+            writer.schema(number, f"muster/{name}", "", b"")
+            writer.channel(number, number, name, "msgpack", {})
+        writer.close_chunk()
+        for recording in recordings:
+            for chunk in recording.chunks:
+                for message in chunk:
+                    place = numbers[message.channel]
+                    writer.message(place, message.cycle, message.stamp, message.stamp, message.data)
+                writer.close_chunk()
+        writer.finish()
 
 
 def _write_csv(out: Path, recordings: list[Recording]) -> None:
@@ -234,18 +235,30 @@ def _write_csv(out: Path, recordings: list[Recording]) -> None:
     from fleet.box.told import told
     from fleet.evidence import Tried, outcome
 
+    with _new(out, lambda: out.open("x", newline="")) as stream:
+        rows = csv.writer(stream)
+        rows.writerow(
+            ("cycle", "stamp_ns", "mode", "why", "margin_m", "proposed_1", "proposed_2", "released_1", "released_2",
+             "x_m", "y_m", "yaw", "speed_m_s", "released_is", "refused", "policy", "release")
+        )  # fmt: skip
+        for step in (step for recording in recordings for step in told(recording)):
+            numbers = (*step.proposed, *step.released, *step.pose, step.speed)
+            tried = step.tried or Tried()
+            grounds = (outcome(tried), counted(tried), step.policy, step.release)
+            rows.writerow((step.cycle, step.stamp, step.mode, step.why, step.margin, *numbers, *grounds))
+
+
+@contextlib.contextmanager
+def _new(out: Path, create: Callable[[], F]) -> Iterator[F]:
+    """A file that was not there, whole or not at all. Raises BlackBoxError where it cannot be written."""
     try:
-        with out.open("x", newline="") as stream:
-            rows = csv.writer(stream)
-            rows.writerow(
-                ("cycle", "stamp_ns", "mode", "why", "margin_m", "proposed_1", "proposed_2", "released_1", "released_2",
-                 "x_m", "y_m", "yaw", "speed_m_s", "released_is", "refused", "policy", "release")
-            )  # fmt: skip
-            for step in (step for recording in recordings for step in told(recording)):
-                numbers = (*step.proposed, *step.released, *step.pose, step.speed)
-                tried = step.tried or Tried()
-                grounds = (outcome(tried), counted(tried), step.policy, step.release)
-                rows.writerow((step.cycle, step.stamp, step.mode, step.why, step.margin, *numbers, *grounds))
+        stream = create()
+        try:
+            with stream:
+                yield stream
+        except BaseException:
+            out.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise BlackBoxError(f"cannot write {out}: {error.strerror}; name another file with --out") from None
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from fleet.shadow.pairs import DIFFERS, FLOOR, Pair
 from fleet.shadow.record import Count, files, read
-from fleet.shadow.verdict import SETTINGS, Evidence, Settings, Verdict
+from fleet.shadow.verdict import HOLD, PASS, SETTINGS, Evidence, Settings, Verdict
 
 
 class ShadowSummary(msgspec.Struct, frozen=True):
@@ -98,6 +98,14 @@ def of_records(records: Iterable[Pair | Count], settings: Settings | None = None
         reasons_candidate=dict(sorted(Counter(one.reason for one in theirs if one.intervened).items())),
         seconds_p50=float(np.percentile(seconds, 50)),
         seconds_p99=float(np.percentile(seconds, 99)),
-        verdict=evidence.look(),
+        verdict=_whole(evidence.look(), skipped["fault"]),
         world=world,
     )
+
+
+def _whole(verdict: Verdict, faults: int) -> Verdict:
+    """The verdict; no pass where the candidate raised: what it would have done in those steps nobody knows."""
+    if not faults or verdict.decision != PASS:
+        return verdict
+    reason = f"it raised in {faults} steps, which are in no pair; look at the robots' logs"
+    return msgspec.structs.replace(verdict, decision=HOLD, reason=reason)

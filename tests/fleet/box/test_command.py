@@ -1,6 +1,7 @@
 """`muster blackbox`: what it says of a robot's run, of a drive, and of files that somebody damaged."""
 
 import csv
+import resource
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,25 @@ def test_why_says_what_was_decided_and_on_what(run: Path, capsys: pytest.Capture
     assert "obstacle  nearest to the way of its stop" in text
     code, text = said(capsys, "why", run, "--at", "-3")
     assert code == 2
+
+
+def test_on_a_full_disk_no_part_of_an_export_is_left(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = next((run / "blackbox").glob("*.mcap"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        told = [
+            said(capsys, "recover", file, "--out", tmp_path / "a.mcap"),
+            said(capsys, "export", file, "--out", tmp_path / "b.mcap"),
+            said(capsys, "export", file, "--out", tmp_path / "c.csv"),
+        ]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [code for code, _ in told] == [2, 2, 2]
+    assert not list(tmp_path.glob("[abc].*"))
+    assert said(capsys, "recover", file, "--out", tmp_path / "a.mcap")[0] in (0, 1)
 
 
 def test_a_stretch_and_an_event_are_exported_for_others(

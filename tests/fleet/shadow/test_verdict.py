@@ -105,3 +105,12 @@ def test_what_is_written_is_read_and_the_newest_candidate_counts(tmp_path) -> No
     found = of_records(held)
     assert (found.candidate, found.pairs, found.others, found.skipped) == ("c" * 12, 80, 60, {"late": 2})
     assert of_records(held, candidate="b" * 12).pairs == 60
+
+
+def test_a_candidate_that_raised_does_not_pass_on_the_steps_in_which_it_did_not() -> None:
+    pairs = made(3, 6000)
+    assert of_records(pairs).verdict.decision == PASS
+    assert of_records([*pairs, Count("r0", "b" * 12, 1, {"late": 50, "budget": 9})]).verdict.decision == PASS
+    found = of_records([*pairs, Count("r0", "b" * 12, 1, {"fault": 3})]).verdict
+    assert found.decision == HOLD
+    assert "raised in 3 steps" in found.reason
