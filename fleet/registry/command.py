@@ -33,8 +33,14 @@ from fleet.registry.pins import contracts, pins
 from fleet.registry.store import Registry
 from hierarchy.chooser import META
 from hierarchy.motor import motor_hash
+from sim.bodies.specs import CAR
+from sim.driving.contract import SKILLS
 from sim.errors import printable
+from sim.robot import Ackermann, RobotSpec
 from sim.specfile import named_spec
+
+TOP = "manoeuvre"
+"""Folder of a car's topmost level (`fleet.drivinglevels`)."""
 
 Action = Literal["add", "release", "alias", "list", "show", "checkout", "log", "verify"]
 
@@ -96,7 +102,7 @@ def run(config: Config) -> int:
 def _add(registry: Registry, config: Config) -> int:
     parents = tuple(registry.find(each) for each in config.parent)
     for word in config.words:
-        for place in _levels(Path(word)):
+        for place in _levels(Path(word)) or [Path(word)]:
             version, manifest = _keep(registry, config, place, parents)
             print(f"{version}  {manifest.level} {manifest.name}  {place}")
     return 0
@@ -106,11 +112,13 @@ def _release(registry: Registry, config: Config) -> int:
     name, *words = config.words
     versions: list[str] = []
     for word in words:
-        if (Path(word) / MODEL).exists():
+        if _levels(Path(word)):
             versions += [_keep(registry, config, place, ())[0] for place in _levels(Path(word))]
         else:
             versions.append(registry.find(word))
-    spec = named_spec(config.spec).spec
+    manifests = [registry.version(version) for version in versions]
+    of_car = not config.spec and any(each.name in SKILLS for each in manifests)
+    spec = CAR if of_car else named_spec(config.spec).spec
     skills: dict[str, str] = {}
     places = {"meta": "", "motor": ""}
     for version in versions:
@@ -124,14 +132,18 @@ def _release(registry: Registry, config: Config) -> int:
                 f"expected one {manifest.level} {manifest.name}, got {other[:12]} and {version[:12]}; pin one of them"
             )
     graph = registry.version(places["meta"]).graph if places["meta"] else ""
-    pinned = pins(ControlConfig(spec=spec, person_speed=config.person_speed, motor=motor_hash(spec), meta=graph))
+    car = isinstance(spec.drive, Ackermann)
+    if car and not places["motor"]:
+        raise RegistryError("expected the motor policy that the car's others were trained on, got none; pin it too")
+    motor = registry.version(places["motor"]).graph if car else motor_hash(spec)
+    pinned = pins(ControlConfig(spec=spec, person_speed=config.person_speed, motor=motor, meta=graph))
     release = Release(
         name=name,
         embodiment=pinned.embodiment,
-        motor=places["motor"] or FIRMWARE + motor_hash(spec),
+        motor=places["motor"] or FIRMWARE + motor,
         skills=skills,
         meta=places["meta"],
-        contracts=contracts(spec, map(registry.version, versions)),
+        contracts=contracts(spec, manifests, _known(spec) if car else None),
         shield=pinned.shield,
         config=pinned.config,
         parents=tuple(registry.find(each, releases=True) for each in config.parent),
@@ -214,8 +226,18 @@ _DEEDS = {
 }
 
 
+def _known(spec: RobotSpec) -> dict[str, tuple[str, ...]]:
+    from fleet.registry.cars import known  # here, because its map takes scipy, which a floor's registry does not
+
+    return known(spec)
+
+
 def _levels(place: Path) -> list[Path]:
-    """The policies of a directory: its own and that of its meta level."""
+    """The policies of a directory: its own and that of its meta level, or every level of a car; or none."""
+    if (place / TOP / MODEL).exists():
+        return [place / name for name in ("motor", *SKILLS, TOP)]
+    if not (place / MODEL).exists():
+        return []
     return [place, *([place / META] if (place / META / MODEL).exists() else [])]
 
 

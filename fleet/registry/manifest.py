@@ -26,8 +26,9 @@ from sim.files import read_file
 Level = Literal["meta", "skill", "motor"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
-TASK_LEVELS: Mapping[str, Level] = {"choose": "meta", "manoeuvre": "meta", "track": "motor"}
-"""The level of a policy by its contract's task; every other task is a skill's, which is called by it."""
+TASK_LEVELS: Mapping[str, Level] = {"choose": "meta", "manoeuvre": "meta", "track": "motor", "motor": "motor"}
+"""The level of a policy by its contract's task; every other task is a skill's, which is called by it. Those of cars
+are called by what stands after `drive.`, as the folders of their levels are."""
 
 FIRMWARE = "firmware:"
 """How a release names a motor that is no policy: this, and the hash of its law (`hierarchy.motor.motor_hash`)."""
@@ -135,7 +136,7 @@ def describe(place: Path, name: str = "", parents: tuple[str, ...] = ()) -> tupl
     policy = Policy.load(directory)
     files = {each: read_file(directory / each) for each in (MODEL, MANIFEST)}
     told, contract = policy.manifest, policy.manifest["contract"]
-    task = str(contract.get("task", ""))
+    task = str(contract.get("task", "")).removeprefix("drive.")
     level = TASK_LEVELS.get(task, "skill")
     training, evaluation = _told(told, "training", directory), _told(told, "evaluation", directory)
     below = _told(training, "below", directory)

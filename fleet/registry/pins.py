@@ -7,18 +7,18 @@ a rollout back to the closed course; another configuration is another release.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from fleet.codehash import code_hash
 from fleet.control import ControlConfig
 from fleet.registry.manifest import Manifest, digest
 from hierarchy.chooser import choose_contract
-from sim.robot import RobotSpec
+from sim.robot import Ackermann, RobotSpec
 from sim.tasks.navigate_contract import navigate_contract
 
-SHIELD = "fleet.guard"
-"""The module from which the code of the shield on a robot is reached."""
+SHIELD, ROAD = "fleet.guard", "fleet.driveguard"
+"""The modules from which the code of the shield on a robot is reached, and of that on a car."""
 OF_ONE = ("robot", "authority", "calibrated", "leased")
 """What a robot's own permit and name decide, not the release."""
 
@@ -34,17 +34,21 @@ class Pins:
 
 def pins(config: ControlConfig) -> Pins:
     """Of a control configuration."""
-    shield = {"person_speed": config.person_speed, "body": config.body, "code": code_hash(SHIELD)}
+    car = isinstance(config.spec.drive, Ackermann)
+    shield = {"person_speed": config.person_speed, "body": config.body, "code": code_hash(ROAD if car else SHIELD)}
     rest = {name: value for name, value in asdict(config).items() if name not in OF_ONE}
     return Pins(config.spec.embodiment_hash(), _hash(shield), _hash(rest))
 
 
-def contracts(spec: RobotSpec, manifests: Iterable[Manifest]) -> dict[str, str]:
+def contracts(
+    spec: RobotSpec, manifests: Iterable[Manifest], known: Mapping[str, tuple[str, ...]] | None = None
+) -> dict[str, str]:
     """The contract that this robot has with each policy, by skill or level.
 
-    A policy that was trained for another one finds the robot's own there, so that the release does not close.
+    `known`: hashes that fit, by name; those of a robot on a floor where not given. A policy that was trained for
+    another one finds the robot's own there, so that the release does not close.
     """
-    known = {
+    known = known or {
         "navigate": (navigate_contract(spec).hash, navigate_contract(spec, limited=True).hash),
         "meta": (choose_contract(spec).hash,),
     }

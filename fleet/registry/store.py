@@ -23,6 +23,7 @@ from coordination.keys import Keys
 from fleet.registry.audit import GENESIS, Entry, broken, following
 from fleet.registry.authority import SIGNATURE, proven, signed
 from fleet.registry.manifest import (
+    FIRMWARE,
     Manifest,
     RegistryError,
     Release,
@@ -38,6 +39,8 @@ from hierarchy.chooser import META
 from sim.errors import printable
 from sim.files import write_atomic
 
+CAR_SKILL, CAR_TOP = "lane", "manoeuvre"
+"""A skill that cars have, and the folder of what chooses theirs (`fleet.drivinglevels`)."""
 SCHEMA_VERSION = 1
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS versions (
@@ -247,7 +250,7 @@ class Registry(Database):
         return faults
 
     def checkout(self, release: str, place: Path) -> None:
-        """Write a release's policies as a robot loads them: navigate in `place`, others in folders of their names.
+        """Write a release's policies as they are loaded: navigate in `place`, others in folders of their names.
 
         Raises RegistryError when something is altered or gone, PolicyError when a policy does not load.
         """
@@ -257,7 +260,9 @@ class Registry(Database):
             for name, version in found.skills.items()
         ]
         if found.meta:
-            places.append((found.meta, place / META))
+            places.append((found.meta, place / (CAR_TOP if CAR_SKILL in found.skills else META)))
+        if not found.motor.startswith(FIRMWARE):
+            places.append((found.motor, place / "motor"))
         for version, directory in places:
             manifest = self.version(version)
             _make(directory, "checkout")

@@ -300,3 +300,20 @@ def test_a_run_of_drives_ends_with_a_verdict_and_a_page_and_its_log_says_the_sam
     again = summary(root / f"shadow-{first.candidate}")
     assert first.verdict == again.verdict
     assert first.robots == ("drive0", "drive1")
+
+
+def test_a_release_or_an_alias_of_a_car_is_a_candidate_and_comes_back_whole(
+    tmp_path: Path, places: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--registry", str(tmp_path / "registry"), "--by", "ann"]
+    assert cli.main(["registry", "release", "spring", str(places[1]), *where]) == 0
+    release = capsys.readouterr().out.split()[0]
+    assert cli.main(["registry", "alias", "town", "candidate", release[:12], *where]) == 0
+    assert cli.main(["registry", "verify", *where]) == 0
+    for word in (release[:12], "candidate"):
+        check(Asked(word, tmp_path / "registry", places[0]), CAR)
+        check(Asked(word, tmp_path / "registry"), CAR)
+    assert cli.main(["registry", "checkout", release[:12], str(tmp_path / "out"), *where]) == 0
+    assert read_driving_levels(tmp_path / "out").top.hash == read_driving_levels(places[1]).top.hash
+    with pytest.raises(MusterError, match="called shadow for this robot"):
+        check(Asked("shadow", tmp_path / "registry"), CAR)

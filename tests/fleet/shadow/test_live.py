@@ -134,7 +134,7 @@ def test_a_candidate_that_raises_is_off_after_a_few_and_production_hears_nothing
 ) -> None:
     broken = stepper_for(CONFIG, SITE, Policy.load(places[1]))
     monkeypatch.setattr(broken, "step", lambda *_, **__: 1 / 0)
-    shadow = Shadow("r0", FloorCandidate(broken), pytest.fail, tick=TICK)
+    shadow = Shadow("r0", FloorCandidate(broken), lambda pair: pytest.fail("a pair"), tick=TICK)
     drive(shadow, steps)
     assert shadow.off
     assert shadow.counts == {"fault": FAULTS}
