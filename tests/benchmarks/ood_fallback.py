@@ -20,7 +20,7 @@ A held-out shift that changed no reading of a robot by more than twice the error
 
 No shift is known to the guard: its networks were fitted to corruptions of fields (agents/exposure.py), and its
 residuals (fleet/guards/senses.py) to nothing, but for limits from undisturbed driving.
-MUSTER_GUARD_POLICY names a policy that `muster calibrate-guard` wrote; without one the shared policy is calibrated.
+MUSTER_GUARD_SEED are the floors (SEED and the one after it). MUSTER_GUARD_POLICY names a policy that `muster calibrate-guard` wrote; without one the shared policy is calibrated.
 """
 
 from __future__ import annotations
@@ -409,7 +409,8 @@ def measure(quick: bool) -> Iterable[Figure]:
     spec = RobotSpec()
     task = task_of(training_task(), spec, limited=sees_limit(policy, spec))
     rows = int(os.environ.get("MUSTER_GUARD_ROWS", "192"))
-    both = fleets(task, SEED, rows)
+    seed = int(os.environ.get("MUSTER_GUARD_SEED", SEED))
+    both = fleets(task, seed, rows)
     for shifts, prefix in ((SHIFTS, ""), (HELD_OUT, "held_out_")):
         every = Trials()
         for shift in shifts:
@@ -429,7 +430,7 @@ def measure(quick: bool) -> Iterable[Figure]:
     yield Figure("found_at_start", sum(found.values()) / len(found), "1")
     hours = float(os.environ.get("MUSTER_GUARD_HOURS", "30"))
     steps = round(hours * 36_000 / rows)
-    counted = calibrate.count_trips(policy, fleets(task, SEED + 1, rows), steps, 0.1)
+    counted = calibrate.count_trips(policy, fleets(task, seed + 1, rows), steps, 0.1)
     print(f"false fallbacks by reason: {counted.by}", file=sys.stderr)
     yield Figure("false_fallbacks", counted.trips / counted.hours, "1/h")
     yield Figure("robot_hours", counted.hours, "h")
