@@ -20,7 +20,8 @@ A held-out shift that changed no reading of a robot by more than twice the error
 
 No shift is known to the guard: its networks were fitted to corruptions of fields (agents/exposure.py), and its
 residuals (fleet/guards/senses.py) to nothing, but for limits from undisturbed driving.
-MUSTER_GUARD_SEED are the floors (SEED and the one after it). MUSTER_GUARD_POLICY names a policy that `muster calibrate-guard` wrote; without one the shared policy is calibrated.
+MUSTER_GUARD_POLICY names a policy that `muster calibrate-guard` wrote; without one the shared policy is calibrated.
+MUSTER_GUARD_SEED are the floors (SEED, and the one after it for driving without shifts).
 """
 
 from __future__ import annotations
