@@ -1,4 +1,6 @@
-"""Whose word an alias is: an operator's signature (`muster keys derive NAME`) over the line of the log that changes it.
+"""Whose word an alias is: an operator's signature over the line of the log that changes it.
+
+His key is made by `muster keys derive operator_ann`, as for the emergency stop.
 
 The signature is BLAKE2b, keyed with the operator's node key for the registry, over who did what after which line: it
 cannot be made by anybody else, changed, or used again later. It stands in the line as `signature`. Only who has the
@@ -11,10 +13,13 @@ import hashlib
 import hmac
 import json
 
+from coordination.estop import is_operator
 from coordination.keys import KEY_BYTES, NAME, Keys
 from fleet.registry.audit import Entry
 from fleet.registry.manifest import RegistryError
 
+SERVICE = "rollout"
+"""Who names what a rollout confirmed, with the fleet key: its server's name on the wire, so no robot's."""
 SIGNATURE = "signature"
 """Key of a signature in what a line tells."""
 
@@ -27,7 +32,8 @@ def signed(who: str, deed: str, what: dict[str, str], before: str, keys: Keys) -
     mac = _mac(who, deed, what, before, keys)
     if not mac:
         raise RegistryError(
-            f"the key file holds no key for {who or 'nobody'}; derive one with `muster keys derive`, give it by --key"
+            f"the key file holds no operator's key for {who or 'nobody'}; `muster keys derive operator_ann` makes one, "
+            "give it by --key"
         )
     return {**what, SIGNATURE: mac}
 
@@ -40,7 +46,7 @@ def proven(entry: Entry, keys: Keys) -> bool:
 
 
 def _mac(who: str, deed: str, what: dict[str, str], before: str, keys: Keys) -> str:
-    key = keys.link(who, who, "registry") if NAME.fullmatch(who) else None
+    key = keys.link(who, who, "registry") if NAME.fullmatch(who) and (is_operator(who) or who == SERVICE) else None
     if key is None:
         return ""
     text = json.dumps([who, deed, what, before], sort_keys=True, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""Who may say what: an operator's order, signed with the operator's own key of the fleet (`muster keys derive NAME`).
+"""Who may say what: an operator's order, signed with his own key of the fleet (`muster keys derive operator_ann`).
 
 The signature is BLAKE2b over the order's canonical JSON, keyed with the operator's node key for the rollout: an order
 cannot be made by anybody else, changed, or used for another rollout. It says which event its operator had seen last, so
@@ -13,6 +13,7 @@ import hmac
 
 import msgspec
 
+from coordination.estop import is_operator
 from coordination.keys import KEY_BYTES, NAME, Keys
 from fleet.rollout.plan import RolloutError
 from fleet.rollout.record import Order
@@ -47,7 +48,14 @@ def sign(order: Signed, keys: Keys) -> Signed:
 def proven(signed: Signed, keys: Keys, now: int | None = None) -> Order:
     """The order of a signed one. Raises RolloutError where it is not its operator's, or (with `now`) too old."""
     if not NAME.fullmatch(signed.by):
-        raise RolloutError("expected the name of an operator on an order; derive a key with `muster keys derive NAME`")
+        raise RolloutError(
+            "expected the name of an operator on an order; `muster keys derive operator_ann` makes a key"
+        )
+    if not is_operator(signed.by):
+        raise RolloutError(
+            f"expected an operator's key, got that of {signed.by}: a robot or a page that reads gives no orders; "
+            f"derive one with `muster keys derive operator_{signed.by}`"[:300]
+        )
     if not hmac.compare_digest(_mac(signed, keys), signed.signature):
         raise RolloutError(
             f"the {signed.verb[:16]} of {signed.by} is not signed with that operator's key; "

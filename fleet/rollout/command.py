@@ -10,7 +10,7 @@
     muster rollout log RUN                          every event, and every order that was refused
     muster rollout verify RUN                       whether the events are those that were written; exit code 1 if not
 
-An order needs the operator's own key (`muster keys derive NAME`) and says why by --reason. `--plan` is JSON
+An order needs an operator's own key (`muster keys derive operator_ann`) and says why by --reason. `--plan` is JSON
 (fleet/rollout/plan.py), `--robots` a JSON object of zones by robot.
 """
 
@@ -25,6 +25,7 @@ from typing import Literal, TypeVar
 import msgspec
 from tyro.conf import Positional
 
+from coordination.estop import is_operator
 from coordination.keys import Keys, read_keys
 from fleet.judge.cli import read_settings
 from fleet.judge.settings import Settings
@@ -99,8 +100,10 @@ def run(config: Config) -> int:
     fleet = read_keys(open_run(config.run).key)
     store = Store(root / FILE, fleet)
     if config.action == "start":
-        if not by or keys.node(by) is None or keys.node(by) != fleet.node(by):
-            raise RolloutError(f"start: the key is not that of an operator {by}; give one of `muster keys derive`")
+        if not is_operator(by) or keys.node(by) is None or keys.node(by) != fleet.node(by):
+            raise RolloutError(
+                f"start: the key is not that of an operator {by}; give one of `muster keys derive operator_NAME`"
+            )
         _start(config, store, by)
         return _status(store)
     state = store.state()

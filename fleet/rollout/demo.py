@@ -70,7 +70,7 @@ MISSIONS = 2400
 """In the fleet's stages at most, for each candidate: twice what a good one needs."""
 CHANGE = 2 * SECOND
 """ns of site time between two waves"""
-SIGNERS = ("anna", "bert")
+SIGNERS = ("operator_anna", "operator_bert")
 TRIALS = 100_000
 """Waves of trials are numbered from here: other people than in the fleet's."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from coordination.estop import OPERATOR
 from coordination.keys import Keys
 from fleet.control import ControlConfig
 from fleet.registry.manifest import FIRMWARE, Release, describe
@@ -47,7 +48,7 @@ def pinned(root: Path, keys: Keys, name: str, place: Path, parent: str = "") -> 
         )
         registry.checkout(release, root / RELEASES / release)
         if not parent:
-            registry.name(SITE, "production", release, "demo", "what drives at the start", keys)
+            registry.name(SITE, "production", release, OPERATOR, "what drives at the start", keys)
     finally:
         registry.close()
     return release

@@ -104,19 +104,23 @@ def test_an_operator_signs_an_alias_and_the_fleets_key_proves_it(
     policy(tmp_path / "run", 1)
     fleet = new_keys()
     write_keys(tmp_path / "fleet.key", fleet)
-    write_keys(tmp_path / "ann.key", Keys(nodes={"ann": fleet.node("ann") or b""}))
-    place, key = f"--registry={tmp_path / 'registry'}", f"--key={tmp_path / 'ann.key'}"
+    write_keys(tmp_path / "operator_ann.key", Keys(nodes={"operator_ann": fleet.node("operator_ann") or b""}))
+    place, key = f"--registry={tmp_path / 'registry'}", f"--key={tmp_path / 'operator_ann.key'}"
     release = muster(capsys, "release", "spring", str(tmp_path / "run"), place)[1].split()[-2]
     assert muster(capsys, "alias", "hall2", "production", release, place, key)[0] == 0
-    code, _, err = muster(capsys, "alias", "hall2", "production", release, place, "--by=ann")
+    write_keys(tmp_path / "r0.key", Keys(nodes={"r0": fleet.node("r0") or b""}))
+    code, _, err = muster(capsys, "alias", "hall2", "production", release, place, f"--key={tmp_path / 'r0.key'}")
+    assert code == 2
+    assert "no operator's key for r0" in err
+    code, _, err = muster(capsys, "alias", "hall2", "production", release, place, "--by=operator_ann")
     assert (code, len(err.splitlines())) == (2, 1)
     assert "operator's signature" in err
-    assert "ann  alias" in muster(capsys, "log", place)[1]
+    assert "operator_ann  alias" in muster(capsys, "log", place)[1]
     assert muster(capsys, "verify", place, f"--key={tmp_path / 'fleet.key'}")[0] == 0
     write_keys(tmp_path / "other.key", new_keys())
     code, out, _ = muster(capsys, "verify", place, f"--key={tmp_path / 'other.key'}")
     assert code == 1
-    assert "production of hall2: line 3 of the log is not signed by ann" in out
+    assert "production of hall2: line 3 of the log is not signed by operator_ann" in out
 
 
 @pytest.fixture

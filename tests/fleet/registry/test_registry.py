@@ -262,28 +262,39 @@ def test_a_site_whose_aliases_were_signed_takes_no_others_and_a_forged_one_is_fo
     registry: Registry, tmp_path: Path
 ) -> None:
     policy(tmp_path / "a", 1)
-    release, fleet = registry.release(release_of(kept(registry, tmp_path / "a")), "ann"), new_keys()
-    ann = Keys(nodes={"ann": fleet.node("ann") or b""})
-    registry.name("hall2", "production", release, "ann", keys=ann)
+    release, fleet = registry.release(release_of(kept(registry, tmp_path / "a")), "operator_ann"), new_keys()
+    ann = Keys(nodes={"operator_ann": fleet.node("operator_ann") or b""})
+    registry.name("hall2", "production", release, "operator_ann", keys=ann)
     registry.name("hall3", "production", release, "bob")
-    for keys, said in ((None, "operator's signature"), (Keys(nodes={"bob": b"x" * 32}), "holds no key for ann")):
+    for keys, said in (
+        (None, "operator's signature"),
+        (Keys(nodes={"bob": b"x" * 32}), "holds no operator.s key for operator_ann"),
+    ):
         with pytest.raises(RegistryError, match=said):
-            registry.name("hall2", "candidate", release, "ann", keys=keys)
+            registry.name("hall2", "candidate", release, "operator_ann", keys=keys)
     with pytest.raises(RegistryError, match="operator's signature"):
         registry.unname("hall2", registry.released(release).embodiment, "production", "eve")
     assert registry.check() == []
     assert registry.check(fleet) == ["production of hall3: line 4 of the log is not signed by bob"]
-    registry.name("hall3", "production", release, "ann", keys=ann)
+    registry.name("hall3", "production", release, "operator_ann", keys=ann)
     assert registry.check(fleet) == []
-    registry.name("hall2", "production", release, "ann", keys=Keys(nodes={"ann": b"x" * 32}))  # who has the files may
+    registry.name(
+        "hall2", "production", release, "operator_ann", keys=Keys(nodes={"operator_ann": b"x" * 32})
+    )  # who has the files may
     assert registry.check() == []
-    assert registry.check(fleet) == ["production of hall2: line 6 of the log is not signed by ann"]
+    assert registry.check(fleet) == ["production of hall2: line 6 of the log is not signed by operator_ann"]
 
 
 def test_a_signed_change_cannot_be_used_again_after_another_line(registry: Registry, tmp_path: Path) -> None:
     policy(tmp_path / "a", 1)
-    release, fleet = registry.release(release_of(kept(registry, tmp_path / "a")), "ann"), new_keys()
-    registry.name("hall2", "production", release, "ann", keys=Keys(nodes={"ann": fleet.node("ann") or b""}))
+    release, fleet = registry.release(release_of(kept(registry, tmp_path / "a")), "operator_ann"), new_keys()
+    registry.name(
+        "hall2",
+        "production",
+        release,
+        "operator_ann",
+        keys=Keys(nodes={"operator_ann": fleet.node("operator_ann") or b""}),
+    )
     line = registry.log()[-1]
     assert proven(line, fleet)
     assert not proven(following(line, line.when, line.who, line.deed, line.what), fleet)

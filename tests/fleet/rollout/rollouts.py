@@ -27,7 +27,9 @@ PLAN = Plan(
 
 def started(**changes: object) -> Started:
     """The first event."""
-    event = Started(stamp=SECOND, rollout="spring", candidate=NEW, baseline=OLD, robots=ROBOTS, plan=PLAN, by="anna")
+    event = Started(
+        stamp=SECOND, rollout="spring", candidate=NEW, baseline=OLD, robots=ROBOTS, plan=PLAN, by="operator_anna"
+    )
     return msgspec.structs.replace(event, **changes)
 
 
@@ -49,7 +51,9 @@ class Rollout:
         """A gate's verdict."""
         return self.take(Gate(stamp=0, stage=stage, decision=decision, reason="as planted"))  # type: ignore[arg-type]
 
-    def order(self, verb: str, by: str = "anna", item: str = "", seen: int | None = None, after: float = 1.0) -> State:
+    def order(
+        self, verb: str, by: str = "operator_anna", item: str = "", seen: int | None = None, after: float = 1.0
+    ) -> State:
         """An operator's order."""
         number = self.state.number if seen is None else seen
         return self.take(Order(stamp=0, verb=verb, by=by, item=item, seen=number), after)  # type: ignore[arg-type]
@@ -63,7 +67,7 @@ class Rollout:
         """On to a stage, with everything passed."""
         while self.state.stage < stage:
             if self.state.stage is Stage.COURSE:
-                for item, by in zip(self.state.plan.course.checklist, ("anna", "bert"), strict=True):
+                for item, by in zip(self.state.plan.course.checklist, ("operator_anna", "operator_bert"), strict=True):
                     self.order("sign", by, item)
                 self.order("promote")
             elif self.state.stage < Stage.COURSE:

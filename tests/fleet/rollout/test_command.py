@@ -19,7 +19,7 @@ def run(tmp_path: Path) -> Path:
     directory = create_run(tmp_path, arguments=["test"], config={}, seed=1, clock="lockstep")
     keys = ensure_keys(directory.key)
     Store(directory.root / FILE, keys).append(started())
-    for name in ("anna", "bert"):
+    for name in ("operator_anna", "operator_bert"):
         key = keys.node(name)
         assert key is not None
         write_keys(tmp_path / f"{name}.key", Keys(nodes={name: key}))
@@ -27,13 +27,13 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_an_operator_holds_resumes_and_kills_and_the_log_tells(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    key = str(run.parent / "anna.key")
+    key = str(run.parent / "operator_anna.key")
     for verb in ("hold", "resume", "kill"):
         assert main(["rollout", verb, str(run), "--key", key, "--reason", "a try"]) == 0
     assert main(["rollout", "resume", str(run), "--key", key]) == 2
     assert "start another" in capsys.readouterr().err
     assert main(["rollout", "status", str(run)]) == 0
-    assert "killed (a try (anna))" in capsys.readouterr().out
+    assert "killed (a try (operator_anna))" in capsys.readouterr().out
     assert main(["rollout", "log", str(run)]) == 0
     told = capsys.readouterr().out
     assert "kill  a try" in told
@@ -44,14 +44,16 @@ def test_an_operator_holds_resumes_and_kills_and_the_log_tells(run: Path, capsys
 def test_a_kill_with_a_strangers_key_or_without_one_is_refused(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_keys(tmp_path / "stranger.key", Keys(nodes={"anna": b"x" * 32}))
+    write_keys(tmp_path / "stranger.key", Keys(nodes={"operator_anna": b"x" * 32}))
     assert main(["rollout", "kill", str(run)]) == 2
     assert "expected --key" in capsys.readouterr().err
     assert main(["rollout", "kill", str(run), "--key", str(tmp_path / "stranger.key")]) == 2
     said = capsys.readouterr().err
     assert "not signed with that operator's key" in said
     assert len(said.splitlines()) == 1
-    assert main(["rollout", "kill", str(run), "--by", "bert", "--key", str(tmp_path / "anna.key")]) == 2
+    assert (
+        main(["rollout", "kill", str(run), "--by", "operator_bert", "--key", str(tmp_path / "operator_anna.key")]) == 2
+    )
     assert main(["rollout", "status", str(run)]) == 0
     assert "offline, running" in capsys.readouterr().out
 
@@ -69,22 +71,22 @@ def test_a_rollout_starts_from_files_and_says_what_of_them_is_wrong(
 ) -> None:
     directory = create_run(tmp_path, arguments=["test"], config={}, seed=1, clock="lockstep")
     monkeypatch.setattr("fleet.rundir._made", [])  # a failed command would tidy this process's run away
-    key = ensure_keys(directory.key).node("anna")
+    key = ensure_keys(directory.key).node("operator_anna")
     assert key is not None
-    write_keys(tmp_path / "anna.key", Keys(nodes={"anna": key}))
+    write_keys(tmp_path / "operator_anna.key", Keys(nodes={"operator_anna": key}))
     (tmp_path / "robots.json").write_text(json.dumps({"r0": 5}))
     (tmp_path / "plan.json").write_bytes(msgspec.json.encode({"holdouts": 0.1}))
-    words = ["rollout", "start", str(directory.root), "--key", str(tmp_path / "anna.key")]
+    words = ["rollout", "start", str(directory.root), "--key", str(tmp_path / "operator_anna.key")]
     assert main(words) == 2
     assert "expected --robots" in capsys.readouterr().err
     assert main([*words, "--robots", str(tmp_path / "robots.json")]) == 2
     assert "--robots: expected JSON" in capsys.readouterr().err
     assert main([*words, "--robots", str(tmp_path / "robots.json"), "--plan", str(tmp_path / "plan.json")]) == 2
     assert "--plan: expected JSON" in capsys.readouterr().err
-    write_keys(tmp_path / "stranger.key", Keys(nodes={"anna": b"x" * 32}))
+    write_keys(tmp_path / "stranger.key", Keys(nodes={"operator_anna": b"x" * 32}))
     words[-1] = str(tmp_path / "stranger.key")
     assert main(words) == 2
-    assert "not that of an operator anna" in capsys.readouterr().err
+    assert "not that of an operator operator_anna" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -101,9 +103,9 @@ def test_a_candidate_that_is_altered_unknown_or_for_another_robot_does_not_start
 ) -> None:
     directory = create_run(tmp_path, arguments=["test"], config={}, seed=1, clock="lockstep")
     monkeypatch.setattr("fleet.rundir._made", [])
-    key = ensure_keys(directory.key).node("anna")
+    key = ensure_keys(directory.key).node("operator_anna")
     assert key is not None
-    write_keys(tmp_path / "anna.key", Keys(nodes={"anna": key}))
+    write_keys(tmp_path / "operator_anna.key", Keys(nodes={"operator_anna": key}))
     registry = Registry(tmp_path / "registry")
     spec = OTHER if spoilt == "embodiment" else SPEC
     policy(tmp_path / "old", 1)
@@ -118,7 +120,7 @@ def test_a_candidate_that_is_altered_unknown_or_for_another_robot_does_not_start
     (tmp_path / "robots.json").write_text(json.dumps({f"r{number}": "hall" for number in range(10)}))
     course = Course(robots=("r0",), fence=(0.0, 0.0, 5.0, 5.0))
     (tmp_path / "plan.json").write_bytes(msgspec.json.encode(Plan(course=course)))
-    words = {"key": "anna.key", "registry": "registry", "robots": "robots.json", "plan": "plan.json"}
+    words = {"key": "operator_anna.key", "registry": "registry", "robots": "robots.json", "plan": "plan.json"}
     options = [f"--{option}={tmp_path / name}" for option, name in words.items()]
     candidate = "0" * 10 if spoilt == "unknown" else new
     code = main(["rollout", "start", str(directory.root), f"--candidate={candidate}", f"--baseline={old}", *options])

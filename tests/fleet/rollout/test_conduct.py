@@ -46,7 +46,7 @@ class Site:
             self.run, self.store, SETTINGS, self.lessor, lambda release, reason: self.named.append(release)
         )
 
-    def order(self, verb: str, by: str = "anna", item: str = "", keys: Keys | None = None) -> None:
+    def order(self, verb: str, by: str = "operator_anna", item: str = "", keys: Keys | None = None) -> None:
         """An operator's order."""
         key = FLEET.node(by)
         assert key is not None
@@ -58,7 +58,7 @@ class Site:
         """On to the first share of the fleet."""
         for stage in (Stage.OFFLINE, Stage.SUITE, Stage.SHADOW):
             self.conductor.gate(stage, "promote", "good")
-        for item, by in (("stops", "anna"), ("falls back", "bert")):
+        for item, by in (("stops", "operator_anna"), ("falls back", "operator_bert")):
             self.order("sign", by, item)
         self.order("promote")
         assert self.conductor.state.stage is Stage.PART_1
@@ -169,11 +169,11 @@ def test_a_service_that_died_goes_on_where_events_and_missions_end(site: Site) -
 
 def test_an_operator_beside_the_service_is_heard_at_its_next_look(site: Site) -> None:
     site.to_fleet()
-    key = FLEET.node("bert")
+    key = FLEET.node("operator_bert")
     assert key is not None
     state = site.store.state()
-    signed = Signed(rollout="spring", verb="kill", by="bert", seen=state.number, stamp=site.now)
-    site.store.order(sign(signed, Keys(nodes={"bert": key})))
+    signed = Signed(rollout="spring", verb="kill", by="operator_bert", seen=state.number, stamp=site.now)
+    site.store.order(sign(signed, Keys(nodes={"operator_bert": key})))
     assert site.leased()
     site.conductor.look()
     assert site.conductor.state.status == "killed"
@@ -219,7 +219,7 @@ def test_a_kill_that_nobody_proved_is_not_remembered_on_a_full_disk(
     site.wave()
     site.conductor.look()
     with pytest.raises(RolloutError, match="not signed"):
-        site.order("kill", keys=Keys(nodes={"anna": b"x" * 32}))
+        site.order("kill", keys=Keys(nodes={"operator_anna": b"x" * 32}))
     monkeypatch.undo()
     site.conductor.look()
     assert site.leased()  # what could not be written was not decided: the events still say 1 %
@@ -238,10 +238,10 @@ def test_an_order_that_can_be_written_gives_nobody_a_lease_while_verdicts_cannot
     site.conductor.look()
     assert "a verdict cannot be written" in site.conductor.trouble
     assert not site.leased()
-    key = FLEET.node("bert")
+    key = FLEET.node("operator_bert")
     assert key is not None
-    signed = Signed(rollout="spring", verb="hold", by="bert", seen=site.store.state().number, stamp=site.now)
-    site.store.order(sign(signed, Keys(nodes={"bert": key})))
+    signed = Signed(rollout="spring", verb="hold", by="operator_bert", seen=site.store.state().number, stamp=site.now)
+    site.store.order(sign(signed, Keys(nodes={"operator_bert": key})))
     for _ in range(3):
         site.conductor.look()
         assert not site.leased()
@@ -252,7 +252,7 @@ def test_a_stranger_neither_kills_nor_promotes(site: Site) -> None:
     leased = site.leased()
     for verb in ("kill", "confirm", "resume"):
         with pytest.raises(RolloutError, match="not signed"):
-            site.order(verb, keys=Keys(nodes={"anna": b"x" * 32}))
+            site.order(verb, keys=Keys(nodes={"operator_anna": b"x" * 32}))
     assert site.leased() == leased
 
 

@@ -37,7 +37,7 @@ def keys_of(name: str) -> Keys:
     return Keys(nodes={name: key})
 
 
-def order(store: Store, verb: str, by: str = "anna", keys: Keys | None = None, **more: object) -> Signed:
+def order(store: Store, verb: str, by: str = "operator_anna", keys: Keys | None = None, **more: object) -> Signed:
     state = store.state()
     values = {"rollout": state.rollout, "seen": state.number, "stamp": store.now(), **more}
     return sign(Signed(verb=verb, by=by, **values), keys or keys_of(by))  # type: ignore[arg-type]
@@ -52,24 +52,34 @@ def store(tmp_path: Path) -> Store:
 
 def test_an_order_that_its_operator_signed_is_taken_and_kept(store: Store) -> None:
     state, _ = store.order(order(store, "hold", reason="a look at it"))
-    assert (state.status, state.reason) == ("held", "a look at it (anna)")
+    assert (state.status, state.reason) == ("held", "a look at it (operator_anna)")
     assert Store(store.path, FLEET, Clock()).state() == state
 
 
 @pytest.mark.parametrize("verb", ["kill", "promote", "confirm", "resume", "sign"])
 def test_an_order_that_is_not_proven_is_refused_noted_and_changes_nothing(store: Store, verb: str) -> None:
     before = store.state()
-    stranger = Keys(nodes={"anna": b"x" * 32})
+    stranger = Keys(nodes={"operator_anna": b"x" * 32})
     for signed in (
         order(store, verb, keys=stranger),
         msgspec.structs.replace(order(store, verb), signature=""),
-        msgspec.structs.replace(order(store, verb, by="bert"), by="anna"),
+        msgspec.structs.replace(order(store, verb, by="operator_bert"), by="operator_anna"),
         msgspec.structs.replace(order(store, "hold"), verb=verb),
     ):
         with pytest.raises(RolloutError, match="not signed"):
             store.order(signed)
     assert store.state() == before
     assert [each.verb for each in store.refusals()] == [verb] * 4
+
+
+@pytest.mark.parametrize("by", ["r0", "watchdog_7_r0", "viewer", "operators_friend"])
+@pytest.mark.parametrize("verb", ["kill", "promote", "sign", "hold"])
+def test_who_is_no_operator_gives_no_order_whatever_he_can_sign(store: Store, verb: str, by: str) -> None:
+    before = store.state()
+    with pytest.raises(RolloutError, match="expected an operator's key"):
+        store.order(order(store, verb, by, keys_of(by.removeprefix("watchdog_7_"))))
+    assert store.state() == before
+    assert store.refusals()[-1].who == by
 
 
 def test_an_order_of_another_rollout_an_old_one_and_one_that_came_before_are_refused(store: Store) -> None:
@@ -87,14 +97,14 @@ def test_an_order_of_another_rollout_an_old_one_and_one_that_came_before_are_ref
 
 def test_nobody_appends_an_order_without_a_signature(store: Store) -> None:
     with pytest.raises(RolloutError, match="signed"):
-        store.append(Order(stamp=0, verb="kill", by="anna"))
+        store.append(Order(stamp=0, verb="kill", by="operator_anna"))
 
 
 @pytest.mark.parametrize(
     "statement",
     [
         "UPDATE events SET event = replace(event, 'spring', 'autumn') WHERE number = 1",
-        "UPDATE events SET who = 'bert' WHERE number = 2",
+        "UPDATE events SET who = 'operator_bert' WHERE number = 2",
         "DELETE FROM events WHERE number = 2",
         "UPDATE events SET number = 9 WHERE number = 2",
     ],
@@ -110,13 +120,13 @@ def test_a_store_that_was_written_past_is_not_gone_by(store: Store, statement: s
 
 def test_a_kill_that_was_put_in_by_hand_with_its_chain_is_found(store: Store) -> None:
     last = store.rows()[-1].entry
-    text = msgspec.json.encode(Order(stamp=1, verb="promote", by="anna")).decode()
-    forged = msgspec.json.encode(Signed(rollout="spring", verb="promote", by="anna", seen=1, stamp=1)).decode()
-    entry = following(last, 1, "anna", "event", {"event": text, "signature": forged})
+    text = msgspec.json.encode(Order(stamp=1, verb="promote", by="operator_anna")).decode()
+    forged = msgspec.json.encode(Signed(rollout="spring", verb="promote", by="operator_anna", seen=1, stamp=1)).decode()
+    entry = following(last, 1, "operator_anna", "event", {"event": text, "signature": forged})
     with sqlite3.connect(store.path) as connection:
         connection.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (entry.number, 1, "anna", text, forged, entry.before, entry.hash),
+            (entry.number, 1, "operator_anna", text, forged, entry.before, entry.hash),
         )
     with pytest.raises(RolloutError, match="nobody proved"):
         store.state()

@@ -49,12 +49,12 @@ class Site:
         self.store.append(started())
         for stage in (Stage.OFFLINE, Stage.SUITE, Stage.SHADOW):
             self.store.append(Gate(stamp=0, stage=stage, decision="promote", reason="good"))
-        for item, by in (("stops", "anna"), ("falls back", "bert")):
+        for item, by in (("stops", "operator_anna"), ("falls back", "operator_bert")):
             self.order("sign", by, item)
         self.state = self.order("promote")
         (self.driver,) = [robot for robot, arm in self.state.arms.items() if arm == "candidate"]
 
-    def order(self, verb: str, by: str = "anna", item: str = "", keys: Keys | None = None) -> State:
+    def order(self, verb: str, by: str = "operator_anna", item: str = "", keys: Keys | None = None) -> State:
         state, key = self.store.state(), self.keys.node(by)
         assert key is not None
         signed = Signed(rollout="spring", verb=verb, by=by, seen=state.number, stamp=time.time_ns(), item=item)
@@ -160,7 +160,7 @@ def test_nobody_without_a_key_gets_a_lease_or_gives_an_order(site: Site) -> None
         assert stranger.receive(0.5) == []
         stranger.close()
         with pytest.raises(RolloutError, match="not signed"):
-            site.order("kill", keys=Keys(nodes={"anna": b"x" * 32}))
+            site.order("kill", keys=Keys(nodes={"operator_anna": b"x" * 32}))
         state = service.turn(0.1)
         assert (state.status, state.arms) == ("running", site.state.arms)
 

