@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from coordination.database import StoreError
-from fleet.judge.judge import Judge
+from fleet.judge.judge import AHEAD, Judge
 from fleet.judge.missions import FILE, Mission, append_missions, missions_since
 from fleet.judge.settings import Settings
 from fleet.judge.verdict import Verdict, write_verdict
@@ -53,11 +53,12 @@ class Seen:
     robots: set[str] = field(default_factory=set)
     """That told of a mission"""
 
-    def add(self, mission: Mission) -> None:
-        """One mission of the candidate."""
+    def add(self, mission: Mission, now: int) -> None:
+        """One mission of the candidate, heard of by `now`: one that ends later than that says nothing of silence."""
         self.missions += 1
         self.seconds += max(0, mission.end - mission.begin) / SECOND
-        self.heard = max(self.heard, mission.end)
+        if mission.end <= now + int(AHEAD * SECOND):
+            self.heard = max(self.heard, mission.end)
         self.robots.add(mission.robot)
 
 
@@ -230,4 +231,4 @@ class Conductor:
         if self.state.stage is not self._stage:
             self._stage, self._seen = self.state.stage, Seen()
         if mission.arm == CANDIDATE and mission.end >= self.state.began:
-            self._seen.add(mission)
+            self._seen.add(mission, self.store.now())

@@ -256,6 +256,18 @@ def test_a_stranger_neither_kills_nor_promotes(site: Site) -> None:
     assert site.leased() == leased
 
 
+def test_a_mission_from_the_future_hides_no_silence(site: Site) -> None:
+    site.to_fleet()
+    site.wave()
+    (mission, *_) = [one for one in read_missions(site.run / MISSIONS) if one.arm == "candidate"]
+    site.conductor.heard([msgspec.structs.replace(mission, id="late", end=site.now + 10**9 * SECOND)])
+    for _ in range(7):
+        site.now += 100 * SECOND
+        state = site.conductor.look()
+    assert state.status == "held"
+    assert "no mission of the candidate for" in state.reason
+
+
 def test_a_mission_that_is_told_again_and_again_ends_no_stage(site: Site) -> None:
     site.to_fleet()
     site.wave()
