@@ -39,7 +39,7 @@ def test_a_robot_drives_the_candidate_slowly_on_the_course_until_an_operator_kil
     run = create_run(tmp_path)
     write_keys(run.key, new_keys())
     keys = read_keys(run.key)
-    write_keys(tmp_path / "anna.key", Keys(nodes={"anna": keys.node("anna") or b""}))
+    write_keys(tmp_path / "operator_anna.key", Keys(nodes={"operator_anna": keys.node("operator_anna") or b""}))
     make_recording(run.root, seconds=16.0, assignment=delivery(12))
     first, second = Policy.load(run.root), slower(tmp_path / "second", run.root, 0.599)
     (run.root / RELEASES).mkdir()
@@ -82,9 +82,8 @@ def test_a_robot_drives_the_candidate_slowly_on_the_course_until_an_operator_kil
         while len(plant.commands) < driven:  # the candidate's steps
             assert robot.poll() is None
             time.sleep(0.02)
-        assert (
-            cli.main(["rollout", "kill", str(run.root), "--key", str(tmp_path / "anna.key"), "--reason", "a try"]) == 0
-        )
+        key = str(tmp_path / "operator_anna.key")
+        assert cli.main(["rollout", "kill", str(run.root), "--key", key, "--reason", "a try"]) == 0
         until(first)
         serving.join(120.0)
         assert robot.wait(60.0) == 0
