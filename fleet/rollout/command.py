@@ -2,6 +2,7 @@
 
     muster rollout start RUN --candidate ID --baseline ID --registry DIR --plan FILE --robots FILE --key FILE
     muster rollout serve RUN                        robots' leases, the judge, automatic rollback; until a signal
+    muster rollout gate RUN FILE --key FILE         what offline evaluation, suite or shadow say (gates.py)
     muster rollout status RUN                       stage, who drives what, what is lacking
     muster rollout promote|confirm RUN --key FILE   the closed course is passed; 100 % is for good
     muster rollout sign RUN ITEM --key FILE         an item of the closed course's checklist was seen
@@ -32,6 +33,7 @@ from fleet.judge.settings import Settings
 from fleet.registry.store import Registry
 from fleet.rollout.authority import Signed, sign
 from fleet.rollout.events import FILE, Store
+from fleet.rollout.gates import gate, pinned
 from fleet.rollout.plan import Plan, RolloutError
 from fleet.rollout.record import Order, Started, State, Target
 from fleet.rollout.serve import ADDRESS, Service, serve
@@ -40,7 +42,19 @@ from sim.errors import MusterError, printable
 from sim.files import read_file
 
 Action = Literal[
-    "start", "serve", "status", "promote", "confirm", "sign", "hold", "resume", "rollback", "kill", "log", "verify"
+    "start",
+    "serve",
+    "gate",
+    "status",
+    "promote",
+    "confirm",
+    "sign",
+    "hold",
+    "resume",
+    "rollback",
+    "kill",
+    "log",
+    "verify",
 ]
 SIZE_MAX = 1 << 20
 """Bytes of a plan or a list of robots; a fleet of 1,000 has 30,000."""
@@ -56,7 +70,7 @@ class Config:
     run: Positional[Path]
     """The run directory"""
     item: Positional[str] = ""
-    """sign: which item of the checklist"""
+    """sign: which item of the checklist; gate: the file or folder of evidence"""
     key: Path | None = None
     """The operator's key file"""
     by: str = ""
@@ -64,7 +78,7 @@ class Config:
     reason: str = ""
     """Why, for the log"""
     registry: Path = Path("registry")
-    """start: where the releases are kept"""
+    """start, gate: where the releases are kept"""
     candidate: str = ""
     """start: the release that is to drive"""
     baseline: str = ""
@@ -99,12 +113,13 @@ def run(config: Config) -> int:
     by = config.by or next(iter(keys.nodes), "")
     fleet = read_keys(open_run(config.run).key)
     store = Store(root / FILE, fleet)
-    if config.action == "start":
+    if config.action in ("start", "gate"):
         if not is_operator(by) or keys.node(by) is None or keys.node(by) != fleet.node(by):
             raise RolloutError(
-                f"start: the key is not that of an operator {by}; give one of `muster keys derive operator_NAME`"
+                f"{config.action}: the key is not that of an operator {by}; "
+                "give one of `muster keys derive operator_NAME`"
             )
-        _start(config, store, by)
+        {"start": _start, "gate": _gate}[config.action](config, store, by)
         return _status(store)
     state = store.state()
     signed = Signed(
@@ -161,6 +176,20 @@ def _start(config: Config, store: Store, by: str) -> None:
     store.append(
         Started(stamp=0, rollout=name, candidate=candidate, baseline=baseline, robots=robots, plan=plan, by=by), by
     )
+
+
+def _gate(config: Config, store: Store, by: str) -> None:
+    state = store.state()
+    if not state.rollout:
+        raise RolloutError(
+            "gate: expected a rollout that was started, there is none; begin with `muster rollout start`"
+        )
+    registry = Registry(config.registry, read_only=True)
+    try:
+        both = pinned(registry, state.candidate.release), pinned(registry, state.baseline.release)
+    finally:
+        registry.close()
+    store.append(gate(state.stage, Path(config.item) if config.item else None, *both), by)
 
 
 def _serve(config: Config, root: Path, keys: Keys) -> int:
