@@ -6,12 +6,16 @@
 whoever is killed in between finds at the next start what was decided. Two that write wait for each other for a moment,
 and the second sees what the first wrote. Nobody keeps the file open, so an operator's command works beside the service.
 
+A kill or a rollback takes authority away, and must not wait for room: beside the store lies a file of RESERVE bytes
+that is given up for it on a full disk.
+
 An operator's order is kept with its signature; whoever reads with the fleet key checks each again, so that a row that
 was written past this module is found (`broken`) and nobody goes by such a store.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -20,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from coordination.database import Database, StoreError
+from coordination.database import Database, StoreError, StoreFull
 from coordination.keys import Keys
 from fleet.registry.audit import Entry, broken, following
 from fleet.rollout import authority
@@ -39,6 +43,8 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE TABLE IF NOT EXISTS refused (stamp INTEGER NOT NULL, who TEXT NOT NULL, verb TEXT NOT NULL, why TEXT NOT NULL)
 """
+RESERVE = 1 << 20
+"""Bytes: a store's write-ahead log takes some 10,000 for an order, and what SQLite shares between processes 32,000."""
 WAIT = 5.0
 """s that a writer waits for another one: each holds the file for some milliseconds."""
 
@@ -97,7 +103,7 @@ class Store:
             rollout = self.state().rollout
             if signed.rollout != rollout:
                 raise RolloutError(f"the order is for {signed.rollout[:32]}, this rollout is {rollout}; give its run")
-            return self._add(order, order.by, msgspec.json.encode(signed).decode())
+            return self._add(order, order.by, msgspec.json.encode(signed).decode(), order.verb in ("kill", "rollback"))
         except RolloutError as error:
             self._note_refusal(signed, str(error))
             raise
@@ -132,7 +138,34 @@ class Store:
         with closing(self._open(read_only=True)) as file:
             return [Refusal(*row) for row in file.rows("SELECT * FROM refused ORDER BY rowid")]
 
-    def _add(self, event: AnyEvent, who: str, signature: str) -> tuple[State, tuple[Command, ...]]:
+    def _add(
+        self, event: AnyEvent, who: str, signature: str, urgent: bool = False
+    ) -> tuple[State, tuple[Command, ...]]:
+        try:
+            added = self._written(event, who, signature)
+        except StoreFull:
+            if not urgent or not self._reserve.exists():
+                raise
+            self._reserve.unlink(missing_ok=True)
+            return self._written(event, who, signature)
+        self._keep_reserve()
+        return added
+
+    @property
+    def _reserve(self) -> Path:
+        return self.path.with_suffix(".reserve")
+
+    def _keep_reserve(self) -> None:
+        """Lay the reserve by, if it is not there; without room for it there is none."""
+        if self._reserve.exists():
+            return
+        try:
+            with self._reserve.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE)
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
+
+    def _written(self, event: AnyEvent, who: str, signature: str) -> tuple[State, tuple[Command, ...]]:
         with closing(self._open()) as file, file.transaction():
             rows = _rows(file)
             before = self._fold(rows)

@@ -14,7 +14,7 @@ from coordination.database import StoreError, StoreFull
 from coordination.keys import Keys, new_keys, write_keys
 from fleet.registry.audit import following
 from fleet.rollout.authority import Signed, sign
-from fleet.rollout.events import FILE, Store
+from fleet.rollout.events import FILE, RESERVE, Store
 from fleet.rollout.plan import RolloutError, Stage
 from fleet.rollout.record import Gate, Order
 from tests.fleet.rollout.rollouts import SECOND, started
@@ -151,6 +151,29 @@ def test_on_a_full_disk_nothing_is_decided_and_nothing_is_half_written(
     monkeypatch.undo()
     assert store.state().stage is before.stage
     assert store.append(Gate(stamp=0, stage=Stage.OFFLINE, decision="promote", reason="good"))[0].stage is Stage.SUITE
+
+
+def test_a_kill_is_written_on_a_full_disk_in_the_place_of_the_reserve(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = store.path.with_suffix(".reserve")
+    assert reserve.stat().st_blocks * 512 >= RESERVE
+    written = store._written
+
+    def full(*event: object) -> object:
+        if reserve.exists():
+            raise StoreFull("the disk takes no more")
+        return written(*event)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "_written", full)
+    with pytest.raises(StoreFull):
+        store.append(Gate(stamp=0, stage=Stage.OFFLINE, decision="promote", reason="good"))
+    with pytest.raises(StoreFull):
+        store.order(order(store, "hold"))
+    assert reserve.exists(), "what may wait takes nothing of it"
+    assert store.order(order(store, "kill"))[0].status == "killed"
+    assert not reserve.exists()
+    assert store.state().status == "killed"
 
 
 WRITER = """
