@@ -87,6 +87,10 @@ class Lessor:
         terms, told = self.terms, (ask.embodiment, ask.shield)
         return terms.arms.get(robot) == CANDIDATE and all(told) and all(terms.pinned) and told != terms.pinned
 
+    def unknown(self, robot: str, ask: LeaseAsk) -> bool:
+        """Whether a robot that says what it is does not belong to the rollout's fleet yet."""
+        return bool(self.terms.arms) and robot not in self.terms.arms and bool(ask.embodiment)
+
     def close(self, epoch: int = 0) -> Lease:
         """Nobody drives by the candidate any more; what is to be told to every robot at once."""
         self.terms = Terms(epoch=max(epoch, self.epoch + 1))

@@ -47,7 +47,7 @@ class LeaseServer:
     ) -> None:
         """`fallen` is told the robots whose own guards tripped, with the reason, once each and epoch.
 
-        `differs` is told robots that are not what the candidate was shown on, each time that they ask.
+        `differs` is told robots that are not what the candidate was shown on, or new, each time that they ask.
         """
         self.lessor = lessor
         self.heard: dict[str, int] = {}
@@ -96,7 +96,7 @@ class LeaseServer:
     def _answer(self, robot: str, ask: LeaseAsk) -> None:
         self.heard[robot] = time.monotonic_ns()
         self._server.send(robot, self.lessor.answer(robot, ask), 0)
-        if self._differs is not None and self.lessor.differs(robot, ask):
+        if self._differs is not None and (self.lessor.differs(robot, ask) or self.lessor.unknown(robot, ask)):
             self._differs(robot, ask)
         if ask.fallen and self._told.get(robot) != ask.epoch and self._fallen is not None:
             self._told[robot] = ask.epoch

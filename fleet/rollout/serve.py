@@ -33,7 +33,7 @@ from fleet.rollout.events import FILE, Store
 from fleet.rollout.lease import Lessor
 from fleet.rollout.leasing import LeaseServer
 from fleet.rollout.plan import DRIVEN, RolloutError
-from fleet.rollout.record import Changed, State, Target, Tripped
+from fleet.rollout.record import Changed, Joined, State, Target, Tripped
 from sim.errors import MusterError, printable
 
 ADDRESS = "tcp://127.0.0.1:7420"
@@ -60,7 +60,9 @@ class Service:
         store = Store(run / FILE, keys)
         if not store.state().rollout:
             raise RolloutError(f"expected a rollout in {run}, there is none; begin with `muster rollout start`")
-        self._others: queue.SimpleQueue[Changed] = queue.SimpleQueue()
+        self._others: queue.SimpleQueue[tuple[str, LeaseAsk]] = queue.SimpleQueue()
+        self._out: set[str] = set()
+        """Robots that stay out, being others"""
         self._lock = _locked(run)
         self._fallen: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         try:
@@ -88,10 +90,7 @@ class Service:
             tripped = Tripped(stamp=0, robot=robot, reason=why)
             self._unless_over(partial(conductor.take, tripped))
         while not self._others.empty():
-            changed = self._others.get()
-            told = Target(conductor.state.candidate.release, changed.embodiment, changed.shield)
-            if conductor.state.stage in DRIVEN and told != conductor.state.candidate:
-                self._unless_over(partial(conductor.take, changed))
+            self._meet(*self._others.get())
         conductor.catch_up()
         found = conductor.judge.rolled_back and not conductor.state.final and not conductor.trouble
         if found or now - self._looked >= self._every:
@@ -120,8 +119,24 @@ class Service:
         self._fallen.put((robot, why))
 
     def _take_other(self, robot: str, ask: LeaseAsk) -> None:
-        """A robot that is to drive the candidate has another specification or shield than the closed course had."""
-        self._others.put(Changed(stamp=0, embodiment=ask.embodiment, shield=ask.shield))
+        """A robot is new, or has another specification or shield than the closed course had."""
+        self._others.put((robot, ask))
+
+    def _meet(self, robot: str, ask: LeaseAsk) -> None:
+        """Take a new robot in, on the old release; or go back to the closed course with one that has changed."""
+        conductor, state = self.conductor, self.conductor.state
+        if robot not in state.robots:
+            if robot not in self._out and not state.final:
+                try:
+                    conductor.take(Joined(stamp=0, robot=robot, zone="", embodiment=ask.embodiment))
+                except RolloutError as error:
+                    self._out.add(robot)
+                    print(printable(str(error)), flush=True)
+            return
+        told = Target(state.candidate.release, ask.embodiment, ask.shield)
+        if state.stage in DRIVEN and told != state.candidate:
+            changed = Changed(stamp=0, embodiment=ask.embodiment, shield=ask.shield)
+            self._unless_over(partial(conductor.take, changed))
 
     def _unless_over(self, act: Callable[[], object]) -> None:
         """Do it; an operator who ended the rollout in this moment was first."""

@@ -240,3 +240,26 @@ def test_a_robot_with_another_specification_or_shield_gets_no_candidate_and_all_
         assert (state.candidate.embodiment, state.candidate.shield) == pinned
         assert state.signed == {}
         assert state.epoch > site.state.epoch
+
+
+def test_a_new_robot_joins_on_the_old_release_and_one_of_another_embodiment_stays_out(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with served(site) as service:
+        service.turn(0.0)
+        pinned = {"new": (NEW.embodiment, NEW.shield), "odd": ("d" * 64, NEW.shield)}
+        robots = [site.robot(name, service.server.address, hashes) for name, hashes in pinned.items()]
+        with robots[0] as new, robots[1] as odd:
+            deadline, said = time.monotonic() + 10.0, ""
+            while "odd is dddd" not in said or "new" not in service.conductor.state.robots:
+                said += capsys.readouterr().out
+                assert time.monotonic() < deadline
+                new.tether.keep()
+                odd.tether.keep()
+                service.turn(0.1)
+                time.sleep(0.02)
+            assert (new.serving.current.name, odd.serving.current.name) == ("old", "old")
+        state = site.store.state()
+        assert state.arms["new"] == "baseline"
+        assert "odd" not in state.robots
+        assert (state.stage, state.epoch) == (site.state.stage, site.state.epoch)
