@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from coordination.meters import Meters
 from fleet.metrics import RobotMetrics, TrainingMetrics
 from fleet.plantmetrics import COUNTERS, GAUGES, PlantMetrics
+from fleet.rollout.meters import RolloutMetrics
 from sim.errors import MusterError
 
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
@@ -34,7 +35,7 @@ class Metric:
     """counter, gauge or histogram"""
     text: str
     group: str
-    """Whose it is: robots, coordinator, plant or training"""
+    """Whose it is: robots, coordinator, plant, training or rollout"""
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -50,6 +51,7 @@ def declared() -> dict[str, Metric]:
         "coordinator": Meters().registry,
         "plant": plant.registry,
         "training": TrainingMetrics().registry,
+        "rollout": RolloutMetrics().registry,
     }
     return {
         family.name: Metric(family.name, family.type, family.documentation, group)

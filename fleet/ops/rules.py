@@ -132,6 +132,28 @@ DIRECT = (
         "{{ $labels.robot }}: the candidate in the shadow raised and is off",
     ),
     (
+        "MusterRolloutTakenBack",
+        'muster_rollout_status{status=~"rolled_back|killed"} == 1',
+        "0s",
+        "page",
+        "A candidate was taken back ({{ $labels.status }})",
+    ),
+    (
+        "MusterRolloutHeld",
+        'muster_rollout_status{status="held"} == 1',
+        "0s",
+        "ticket",
+        "A rollout is held: `muster rollout status` says why",
+    ),
+    ("MusterRolloutUndecided", "muster_rollout_undecided == 1", "1m", "page", "The rollout's service cannot write"),
+    (
+        "MusterRolloutSilent",
+        'muster_rollout_robots{arm="candidate"} - muster_rollout_asking_robots{arm="candidate"} > 0',
+        "5m",
+        "ticket",
+        "{{ $value }} robots that are to drive the candidate ask for no lease",
+    ),
+    (
         "MusterForgedMessages",
         'increase(muster_coordinator_messages_total{kind=~"forged|replayed|unsigned"}[10m]) > 100',
         "0s",

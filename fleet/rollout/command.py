@@ -28,6 +28,7 @@ from tyro.conf import Positional
 
 from coordination.estop import is_operator
 from coordination.keys import Keys, read_keys
+from coordination.ports import listeners
 from fleet.judge.cli import read_settings
 from fleet.judge.settings import Settings
 from fleet.registry.store import Registry
@@ -93,6 +94,8 @@ class Config:
     """serve: the judge's settings, as `muster judge learn` writes them"""
     every: float = 60.0
     """serve: s between two looks of the judge"""
+    metrics_port: int = 0
+    """serve: port of /metrics on 127.0.0.1; 0 for none"""
     site: str = ""
     """serve: the site whose alias `production` in --registry names what was confirmed; empty: nobody's"""
     name: str = ""
@@ -195,6 +198,7 @@ def _gate(config: Config, store: Store, by: str) -> None:
 def _serve(config: Config, root: Path, keys: Keys) -> int:
     if not 1.0 <= config.every <= 3600.0:
         raise RolloutError(f"--every: expected 1 to 3600 s, got {config.every:g}; 60 is usual")
+    listeners(metrics_port=config.metrics_port)  # refuses what is no port
     settings = read_settings(config.settings) if config.settings is not None else Settings()
 
     def name(release: str, reason: str) -> None:
@@ -210,7 +214,7 @@ def _serve(config: Config, root: Path, keys: Keys) -> int:
         except MusterError as error:  # the rollout goes on: what drives is what the leases say
             print(f"production of {config.site} is not named: {printable(str(error))}", flush=True)
 
-    return serve(Service(root, keys, settings, config.address, name, config.every))
+    return serve(Service(root, keys, settings, config.address, name, config.every), config.metrics_port)
 
 
 def _status(store: Store) -> int:

@@ -32,6 +32,7 @@ from fleet.rollout.conduct import Conductor
 from fleet.rollout.events import FILE, Store
 from fleet.rollout.lease import Lessor
 from fleet.rollout.leasing import LeaseServer
+from fleet.rollout.meters import RolloutMetrics
 from fleet.rollout.plan import DRIVEN, RolloutError
 from fleet.rollout.record import Changed, Joined, State, Target, Tripped
 from sim.errors import MusterError, printable
@@ -166,19 +167,22 @@ def _locked(run: Path) -> int:
     return lock
 
 
-def serve(service: Service) -> int:
-    """Serve until SIGTERM or SIGINT."""
-    end = threading.Event()
+def serve(service: Service, metrics_port: int = 0) -> int:
+    """Serve until SIGTERM or SIGINT, with /metrics on 127.0.0.1 where a port is given."""
+    end, metrics = threading.Event(), RolloutMetrics()
 
     def stop(number: int, frame: FrameType | None) -> None:
         end.set()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    print(f"leases at {service.server.address}", flush=True)
     try:
+        if metrics_port:
+            metrics.serve(metrics_port)
+        print(f"leases at {service.server.address}", flush=True)
         while not end.wait(BEAT):
             service.turn(time.monotonic())
+            metrics.tell(service.conductor, service.server)
             if line := service.news():
                 print(printable(line), flush=True)
     finally:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from coordination.keys import Keys, ensure_keys
@@ -22,11 +23,13 @@ from fleet.judge.settings import Settings
 from fleet.rollout.authority import Signed, sign
 from fleet.rollout.events import FILE, Store
 from fleet.rollout.leasing import ROLLOUT, Tether
+from fleet.rollout.meters import RolloutMetrics
 from fleet.rollout.plan import RolloutError, Stage
 from fleet.rollout.record import Gate, State, Tripped
 from fleet.rollout.serve import Service
 from fleet.rundir import create_run
 from fleet.serving import Serving
+from tests.fleet.judge.worlds import missions
 from tests.fleet.rollout.rollouts import NEW, SECOND, started
 
 ROOT = Path(__file__).parents[3]
@@ -263,3 +266,32 @@ def test_a_new_robot_joins_on_the_old_release_and_one_of_another_embodiment_stay
         assert state.arms["new"] == "baseline"
         assert "odd" not in state.robots
         assert (state.stage, state.epoch) == (site.state.stage, site.state.epoch)
+
+
+def test_how_the_rollout_stands_is_told_to_prometheus(site: Site) -> None:
+    metrics = RolloutMetrics()
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"muster_rollout_{name}", labels)
+
+    with served(site) as service, site.robot(site.driver, service.server.address) as until:
+        service.turn(0.0)
+        metrics.tell(service.conductor, service.server)
+        assert (value("stage"), value("status", status="running"), value("undecided")) == (5.0, 1.0, 0.0)
+        assert (value("robots", arm="candidate"), value("robots", arm="holdout")) == (1.0, 3.0)
+        assert value("asking_robots", arm="candidate") == 0.0
+        until(NEW.release, 10.0)
+        append_missions(
+            site.run / MISSIONS, [msgspec.structs.replace(each, robot=site.driver) for each in missions()[:7]]
+        )
+        service.turn(0.1)
+        metrics.tell(service.conductor, service.server)
+        assert value("asking_robots", arm="candidate") == 1.0
+        assert value("missions_total") == 7.0
+        epoch = value("epoch")
+        site.order("kill")
+        service.turn(0.2)
+        metrics.tell(service.conductor, service.server)
+        assert (value("status", status="killed"), value("status", status="running")) == (1.0, 0.0)
+        assert value("epoch") != epoch
+        assert value("robots", arm="candidate") == 0.0
