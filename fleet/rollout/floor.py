@@ -30,6 +30,7 @@ from agents.policy import Policy
 from coordination.messages import Assignment, Grant, Leg, LegKind, Picture
 from fleet.control import ControlConfig, Stepper
 from fleet.judge.missions import Mission
+from fleet.judge.near import hull_gap, met
 from fleet.records import Memory, at_start, inputs_of
 from fleet.rollout.lease import inside
 from fleet.rollout.plan import Course
@@ -47,12 +48,8 @@ LENGTH = 7
 """Cells of a lane; the robot goes from the second to the last but one"""
 LIMIT = 20.0
 """s after which somebody has to fetch a robot that is not there: three times what a mission takes"""
-NEAR = 0.35
-"""m between hull and person; less, of a robot that moves, is a near miss"""
 GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 """Multiples of it, modulo 1, spread evenly however many they are (Weyl)."""
-MOVING = 0.1
-"""m/s"""
 ASIDE = (0.80, 1.25)
 """m from the lane's middle to the person, at least and at most: beside the lane"""
 RATED = 200.0
@@ -276,11 +273,9 @@ class _Robot:
         spec, pose, twist = self._floor.spec, self._world.poses[self.lane], self._world.twists[self.lane]
         dx, dy = (self._person - pose[:2]).tolist()
         c, s = math.cos(pose[2]), math.sin(pose[2])
-        ahead, aside = abs(c * dx + s * dy) - spec.length / 2, abs(c * dy - s * dx) - spec.width / 2
-        gap = math.hypot(max(ahead, 0.0), max(aside, 0.0)) - PERSON_RADIUS
-        near = gap < NEAR and abs(float(twist[0])) > MOVING
-        self._misses += near and not self._near
-        self._near = self._near or near
+        gap = float(hull_gap(spec, c * dx + s * dy, c * dy - s * dx)) - PERSON_RADIUS
+        self._near, began = met(self._near, gap, float(twist[0]))
+        self._misses += began
         period = spec.period / SECOND
         self._energy += RATED * (0.5 + 0.5 * abs(float(twist[0])) / spec.diff.speed_max) * period
         moved = float(pose[0]) - self._before if self._before else 0.0
