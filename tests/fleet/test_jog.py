@@ -41,7 +41,7 @@ NOBODY = ["--address", "tcp://127.0.0.1:9", "--timeout", "0.2"]
         (["r0", "--speed", "0.1", "--key", "fleet.key"], "expected for how long"),
         (["r0", "--seconds", "-1", "--key", "fleet.key"], "a time from 0 s up"),
         (["r0", "--speed", "nan", "--seconds", "1", "--key", "fleet.key"], "expected a number"),
-        (["r0", "--speed", "inf", "--seconds", "1", "--key", "fleet.key"], "expected numbers"),
+        (["r0", "--speed", "inf", "--seconds", "1", "--key", "fleet.key"], "expected a number"),
         (["r0", "--seconds", "1", "--key", "fleet.key"], "no answer from coordinator within 0.2 s"),
         (["r0", "--release", "--key", "fleet.key"], "no answer from coordinator within 0.2 s"),
         (["--key", "missing.key"], "cannot read the key file"),

@@ -153,7 +153,9 @@ def test_settings_with_an_unknown_field_are_one_line(run: Path, capsys: pytest.C
     assert "alpah" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("now", ["inf", "-inf", "1e300"])
+@pytest.mark.parametrize("now", ["inf", "-inf", "1e300", "1e14", "-5e11"])
 def test_a_now_that_no_clock_shows_is_one_line(run: Path, now: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["judge", "look", str(run), f"--now={now}"]) == 2
-    assert "--now: expected s of the site clock" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "--now: expected " in error
+    assert len(error.splitlines()) == 1
