@@ -105,7 +105,7 @@ def test_roads_that_are_none_are_refused(site: str, why: str, capsys: pytest.Cap
     [
         ("--drives", "0", "from 1 to 1000"),
         ("--seconds", "0", "of 1 or more"),
-        ("--seconds", "inf", "finite"),
+        ("--seconds", "inf", "expected a number"),
         ("--traffic", "-1", "from 0 to 48"),
         ("--seed", "-1", "seed"),
         ("--fault", "polcy:3", 'did you mean "policy"'),
