@@ -1,5 +1,6 @@
-"""`muster judge look|replay|init RUN|FILE`: ask the judge, judge a verdict again, write settings to change.
+"""`muster judge missions|look|replay|learn RUN|FILE`: ask the judge, judge a verdict again, write settings to change.
 
+    muster judge missions RUN                 add to RUN/missions.jsonl what its black boxes say and it does not have
     muster judge look RUN                     judge RUN/missions.jsonl, write RUN/verdicts/<n>.json, print it
     muster judge replay RUN/verdicts/1.json   the same missions through the judge again: identical, or what differs
     muster judge learn RUN --settings FILE    write settings that know the history that RUN's baseline missions are
@@ -20,6 +21,7 @@ from tyro.conf import Positional
 
 from fleet.judge.history import learn
 from fleet.judge.judge import HOLD, PROMOTE, judge
+from fleet.judge.logs import add_missing, missions_of
 from fleet.judge.missions import FILE, INT64, Mission, MissionError, read_missions
 from fleet.judge.settings import Settings, SettingsError, checked
 from fleet.judge.summary import Summary
@@ -36,7 +38,7 @@ CODES = {PROMOTE: 0, HOLD: 3}
 class Config:
     """Judge a candidate by its missions, replay a verdict, or learn what is known of the baseline."""
 
-    action: Positional[Literal["look", "replay", "learn"]]
+    action: Positional[Literal["missions", "look", "replay", "learn"]]
     """What to do"""
     path: Positional[Path]
     """A run directory or a file of missions; a verdict for replay"""
@@ -48,6 +50,8 @@ class Config:
     """s of the site clock at which to look; without it when the last mission ended"""
     write: bool = True
     """Whether a look leaves a verdict in the run"""
+    capacity: float | None = None
+    """For missions: Wh of a robot's full battery, for the energy that a mission took; without it energy is unknown"""
 
 
 def run(config: Config) -> int:
@@ -56,6 +60,8 @@ def run(config: Config) -> int:
         told = replay(config.path, config.missions)
         print(told.line)
         return 0 if told.same else 1
+    if config.action == "missions":
+        return _missions(config)
     source = config.path / FILE if config.path.is_dir() else config.path
     missions = list(read_missions(source))
     if config.action == "learn":
@@ -72,6 +78,27 @@ def run(config: Config) -> int:
     if config.write and config.path.is_dir():
         print(write_verdict(verdict, config.path))
     return CODES.get(verdict.decision, 4)
+
+
+def _missions(config: Config) -> int:
+    """Derive a run's missions from its black boxes."""
+    run, capacity = config.path, config.capacity
+    if not run.is_dir():
+        raise MissionError(f"expected a run directory, got {run}; its black boxes lie in RUN/blackbox")
+    if capacity is not None and not 0.0 < capacity < 1e9:
+        raise MissionError(f"--capacity: expected Wh of a full battery, got {capacity:g}; leave it out if not known")
+    found = missions_of(run, None if capacity is None else capacity * 3600.0)
+    try:
+        added = add_missing(run, found.missions)
+    except OSError as error:
+        raise MissionError(f"expected to write {run / FILE}, that failed ({error.strerror}); make room") from error
+    for note in found.notes:
+        print(f"  lost: {note}")
+    print(
+        f"{run / FILE}: {added} missions added of {len(found.missions)} that {found.robots} robots ended; "
+        f"{found.open} were under way at the end"
+    )
+    return 0
 
 
 def _learn(config: Config, source: Path, missions: list[Mission]) -> int:

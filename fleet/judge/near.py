@@ -11,6 +11,7 @@ floor's walls nor another robot of the picture, a person's surface or a thing th
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -32,6 +33,8 @@ ROBOT = 0.1
 """m that a robot of the picture is larger than it says: noise, and the pose's bound of both."""
 FRESH = SECOND // 2
 """ns that a picture's words on other robots hold here; older, and nobody knows whether a hit is one of them."""
+RAYS = 2
+"""Hits that a person makes at least; so near one makes 20 of 360, and a single one is a stray."""
 SEEN = 0.999
 """Of the largest range: a ray that reads more met nothing."""
 
@@ -82,16 +85,16 @@ class Sight:
             reach = robot[2] + ROBOT + spec.diff.speed_max * age / SECOND
             if math.isfinite(reach):
                 open_ &= np.hypot(world[:, 0] - robot[0], world[:, 1] - robot[1]) > reach
-        if not open_.any():
+        if open_.sum() < RAYS:
             return math.inf
         if picture is None or inputs.stamp - picture.stamp > FRESH:
             return None
-        return float(gaps[open_].min())
+        return float(np.sort(gaps[open_])[RAYS - 1])
 
     def _walls(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether points (n, 2) lie within WALL of a filled cell, or off the floor."""
         found = np.zeros(len(points), bool)
-        for dx, dy in ((0.0, 0.0), (WALL, 0.0), (-WALL, 0.0), (0.0, WALL), (0.0, -WALL)):
-            cells = self._site.cell_at(points + np.array((dx, dy)))
+        for offset in itertools.product((-WALL, 0.0, WALL), repeat=2):  # past a corner too
+            cells = self._site.cell_at(points + np.array(offset))
             found |= (cells < 0) | self._filled[np.maximum(cells, 0)]
         return found

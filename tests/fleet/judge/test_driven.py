@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from hierarchy.options import OptionName
 from safety.shield import Reason
 from safety.supervisor import Cause, Mode
 from sim.robot import SECOND, RobotSpec
+from sim.site import make_site
 from tests.fleet.episodes import Episode, FakeCoordinator, aisle, delivery, walls
 from tests.fleet.hand_policy import write_hand_policy
 
@@ -207,7 +209,24 @@ def test_walls_and_other_robots_are_no_near_miss_and_a_person_is() -> None:
     other = replace(met_.picture, robots=((2.6, 1.8, 0.25),))
     assert (sight.gap(replace(met_, picture=other)) or 0.0) >= CLEAR
     assert sight.gap(replace(met_, picture=None)) is None
+    ranges = np.frombuffer(FAR, np.float32).copy()
+    ranges[180] = 0.5
+    assert sight.gap(replace(seen, scan=ranges.tobytes())) == math.inf
     assert sight.gap(replace(met_, scan=b"123")) is None
+
+
+def test_the_corner_of_a_rack_is_no_near_miss() -> None:
+    """Where the aisle opens, a hit at the corner itself lies a hand's breadth from the rack in no single direction."""
+    blocked = np.ones((3, 5), bool)
+    blocked[1] = blocked[:, 2] = False
+    site = make_site("crossing", blocked)
+    seen, _ = moment(0)
+    ranges = np.frombuffer(FAR, np.float32).copy()
+    corner = np.array((2.0, 2.0)) * site.cell + 0.01  # of the rack above and to the left, as noise has it
+    pose = (2.1 * site.cell + 0.4, 1.5 * site.cell, 0.0)
+    ray = round((math.atan2(corner[1] - pose[1], corner[0] - pose[0]) + math.pi) / (2.0 * math.pi) * SPEC.lidar.rays)
+    ranges[ray : ray + 2] = math.dist(corner, pose[:2])
+    assert Sight(site, SPEC).gap(replace(seen, pose=pose, scan=ranges.tobytes())) == math.inf
 
 
 def test_an_hour_names_the_shift() -> None:
