@@ -31,6 +31,9 @@ from fleet.box.sealkey import seal_key
 from fleet.control import ControlConfig, Stepper
 from fleet.guards.preflight import preflight
 from fleet.header import write_header
+from fleet.judge.missions import FILE as MISSIONS
+from fleet.judge.near import Sight
+from fleet.judge.telling import Teller
 from fleet.metrics import RobotMetrics
 from fleet.permit import Asked, Permit, permit_for
 from fleet.ready import quieten, warm
@@ -108,6 +111,8 @@ class Config:
     """Record every control step"""
     seals: str = ""
     """Folder of <robot>.seal (muster blackbox key), which seals black boxes; empty: they are chained alone"""
+    battery: float = 0.0
+    """Wh of a full battery, for the energy that a mission took in RUN/missions.jsonl; 0: not known"""
     watchdog: bool = True
     """Start a watchdog process that brings the robots to rest should this one die or hang"""
     metrics_port: int = 0
@@ -153,6 +158,8 @@ def check(config: Config, made_later: Path | None = None) -> None:
         if config.meta == "learned":
             load_chooser(directory_of(place), spec, policy)
     check_bus(config.bus, config.ros_arguments, _names(config), config.coordinator)
+    if not 0.0 <= config.battery < 1e9:
+        raise RobotError(f"--battery: expected Wh of a full battery, got {config.battery:g}; give for example 1000")
     if not config.patience > 0.0:
         raise RobotError(f"--patience: expected a time above 0 s, got {config.patience:g}; give for example 60")
     if config.key is not None:
@@ -281,6 +288,8 @@ class Host:
         load = Loader(steppers[names[0]].config, policy, directory.root / POLICIES)
         self.desk = Desk(directory.root, self.seats, Served(policy, chooser), load)
         self.shadows = Shadows(directory.root)
+        sights = {name: Sight(site, steppers[name].config.spec) for name in names}
+        self.teller = Teller(directory.root / MISSIONS, sights, config.battery * 3600.0 or None)
         self._stop = ""
         self._cpu_begun = time.process_time()
 
@@ -299,6 +308,9 @@ class Host:
             recorder = Recorder(self.boxes, heads=self.directory.root / HEADS) if self.boxes else None
             for seat, shadow in zip(self.seats, self.shadows.shadows, strict=False):
                 seat.shadow, shadow.lockstep = shadow, seat.lockstep
+            for seat in self.seats:
+                seat.missions = self.teller if not seat.plant.shadow else None  # who drives nothing has none
+            self.teller.start()
             self.desk.open()
             quieten()
             print(f"robots ready: {', '.join(seat.name for seat in self.seats)}", flush=True)
@@ -310,6 +322,7 @@ class Host:
             self.shadows.close()
             for seat in self.seats:
                 seat.leave(self._stop or "the robots' process ends")
+            self.teller.close()
             if recorder is not None:
                 recorder.close()
             for seat in self.seats:

@@ -30,6 +30,7 @@ from fleet.control import LATE, Stepper
 from fleet.guards.watch import Trip, calls
 from fleet.hardware import PLANT
 from fleet.hosted import HostedRobot
+from fleet.judge.telling import Teller
 from fleet.metrics import RobotMetrics
 from fleet.permit import Permit
 from fleet.records import Inputs, Memory, Outputs, anew, at_start
@@ -95,6 +96,8 @@ class Seat:
         """What the robot may do; a calibration that its monitors found wrong is marked as expired in its file"""
         self.shadow: Shadow[FloorStep] | None = None
         """A candidate that is asked after the command is out; its answers go nowhere but to the records"""
+        self.missions: Teller | None = None
+        """Who tells of the missions that it drives; None where nobody does"""
         self.release, self.speed = "", 0.0
         """Release by which a rollout lets it drive, twelve digits; empty for what it was started with"""
         self.tally = Tally()
@@ -217,7 +220,10 @@ class Seat:
         if self.box is not None:
             paired = self.shadow.newest() if self.shadow is not None else None
             self.box.append(Step(inputs.cycle, inputs.stamp, inputs, before, outputs, paired))
-        self._count(outputs, time.perf_counter() - started, arrived)
+        seconds = time.perf_counter() - started
+        if self.missions is not None:
+            self.missions.append(self.name, inputs, outputs, seconds)
+        self._count(outputs, seconds, arrived)
         if self.shadow is not None:
             self.shadow.offer(FloorStep(inputs, before, outputs), late=self._missed_in_row > 0)
 
@@ -271,6 +277,7 @@ class Seat:
             "modes": dict(tally.modes),
             "trips": dict(tally.trips),
             "blackbox": vars(self.box.counts) if self.box is not None else None,
+            "missions": dict(self.missions.counts) if self.missions is not None else None,
             "shadow": dict(self.shadow.counts) if self.shadow is not None else None,
             "messages": {PLANT: dict(self.plant.counts), COORDINATOR: dict(self.link.transport.counts)},
         }

@@ -17,6 +17,8 @@ last leg is done, where its attempt failed, or where the fleet no longer assigns
 What began before the first step that was seen, or lost more than LOST of its steps, has no counts: they are None, never
 0 or too small. A mission that is under way at the end of all steps is not told at all.
 
+What a lease bounds in speed is driven on a rollout's closed course, which is not compared with anything: not told.
+
 The release that drove the first step is the mission's. One that began by a candidate stays the candidate's to its end:
 that the old release had to take over is its doing. One that began by the old release and was driven on by a candidate,
 or by one candidate after another, says nothing of either: it is told with neither counts nor whether it was done, so
@@ -61,6 +63,8 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     """Every step since its begin was seen"""
     mixed: bool = False
     """Something else drove than its `release`, so that it says nothing of either"""
+    course: bool = False
+    """Driven within the bounds of a closed course"""
     steps: int = 0
     interventions: int = 0
     contacts: int = 0
@@ -102,8 +106,8 @@ def step(
     gone = inputs.picture is not None or bool(outputs.mission)  # without a picture a robot names none, and goes on
     if current is not None and outputs.mission != current.id and gone:
         seen = whole and current.legs >= 0  # else its last leg may have been done unseen
-        ended, current = (_mission(state, current, done=False if seen else None),), None
-        state = msgspec.structs.replace(state, told=ended[0].id)
+        ended = _mission(state, current, done=False if seen else None)
+        state, current = msgspec.structs.replace(state, told=current.id), None
     help_, counted = _helped(state.helped, outputs)
     encounter, missed = met(state.encounter, gap, inputs.twist[0]) if gap is not None else (state.encounter, False)
     if outputs.mission and outputs.mission != state.told:
@@ -121,6 +125,7 @@ def step(
             left=_charge(inputs, current.left),
             whole=current.whole and whole,
             mixed=current.mixed or (other and bool(inputs.release)),
+            course=current.course or inputs.speed > 0.0,
             steps=current.steps + 1,
             interventions=current.interventions + counted,
             contacts=current.contacts + (inputs.bumper and not state.touched),
@@ -130,7 +135,7 @@ def step(
         )
         report = outputs.report
         if report.failed or 0 <= legs <= report.legs_done:
-            ended = (*ended, _mission(state, current, done=not report.failed))
+            ended = (*ended, *_mission(state, current, done=not report.failed))
             state, current = msgspec.structs.replace(state, told=current.id), None
     state = msgspec.structs.replace(
         state, stamp=inputs.stamp, helped=help_, touched=inputs.bumper, encounter=encounter, open=current
@@ -180,13 +185,15 @@ def _charge(inputs: Inputs, left: float | None) -> float | None:
     return inputs.battery
 
 
-def _mission(state: Driven, told: Open, *, done: bool | None) -> Mission:
-    """The record of a mission that is over."""
+def _mission(state: Driven, told: Open, *, done: bool | None) -> tuple[Mission, ...]:
+    """The record of a mission that is over; none of one that was driven on a closed course."""
+    if told.course:
+        return ()
     clear = told.whole and not told.mixed
     energy = None
     if clear and state.capacity is not None and told.charge is not None and told.left is not None:
         energy = max(0.0, told.charge - told.left) * state.capacity
-    return Mission(
+    mission = Mission(
         id=told.id,
         robot=state.robot,
         shift=shift_of(told.begin),
@@ -203,3 +210,4 @@ def _mission(state: Driven, told: Open, *, done: bool | None) -> Mission:
         latency_p99=float(np.quantile(told.seconds, 0.99)) if clear and told.seconds else None,
         done=None if told.mixed else done,
     )
+    return (mission,)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import math
 import os
 from collections.abc import Iterable, Iterator
@@ -105,10 +106,12 @@ def line(mission: Mission) -> bytes:
 def append_missions(path: Path, missions: Iterable[Mission]) -> None:
     """Add missions to a file, which is made when it is not there: all of them or, where OSError is raised, none.
 
-    A last line without its end, of a writer that was killed, is cut off: behind it no mission could be read.
+    A last line without its end, of a writer that was killed, is cut off: behind it no mission could be read. Several
+    processes may add to one file: each waits for the others' lock.
     """
     lines = b"".join(line(check(mission)) for mission in missions)
     with path.open("ab+", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         end = _ended(file)
         try:
             file.truncate(end)

@@ -256,3 +256,9 @@ def of_steps(steps: Sequence[Step]) -> list[Mission]:
         state, ended = step(state, one.inputs, one.outputs, None, sight.gap(one.inputs))
         found += ended
     return found
+
+
+def test_what_is_driven_on_a_closed_course_is_not_told() -> None:
+    lease = {"release": "c" * 12, "speed": 0.25}
+    assert driven([moment(0, **lease), moment(1), moment(2, legs_done=2)]) == []
+    assert driven([moment(0, **lease), moment(1), moment(2, "")]) == []
