@@ -27,7 +27,7 @@ from agents.errors import ContractMismatch
 from agents.policy import Policy
 from coordination.messages import Chosen, Jog, Offer, Picture, Report, RobotStatus
 from fleet import byhand
-from fleet.evidence import Evidence
+from fleet.evidence import Evidence, kept
 from fleet.guard import Guard
 from fleet.guards.ask import asker
 from fleet.guards.senses import Sensed, Senses
@@ -263,7 +263,7 @@ class Stepper:
             lift=proposal.lift,
             guard=watched.trip,
             evidence=Evidence(
-                ages=(age.scan, age.pose, age.twist, age.picture, age.grant_left),
+                ages=(kept(age.scan), kept(age.pose), kept(age.twist), kept(age.picture), kept(age.grant_left)),
                 tracking=tracked.error,
                 strayed=tracked.memory.misses,
                 calibration=calibration.scores,

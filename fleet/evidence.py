@@ -34,6 +34,15 @@ class Tried(msgspec.Struct, frozen=True, array_like=True):
     """float32 (LATTICE, 2): the candidates, where `verdicts` tells of them"""
 
 
+LONGEST = 2**63 - 1
+"""ns: what a record holds of an age, some 292 years; stamps may say anything."""
+
+
+def kept(age: int) -> int:
+    """An age as it is recorded, ns."""
+    return max(-LONGEST, min(age, LONGEST))
+
+
 class Evidence(msgspec.Struct, frozen=True, array_like=True):
     """Of one control step."""
 

@@ -28,7 +28,7 @@ from agents.policy import Policy
 from coordination.keys import Keys, ensure_keys
 from fleet.judge.settings import Guardrail, Settings
 from fleet.registry.store import Registry
-from fleet.rollout import makers, trials
+from fleet.rollout import gates, makers, trials
 from fleet.rollout.assign import CANDIDATE
 from fleet.rollout.authority import Signed, sign
 from fleet.rollout.command import target
@@ -200,8 +200,8 @@ class _Fleet:
         logged = self._all((0, 1), state, False, explore=True).logged
         self._gate(conductor, chapter, Stage.OFFLINE, trials.offline(logged, Policy.load(place), spec))
         if conductor.state.stage is Stage.SUITE:
-            waves = range(2, 2 + math.ceil(trials.FEWEST / len(state.robots)))
-            self._gate(conductor, chapter, Stage.SUITE, trials.suite(self._all(waves, state, True).missions))
+            waves = range(2, 2 + math.ceil(gates.FEWEST / len(state.robots)))
+            self._gate(conductor, chapter, Stage.SUITE, gates.suite(self._all(waves, state, True).missions))
         if conductor.state.stage is Stage.SHADOW:
             waves = range(20, 20 + math.ceil(trials.BESIDE / len(state.robots)))
             pairs = self._all(waves, state, False, shadow=str(place)).pairs
@@ -292,7 +292,7 @@ class _Fleet:
         self.now = max([self.now, *(mission.end for mission in told.missions)]) + CHANGE
         return told
 
-    def _gate(self, conductor: Conductor, chapter: Chapter, stage: Stage, result: trials.Result) -> None:
+    def _gate(self, conductor: Conductor, chapter: Chapter, stage: Stage, result: gates.Result) -> None:
         before = conductor.state
         conductor.gate(stage, result.decision, result.reason)
         self._tell(chapter, before, conductor.state, conductor, f"{result.decision}: {result.reason}")

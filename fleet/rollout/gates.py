@@ -22,12 +22,11 @@ from typing import TypeVar
 import msgspec
 
 from fleet.judge.missions import FILE as MISSIONS
-from fleet.judge.missions import read_missions
+from fleet.judge.missions import Mission, read_missions
 from fleet.registry.manifest import Release
 from fleet.registry.store import Registry
 from fleet.rollout.plan import GATED, RolloutError, Stage
 from fleet.rollout.record import Decision, Gate
-from fleet.rollout.trials import WORSE, Result, suite
 from fleet.shadow.summary import ShadowSummary
 from fleet.shadow.verdict import PASS, REJECT
 from sim.files import read_file
@@ -37,7 +36,19 @@ SIZE_MAX = 1 << 24
 DIGITS = 12
 """Of a hash that names a policy or a release in files for people."""
 SHADOW = "shadow.json"
+WORSE = 0.85
+"""Share of the logs' own value below which an estimate speaks against a candidate"""
+FEWEST = 40
+"""Missions of a suite, or of logs"""
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a trial said."""
+
+    decision: Decision
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,19 @@ def gate(stage: Stage, evidence: Path | None, candidate: Pinned, baseline: Pinne
     return Gate(
         stamp=0, stage=stage, decision=found.decision, reason=found.reason, evidence=f"{path.name} sha256 {digest}"
     )
+
+
+def suite(missions: Sequence[Mission]) -> Result:
+    """Simulated missions of the candidate alone: all done, nothing touched."""
+    if len(missions) < FEWEST:
+        return Result("hold", f"{len(missions)} missions, {FEWEST} are needed")
+    undone = sum(not mission.done for mission in missions)
+    contacts = sum(mission.contacts or 0 for mission in missions)
+    missing = sum(mission.contacts is None or mission.done is None for mission in missions)
+    if missing:
+        return Result("hold", f"{missing} of {len(missions)} missions do not say what they touched")
+    told = f"{len(missions)} missions, {undone} not done, {contacts} contacts"
+    return Result("rollback" if undone > 0.02 * len(missions) or contacts else "promote", told)
 
 
 def _offline(path: Path, candidate: Pinned) -> Result:

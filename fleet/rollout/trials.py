@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import Policy
-from fleet.judge.missions import Mission
 from fleet.rollout.floor import EXPLORED, Logged
+from fleet.rollout.gates import FEWEST, WORSE, Result
 from fleet.rollout.record import Decision
 from fleet.shadow.pairs import Pair
 from fleet.shadow.verdict import PASS, REJECT, Evidence
@@ -28,21 +28,9 @@ EDGES = (0.2, 0.4)
 STEPS, EVERY = 5, 10
 """Choices that are weighed together, and how far apart such stretches of a mission begin: half a second of every
 second. Longer ones leave no effective episodes: each step's ratio of probabilities is up to 2.4."""
-WORSE = 0.85
-"""Share of the logs' own value below which an estimate speaks against a candidate"""
 ARRAYS = ("observations", "actions", "means", "moved")
-FEWEST = 40
-"""Missions of a suite, or of logs"""
 BESIDE = 120
 """Missions of a shadow: without any intervention 5,000 decisions show less than one in 500 steps, these are 6,800"""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a trial said."""
-
-    decision: Decision
-    reason: str
 
 
 def offline(logged: Sequence[Logged], candidate: Policy, spec: RobotSpec) -> Result:
@@ -91,19 +79,6 @@ def offline(logged: Sequence[Logged], candidate: Policy, spec: RobotSpec) -> Res
     if found.high < WORSE * found.logged:
         return Result("rollback", f"{told}: worse")
     return Result("promote", f"{told}, {found.effective:.0f} effective of {found.episodes} stretches")
-
-
-def suite(missions: Sequence[Mission]) -> Result:
-    """Simulated missions of the candidate alone: all done, nothing touched."""
-    if len(missions) < FEWEST:
-        return Result("hold", f"{len(missions)} missions, {FEWEST} are needed")
-    undone = sum(not mission.done for mission in missions)
-    contacts = sum(mission.contacts or 0 for mission in missions)
-    missing = sum(mission.contacts is None or mission.done is None for mission in missions)
-    if missing:
-        return Result("hold", f"{missing} of {len(missions)} missions do not say what they touched")
-    told = f"{len(missions)} missions, {undone} not done, {contacts} contacts"
-    return Result("rollback" if undone > 0.02 * len(missions) or contacts else "promote", told)
 
 
 def shadow(pairs: Sequence[Pair]) -> Result:

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from fleet import cli
+from fleet.commands import COMMANDS, Command
 from fleet.launch import Config, free_addresses, newest_policy, run
 from fleet.launchfile import read_plan
 from fleet.launchyaml import LaunchError
@@ -353,7 +353,7 @@ def test_a_node_s_ros_arguments_are_checked_before_it_starts(tmp_path: Path, mon
     checked: list[Node] = []
     vars(module).update(Config=Node, run=None, check=lambda config, later: checked.append(config))
     monkeypatch.setitem(sys.modules, "fleet.node_for_tests", module)
-    monkeypatch.setitem(cli.COMMANDS, "robot", cli.Command("fleet.node_for_tests", "for these tests"))
+    monkeypatch.setitem(COMMANDS, "robot", Command("fleet.node_for_tests", "for these tests"))
     good = "launch:\n  - node: {pkg: muster_ros, exec: robot, name: n, param: [{name: a, value: 1}]}\n"
     check(read_plan(Path(write(tmp_path, good)), {}, {}))
     (config,) = checked
