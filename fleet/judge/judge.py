@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -32,10 +33,11 @@ from numpy.typing import NDArray
 from fleet.codehash import code_hash
 from fleet.judge import eprocess
 from fleet.judge.evidence import Evidence, Rows
-from fleet.judge.missions import INT64, Mission, MissionError, check, line
+from fleet.judge.missions import INT64, Mission, MissionError, check, contradicts, line
 from fleet.judge.settings import ACTIONS, COUNTED, HOUR, MEASURED, MISSION, Guardrail, Settings, checked
 from fleet.judge.summary import STEPS, Arm
 from fleet.judge.verdict import Finding, Verdict
+from sim.errors import printable
 
 Array = NDArray[np.float64]
 
@@ -53,6 +55,8 @@ DRIFT = 0.02
 """Odds that the history does not hold today, for both arms alike."""
 BESIDE = 2.3
 """Standard deviations (one in a hundred) by which two arms must differ before the history may speak."""
+DOUBTED = 100
+"""Missions for which one that contradicts itself holds a promotion back: something tells of what did not happen."""
 ODD_SHARE = 0.25
 """Of the recent missions of an arm whose stamps cannot be, from which on its clock is not believed."""
 
@@ -77,6 +81,8 @@ class Judge:
         self._arms = (Arm(settings), Arm(settings))
         self._open: dict[str, _Waiting] = {}
         """Missions by shift that wait for enough of the other arm, in the order in which shifts were first seen"""
+        self._contradictions: deque[tuple[int, str]] = deque(maxlen=DOUBTED)
+        """Newest missions that were not believed: their numbers and robots"""
         self._hash = hashlib.sha256()
         self._seen: set[int] = set()
         total = sum(guardrail.weight for guardrail in settings.guardrails)
@@ -86,7 +92,7 @@ class Judge:
     def add(self, mission: Mission) -> bool:
         """Take a mission in, in the order in which they end or are heard of; what was told already says nothing.
 
-        Whether it is new.
+        Whether it counts: it is new, and its arm is that of the release which it names.
         """
         text = line(check(mission))
         self._hash.update(text)
@@ -95,6 +101,9 @@ class Judge:
         if key in self._seen:
             return False
         self._seen.add(key)
+        if contradicts(mission, self.settings.candidate):
+            self._contradictions.append((self.missions, mission.robot))
+            return False
         baseline = mission.arm != "candidate"
         values = self._arms[baseline].add(mission)
         counts = (mission.interventions, mission.contacts, mission.near_misses)
@@ -369,8 +378,14 @@ class Judge:
         return [metric for metric in (*COUNTED, *MEASURED, STEPS) if metric in named]
 
     def _lacking(self) -> list[str]:
-        """What is too little yet."""
+        """What is too little yet, or was not believed lately."""
+        recent = [robot for number, robot in self._contradictions if self.missions - number < DOUBTED]
         found = []
+        if recent:
+            found.append(
+                f"{len(recent)} of the last {DOUBTED} missions name a release of another arm, told by "
+                f"{printable(', '.join(sorted(set(recent))[:3]))}: they are not believed"
+            )
         for arm, name in zip(self._arms, ("candidate", "baseline"), strict=True):
             if arm.missions < self.settings.missions_min:
                 found.append(f"{arm.missions} missions of the {name}, {self.settings.missions_min} are needed")

@@ -25,6 +25,8 @@ ARMS = ("candidate", "baseline", "holdout")
 """What a mission may have been driven as; a holdout drives the old release, as the baseline does."""
 LINE_MAX = 1 << 16
 """Bytes of a line; a mission has some 400."""
+DIGITS = 12
+"""Of a release's id, by which a robot names it (`fleet.records.Inputs.release`)."""
 INT64 = 2**63
 """What counts and stamps stay below: ns since 1970 reach it in 2262."""
 COUNTS = ("steps", "interventions", "contacts", "near_misses")
@@ -88,6 +90,18 @@ def check(mission: Mission) -> Mission:
                 f"expected {name} finite and 0 or more, mission {mission.id} has {value:g}; leave out what is unknown"
             )
     return mission
+
+
+def contradicts(mission: Mission, candidate: str) -> bool:
+    """Whether a mission's arm and release cannot both be true, where `candidate` is the candidate's release.
+
+    A robot tells twelve digits of a release and none of the old one; what names no release is believed.
+    """
+    told = mission.release
+    if not candidate or not told:
+        return False
+    named = told == candidate or (len(told) >= DIGITS and candidate.startswith(told))
+    return named is not (mission.arm == "candidate")
 
 
 def _short(number: int) -> str:

@@ -100,6 +100,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Missions of each arm, at least, that are compared at a time"""
     period: float = 0.0
     """s of a control step; where it is given, missions that took another time than their steps have wrong stamps"""
+    candidate: str = ""
+    """Id of the candidate's release: a mission that names it under another arm is not believed; empty: all are"""
     muster: int = 1
 
 

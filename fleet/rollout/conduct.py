@@ -27,7 +27,7 @@ from fleet.judge.judge import AHEAD, Judge
 from fleet.judge.missions import FILE, Mission, append_missions, missions_since
 from fleet.judge.settings import Settings
 from fleet.judge.verdict import Verdict, write_verdict
-from fleet.rollout.assign import CANDIDATE
+from fleet.rollout.assign import CANDIDATE, HOLDOUT
 from fleet.rollout.authority import Signed
 from fleet.rollout.events import Store
 from fleet.rollout.lease import Lessor
@@ -52,6 +52,8 @@ class Seen:
     heard: int = 0
     robots: set[str] = field(default_factory=set)
     """That told of a mission"""
+    odd: set[str] = field(default_factory=set)
+    """Held out, and told of a mission by the candidate"""
 
     def add(self, mission: Mission, now: int) -> None:
         """One mission of the candidate, heard of by `now`: one that ends later than that says nothing of silence."""
@@ -137,7 +139,9 @@ class Conductor:
         share, seen = state.plan.share(state.stage), self._seen
         robots = sum(arm == CANDIDATE for arm in state.arms.values())
         least = (share.missions, min(2, robots)) if share.proof else (1, 1)
-        self.judge.settings = msgspec.structs.replace(self.settings, missions_min=least[0], robots_min=least[1])
+        self.judge.settings = msgspec.structs.replace(
+            self._of_candidate(self.settings), missions_min=least[0], robots_min=least[1]
+        )
         verdict = self.verdict = self.judge.look(self.store.now())
         try:
             evidence = str(write_verdict(verdict, self.run).relative_to(self.run))
@@ -152,7 +156,7 @@ class Conductor:
                 stage=state.stage,
                 decision=decision,
                 reason=verdict.reason,
-                lacking=(*verdict.holds, *self._silent()),
+                lacking=(*verdict.holds, *self._silent(), *self._odd()),
                 missions=seen.missions,
                 hours=seen.seconds / HOUR,
                 heard=seen.heard,
@@ -207,6 +211,12 @@ class Conductor:
             return ()
         return (f"no mission of {', '.join(silent[:3])} in this stage, of {len(silent)} of the candidate's robots",)
 
+    def _odd(self) -> tuple[str, ...]:
+        """What cannot be believed: robots that are held out have no lease to drive the candidate by."""
+        return tuple(
+            f"{robot}, which is held out, told missions of the candidate" for robot in sorted(self._seen.odd)[:3]
+        )
+
     def _act(self, command: Command) -> None:
         match command:
             case Deploy(_, epoch):
@@ -225,10 +235,17 @@ class Conductor:
         self.trouble = why
         return self.state
 
+    def _of_candidate(self, settings: Settings) -> Settings:
+        """The settings, by which a mission's arm is that of the release which it names."""
+        return msgspec.structs.replace(settings, candidate=self.state.candidate.release)
+
     def _count(self, mission: Mission) -> None:
+        self.judge.settings = self._of_candidate(self.judge.settings)
         if not self.judge.add(mission):
             return
         if self.state.stage is not self._stage:
             self._stage, self._seen = self.state.stage, Seen()
-        if mission.arm == CANDIDATE and mission.end >= self.state.began:
+        if mission.arm == CANDIDATE and self.state.arms.get(mission.robot) == HOLDOUT:
+            self._seen.odd.add(mission.robot)
+        elif mission.arm == CANDIDATE and mission.end >= self.state.began:
             self._seen.add(mission, self.store.now())

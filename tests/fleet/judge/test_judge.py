@@ -326,3 +326,27 @@ def test_a_mission_that_cannot_be_is_refused() -> None:
     for change in (*wrong, {"contacts": 10**400}, {"steps": 2**63}, {"end": 10**400}, {"begin": -(10**40)}):
         with pytest.raises(MissionError, match="expected"):
             Judge(KNOWN).add(msgspec.structs.replace(mission, **change))
+
+
+def test_a_mission_whose_arm_is_not_its_releases_is_not_believed_and_holds() -> None:
+    """The candidate's help told as the baseline's would hide it twice: here it is neither's, and a hold."""
+    candidate = "c" * 64
+    told = [
+        msgspec.structs.replace(one, release=candidate[:12] if one.arm == "candidate" else "") for one in missions(3)
+    ]
+    settings = msgspec.structs.replace(KNOWN, candidate=candidate)
+    assert judge(settings, told, END).decision == "promote"
+    last = msgspec.structs.replace(told[-1], id="x", robot="r7", interventions=1)
+    for arm, release in (("baseline", candidate), ("holdout", candidate[:12]), ("candidate", "d" * 64)):
+        one = Judge(settings)
+        for mission in told:
+            one.add(mission)
+        before = one.look(END)
+        assert not one.add(msgspec.structs.replace(last, arm=arm, release=release))
+        verdict = one.look(END)
+        assert verdict.decision == "hold"
+        assert "r7: they are not believed" in verdict.reason
+        assert (verdict.candidate, verdict.baseline) == (before.candidate, before.baseline)
+        for mission in told[:100]:
+            one.add(msgspec.structs.replace(mission, id=f"{mission.id} again"))
+        assert not any("not believed" in line for line in one.look(END).holds)

@@ -256,6 +256,23 @@ def test_a_stranger_neither_kills_nor_promotes(site: Site) -> None:
     assert site.leased() == leased
 
 
+def test_a_mission_told_under_another_arm_is_not_believed(site: Site) -> None:
+    def lacks(mission: Mission, words: str) -> bool:
+        site.conductor.heard([mission])
+        look = site.conductor.look().look
+        return look is not None and any(words in line for line in look.lacking)
+
+    site.to_fleet()
+    site.wave()
+    driver = min(site.leased())
+    held = min(robot for robot, arm in site.conductor.state.arms.items() if arm == "holdout")
+    release, begin = NEW.release[:12], site.now - SECOND
+    one = Mission(id="x", robot=driver, arm="baseline", release=release, begin=begin, end=site.now)
+    assert lacks(one, f"{driver}: they are not believed")
+    assert lacks(msgspec.structs.replace(one, id="y", robot=held, arm="candidate"), f"{held}, which is held out")
+    assert replay(site.store.path.parent / "verdicts" / "0002.json").same
+
+
 def test_a_mission_from_the_future_hides_no_silence(site: Site) -> None:
     site.to_fleet()
     site.wave()
