@@ -29,7 +29,7 @@ from coordination.keys import Keys, ensure_keys
 from fleet.judge.settings import Guardrail, Settings
 from fleet.registry.store import Registry
 from fleet.rollout import gates, makers, trials
-from fleet.rollout.assign import CANDIDATE
+from fleet.rollout.assign import BASELINE, CANDIDATE
 from fleet.rollout.authority import Signed, sign
 from fleet.rollout.command import target
 from fleet.rollout.conduct import Conductor
@@ -236,9 +236,9 @@ class _Fleet:
             if ask is not None:
                 lessee.take(conductor.lessor.answer(robot, ask), self.now)
         drives = {robot: lessee.release(self.now) or state.baseline.release for robot, lessee in lessees.items()}
-        arms = {
-            robot: CANDIDATE if drives[robot] == state.candidate.release else state.arms[robot] for robot in lessees
-        }
+        leased = {robot for robot in lessees if drives[robot] == state.candidate.release}
+        without = {robot: BASELINE if arm == CANDIDATE else arm for robot, arm in state.arms.items()}
+        arms = {robot: CANDIDATE if robot in leased else without[robot] for robot in lessees}
         waves = []
         for zone in range(self.config.zones):
             mine = [f"r{zone * LANES + lane:02d}" for lane in range(LANES)]

@@ -12,11 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from coordination.keys import Keys, read_keys, write_keys
 from coordination.messages import Join
 from fleet import cli, watchdog
+from fleet.judge.logs import missions_of
+from fleet.judge.missions import FILE as MISSIONS
+from fleet.judge.missions import read_missions
 from fleet.replay import replay_all
 from fleet.rundir import ENVIRONMENT, RunDirectory
 from sim.robot import RobotSpec
@@ -63,6 +67,19 @@ def test_a_robot_process_releases_what_was_recorded_and_leaves_a_black_box(
     assert summary["steps"] == len(wanted)
     assert summary["blackbox"]["dropped"] == 0
     assert summary["errors"] == 0
+    assert summary["missions"]["told"] == 1
+    (told,) = read_missions(recorded_run.root / MISSIONS)
+    (logged,) = missions_of(recorded_run.root).missions  # the black box says the same, but for clock and latency
+    ahead = told.begin - logged.begin
+    assert ahead > 10**18  # the recorded site began at 0
+    assert told.latency_p99 is not None
+    assert (
+        msgspec.structs.replace(
+            told, begin=told.begin - ahead, end=told.end - ahead, shift=logged.shift, latency_p99=None
+        )
+        == logged
+    )
+    assert (told.done, told.arm, told.interventions) == (True, "baseline", 0)
 
 
 def test_a_robot_drives_with_its_own_key_alone_watchdog_and_all(
