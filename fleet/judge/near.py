@@ -29,6 +29,8 @@ MOVING = 0.1
 """m/s"""
 WALL = 0.2
 """m from a wall of the map within which a hit is the wall: a scan 0.1 s older than the pose, at 1.5 m/s, and noise."""
+OFFSETS = np.array(list(itertools.product((-WALL, 0.0, WALL), repeat=2)))
+"""Past a wall's corner too."""
 ROBOT = 0.1
 """m that a robot of the picture is larger than it says: noise, and the pose's bound of both."""
 FRESH = SECOND // 2
@@ -75,26 +77,24 @@ class Sight:
             return math.inf
         local = ranges[close, None] * self._directions[close]
         gaps = hull_gap(spec, local[:, 0], local[:, 1])
+        local, gaps = local[gaps < CLEAR], gaps[gaps < CLEAR]
         x, y, yaw = inputs.pose
         c, s = math.cos(yaw), math.sin(yaw)
         world = np.stack([x + c * local[:, 0] - s * local[:, 1], y + s * local[:, 0] + c * local[:, 1]], axis=-1)
         open_ = ~self._walls(world)
+        if open_.sum() < RAYS:
+            return math.inf
         picture = inputs.picture
-        for robot in picture.robots if picture is not None else ():
-            age = max(0, inputs.stamp - picture.stamp) if picture is not None else 0
+        if picture is None or inputs.stamp - picture.stamp > FRESH:
+            return None
+        age = max(0, inputs.stamp - picture.stamp)
+        for robot in picture.robots:
             reach = robot[2] + ROBOT + spec.diff.speed_max * age / SECOND
             if math.isfinite(reach):
                 open_ &= np.hypot(world[:, 0] - robot[0], world[:, 1] - robot[1]) > reach
-        if open_.sum() < RAYS:
-            return math.inf
-        if picture is None or inputs.stamp - picture.stamp > FRESH:
-            return None
-        return float(np.sort(gaps[open_])[RAYS - 1])
+        return math.inf if open_.sum() < RAYS else float(np.sort(gaps[open_])[RAYS - 1])
 
     def _walls(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether points (n, 2) lie within WALL of a filled cell, or off the floor."""
-        found = np.zeros(len(points), bool)
-        for offset in itertools.product((-WALL, 0.0, WALL), repeat=2):  # past a corner too
-            cells = self._site.cell_at(points + np.array(offset))
-            found |= (cells < 0) | self._filled[np.maximum(cells, 0)]
-        return found
+        cells = self._site.cell_at(points[:, None] + OFFSETS)
+        return np.asarray(np.any((cells < 0) | self._filled[np.maximum(cells, 0)], axis=1))
