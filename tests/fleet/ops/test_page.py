@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fleet.rollout.events import FILE, Store
 from tests.fleet.browser import Tab, browse, needs_chromium
 from tests.fleet.ops.smallfleet import Served, SmallFleet, served, small_fleet
+from tests.fleet.rollout.rollouts import started
 
 pytestmark = [needs_chromium, pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")]
 
@@ -121,6 +123,31 @@ def test_an_operator_stops_resets_and_acknowledges(fleet: SmallFleet, tmp_path: 
         until(tab, "live")
         tab.ask("Page.reload")
         until(tab, "operator_ann")  # the browser stays the operator's
+
+
+def test_an_operator_kills_a_rollout_and_a_page_that_reads_does_not(fleet: SmallFleet, tmp_path: Path) -> None:
+    store = Store(fleet.folder / FILE, fleet.keys)
+    store.append(started())
+    hidden = "document.querySelector('#kill').hidden"
+    with served(str(fleet.folder)) as page, opened(page, tmp_path / "reader", DESKTOP, page.link) as tab:
+        until(tab, "offline")
+        assert value(tab, hidden) is True
+    key = str(fleet.folder / "operator_ann.key")
+    with served(str(fleet.folder), "--key", key) as page, opened(page, tmp_path / "browser", DESKTOP, page.link) as tab:
+        until(tab, "Kill rollout")
+        click(tab, "#kill")
+        until(tab, "Every robot drives the old release again")
+        click(tab, "dialog button[value=no]")
+        time.sleep(0.5)
+        assert store.state().status == "running"
+        click(tab, "#kill")
+        until(tab, "Every robot drives the old release again")
+        tab.ask("Input.insertText", text="it brushed a rack")
+        click(tab, "#ask-yes")
+        until(tab, "Killed: it brushed a rack")
+        assert value(tab, hidden) is True
+    state = store.state()
+    assert (state.status, state.reason) == ("killed", "it brushed a rack (operator_ann)")
 
 
 def test_a_link_that_was_used_shows_the_fleet_and_lets_nobody_act(fleet: SmallFleet, tmp_path: Path) -> None:
