@@ -128,7 +128,7 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(
 def test_ros_arguments_are_no_option_that_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["robot", "--nothing"]) == 2
     said = capsys.readouterr().err
-    assert "known: blackbox, body, bus" in said
+    assert "known: battery, blackbox, body, bus" in said
     assert "ros-arguments" not in said
 
 
