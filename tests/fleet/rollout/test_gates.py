@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,15 +14,12 @@ from fleet.judge.missions import append_missions
 from fleet.registry.store import Registry
 from fleet.rollout.events import FILE, Store
 from fleet.rollout.plan import Course, Plan, Stage
-from fleet.rollout.record import Gate
-from fleet.rollout.stages import handle
+from fleet.rollout.record import Gate, Looked
 from fleet.rundir import create_run
 from fleet.shadow.summary import of_records
 from tests.fleet.judge.worlds import missions
 from tests.fleet.registry.test_registry import kept, policy, release_of
 from tests.fleet.rollout.rollouts import Rollout
-
-Run = Callable[..., int]
 
 
 class Site:
@@ -124,13 +120,11 @@ def test_evidence_brings_a_candidate_from_the_start_to_the_closed_course(
     assert "the rollout is in course" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("minutes", "abstains", "status"), [(2.0, (), "running"), (3.0, (), "rolled_back")])
-def test_an_estimate_of_the_meta_policy_decides(
-    site: Site, minutes: float, abstains: tuple[str, ...], status: str
-) -> None:
+@pytest.mark.parametrize(("minutes", "at"), [(2.0, (Stage.SUITE, "running")), (3.0, (Stage.OFFLINE, "rolled_back"))])
+def test_an_estimate_of_the_meta_policy_decides(site: Site, minutes: float, at: tuple[Stage, str]) -> None:
     site.start(site.choosing)
-    assert site.order("gate", site.estimate(site.meta, minutes, *abstains)) == 0
-    assert site.at[1] == status
+    assert site.order("gate", site.estimate(site.meta, minutes)) == 0
+    assert site.at == at
 
 
 def test_an_abstention_holds_and_the_next_estimate_counts_once_it_is_resumed(site: Site) -> None:
@@ -142,11 +136,20 @@ def test_an_abstention_holds_and_the_next_estimate_counts_once_it_is_resumed(sit
     assert site.at == (Stage.SUITE, "running")
 
 
-def test_a_suite_with_a_contact_and_a_shadow_that_rejects_take_the_candidate_back(site: Site) -> None:
+def test_a_suite_with_a_contact_takes_the_candidate_back(site: Site) -> None:
     site.start(site.candidate)
     assert site.order("gate") == 0
     assert site.order("gate", site.suite("touched.jsonl", site.candidate, contacts=1)) == 0
     assert site.at == (Stage.SUITE, "rolled_back")
+
+
+@pytest.mark.parametrize(("decision", "status"), [("reject", "rolled_back"), ("hold", "held")])
+def test_a_shadow_that_does_not_pass_lets_nobody_on(site: Site, decision: str, status: str) -> None:
+    site.start(site.candidate)
+    assert site.order("gate") == 0
+    assert site.order("gate", site.suite("missions.jsonl", site.candidate)) == 0
+    assert site.order("gate", site.shadow(decision, site.graph)) == 0
+    assert site.at == (Stage.SHADOW, status)
 
 
 def test_what_is_no_evidence_of_the_candidate_is_refused_in_a_line(
@@ -183,9 +186,12 @@ def test_a_suite_may_take_a_day_and_the_closed_course_a_week() -> None:
     rollout.gate(Stage.OFFLINE)
     rollout.take(Gate(stamp=0, stage=Stage.SUITE, decision="promote", reason="all done"), after=86400.0)
     rollout.gate(Stage.SHADOW)
-    assert rollout.take(Gate(stamp=0, stage=Stage.SUITE, decision="promote", reason=""), after=1.0).status == "running"
     for item in ("stops", "falls back"):
         by = {"stops": "operator_anna", "falls back": "operator_bert"}[item]
         rollout.order("sign", by=by, item=item, after=3 * 86400.0)
     assert rollout.order("promote", after=86400.0).stage is Stage.PART_1
-    assert handle(rollout.state, Gate(stamp=rollout.state.stamp, stage=Stage.SHADOW, decision="hold", reason=""))
+    assert rollout.gate(Stage.SHADOW, "hold").status == "running", "evidence of a stage that is over says nothing"
+    late = Looked(stamp=0, stage=Stage.PART_1, decision="hold", reason="", heard=rollout.state.stamp)
+    assert rollout.take(late, after=86400.0).status == "held", (
+        "in the fleet a day without a look is a clock that jumped"
+    )
