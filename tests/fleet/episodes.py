@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from coordination.messages import Assignment, Grant, Jog, Leg, LegKind, Offer, Picture
+from fleet import records
 from fleet.blackbox import Step
 from fleet.control import Stepper
 from fleet.hardware import FakeRobot
@@ -84,23 +85,8 @@ def delivery(*indices: int, dwell: float = 0.5) -> Assignment:
 
 
 def inputs_of(readings: Readings, cycle: int, picture: Picture | None, *, missed: int = 0) -> Inputs:
-    """What a control step gets of these readings."""
-    x, y, yaw = (float(value) for value in readings.pose)
-    v, w = (float(value) for value in readings.twist)
-    return Inputs(
-        cycle=cycle,
-        stamp=readings.stamp,
-        scan=readings.scan.tobytes(),
-        scan_stamp=readings.scan_stamp,
-        pose=(x, y, yaw),
-        pose_stamp=readings.pose_stamp,
-        twist=(v, w),
-        twist_stamp=readings.twist_stamp,
-        battery=readings.battery,
-        bumper=readings.bumper,
-        picture=picture,
-        missed=missed,
-    )
+    """What a control step gets of these readings, so many missed deadlines later."""
+    return msgspec.structs.replace(records.inputs_of(readings, cycle, picture), missed=missed)
 
 
 @dataclass
